@@ -1,0 +1,64 @@
+"""`textclf check`: what a config's data hold, or whether a saved model still gives what it gave."""
+
+from typing import Any
+
+import numpy as np
+
+from textclf.classifier import load_classifier
+from textclf.config import Config
+from textclf.data import label_counts
+from textclf.errors import UserError
+from textclf.evaluate import truncation, unknown_share
+from textclf.run import Run
+
+PROBE_LIMIT = 1e-4
+
+
+def check_config(config: Config) -> dict[str, Any]:
+    """What training on a config would see: rows, labels, lengths, truncation, vocabulary; nothing is trained.
+
+    Raises:
+        UserError: the data cannot be learnt from.
+    """
+    from textclf.train import prepare
+
+    material = prepare(config)
+    tokens = material.train.token_ids.tokens
+    separator = config.data.label_separator
+    return {
+        "rows": {
+            "train": len(material.train),
+            "validation": len(material.validation),
+            "measured": len(material.measured.rows),
+        },
+        "labels": dict(sorted(label_counts(material.train_rows.labels, separator).items())),
+        "tokens": {
+            "median": float(np.median(tokens)),
+            "p95": float(np.quantile(tokens, 0.95)),
+            "longest": int(tokens.max()),
+        },
+        "empty_texts": int((tokens == 0).sum()),
+        "vocabulary": len(material.encoder.vocabulary),
+        "truncated": truncation(material.train.token_ids),
+        "unknown_words": unknown_share(material.validation.token_ids),
+    }
+
+
+def check_run(run: Run) -> dict[str, Any]:
+    """Whether the saved model still gives the probabilities that it gave when it was saved.
+
+    Raises:
+        UserError: it does not, or cannot be read.
+    """
+    classifier = load_classifier(run.path)
+    difference = classifier.probe_difference()
+    if difference > PROBE_LIMIT:
+        raise UserError(
+            f"{run.path}: probabilities differ by {difference:.1e} from those when it was saved; {PROBE_LIMIT:.0e} at "
+            "most is rounding. Another ONNX Runtime may compute differently; train again, or install the old one."
+        )
+    return {
+        "labels": classifier.labels,
+        "vocabulary": len(classifier.description.vocabulary),
+        "probe_difference": difference,
+    }

@@ -1,0 +1,157 @@
+"""The command line: parses, calls one function, prints. Data on stdout, talk on stderr."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from textclf import __version__
+from textclf.errors import UserError
+
+# What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
+
+
+class _Commands(click.Group):
+    """Turns a UserError into its message and exit code 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(str(error), err=True)
+            context.exit(1)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they are used
+
+
+class _Talk(logging.Handler):
+    """Log records as plain lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        click.echo(prefix + record.getMessage(), err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="textclf")
+def main() -> None:
+    """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
+    logger = logging.getLogger("textclf")
+    logger.handlers = [_Talk()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+_config = click.argument("config", type=click.Path(path_type=Path))
+_run = click.option(
+    "--run", type=click.Path(path_type=Path), help="A run or a model/ folder [default: the newest run]."
+)
+_set = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
+)
+
+
+def _chosen_run(path: Path | None) -> Any:
+    from textclf.run import Run, newest_run
+
+    if path is not None:
+        return Run(path)
+    run = newest_run()
+    click.echo(f"using {run.path}, the newest run", err=True)
+    return run
+
+
+def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], str]) -> None:
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else table(document))
+
+
+@main.command()
+@click.argument("config", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
+@_set
+@_json
+def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Validate a config and its data, or a run's saved model; trains nothing."""
+    from textclf import check, tables
+    from textclf.config import load_config
+    from textclf.run import Run
+
+    if config.is_dir():
+        _show(check.check_run(Run(config)), as_json, tables.run_check_table)
+    else:
+        _show(check.check_config(load_config(config, overrides)), as_json, tables.check_table)
+
+
+@main.command()
+@_config
+@_set
+@click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME of the config].")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
+@_json
+def train(config: Path, overrides: tuple[str, ...], run: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Train on a config, evaluate, and write the run."""
+    from textclf import tables, train
+    from textclf.config import load_config
+    from textclf.progress import watching
+    from textclf.run import Run, run_for_config
+
+    target = Run(run) if run else run_for_config(config)
+    with watching() as watch:
+        document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite)
+    _show(document, as_json, tables.metric_tables)
+    click.echo(f"wrote {target.path}; open {target.report}", err=True)
+
+
+@main.command()
+@click.argument("data", required=False)
+@_run
+@_json
+def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
+    """Measure a run on DATA, or on the rows that its training was measured on."""
+    from textclf import evaluate, tables
+
+    _show(evaluate.evaluate(_chosen_run(run), data), as_json, tables.metric_tables)
+
+
+@main.command()
+@click.argument("file", default="-", type=click.Path(path_type=Path))
+@_run
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
+@click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
+@click.option("--column", help="Column with the texts, when FILE is a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
+def predict(file: Path, run: Path | None, output: Path | None, format: str, column: str | None, as_json: bool) -> None:
+    """Predict the label of each line of FILE, or of standard input: row n out is row n in."""
+    from textclf.classifier import load_classifier
+    from textclf.predict import json_document, predict_stream, read_texts
+
+    classifier = load_classifier(_chosen_run(run).path)
+    stdin = sys.stdin.buffer
+    chunks = read_texts(file, stdin, column=column, default_column=classifier.description.column)
+    pieces = json_document(classifier, chunks) if as_json else predict_stream(classifier, chunks, format=format)
+    if output is not None:
+        from textclf.run import write_pieces
+
+        write_pieces(output, pieces)
+        return
+    try:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece.encode())
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # the reader, such as `head`, has enough; what Python flushes at exit must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of the config, for editors."""
+    from textclf.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1))

@@ -1,0 +1,176 @@
+"""The YAML schema, composed of the options of the parts: read, checked all at once, and written out complete."""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from textclf.data import DataOptions, data_problems
+from textclf.errors import UserError
+from textclf.models import BilstmOptions
+from textclf.options import option, options
+from textclf.source import ConfigDumper, Key, read_source
+from textclf.text import TextOptions
+from textclf.training import TrainingOptions
+
+
+@options
+class ReportOptions:
+    """What is measured beside the network."""
+
+    baseline: bool = option(default=True, help="majority class, and TF-IDF with logistic regression, on the same rows")
+
+
+@options
+class Config:
+    """Everything that a training run depends on, besides the data and this program."""
+
+    data: DataOptions = option(help="the rows")
+    text: TextOptions = option(default=TextOptions, help="texts to token ids")
+    model: BilstmOptions = option(default=BilstmOptions, help="the network")
+    training: TrainingOptions = option(default=TrainingOptions, help="how it learns")
+    report: ReportOptions = option(default=ReportOptions, help="what is measured beside it")
+
+
+_CONFIG = pydantic.TypeAdapter(Config)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config in a file, with `KEY=VALUE` overrides.
+
+    Raises:
+        UserError: every problem with its place, each on a line of its own, missing files and columns included.
+    """
+    source = read_source(path, overrides)
+    problems = schema_problems(source.values)
+    config = _parse(_without(source.values, [key for key, _ in problems]))
+    if config is not None:
+        problems += [(tuple(key.split(".")), message) for key, message in _outside_problems(config)]
+    if problems or config is None:
+        lines = [f"{source.place(key)}: {'.'.join((*key, ''))[:-1]}: {message}" for key, message in problems]
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    return config
+
+
+def saved_config(path: Path) -> Config:
+    """The config of a run, its data files perhaps gone.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    source = read_source(path)
+    config = _parse(source.values)
+    if config is None:
+        raise UserError(f"{path} is damaged: {schema_problems(source.values)[0][1]}.")
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """The complete config as YAML, which loads as the same config."""
+    return yaml.dump(dataclasses.asdict(config), Dumper=ConfigDumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the config, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_CONFIG.json_schema()}
+
+
+def option_rows() -> Iterator[tuple[str, str, str]]:
+    """Dotted key, default as YAML and help of every option, in order."""
+    for section in dataclasses.fields(Config):
+        section_type: Any = section.type
+        for field in dataclasses.fields(section_type):
+            yield f"{section.name}.{field.name}", _default_text(field), field.metadata["description"]
+
+
+def _default_text(field: Any) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return json.dumps(field.default_factory())
+    return "" if field.default is dataclasses.MISSING else json.dumps(field.default)
+
+
+# Checking
+
+
+def schema_problems(values: Any) -> list[tuple[Key, str]]:
+    """What the schema says against the values, as (key, message) pairs."""
+    try:
+        _CONFIG.validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError as error:
+        found = [(_key(problem["loc"]), _message(problem)) for problem in error.errors(include_url=False)]
+        return list(dict(reversed(found)).items())[::-1]
+    return []
+
+
+def _parse(values: Any) -> Config | None:
+    try:
+        return _CONFIG.validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError:
+        return None
+
+
+def _outside_problems(config: Config) -> list[tuple[str, str]]:
+    problems = data_problems(config.data)
+    pretrained = config.model.pretrained
+    if pretrained is not None and not Path(pretrained).is_file():
+        problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))
+    return problems
+
+
+def _key(loc: tuple[int | str, ...]) -> Key:
+    """The key in the YAML file; pydantic adds the branch of a union, such as 'str' or 'list[str]'."""
+    return tuple(str(part) for part in loc if str(part) not in ("str", "list[str]"))
+
+
+def _message(problem: Any) -> str:
+    key = _key(problem["loc"])
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"unknown key{_nearest(key)}"
+    if problem["type"] == "missing":
+        return "is missing"
+    found = json.dumps(problem["input"], ensure_ascii=False)
+    if problem["type"] == "dataclass_type":
+        return f"should be a section with keys, found {found[:60]}"
+    wanted = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    plain = {
+        "string": "text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "array": "a list",
+    }
+    return f"should be {plain.get(wanted, wanted)}, found {found[:60]}"
+
+
+def _nearest(key: Key) -> str:
+    known = [name for name, _, _ in option_rows()]
+    section = ".".join(key[:-1])
+    here = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section] or _sections()
+    close = difflib.get_close_matches(key[-1], here if section else _sections(), n=1)
+    elsewhere = [name for name in known if name.endswith(f".{key[-1]}")]
+    if not close and not elsewhere:
+        leaves = {name.rpartition(".")[2]: name for name in known}
+        elsewhere = [leaves[leaf] for leaf in difflib.get_close_matches(key[-1], leaves, n=1, cutoff=0.75)]
+    found = close or elsewhere
+    return f"; did you mean '{found[0]}'?" if found else f"; known: {', '.join(here)}"
+
+
+def _sections() -> list[str]:
+    return [field.name for field in dataclasses.fields(Config)]
+
+
+def _without(values: Any, keys: list[Key]) -> Any:
+    """The values less those at the keys, so that what is left can still be checked for more."""
+    if not isinstance(values, dict):
+        return values
+    left = {}
+    for name, value in values.items():
+        below = [key[1:] for key in keys if key and key[0] == str(name)]
+        if () not in below:
+            left[name] = _without(value, below)
+    return left

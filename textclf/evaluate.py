@@ -1,0 +1,206 @@
+"""How good a classifier is on given rows: every number of metrics.json, and every prediction behind them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textclf.classifier import Classifier, Probabilities, decide, load_classifier
+from textclf.config import Config, saved_config
+from textclf.data import DataOptions, Rows, label_names, label_targets, read_rows
+from textclf.errors import UserError
+from textclf.files import file_digest, find_files
+from textclf.metrics import Array, bootstrap_intervals, compute_metrics, confusion_matrix, label_metrics
+from textclf.report import write_report
+from textclf.run import Run, read_json, write_csv, write_json
+from textclf.text import UNKNOWN, TokenIds
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows to measure on, and where they come from."""
+
+    rows: Rows
+    numbers: Sequence[int]
+    """The number that each row has in its files, counted from 0."""
+    data: dict[str, Any]
+    """What metrics.json says of them: file, part, rows, sha256."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """n rows with the truth and what was predicted, in terms of `names`."""
+
+    separator: str | None
+    names: list[str]
+    """The classifier's labels, then those that only the rows have."""
+    truth: Array
+    chosen: Array
+    probabilities: Probabilities
+    """Shape (n, names); 0 for a label that the classifier does not know."""
+
+    def metrics(self) -> dict[str, float | None]:
+        return compute_metrics(self.truth, self.chosen, self.probabilities)
+
+    def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Outcome":
+        """The same rows as another model sees them, shape (n, the classifier's labels)."""
+        chosen = decide(probabilities, self.separator, threshold)
+        extra = ((0, 0), (0, len(self.names) - probabilities.shape[1]))
+        if self.separator is not None:
+            chosen = np.pad(chosen, extra)
+        return replace(self, chosen=chosen, probabilities=np.pad(probabilities, extra))
+
+
+def labelled_rows(paths: list[Path], options: DataOptions, *, part: str) -> Labelled:
+    """All rows of the files."""
+    rows = read_rows(paths, options)
+    return Labelled(rows, range(len(rows)), describe_data(paths, len(rows), part=part))
+
+
+def describe_data(paths: list[Path], rows: int, *, part: str) -> dict[str, Any]:
+    """What metrics.json says of the rows that were measured on."""
+    files, digests = [path.as_posix() for path in paths], [file_digest(path) for path in paths]
+    one = len(files) == 1
+    return {"file": files[0] if one else files, "part": part, "rows": rows, "sha256": digests[0] if one else digests}
+
+
+def outcome(classifier: Classifier, labels: list[str], probabilities: Probabilities) -> Outcome:
+    """The truth beside the predictions; labels that training never saw join the names, and count as wrong."""
+    separator = classifier.description.label_separator
+    unseen = [name for name in label_names(labels, separator) if name not in classifier.labels]
+    names = classifier.labels + unseen
+    truth = label_targets(labels, names, separator)
+    found = Outcome(separator, names, truth, truth, probabilities)
+    return found.with_probabilities(probabilities, threshold=classifier.description.threshold)
+
+
+def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, dict[str, Any]]:
+    """What was found, and the document of it for metrics.json."""
+    token_ids = classifier.encode(labelled.rows.texts)
+    found = outcome(classifier, labelled.rows.labels, classifier.probabilities(token_ids))
+    unseen = found.names[len(classifier.labels) :]
+    if unseen:
+        logger.warning("labels that training never saw, counted as wrong: %s", ", ".join(unseen))
+    document = {
+        "format": FORMAT,
+        "data": labelled.data,
+        "metrics": found.metrics(),
+        "labels": label_metrics(found.truth, found.chosen, found.names),
+        "confusion_matrix": confusion_matrix(found.truth, found.chosen, len(found.names)).tolist(),
+        "unseen_labels": unseen,
+        "truncated": truncation(token_ids),
+        "unknown_words": unknown_share(token_ids),
+        "intervals": bootstrap_intervals(found.truth, found.chosen),
+    }
+    return found, document
+
+
+def truncation(token_ids: TokenIds) -> dict[str, float]:
+    """Rows that were cut, and what was lost: of all rows, and of all their tokens, 0 to 1."""
+    lost = token_ids.tokens - np.minimum(token_ids.tokens, token_ids.lengths)
+    rows = int((lost > 0).sum())
+    return {
+        "rows": rows,
+        "share_of_rows": rows / max(1, len(token_ids)),
+        "share_of_tokens": int(lost.sum()) / max(1, int(token_ids.tokens.sum())),
+    }
+
+
+def unknown_share(token_ids: TokenIds) -> float:
+    """Share of the tokens kept that the vocabulary lacks, 0 to 1."""
+    empty = int((token_ids.tokens == 0).sum())  # each holds one UNKNOWN that stands for no token
+    kept = len(token_ids.flat) - empty
+    return (int((token_ids.flat == UNKNOWN).sum()) - empty) / max(1, kept)
+
+
+def write_evaluation(run: Run, labelled: Labelled, found: Outcome, document: dict[str, Any]) -> None:
+    """predictions.csv, report.html and, last, metrics.json."""
+    header = ["row", "truth", "prediction", *found.names]
+    write_csv(run.predictions, header, _prediction_rows(labelled, found))
+    write_report(run, document)
+    write_json(run.metrics, document)
+
+
+def _prediction_rows(labelled: Labelled, found: Outcome) -> Iterator[list[object]]:
+    names = np.array(found.names, object)
+    for row, truth, chosen, shares in zip(
+        labelled.numbers, labelled.rows.labels, found.chosen, found.probabilities.tolist(), strict=True
+    ):
+        prediction = names[chosen] if found.separator is None else found.separator.join(names[chosen == 1])
+        yield [int(row), truth, prediction, *shares]
+
+
+def evaluate(run: Run, data: str | None) -> dict[str, Any]:
+    """Metrics of a run on a file, or on what its training was measured on; the document of metrics.json.
+
+    Writes them, with predictions and report, to `evaluations/NAME` for a file, unless the run is a bare model/ folder.
+
+    Raises:
+        UserError: the run or the data cannot be read, or the training data have changed since.
+    """
+    classifier = load_classifier(run.path)
+    if data is None:
+        return _evaluate_again(run, classifier)
+    paths = find_files(data, key="DATA")
+    options = _data_options(run, classifier)
+    labelled = labelled_rows(paths, options, part="all")
+    found, document = evaluate_rows(classifier, labelled)
+    if run.complete:
+        target = run.evaluation(paths[0].name.split(".")[0])
+        write_evaluation(target, labelled, found, document)
+        logger.info("wrote %s", target.path)
+    return document
+
+
+def _data_options(run: Run, classifier: Classifier) -> DataOptions:
+    if run.config.is_file():
+        return saved_config(run.config).data
+    description = classifier.description
+    return DataOptions(train="", text=description.column, label_separator=description.label_separator)
+
+
+def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
+    """The document of the run's own rows, measured anew; what only training knows is kept."""
+    if not run.complete:
+        raise UserError(
+            f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
+        )
+    before = read_json(run.metrics)
+    labelled = own_rows(run, saved_config(run.config))
+    if labelled.data["sha256"] != before["data"]["sha256"]:
+        logger.warning("%s has changed since %s was trained", labelled.data["file"], run.path)
+    found, document = evaluate_rows(classifier, labelled)
+    document |= {key: value for key, value in before.items() if key not in document}
+    write_evaluation(run, labelled, found, document)
+    return document
+
+
+def own_rows(run: Run, config: Config) -> Labelled:
+    """The rows that a run was measured on: its test file, else its validation file, else the rows held out.
+
+    Raises:
+        UserError: rows were held out, and the files that they are in have changed.
+    """
+    data = config.data
+    for part in ("test", "validation"):
+        if getattr(data, part):
+            return labelled_rows(find_files(getattr(data, part), key=f"data.{part}"), data, part=part)
+    held_out = read_json(run.split)
+    paths = find_files(data.train, key="data.train")
+    if [file_digest(path) for path in paths] != held_out["sha256"]:
+        raise UserError(
+            f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
+        )
+    return held_out_rows(read_rows(paths, data), paths, held_out["validation"])
+
+
+def held_out_rows(rows: Rows, paths: list[Path], numbers: Sequence[int]) -> Labelled:
+    """The validation rows among the training rows."""
+    return Labelled(rows.take(numbers), numbers, describe_data(paths, len(numbers), part="validation"))

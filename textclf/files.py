@@ -1,0 +1,267 @@
+"""Tables of text from .csv, .tsv, .jsonl and .parquet files: every row, in order, as it stands."""
+
+import csv
+import glob
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+
+from textclf.errors import UserError
+
+# The module's own limit, 131072 characters, is below the length of some texts; C's long on Windows is the ceiling.
+csv.field_size_limit(2**31 - 1)
+
+
+def read_columns(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """The wanted columns of a file, row by row, read as it goes.
+
+    Args:
+        wanted: column name by the setting that chose it, such as `{"data.text": "review"}`, for messages.
+
+    Raises:
+        UserError: the file is missing, damaged, not UTF-8, ragged or without a wanted column.
+    """
+    with OpenData(path) as stream:
+        yield from file_format(path).rows(stream, str(path), wanted)
+
+
+def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
+    """The files that names or globs stand for, a glob's in alphabetical order.
+
+    Raises:
+        UserError: a name or a glob stands for none; `key` is the setting that it came from.
+    """
+    files: list[Path] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob.glob(pattern, recursive=True)))
+        if not found:
+            raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
+        files += found
+    if not files:
+        raise UserError(f"{key}: an empty list; name at least one file.")
+    return files
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class ReadRows(Protocol):
+    def __call__(self, stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]: ...
+
+
+class ReadNames(Protocol):
+    def __call__(self, stream: BinaryIO, name: str) -> list[str]: ...
+
+
+class Format(NamedTuple):
+    """How a kind of file is read, from an open stream; `name` is for messages."""
+
+    columns: ReadNames
+    rows: ReadRows
+
+
+def file_format(path: Path) -> Format:
+    """The format that a file's name says, `.gz` aside.
+
+    Raises:
+        UserError: it says none that can be read.
+    """
+    suffix = _suffix(path)
+    if suffix not in FORMATS:
+        raise UserError(f"{path}: unknown kind of file '{suffix}'; known: {', '.join(FORMATS)}, each also .gz.")
+    return FORMATS[suffix]
+
+
+def has_columns(path: Path) -> bool:
+    """Whether a file's name says that it holds columns, and not plain lines."""
+    return _suffix(path) in FORMATS
+
+
+def _suffix(path: Path) -> str:
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
+class OpenData:
+    """A context manager: the file as a stream of bytes, decompressed, with its faults as UserError."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> BinaryIO:
+        opened = gzip.open if self.path.suffix.lower() == ".gz" else open
+        try:
+            self.stream = cast(BinaryIO, opened(self.path, "rb"))
+        except FileNotFoundError:
+            raise UserError(f"no file '{self.path}' (looked in {Path.cwd()}).") from None
+        except IsADirectoryError:
+            raise UserError(
+                f"{self.path} is a folder. Name a file in it, or a glob such as {self.path}/*.csv."
+            ) from None
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read: {error.strerror}.") from None
+        return self.stream
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.stream.close()
+        if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
+            raise UserError(f"{self.path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
+
+
+def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:
+    """Where a column stands, blanks around its name aside.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    found = [i for i, column in enumerate(columns) if column == wanted]
+    found = found or [i for i, column in enumerate(columns) if column.strip() == wanted.strip()]
+    if not found:
+        raise UserError(f"{name} has no column '{wanted}'; it has: {', '.join(columns)}. Set {key}.")
+    if len(found) > 1:
+        raise UserError(f"{name} has {len(found)} columns '{wanted}'. Rename all but one.")
+    return found[0]
+
+
+def decoded_lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    """The lines of a UTF-8 stream with their line feeds; only a line feed ends a line.
+
+    Raises:
+        UserError: a byte is not UTF-8.
+    """
+    for number, line in enumerate(stream, start=1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = line[error.start]
+            raise UserError(f"{name}:{number}: byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8.") from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of each record; a blank line is none unless the file has one column."""
+    # strict: else a quote that is never closed would swallow every row after it without a word
+    reader = csv.reader(decoded_lines(stream, name), delimiter=delimiter, strict=True)
+    width = 0
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise UserError(f"{name}:{line}: {_CSV_ERRORS.get(str(error), error)}") from None
+        if fields is None:
+            return
+        if not fields and width != 1:
+            continue
+        width = width or len(fields)
+        if len(fields or [""]) != width:
+            raise UserError(
+                f"{name}:{line}: {len(fields)} fields where the header has {width}. "
+                f"Put a text that holds '{delimiter}' in double quotes."
+            )
+        yield line, fields or [""]
+
+
+_CSV_ERRORS = {
+    "unexpected end of data": "a double quote is opened here and never closed. Close it, or double it to mean itself.",
+    "new-line character seen in unquoted field - do you need to open the file with newline=''?": (
+        "a carriage return outside double quotes. Quote the field, or save the file with LF or CRLF line ends."
+    ),
+}
+
+
+def _separated(delimiter: str) -> Format:
+    def columns(stream: BinaryIO, name: str) -> list[str]:
+        for _, header in _csv_records(stream, name, delimiter):
+            return header
+        raise UserError(f"{name} is empty. It needs a header line and rows.")
+
+    def rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+        records = _csv_records(stream, name, delimiter)
+        _, header = next(records, (0, None))
+        if header is None:
+            raise UserError(f"{name} is empty. It needs a header line and rows.")
+        places = [find_column(name, header, column, key=key) for key, column in wanted.items()]
+        for _, fields in records:
+            yield tuple([fields[place] for place in places])
+
+    return Format(columns, rows)
+
+
+def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(decoded_lines(stream, name), start=1):
+        if line.isspace():
+            continue
+        try:
+            # Numbers stay the text they are: a label 1e3 or 007 must not change.
+            record = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{name}:{number}: not JSON: {error}.") from None
+        if not isinstance(record, dict):
+            raise UserError(f'{name}:{number}: found {line.strip()[:40]}, need an object such as {{"text": ...}}.')
+        yield number, record
+
+
+def _json_columns(stream: BinaryIO, name: str) -> list[str]:
+    for _, record in _json_records(stream, name):
+        return list(record)
+    raise UserError(f"{name} is empty. It needs a JSON object a line.")
+
+
+def _json_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    for number, record in _json_records(stream, name):
+        where = f"{name}:{number}"
+        found = list(record)
+        places = [found[find_column(where, found, column, key=key)] for key, column in wanted.items()]
+        yield tuple([_as_text(record[place], f"{where}: '{place}'") for place in places])
+
+
+def _parquet_columns(stream: BinaryIO, name: str) -> list[str]:
+    return list(_parquet_file(stream, name).schema_arrow.names)
+
+
+def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    file = _parquet_file(stream, name)
+    header = list(file.schema_arrow.names)
+    columns = [header[find_column(name, header, column, key=key)] for key, column in wanted.items()]
+    row = 0
+    for batch in file.iter_batches(columns=columns):
+        for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
+            yield tuple([_as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
+            row += 1
+
+
+def _parquet_file(stream: BinaryIO, name: str) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.ParquetFile(stream)
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{name} is no parquet file: {error}") from None
+
+
+def _as_text(value: object, where: str) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise UserError(f"{where}: found {type(value).__name__} {str(value)[:40]}, need text.")
+
+
+FORMATS: dict[str, Format] = {
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": Format(_json_columns, _json_rows),
+    ".parquet": Format(_parquet_columns, _parquet_rows),
+}

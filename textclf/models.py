@@ -1,0 +1,204 @@
+"""The networks: what each is made of, in Keras for training and in ONNX for everything after it.
+
+An architecture is an options class, a `build` function and an `onnx` function, named in MODELS. Stock Keras layers and
+ops only, so that a saved model loads where textclf is not installed. TensorFlow is imported inside `build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.options import option, options
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = npt.NDArray[np.float32]
+Activation = Literal["sigmoid", "softmax"]
+
+
+@options
+class BilstmOptions:
+    """Embedding, bidirectional LSTM, pooling, dense."""
+
+    type: Literal["bilstm"] = option(default="bilstm", help="architecture of the network")
+    embedding_dim: int = option(default=100, help="numbers a word vector has", ge=1, le=4096)
+    pretrained: str | None = option(
+        default=None, help="word vectors as text (GloVe, word2vec, fastText .vec), also .gz and .zip"
+    )
+    trainable_embedding: bool = option(default=True, help="whether training changes the word vectors")
+    units: int = option(default=64, help="units of the LSTM in each direction", ge=1, le=4096)
+    layers: int = option(default=1, help="bidirectional LSTM layers, one on the other", ge=1, le=8)
+    pooling: Literal["last", "max", "mean", "max_mean"] = option(
+        default="last", help="how a text's states become one vector"
+    )
+    embedding_dropout: float = option(
+        default=0.2, help="share of the word vectors' dimensions dropped in training", ge=0, lt=1
+    )
+    dropout: float = option(default=0.5, help="share of the pooled states dropped in training", ge=0, lt=1)
+
+
+class Shape(NamedTuple):
+    """What the data ask of a network."""
+
+    vocabulary: int
+    """Rows of the embedding table, padding and unknown counted in."""
+    outputs: int
+    activation: Activation
+
+
+class Architecture(NamedTuple):
+    options: type[BilstmOptions]
+    build: Callable[..., keras.Model]
+    onnx: Callable[..., Any]
+
+
+def build_bilstm(
+    options: BilstmOptions, shape: Shape, *, embeddings: Floats | None = None, exact_twin: bool = False
+) -> keras.Model:
+    """Token ids, shape (batch, width), to probabilities, shape (batch, outputs).
+
+    The last layer is the activation alone, so that training can take its input, the logits.
+
+    Args:
+        embeddings: word vectors to begin with, shape (vocabulary, embedding_dim).
+        exact_twin: LSTM layers by another kernel: the same numbers and the same order of weights, faster on a CPU,
+            but no stock layers.
+    """
+    import keras
+
+    bidirectional = _exact_twin if exact_twin else _stock
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    embedding = keras.layers.Embedding(
+        shape.vocabulary, options.embedding_dim, mask_zero=True, trainable=options.trainable_embedding, name="embedding"
+    )
+    states = embedding(token_ids)
+    if embeddings is not None:
+        embedding.set_weights([embeddings])
+    if options.embedding_dropout:
+        states = keras.layers.SpatialDropout1D(options.embedding_dropout, name="embedding_dropout")(states)
+    for layer in range(1, options.layers + 1):
+        sequences = layer < options.layers or options.pooling != "last"
+        states = bidirectional(options.units, return_sequences=sequences, name=f"bilstm_{layer}")(states)
+    pooled = states if options.pooling == "last" else _pool(token_ids, states, options.pooling)
+    if options.dropout:
+        pooled = keras.layers.Dropout(options.dropout, name="dropout")(pooled)
+    logits = keras.layers.Dense(shape.outputs, name="logits")(pooled)
+    probabilities = keras.layers.Activation(shape.activation, name="probabilities")(logits)
+    return keras.Model(token_ids, probabilities, name="bilstm")
+
+
+def _exact_twin(units: int, *, return_sequences: bool, name: str) -> keras.layers.Layer:
+    from textclf.recurrent import BidirectionalLSTM
+
+    return BidirectionalLSTM(units, return_sequences=return_sequences, name=name)
+
+
+def _stock(units: int, *, return_sequences: bool, name: str) -> keras.layers.Layer:
+    import keras
+
+    return keras.layers.Bidirectional(keras.layers.LSTM(units, return_sequences=return_sequences), name=name)
+
+
+def _pool(token_ids: Any, states: Any, pooling: str) -> Any:
+    """The states, shape (batch, width, units), as one vector a text, padding left out."""
+    from keras import ops
+
+    inside = ops.expand_dims(ops.not_equal(token_ids, 0), -1)
+    pools = []
+    if "max" in pooling:
+        pools.append(ops.max(ops.where(inside, states, -1e9), axis=1))
+    if "mean" in pooling:
+        weight = ops.cast(inside, "float32")
+        pools.append(ops.sum(states * weight, axis=1) / ops.sum(weight, axis=1))
+    return ops.concatenate(pools) if len(pools) > 1 else pools[0]
+
+
+def logits_model(network: keras.Model) -> keras.Model:
+    """The network less its activation: numerically the better end for a loss."""
+    import keras
+
+    return keras.Model(network.inputs, network.get_layer("logits").output)
+
+
+def bilstm_weights(network: keras.Model) -> dict[str, Floats]:
+    """The weights by their names in the ONNX graph."""
+    arrays = iter(network.get_weights())
+    weights = {"embedding": next(arrays)}
+    layers = (len(network.get_weights()) - 3) // 6
+    for layer in range(1, layers + 1):
+        for direction in ("forward", "backward"):
+            for part in ("kernel", "recurrent", "bias"):
+                weights[f"bilstm_{layer}.{direction}.{part}"] = next(arrays)
+    weights["dense.kernel"], weights["dense.bias"] = arrays
+    return weights
+
+
+def bilstm_onnx(options: BilstmOptions, shape: Shape, network: keras.Model) -> Any:
+    """The trained network as an ONNX model, exact to rounding.
+
+    Its inputs are token_ids, shape (batch, width), and lengths, shape (batch,); its output probabilities, shape
+    (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
+    """
+    from textclf.onnx_graph import Graph
+
+    weights = bilstm_weights(network)
+    graph = Graph(weights)
+    # the LSTM operator wants (width, batch, dimension); ids are the cheapest to transpose
+    states = graph.node("Gather", "embedding", graph.node("Transpose", "token_ids", perm=[1, 0]), axis=0)
+    for layer in range(1, options.layers + 1):
+        sequence, last = _onnx_lstm(graph, states, options.units, f"bilstm_{layer}", weights)
+        # (width, 2, batch, units) -> (width, batch, 2 * units)
+        joined = graph.node("Transpose", sequence, perm=[0, 2, 1, 3])
+        states = graph.node("Reshape", joined, graph.ints("join", [0, 0, 2 * options.units]))
+    if options.pooling == "last":
+        pooled = graph.node("Reshape", graph.node("Transpose", last, perm=[1, 0, 2]), graph.ints("flat", [0, -1]))
+    else:
+        pooled = _onnx_pool(graph, states, options.pooling)
+    logits = graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
+    return graph.finish(logits, activation=shape.activation, outputs=shape.outputs)
+
+
+def _onnx_lstm(graph: Any, states: str, units: int, name: str, weights: Mapping[str, Floats]) -> tuple[str, str]:
+    """Names of the states, shape (width, 2, batch, units), and of the last ones, shape (2, batch, units)."""
+    directions = [
+        {part: weights[f"{name}.{direction}.{part}"] for part in ("kernel", "recurrent", "bias")}
+        for direction in ("forward", "backward")
+    ]
+    kernel = graph.constant(f"{name}.W", np.stack([_gates(d["kernel"]).T for d in directions]))
+    recurrent = graph.constant(f"{name}.R", np.stack([_gates(d["recurrent"]).T for d in directions]))
+    biases = [np.concatenate([_gates(d["bias"]), np.zeros_like(d["bias"])]) for d in directions]
+    bias = graph.constant(f"{name}.B", np.stack(biases))
+    sequence, last = graph.nodes(
+        "LSTM", states, kernel, recurrent, bias, "lengths", outputs=2, direction="bidirectional", hidden_size=units
+    )
+    return sequence, last
+
+
+def _gates(weight: Floats) -> Floats:
+    """Keras orders the gates i, f, c, o along the last axis, ONNX i, o, f, c."""
+    i, f, c, o = np.split(weight, 4, axis=-1)
+    return np.concatenate([i, o, f, c], axis=-1)
+
+
+def _onnx_pool(graph: Any, states: str, pooling: str) -> str:
+    """Name of the pooled states, shape (batch, units); `states` has shape (width, batch, units), 0 where padded."""
+    pools = []
+    if "max" in pooling:
+        padded = graph.node("Equal", graph.node("Transpose", "token_ids", perm=[1, 0]), graph.ints32("padding", [0]))
+        outside = graph.node("Unsqueeze", padded, graph.ints("last_axis", [2]))
+        lowest = graph.constant("lowest", np.array(-1e9, np.float32))
+        masked = graph.node("Where", outside, lowest, states)
+        pools.append(graph.node("ReduceMax", masked, graph.ints("first_axis", [0]), keepdims=0))
+    if "mean" in pooling:
+        total = graph.node("ReduceSum", states, graph.ints("width_axis", [0]), keepdims=0)
+        lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints("column", [1])), to=graph.FLOAT)
+        pools.append(graph.node("Div", total, lengths))
+    return graph.node("Concat", *pools, axis=1) if len(pools) > 1 else pools[0]
+
+
+MODELS: dict[str, Architecture] = {"bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx)}

@@ -1,0 +1,186 @@
+"""Predictions for a stream of texts: row n out is row n in, and the first are out before the last are read."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.classifier import Classifier, Probabilities
+from textclf.errors import UserError
+from textclf.files import FORMATS, OpenData, file_format, has_columns
+
+READ_AT_ONCE = 1 << 20
+CHUNK = 8192  # texts predicted together: enough rows of each length, little memory
+
+
+class Writer(NamedTuple):
+    """A format of predictions: what stands above all rows, and the rows of a chunk."""
+
+    header: Callable[[Classifier], str]
+    rows: Callable[["Predicted"], str]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was found for a chunk of n texts."""
+
+    names: list[str]
+    """The classifier's labels."""
+    first: int
+    """Number of the chunk's first row, counted from 0."""
+    labels: list[str]
+    confidence: npt.NDArray[np.float64]
+    """Probability of each row's label, shape (n,)."""
+    probabilities: Probabilities
+
+
+def predict_stream(classifier: Classifier, chunks: Iterable[list[str]], *, format: str) -> Iterator[str]:
+    """The output, in pieces: what stands above, then the lines of each chunk of texts."""
+    writer = WRITERS[format]
+    yield writer.header(classifier)
+    first = 0
+    for texts in chunks:
+        probabilities = classifier.predict_proba(texts)
+        labels, confidence = classifier.decide(probabilities)
+        yield writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
+        first += len(texts)
+
+
+def json_document(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[str]:
+    """All predictions as one JSON document, a list of what `jsonl` has a line each, in pieces."""
+    before = "[\n"
+    for lines in predict_stream(classifier, chunks, format="jsonl"):
+        if lines:
+            yield before + lines.rstrip("\n").replace("\n", ",\n")
+            before = ",\n"
+    yield "\n]\n" if before != "[\n" else "[]\n"
+
+
+# Reading
+
+
+def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+    """Lines in chunks, each as soon as the stream has it; only a line feed ends a line, CR before it dropped.
+
+    Raises:
+        UserError: a line is not UTF-8.
+    """
+    read = getattr(stream, "read1", stream.read)  # what is there, without waiting for more
+    begun: list[bytes] = []  # pieces of a line whose end has not come
+    number = 0
+    while data := read(READ_AT_ONCE):
+        if b"\n" not in data:
+            begun.append(data)
+            continue
+        *lines, rest = b"".join([*begun, data]).split(b"\n")
+        begun = [rest]
+        yield _decode(lines, name, number)
+        number += len(lines)
+    if any(begun):
+        yield _decode([b"".join(begun)], name, number)
+
+
+def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
+    if before == 0:
+        lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+    texts = []
+    for number, line in enumerate(lines, start=before + 1):
+        try:
+            texts.append(line.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            byte = line[error.start]
+            raise UserError(f"{name}:{number}: byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8.") from None
+    return texts
+
+
+def read_texts(path: Path, stdin: BinaryIO, *, column: str | None, default_column: str) -> Iterator[list[str]]:
+    """Texts in chunks: a table's column, or lines; `-` is standard input, a .csv where a column is asked for."""
+    if str(path) == "-":
+        return _columns(stdin, "-", ".csv", column) if column is not None else read_lines(stdin, "-")
+    if column is not None or has_columns(path):
+        return _file_columns(path, column or default_column)
+    return _file_lines(path)
+
+
+def _file_lines(path: Path) -> Iterator[list[str]]:
+    with OpenData(path) as stream:
+        yield from read_lines(stream, str(path))
+
+
+def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
+    file_format(path)
+    with OpenData(path) as stream:
+        yield from _columns(
+            stream, str(path), path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix, column
+        )
+
+
+def _columns(stream: BinaryIO, name: str, suffix: str, column: str) -> Iterator[list[str]]:
+    rows = FORMATS[suffix].rows(stream, name, {"--column": column})
+    while chunk := [text for (text,) in islice(rows, CHUNK)]:
+        yield chunk
+
+
+# Writing
+
+
+def _no_header(_classifier: Classifier) -> str:
+    return ""
+
+
+def _tsv_rows(found: Predicted) -> str:
+    pairs = zip(found.labels, found.confidence.tolist(), strict=True)
+    return "".join([f"{_one_line(label)}\t{share:.6f}\n" for label, share in pairs])
+
+
+def _csv_header(classifier: Classifier) -> str:
+    return _csv_text([["label", "probability", *classifier.labels]])
+
+
+def _csv_rows(found: Predicted) -> str:
+    rows = zip(found.labels, found.confidence.tolist(), found.probabilities.tolist(), strict=True)
+    return _csv_text([label, f"{share:.6f}", *[f"{p:.6f}" for p in each]] for label, share, each in rows)
+
+
+def _csv_text(rows: Iterable[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _jsonl_rows(found: Predicted) -> str:
+    rows = zip(found.labels, found.confidence.round(6).tolist(), found.probabilities.round(6).tolist(), strict=True)
+    return "".join(
+        [
+            json.dumps(
+                {
+                    "row": row,
+                    "label": label,
+                    "probability": share,
+                    "probabilities": dict(zip(found.names, each, strict=True)),
+                },
+                ensure_ascii=False,
+            )
+            + "\n"
+            for row, (label, share, each) in enumerate(rows, start=found.first)
+        ]
+    )
+
+
+def _one_line(label: str) -> str:
+    """The label without what would break a line of the output in two."""
+    return " ".join(label.split()) if any(c in label for c in "\t\r\n") else label
+
+
+WRITERS: dict[str, Writer] = {
+    "tsv": Writer(_no_header, _tsv_rows),
+    "csv": Writer(_csv_header, _csv_rows),
+    "jsonl": Writer(_no_header, _jsonl_rows),
+}

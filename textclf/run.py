@@ -1,0 +1,172 @@
+"""The run folder: every file name once, and how files are written so that no reader sees half of one."""
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textclf.errors import UserError
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder that `textclf train` wrote."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def keras_model(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def model(self) -> Path:
+        """The folder that prediction needs, and all it needs."""
+        return self.path / "model"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Written last: where it is, the run is complete."""
+        return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def complete(self) -> bool:
+        return self.metrics.is_file()
+
+    def evaluation(self, name: str) -> "Run":
+        """Where an evaluation on other data goes: a folder with metrics, predictions and report like the run's own."""
+        return Run(self.path / "evaluations" / name)
+
+
+def run_for_config(config: Path) -> Run:
+    """The run that training a config writes by default: runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml."""
+    return Run(RUNS / (config.resolve().parent.name if config.name == "config.yaml" else config.stem))
+
+
+def newest_run() -> Run:
+    """The complete run under runs/ that finished last.
+
+    Raises:
+        UserError: there is none.
+    """
+    finished = [(path.stat().st_mtime, path.parent) for path in RUNS.glob("*/metrics.json")]
+    finished = [entry for entry in finished if entry[1].suffix != STAGED]
+    if not finished:
+        raise UserError(f"no complete run in {RUNS}/. Train one with `textclf train CONFIG`, or name one with --run.")
+    return Run(max(finished)[1])
+
+
+STAGED = ".partial"
+
+
+@contextlib.contextmanager
+def staged(run: Run, *, overwrite: bool) -> Iterator[Run]:
+    """A run folder to fill, put in the run's place at the end, so that an earlier run stays whole until then.
+
+    Raises:
+        UserError: the run exists and is not to be overwritten, or the folder holds something else.
+    """
+    check_target(run, overwrite=overwrite)
+    stage = Run(run.path.with_name(run.path.name + STAGED))
+    if stage.path.exists():
+        shutil.rmtree(stage.path)
+    stage.path.mkdir(parents=True)
+    yield stage
+    retired = run.path.with_name(run.path.name + ".old")
+    if run.path.exists():
+        run.path.replace(retired)
+    stage.path.replace(run.path)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def check_target(run: Run, *, overwrite: bool) -> None:
+    """Refuses a folder that training must not replace.
+
+    Raises:
+        UserError: it is a run and `overwrite` is not set, or it holds something that is no run.
+    """
+    if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
+        return
+    if not run.config.is_file():
+        raise UserError(f"{run.path} exists and is no run of textclf. Choose another folder with --run.")
+    if not overwrite:
+        raise UserError(f"{run.path} exists. Replace it with --overwrite, or choose another folder with --run.")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: Keras tells the format of a file by it.
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Writes text that comes piece by piece, without holding all of it."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(pieces)
+
+
+def write_json(path: Path, document: Any) -> None:
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The document in a JSON file.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {path.parent} is no complete run.") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}. Train the run again.") from None
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,289 @@
+"""`textclf train`: from a config to a complete run."""
+
+import logging
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textclf import __version__
+from textclf.baseline import Part, majority, tfidf_logistic_regression
+from textclf.classifier import Classifier, Description, save_classifier
+from textclf.config import Config, dump_config
+from textclf.data import Rows, label_counts, label_names, label_targets, read_rows, split
+from textclf.errors import UserError
+from textclf.evaluate import (
+    Labelled,
+    Outcome,
+    evaluate_rows,
+    held_out_rows,
+    labelled_rows,
+    truncation,
+    unknown_share,
+    write_evaluation,
+)
+from textclf.files import file_digest, find_files
+from textclf.models import MODELS, Shape
+from textclf.run import Run, check_target, replacing, staged, write_csv, write_json, write_text
+from textclf.text import RESERVED, Encoder, TokenIds, build_vocabulary
+from textclf.training import Epoch, Examples, Fit, Watch, fit, forward_function, start_tensorflow
+from textclf.vectors import read_vectors
+
+logger = logging.getLogger(__name__)
+
+PARITY_ROWS = 256
+PARITY_LIMIT = 1e-4
+
+
+@dataclass(frozen=True)
+class Material:
+    """The rows of both sides, as they are and as the network takes them."""
+
+    train_rows: Rows
+    validation_rows: Rows
+    measured: Labelled
+    """The rows that the run is measured on: the test file's, else the validation rows."""
+    labels: list[str]
+    encoder: Encoder
+    train: Examples
+    validation: Examples
+    split: dict[str, Any]
+    """The document of split.json."""
+
+
+class Clock:
+    """Seconds that each phase took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - begin, 3)
+
+
+def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) -> dict[str, Any]:
+    """Trains, evaluates and writes the run; the document of its metrics.json.
+
+    Raises:
+        UserError: the run exists, the data cannot be learnt from, or the exported model disagrees with Keras's.
+    """
+    check_target(run, overwrite=overwrite)
+    clock = Clock()
+    with clock.phase("read"):
+        material = prepare(config)
+    _talk_about(material)
+    with clock.phase("tensorflow"):
+        device = start_tensorflow(device=config.training.device, seed=config.training.seed)
+    with clock.phase("train"):
+        network, fitted = _fit(config, material, device, watch)
+    with staged(run, overwrite=overwrite) as stage:
+        with clock.phase("save"):
+            classifier, parity = _save_model(stage, config, material, network)
+        with clock.phase("evaluate"):
+            found, document = evaluate_rows(classifier, material.measured)
+        document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
+        if config.report.baseline:
+            with clock.phase("baseline"):
+                document["baselines"] = _baselines(config, material, found)
+        write_text(stage.config, dump_config(config))
+        write_csv(
+            stage.history, [field.name for field in fields(Epoch)], [list(asdict(e).values()) for e in fitted.history]
+        )
+        write_json(stage.split, material.split)
+        write_json(stage.environment, _environment(config, device, material, clock))
+        write_evaluation(stage, material.measured, found, document)
+    return document
+
+
+def prepare(config: Config) -> Material:
+    """All rows read, split and turned into token ids.
+
+    Raises:
+        UserError: a file is at fault, or there is too little to learn from.
+    """
+    data = config.data
+    paths = find_files(data.train, key="data.train")
+    rows = read_rows(paths, data)
+    if data.validation:
+        train_rows = rows
+        measured = labelled_rows(find_files(data.validation, key="data.validation"), data, part="validation")
+        numbers: list[int] = []
+    else:
+        parts = split(rows, fraction=data.validation_split, seed=config.training.seed, separator=data.label_separator)
+        if parts.rare:
+            logger.warning("too rare to be validated, all rows in train: %s", ", ".join(parts.rare))
+        numbers = parts.validation.tolist()
+        train_rows = rows.take(parts.train.tolist())
+        measured = held_out_rows(rows, paths, numbers)
+    validation_rows = measured.rows
+    labels = _labels(train_rows, validation_rows, data.label_separator, paths)
+    if data.test:
+        measured = labelled_rows(find_files(data.test, key="data.test"), data, part="test")
+    encoder = Encoder(build_vocabulary(train_rows.texts, config.text), config.text)
+    document = {"validation": numbers, "rows": len(rows), "sha256": [file_digest(path) for path in paths]}
+    return Material(
+        train_rows,
+        validation_rows,
+        measured,
+        labels,
+        encoder,
+        _examples(train_rows, encoder, labels, data.label_separator),
+        _examples(validation_rows, encoder, labels, data.label_separator),
+        document,
+    )
+
+
+def _examples(rows: Rows, encoder: Encoder, labels: list[str], separator: str | None) -> Examples:
+    return Examples(encoder.encode(rows.texts), label_targets(rows.labels, labels, separator))
+
+
+def _labels(train_rows: Rows, validation_rows: Rows, separator: str | None, paths: list[Path]) -> list[str]:
+    """The labels of the training rows.
+
+    Raises:
+        UserError: there are too few of them, no rows to validate on, or validation rows of other labels.
+    """
+    files = ", ".join(map(str, paths))
+    labels = label_names(train_rows.labels, separator)
+    if len(labels) < (2 if separator is None else 1):
+        raise UserError(
+            f"{files}: {len(train_rows)} rows and {len(labels)} label; two labels are needed to tell apart."
+        )
+    if not len(validation_rows):
+        raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
+    unseen = sorted(set(label_names(validation_rows.labels, separator)) - set(labels))
+    if unseen:
+        raise UserError(f"data.validation has labels that data.train lacks: {', '.join(unseen)}.")
+    return labels
+
+
+def _talk_about(material: Material) -> None:
+    """Says what a careful person would ask of the data before training."""
+    cut, unknown = truncation(material.train.token_ids), unknown_share(material.validation.token_ids)
+    logger.info(
+        "%d rows to train on, %d to validate on, %d labels, %d words",
+        len(material.train), len(material.validation), len(material.labels), len(material.encoder.vocabulary),
+    )  # fmt: skip
+    logger.info(
+        "cut to %d tokens: %d training rows (%.1f %%), %.1f %% of all tokens lost; unknown in validation: %.1f %%",
+        material.encoder.options.max_length, cut["rows"], 100 * cut["share_of_rows"], 100 * cut["share_of_tokens"],
+        100 * unknown,
+    )  # fmt: skip
+
+
+def _fit(config: Config, material: Material, device: str, watch: Watch) -> tuple[Any, Fit]:
+    """The stock network with the trained weights."""
+    options = config.model
+    shape = _shape(config, material)
+    embeddings = None
+    if options.pretrained:
+        vocabulary = material.encoder.vocabulary
+        vectors = read_vectors(
+            Path(options.pretrained), vocabulary, dimensions=options.embedding_dim, seed=config.training.seed
+        )
+        share = 100 * vectors.found / len(vocabulary)
+        logger.info("%s has %d of the %d words (%.1f %%)", options.pretrained, vectors.found, len(vocabulary), share)
+        embeddings = vectors.table
+    build = MODELS[options.type].build
+    network = build(options, shape, embeddings=embeddings, exact_twin=device == "cpu")
+    fitted = fit(network, material.train, material.validation, config.training, watch)
+    if fitted.interrupted:
+        logger.warning(
+            "interrupted in epoch %d; keeping epoch %d, the best so far", len(fitted.history), fitted.best.epoch
+        )
+    if device != "cpu":
+        return network, fitted
+    stock = build(options, shape)
+    stock.set_weights(network.get_weights())
+    return stock, fitted
+
+
+def _shape(config: Config, material: Material) -> Shape:
+    vocabulary, labels = len(material.encoder.vocabulary) + RESERVED, len(material.labels)
+    if config.data.label_separator is not None:
+        return Shape(vocabulary, labels, "sigmoid")
+    return Shape(vocabulary, 1, "sigmoid") if labels == 2 else Shape(vocabulary, labels, "softmax")
+
+
+def _save_model(stage: Run, config: Config, material: Material, network: Any) -> tuple[Classifier, float]:
+    """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
+
+    Raises:
+        UserError: the difference is over PARITY_LIMIT.
+    """
+    with replacing(stage.keras_model) as temporary:
+        network.save(temporary)
+    description = Description(
+        text=config.text,
+        vocabulary=material.encoder.vocabulary,
+        labels=material.labels,
+        label_separator=config.data.label_separator,
+        column=config.data.text,
+    )
+    graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
+    probe = _first(material.validation.token_ids, PARITY_ROWS)
+    classifier = save_classifier(stage.model, graph, description, probe)
+    keras_gives = forward_function(network)(probe).astype(np.float64)
+    if keras_gives.shape[1] == 1:
+        keras_gives = np.hstack([1 - keras_gives, keras_gives])
+    parity = float(np.abs(keras_gives - classifier.probabilities(probe)).max())
+    if not parity <= PARITY_LIMIT:
+        raise UserError(
+            f"model/ differs from the Keras model by {parity:.1e} (at most {PARITY_LIMIT:.0e} is right). "
+            "Training probably diverged: try a smaller training.learning_rate."
+        )
+    return classifier, parity
+
+
+def _first(token_ids: TokenIds, count: int) -> TokenIds:
+    lengths = token_ids.lengths[:count]
+    return TokenIds(token_ids.flat[: int(lengths.sum())], lengths, token_ids.tokens[:count])
+
+
+def _validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:
+    """What metrics.json says of the best epoch and of the rows that it was chosen on."""
+    return {
+        "rows": len(material.validation),
+        "best_epoch": fitted.best.epoch,
+        "epochs": len(fitted.history),
+        "loss": fitted.best.val_loss,
+        "accuracy": fitted.best.val_accuracy,
+        "unknown_words": unknown_share(material.validation.token_ids),
+        "truncated_train": truncation(material.train.token_ids),
+        "train_labels": dict(sorted(label_counts(material.train_rows.labels, config.data.label_separator).items())),
+    }
+
+
+def _baselines(config: Config, material: Material, found: Outcome) -> dict[str, Any]:
+    """Metrics of the baselines on the rows that the network was measured on."""
+    train = Part(material.train_rows.texts, material.train.targets)
+    validation = Part(material.validation_rows.texts, material.validation.targets)
+    texts = material.measured.rows.texts
+    guesses = {
+        "majority": majority(train.targets, rows=len(texts), labels=len(material.labels)),
+        "tfidf_logistic_regression": tfidf_logistic_regression(train, validation, texts, config.text),
+    }
+    return {name: found.with_probabilities(guess).metrics() for name, guess in guesses.items()}
+
+
+def _environment(config: Config, device: str, material: Material, clock: Clock) -> dict[str, Any]:
+    packages = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "scikit-learn")
+    return {
+        "textclf": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in packages},
+        "device": device,
+        "seed": config.training.seed,
+        "data": {"train": material.split["sha256"], "measured": material.measured.data},
+        "seconds": clock.seconds,
+    }

@@ -1,0 +1,302 @@
+"""The training loop: batches of rows of similar length, best epoch kept."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.errors import UserError
+from textclf.models import logits_model
+from textclf.options import option, options
+from textclf.text import TokenIds, pad
+
+Array = npt.NDArray[Any]
+Forward = Callable[[TokenIds], npt.NDArray[np.float32]]
+
+SCORED_TOGETHER = 128  # rows a batch where nothing is learnt
+
+
+@options
+class TrainingOptions:
+    """How the network learns."""
+
+    epochs: int = option(default=10, help="passes over the training rows, at most", ge=1, le=10_000)
+    batch_size: int = option(default=32, help="rows a step", ge=1, le=65536)
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(
+        default="adam", help="rule by which the weights move"
+    )
+    learning_rate: float = option(default=0.001, help="size of a step", gt=0, le=100)
+    schedule: Literal["constant", "cosine"] = option(
+        default="cosine", help="cosine: the learning rate falls to 0 over all epochs"
+    )
+    early_stopping: int | None = option(
+        default=2, help="epochs without a better validation score after which to stop; null: never", ge=1
+    )
+    monitor: Literal["val_loss", "val_accuracy"] = option(
+        default="val_loss", help="validation score by which the best epoch is chosen"
+    )
+    class_weight: Literal["balanced"] | None = option(
+        default=None, help="balanced: rare labels weigh more, in inverse proportion"
+    )
+    device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU where TensorFlow finds one")
+    seed: int = option(
+        default=42, help="of the split, the first weights, the order of the rows and dropout", ge=0, le=2**31 - 1
+    )
+
+
+@dataclass(frozen=True)
+class Examples:
+    """n rows as the network takes them."""
+
+    token_ids: TokenIds
+    targets: Array
+    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A line of history.csv."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    val_loss: float
+    val_accuracy: float
+
+
+class Watch(Protocol):
+    """Who is told how training goes."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None: ...
+
+    def epoch(self, epoch: Epoch) -> None: ...
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training found; the network holds the weights of the best epoch."""
+
+    history: list[Epoch]
+    best: Epoch
+    interrupted: bool
+
+
+def fit(network: Any, train: Examples, validation: Examples, options: TrainingOptions, watch: Watch) -> Fit:
+    """Trains the network and leaves it with the weights of its best epoch.
+
+    Ctrl-C ends training after the current step; the epoch begun is then scored like a whole one.
+    """
+    steps = math.ceil(len(train) / options.batch_size)
+    optimizer = build_optimizer(options, total_steps=steps * options.epochs)
+    take_step = _step_function(network, optimizer, train.targets)
+    forward = forward_function(logits_model(network))
+    weights = _row_weights(train.targets, options.class_weight)
+    history: list[Epoch] = []
+    best: tuple[Epoch, list[Array]] | None = None
+    with _interruptible() as interrupted:
+        for number in range(1, options.epochs + 1):
+            rng = np.random.default_rng([options.seed, number])
+            total = 0.0
+            for step, rows in enumerate(batches(train.token_ids.lengths, options.batch_size, rng), start=1):
+                total += take_step(_padded(train.token_ids, rows), train.targets[rows], weights[rows])
+                watch.step(number, step, steps, total / step)
+                if interrupted:
+                    break
+            epoch = Epoch(number, float(optimizer.learning_rate), total / step, *score(forward, validation))
+            history.append(epoch)
+            watch.epoch(epoch)
+            if best is None or _better(epoch, best[0], options.monitor):
+                best = epoch, network.get_weights()
+            if interrupted or (options.early_stopping and number - best[0].epoch >= options.early_stopping):
+                break
+    assert best is not None
+    network.set_weights(best[1])
+    return Fit(history, best[0], bool(interrupted))
+
+
+def _better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
+    new, old = asdict(epoch)[monitor], asdict(best)[monitor]
+    return bool(new < old if monitor == "val_loss" else new > old)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """A list that Ctrl-C adds to; a second Ctrl-C interrupts as usual."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+BUCKET = 50  # batches whose rows are sorted by length together: little padding, and still well shuffled
+
+
+def batches(
+    lengths: npt.NDArray[np.int64], batch_size: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Row numbers of each batch, rows of similar length together, in random order; every row once."""
+    shuffled = rng.permutation(len(lengths))
+    buckets = [shuffled[i : i + BUCKET * batch_size] for i in range(0, len(shuffled), BUCKET * batch_size)]
+    ordered = np.concatenate([bucket[np.argsort(lengths[bucket], kind="stable")] for bucket in buckets])
+    starts = np.arange(0, len(ordered), batch_size)
+    for start in rng.permutation(starts):
+        yield ordered[start : start + batch_size]
+
+
+def _padded(token_ids: TokenIds, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    return pad(token_ids.flat, token_ids.starts[rows], token_ids.lengths[rows])
+
+
+def _row_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.float32]:
+    """Weight of each target in the loss, of the targets' shape; balanced: rows / (classes * rows of the class)."""
+    if class_weight is None:
+        return np.ones(targets.shape, np.float32)
+    if targets.ndim == 1:
+        counts = np.bincount(targets)
+        return (len(targets) / (len(counts) * counts))[targets].astype(np.float32)
+    ones = targets.sum(axis=0)
+    weight = np.where(targets == 1, ones, len(targets) - ones)
+    return (len(targets) / (2 * np.maximum(weight, 1))).astype(np.float32)
+
+
+# Below here is TensorFlow
+
+
+def start_tensorflow(*, device: str, seed: int) -> str:
+    """Imports TensorFlow, seeds it, and gives the device that training takes, "cpu" or "gpu".
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _quiet_stderr():
+        import keras
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        keras.utils.set_random_seed(seed)
+    if device == "gpu" and not found:
+        raise UserError(
+            "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
+            "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
+        )
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    return "gpu" if found and device != "cpu" else "cpu"
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keeps back what is written to descriptor 2, unless the block fails.
+
+    TensorFlow's libraries write there before their own log level is in force.
+    """
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(before, kept.read())
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+def build_optimizer(options: TrainingOptions, *, total_steps: int) -> Any:
+    """The Keras optimizer with its schedule."""
+    import keras
+
+    rate: Any = options.learning_rate
+    if options.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, total_steps)
+    kinds = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
+    return getattr(keras.optimizers, kinds[options.optimizer])(rate)
+
+
+def forward_function(network: Any) -> Forward:
+    """A function that gives what the network's last layer does for every row, shape (n, outputs)."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
+    def forward(padded: Any) -> Any:
+        return network(padded, training=False)
+
+    def all_rows(token_ids: TokenIds) -> npt.NDArray[np.float32]:
+        outputs = np.empty((len(token_ids), network.output_shape[-1]), np.float32)
+        by_length = np.argsort(token_ids.lengths, kind="stable")
+        for start in range(0, len(by_length), SCORED_TOGETHER):
+            rows = by_length[start : start + SCORED_TOGETHER]
+            outputs[rows] = forward(_padded(token_ids, rows)).numpy()
+        return outputs
+
+    return all_rows
+
+
+def score(forward: Forward, examples: Examples) -> tuple[float, float]:
+    """Mean loss and accuracy of what `forward` gives as logits; several labels a row: all of them right."""
+    logits = forward(examples.token_ids)
+    losses = _losses(logits, examples.targets).numpy()
+    if examples.targets.ndim == 2:
+        right = ((logits > 0) == examples.targets).all(axis=1)
+    else:
+        chosen = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0] > 0
+        right = chosen == examples.targets
+    return float(losses.mean()), float(right.mean())
+
+
+def _losses(logits: Any, targets: Any) -> Any:
+    """Cross-entropy of each target, of the targets' shape."""
+    import tensorflow as tf
+
+    if len(targets.shape) == 1 and logits.shape[1] > 1:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    one_column = logits if len(targets.shape) == 2 else logits[:, 0]
+    return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(targets, tf.float32), one_column)
+
+
+def _step_function(network: Any, optimizer: Any, targets: Array) -> Any:
+    """A function of padded ids, targets and weights that moves the weights once and gives the loss."""
+    import tensorflow as tf
+
+    logits = logits_model(network)
+    variables = network.trainable_variables
+    optimizer.build(variables)
+    shape = (None, *targets.shape[1:])
+    signature = [
+        tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(shape, tf.int64), tf.TensorSpec(shape, tf.float32)
+    ]  # fmt: skip
+
+    @tf.function(input_signature=signature)
+    def step(token_ids: Any, targets: Any, weights: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(_losses(logits(token_ids, training=True), targets) * weights)
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return lambda token_ids, targets, weights: float(step(token_ids, targets, weights))

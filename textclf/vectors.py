@@ -1,0 +1,89 @@
+"""Word vectors from text files: GloVe, word2vec and fastText's .vec."""
+
+import contextlib
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.errors import UserError
+from textclf.text import RESERVED
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """An embedding table to begin training with."""
+
+    table: npt.NDArray[np.float32]
+    """Shape (vocabulary, dimensions), the reserved ids first; words that the file lacks are drawn at random."""
+    found: int
+    """Words of the vocabulary that the file has."""
+
+
+def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed: int) -> WordVectors:
+    """The vectors of a vocabulary; a word that the file lacks gets numbers of the same spread.
+
+    Raises:
+        UserError: the file is missing, damaged, or its vectors have another number of dimensions.
+    """
+    rows = {word.encode(): row for row, word in enumerate(vocabulary, start=RESERVED)}
+    vectors: dict[int, npt.NDArray[np.float32]] = {}
+    with _opened(path) as file:
+        for number, word, numbers in _entries(file):
+            row = rows.get(word)
+            if row is not None and row not in vectors:
+                vectors[row] = _vector(numbers, f"{path}:{number}", dimensions)
+    if not vectors:
+        raise UserError(f"{path} has none of the {len(vocabulary)} words of the vocabulary. Is it in another language?")
+    found = np.stack(list(vectors.values()))
+    table = np.random.default_rng(seed).normal(0, found.std(), (len(vocabulary) + RESERVED, dimensions))
+    table[0] = 0
+    table[list(vectors)] = found
+    return WordVectors(table.astype(np.float32), len(vectors))
+
+
+def _entries(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
+    """Line number, word and the rest of the line; the header of word2vec and fastText, two whole numbers, left out."""
+    for number, line in enumerate(file, start=1):
+        word, _, numbers = line.rstrip().partition(b" ")
+        if not (number == 1 and word.isdigit() and numbers.isdigit()):
+            yield number, word, numbers
+
+
+def _vector(numbers: bytes, where: str, dimensions: int) -> npt.NDArray[np.float32]:
+    fields = numbers.split()
+    if len(fields) != dimensions:
+        raise UserError(f"{where}: {len(fields)} numbers, but model.embedding_dim is {dimensions}. Make them the same.")
+    try:
+        vector = np.array(fields, np.float32)
+    except ValueError as error:
+        raise UserError(f"{where}: not a number: {error}.") from None
+    if not np.isfinite(vector).all():
+        raise UserError(f"{where}: a number that is not finite.")
+    return vector
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file as bytes; of a .zip its only member."""
+    try:
+        with contextlib.ExitStack() as stack:
+            if path.suffix == ".zip":
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                members = [member for member in archive.namelist() if not member.endswith("/")]
+                if len(members) != 1:
+                    raise UserError(
+                        f"{path} holds {len(members)} files: {', '.join(members[:5])}. Unpack the one you mean."
+                    )
+                yield cast(BinaryIO, stack.enter_context(archive.open(members[0])))
+            else:
+                opened = gzip.open if path.suffix == ".gz" else open
+                yield cast(BinaryIO, stack.enter_context(opened(path, "rb")))
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read: {error}. Set model.pretrained.") from None
