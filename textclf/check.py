@@ -8,8 +8,9 @@ from textclf.classifier import load_classifier
 from textclf.config import Config
 from textclf.data import label_counts
 from textclf.errors import UserError
-from textclf.evaluate import truncation, unknown_share
+from textclf.material import prepare
 from textclf.run import Run
+from textclf.text import truncation, unknown_share
 
 PROBE_LIMIT = 1e-4
 
@@ -20,8 +21,6 @@ def check_config(config: Config) -> dict[str, Any]:
     Raises:
         UserError: the data cannot be learnt from.
     """
-    from textclf.train import prepare
-
     material = prepare(config)
     tokens = material.train.token_ids.tokens
     separator = config.data.label_separator

@@ -12,6 +12,7 @@ import yaml
 
 from textclf.data import DataOptions, data_problems
 from textclf.errors import UserError
+from textclf.files import is_file
 from textclf.models import BilstmOptions
 from textclf.options import option, options
 from textclf.source import ConfigDumper, Key, read_source
@@ -48,11 +49,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     source = read_source(path, overrides)
     problems = schema_problems(source.values)
-    config = _parse(_without(source.values, [key for key, _ in problems]))
-    if config is not None:
-        problems += [(tuple(key.split(".")), message) for key, message in _outside_problems(config)]
-    if problems or config is None:
-        lines = [f"{source.place(key)}: {'.'.join((*key, ''))[:-1]}: {message}" for key, message in problems]
+    wrong = [key for key, _ in problems]
+    sound = _without(source.values, wrong)
+    config = _parse({**sound, "data": {"train": [], **sound.get("data", {})}})
+    for dotted, message in _outside_problems(config):
+        key = tuple(dotted.split("."))
+        if not any(_one_in_the_other(key, known) for known in wrong):
+            problems.append((key, message))
+    if problems:
+        lines = [f"{source.place(key)}: {'.'.join(key)}: {message}" for key, message in problems]
         raise UserError("\n".join(dict.fromkeys(lines)))
     return config
 
@@ -64,10 +69,11 @@ def saved_config(path: Path) -> Config:
         UserError: it is damaged.
     """
     source = read_source(path)
-    config = _parse(source.values)
-    if config is None:
-        raise UserError(f"{path} is damaged: {schema_problems(source.values)[0][1]}.")
-    return config
+    problems = schema_problems(source.values)
+    if problems:
+        key, message = problems[0]
+        raise UserError(f"{path} is damaged: {'.'.join(key)}: {message}.")
+    return _parse(source.values)
 
 
 def dump_config(config: Config) -> str:
@@ -100,31 +106,41 @@ def _default_text(field: Any) -> str:
 def schema_problems(values: Any) -> list[tuple[Key, str]]:
     """What the schema says against the values, as (key, message) pairs."""
     try:
-        _CONFIG.validate_json(json.dumps(values), strict=True)
+        _parse({"data": {}, **values})
     except pydantic.ValidationError as error:
-        found = [(_key(problem["loc"]), _message(problem)) for problem in error.errors(include_url=False)]
+        found = [
+            (_key(problem["loc"]), _message(problem))
+            for problem in error.errors(include_url=False)
+            if not (_branch(problem["loc"]) == "str" and isinstance(problem["input"], list))
+        ]
         return list(dict(reversed(found)).items())[::-1]
     return []
 
 
-def _parse(values: Any) -> Config | None:
-    try:
-        return _CONFIG.validate_json(json.dumps(values), strict=True)
-    except pydantic.ValidationError:
-        return None
+def _parse(values: Any) -> Config:
+    return _CONFIG.validate_json(json.dumps(values), strict=True)
 
 
 def _outside_problems(config: Config) -> list[tuple[str, str]]:
     problems = data_problems(config.data)
     pretrained = config.model.pretrained
-    if pretrained is not None and not Path(pretrained).is_file():
+    if pretrained is not None and not is_file(pretrained):
         problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))
     return problems
 
 
+def _one_in_the_other(key: Key, other: Key) -> bool:
+    return all(a == b for a, b in zip(key, other, strict=False))
+
+
 def _key(loc: tuple[int | str, ...]) -> Key:
-    """The key in the YAML file; pydantic adds the branch of a union, such as 'str' or 'list[str]'."""
-    return tuple(str(part) for part in loc if str(part) not in ("str", "list[str]"))
+    """The key in the YAML file."""
+    return tuple(str(part) for part in (loc[:2] + loc[3:] if _branch(loc) else loc))
+
+
+def _branch(loc: tuple[int | str, ...]) -> str | None:
+    """The branch of a union that pydantic adds to the key of an option, such as 'str' or 'list[str]'."""
+    return str(loc[2]) if len(loc) > 2 and loc[2] in ("str", "list[str]") else None
 
 
 def _message(problem: Any) -> str:
@@ -132,7 +148,10 @@ def _message(problem: Any) -> str:
     if problem["type"] == "unexpected_keyword_argument":
         return f"unknown key{_nearest(key)}"
     if problem["type"] == "missing":
-        return "is missing"
+        meaning = {name: text for name, _, text in option_rows()}
+        return f"is missing; it names {meaning['.'.join(key)]}"
+    if problem["type"] == "string_too_short":
+        return "is empty; put a mark such as | in quotes"
     found = json.dumps(problem["input"], ensure_ascii=False)
     if problem["type"] == "dataclass_type":
         return f"should be a section with keys, found {found[:60]}"
@@ -151,6 +170,8 @@ def _nearest(key: Key) -> str:
     known = [name for name, _, _ in option_rows()]
     section = ".".join(key[:-1])
     here = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section] or _sections()
+    if key[-1] in known:  # a dotted key, as --set has it
+        return f"; write '{key[-1].partition('.')[2]}' in the section '{key[-1].partition('.')[0]}'"
     close = difflib.get_close_matches(key[-1], here if section else _sections(), n=1)
     elsewhere = [name for name in known if name.endswith(f".{key[-1]}")]
     if not close and not elsewhere:
@@ -164,13 +185,12 @@ def _sections() -> list[str]:
     return [field.name for field in dataclasses.fields(Config)]
 
 
-def _without(values: Any, keys: list[Key]) -> Any:
-    """The values less those at the keys, so that what is left can still be checked for more."""
-    if not isinstance(values, dict):
-        return values
+def _without(values: dict[str, Any], keys: list[Key]) -> dict[str, Any]:
+    """The values less those at the keys, a list with one of them left out whole."""
     left = {}
     for name, value in values.items():
         below = [key[1:] for key in keys if key and key[0] == str(name)]
-        if () not in below:
-            left[name] = _without(value, below)
+        if () in below or (below and isinstance(value, list)):
+            continue
+        left[name] = _without(value, below) if isinstance(value, dict) else value
     return left

@@ -62,14 +62,14 @@ def read_rows(paths: Iterable[Path], options: DataOptions) -> Rows:
     for path in paths:
         before = len(texts)
         for text, label in read_columns(path, {"data.text": options.text, "data.label": options.label}):
-            if not label and options.label_separator is None:
+            if not label.strip() and options.label_separator is None:
                 raise UserError(
                     f"{path}: row {len(texts) - before} has no label (rows count from 0). Add it or drop the row."
                 )
             texts.append(text)
             labels.append(label)
         if len(texts) == before:
-            raise UserError(f"{path} has a header and no rows.")
+            raise UserError(f"{path} has no rows. Add some, or name another file.")
     return Rows(texts, labels)
 
 
@@ -163,21 +163,33 @@ def split(rows: Rows, *, fraction: float, seed: int, separator: str | None = Non
         strata[min(names, key=lambda name: (counts[name], name), default="")].append(members)
 
     rng = np.random.default_rng(seed)
-    held_out: list[int] = []
-    for name in sorted(strata):
-        held_out += _deal(strata[name], fraction, rng)
+    dealt = [group for name in sorted(strata) for group in _deal(strata[name], fraction, rng)]
+    held_out = _learnable(dealt, rows, separator)
     validation = np.sort(np.array(held_out, np.int64))
     train = np.setdiff1d(np.arange(len(rows)), validation)
     seen = label_counts((rows.labels[row] for row in held_out), separator)
     return Split(train, validation, [name for name in sorted(counts) if name not in seen])
 
 
-def _deal(groups: list[list[int]], fraction: float, rng: np.random.Generator) -> list[int]:
-    """Rows to hold out: the fraction asked for, at least one group, and never the last."""
+def _deal(groups: list[list[int]], fraction: float, rng: np.random.Generator) -> list[list[int]]:
+    """Groups to hold out: as many rows as the fraction asks for, at least one, and never all groups."""
     wanted = max(1, round(fraction * sum(map(len, groups))))
-    held_out: list[int] = []
-    for index in rng.permutation(len(groups))[:-1]:
+    held_out: list[list[int]] = []
+    for index in rng.permutation(len(groups)):
         # a group that is too large is passed over: one text that recurs must not fill the validation rows
-        if len(held_out) + len(groups[index]) <= wanted:
-            held_out += groups[index]
+        if len(groups[index]) <= wanted and len(held_out) < len(groups) - 1:
+            held_out.append(groups[index])
+            wanted -= len(groups[index])
     return held_out
+
+
+def _learnable(groups: list[list[int]], rows: Rows, separator: str | None) -> list[int]:
+    """Rows of the groups less those with a label that would be in no other row."""
+    counts = label_counts(rows.labels, separator)
+    held_out = label_counts((rows.labels[row] for group in groups for row in group), separator)
+    lost = {name for name in counts if held_out[name] == counts[name]}
+    return [
+        row for group in groups
+        if not any(lost.intersection(split_labels(rows.labels[row], separator)) for row in group)
+        for row in group
+    ]  # fmt: skip

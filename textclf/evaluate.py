@@ -1,37 +1,26 @@
 """How good a classifier is on given rows: every number of metrics.json, and every prediction behind them."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from textclf.classifier import Classifier, Probabilities, decide, load_classifier
 from textclf.config import Config, saved_config
-from textclf.data import DataOptions, Rows, label_names, label_targets, read_rows
+from textclf.data import DataOptions, label_names, label_targets, read_rows
 from textclf.errors import UserError
 from textclf.files import file_digest, find_files
+from textclf.material import Labelled, held_out_rows, labelled_rows
 from textclf.metrics import Array, bootstrap_intervals, compute_metrics, confusion_matrix, label_metrics
 from textclf.report import write_report
 from textclf.run import Run, read_json, write_csv, write_json
-from textclf.text import UNKNOWN, TokenIds
+from textclf.text import truncation, unknown_share
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Rows to measure on, and where they come from."""
-
-    rows: Rows
-    numbers: Sequence[int]
-    """The number that each row has in its files, counted from 0."""
-    data: dict[str, Any]
-    """What metrics.json says of them: file, part, rows, sha256."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +45,6 @@ class Outcome:
         if self.separator is not None:
             chosen = np.pad(chosen, extra)
         return replace(self, chosen=chosen, probabilities=np.pad(probabilities, extra))
-
-
-def labelled_rows(paths: list[Path], options: DataOptions, *, part: str) -> Labelled:
-    """All rows of the files."""
-    rows = read_rows(paths, options)
-    return Labelled(rows, range(len(rows)), describe_data(paths, len(rows), part=part))
-
-
-def describe_data(paths: list[Path], rows: int, *, part: str) -> dict[str, Any]:
-    """What metrics.json says of the rows that were measured on."""
-    files, digests = [path.as_posix() for path in paths], [file_digest(path) for path in paths]
-    one = len(files) == 1
-    return {"file": files[0] if one else files, "part": part, "rows": rows, "sha256": digests[0] if one else digests}
 
 
 def outcome(classifier: Classifier, labels: list[str], probabilities: Probabilities) -> Outcome:
@@ -100,24 +76,6 @@ def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, 
         "intervals": bootstrap_intervals(found.truth, found.chosen),
     }
     return found, document
-
-
-def truncation(token_ids: TokenIds) -> dict[str, float]:
-    """Rows that were cut, and what was lost: of all rows, and of all their tokens, 0 to 1."""
-    lost = token_ids.tokens - np.minimum(token_ids.tokens, token_ids.lengths)
-    rows = int((lost > 0).sum())
-    return {
-        "rows": rows,
-        "share_of_rows": rows / max(1, len(token_ids)),
-        "share_of_tokens": int(lost.sum()) / max(1, int(token_ids.tokens.sum())),
-    }
-
-
-def unknown_share(token_ids: TokenIds) -> float:
-    """Share of the tokens kept that the vocabulary lacks, 0 to 1."""
-    empty = int((token_ids.tokens == 0).sum())  # each holds one UNKNOWN that stands for no token
-    kept = len(token_ids.flat) - empty
-    return (int((token_ids.flat == UNKNOWN).sum()) - empty) / max(1, kept)
 
 
 def write_evaluation(run: Run, labelled: Labelled, found: Outcome, document: dict[str, Any]) -> None:
@@ -199,8 +157,3 @@ def own_rows(run: Run, config: Config) -> Labelled:
             f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
         )
     return held_out_rows(read_rows(paths, data), paths, held_out["validation"])
-
-
-def held_out_rows(rows: Rows, paths: list[Path], numbers: Sequence[int]) -> Labelled:
-    """The validation rows among the training rows."""
-    return Labelled(rows.take(numbers), numbers, describe_data(paths, len(numbers), part="validation"))

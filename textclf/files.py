@@ -1,10 +1,13 @@
 """Tables of text from .csv, .tsv, .jsonl and .parquet files: every row, in order, as it stands."""
 
+import contextlib
 import csv
 import glob
 import gzip
 import hashlib
 import json
+import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,13 +40,19 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
     """
     files: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob.glob(pattern, recursive=True)))
+        exists = os.path.exists(pattern)  # noqa: PTH110 - Path.exists raises where a name is too long
+        found = [Path(pattern)] if exists else sorted(map(Path, glob.glob(pattern, recursive=True)))
         if not found:
             raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
         files += found
     if not files:
         raise UserError(f"{key}: an empty list; name at least one file.")
     return files
+
+
+def is_file(name: str) -> bool:
+    """Whether there is a file of that name."""
+    return os.path.isfile(name)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
 def file_digest(path: Path) -> str:
@@ -154,39 +163,38 @@ def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            raise UserError(f"{name}:{line}: {_CSV_ERRORS.get(str(error), error)}") from None
+            hints = [hint for said, hint in _CSV_ERRORS.items() if said in str(error)]
+            raise UserError(f"{name}:{line}: {hints[0] if hints else error}") from None
         if fields is None:
             return
         if not fields and width != 1:
             continue
         width = width or len(fields)
         if len(fields or [""]) != width:
+            mark = f"'{delimiter}'" if len(fields) > width else "a line break"
             raise UserError(
-                f"{name}:{line}: {len(fields)} fields where the header has {width}. "
-                f"Put a text that holds '{delimiter}' in double quotes."
+                f"{name}:{line}: the header has {width} fields, this row {len(fields)}. "
+                f"Put a text that holds {mark} in double quotes."
             )
         yield line, fields or [""]
 
 
 _CSV_ERRORS = {
     "unexpected end of data": "a double quote is opened here and never closed. Close it, or double it to mean itself.",
-    "new-line character seen in unquoted field - do you need to open the file with newline=''?": (
+    "new-line character": (
         "a carriage return outside double quotes. Quote the field, or save the file with LF or CRLF line ends."
     ),
+    "expected after": "text after a closing double quote. Double each double quote inside a quoted field.",
 }
 
 
 def _separated(delimiter: str) -> Format:
     def columns(stream: BinaryIO, name: str) -> list[str]:
-        for _, header in _csv_records(stream, name, delimiter):
-            return header
-        raise UserError(f"{name} is empty. It needs a header line and rows.")
+        return _csv_header(_csv_records(stream, name, delimiter), name)
 
     def rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
         records = _csv_records(stream, name, delimiter)
-        _, header = next(records, (0, None))
-        if header is None:
-            raise UserError(f"{name} is empty. It needs a header line and rows.")
+        header = _csv_header(records, name)
         places = [find_column(name, header, column, key=key) for key, column in wanted.items()]
         for _, fields in records:
             yield tuple([fields[place] for place in places])
@@ -194,17 +202,27 @@ def _separated(delimiter: str) -> Format:
     return Format(columns, rows)
 
 
+def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
+    _, header = next(records, (0, None))
+    if header is None:
+        raise UserError(f"{name} is empty. It needs a header line and rows.")
+    return header
+
+
 def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(decoded_lines(stream, name), start=1):
         if line.isspace():
             continue
+        where = f"{name}:{number}"
         try:
             # Numbers stay the text they are: a label 1e3 or 007 must not change.
             record = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{name}:{number}: not JSON: {error}.") from None
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}:{error.pos + 1}: not JSON: {error.msg}. Put an object on each line.") from None
+        except RecursionError:
+            raise UserError(f"{where}: nested too deeply. Put an object with texts on each line.") from None
         if not isinstance(record, dict):
-            raise UserError(f'{name}:{number}: found {line.strip()[:40]}, need an object such as {{"text": ...}}.')
+            raise UserError(f'{where}: found {line.strip()[:40]}, need an object such as {{"text": ...}}.')
         yield number, record
 
 
@@ -223,33 +241,42 @@ def _json_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterat
 
 
 def _parquet_columns(stream: BinaryIO, name: str) -> list[str]:
-    return list(_parquet_file(stream, name).schema_arrow.names)
+    with _parquet_file(stream, name) as file:
+        return list(file.schema_arrow.names)
 
 
 def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    file = _parquet_file(stream, name)
-    header = list(file.schema_arrow.names)
-    columns = [header[find_column(name, header, column, key=key)] for key, column in wanted.items()]
-    row = 0
-    for batch in file.iter_batches(columns=columns):
-        for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
-            yield tuple([_as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
-            row += 1
+    with _parquet_file(stream, name) as file:
+        header = list(file.schema_arrow.names)
+        columns = [header[find_column(name, header, column, key=key)] for key, column in wanted.items()]
+        row = 0
+        for batch in file.iter_batches(columns=columns):
+            for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
+                yield tuple([_as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
+                row += 1
 
 
-def _parquet_file(stream: BinaryIO, name: str) -> Any:
+@contextlib.contextmanager
+def _parquet_file(stream: BinaryIO, name: str) -> Iterator[Any]:
+    """The open file, with its faults as UserError."""
     import pyarrow
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.ParquetFile(stream)
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(f"{name} is no parquet file: {error}") from None
+        yield pyarrow.parquet.ParquetFile(stream)
+    except gzip.BadGzipFile:
+        raise
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{name} is a damaged parquet file: {said}. Write it again.") from None
+
+
+_HALVES = re.compile("[\ud800-\udfff]")  # halves of a character, which JSON can escape and no file can hold
 
 
 def _as_text(value: object, where: str) -> str:
     if isinstance(value, str):
-        return value
+        return _HALVES.sub("\ufffd", value)
     if value is None:
         return ""
     if isinstance(value, bool):

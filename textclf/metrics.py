@@ -26,7 +26,9 @@ def compute_metrics(truth: Array, chosen: Array, probabilities: Array) -> Metric
     found: Metrics = {"accuracy": float(sk.accuracy_score(truth, chosen))}
     if truth.ndim == 1:
         found["balanced_accuracy"] = _balanced_accuracy(truth, chosen)
-        found["matthews_corrcoef"] = float(sk.matthews_corrcoef(truth, chosen))
+        # scikit-learn gives 0 as well where there is one label, with a warning
+        several = len(np.union1d(truth, chosen)) > 1
+        found["matthews_corrcoef"] = float(sk.matthews_corrcoef(truth, chosen)) if several else 0.0
     else:
         found["hamming_loss"] = float(sk.hamming_loss(truth, chosen))
     for average in AVERAGES:

@@ -115,7 +115,7 @@ def _pool(token_ids: Any, states: Any, pooling: str) -> Any:
     if "mean" in pooling:
         weight = ops.cast(inside, "float32")
         pools.append(ops.sum(states * weight, axis=1) / ops.sum(weight, axis=1))
-    return ops.concatenate(pools) if len(pools) > 1 else pools[0]
+    return ops.concatenate(pools, axis=-1) if len(pools) > 1 else pools[0]
 
 
 def logits_model(network: keras.Model) -> keras.Model:

@@ -66,6 +66,24 @@ class TokenIds:
         return self.flat[start : start + int(self.lengths[index])]
 
 
+def truncation(token_ids: TokenIds) -> dict[str, float]:
+    """Rows that were cut, and what was lost: of all rows, and of all their tokens, 0 to 1."""
+    lost = token_ids.tokens - np.minimum(token_ids.tokens, token_ids.lengths)
+    rows = int((lost > 0).sum())
+    return {
+        "rows": rows,
+        "share_of_rows": rows / max(1, len(token_ids)),
+        "share_of_tokens": int(lost.sum()) / max(1, int(token_ids.tokens.sum())),
+    }
+
+
+def unknown_share(token_ids: TokenIds) -> float:
+    """Share of the tokens kept that the vocabulary lacks, 0 to 1."""
+    empty = int((token_ids.tokens == 0).sum())  # each holds one UNKNOWN that stands for no token
+    kept = len(token_ids.flat) - empty
+    return (int((token_ids.flat == UNKNOWN).sum()) - empty) / max(1, kept)
+
+
 def pad(
     flat: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int32]:
@@ -132,7 +150,7 @@ def tokenizer(options: TextOptions) -> Tokenize:
 # Han, kana and bopomofo write no blanks between words. Hangul does, and is left as words.
 _CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
 # Python's \w leaves out combining marks, without which words of Hindi, Thai or vowelled Arabic fall apart.
 _MARKS = (
@@ -140,7 +158,7 @@ _MARKS = (
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0900-\u0963\u0966-\u096f\u0971-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e"
     "\u0eb1-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
 )
-_WORDS_ASCII = re.compile(r"\w+|[^\w\s]", re.ASCII)
+_WORDS_ASCII = re.compile(r"\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # four blanks that re.ASCII takes for none
 _WORDS = re.compile(rf"[{_CJK}]|(?:[^\W{_CJK}]|[{_MARKS}])+|[^\w\s]")
 _BLANKS = re.compile(r"\s+")
 
@@ -156,22 +174,25 @@ def _characters(text: str) -> list[str]:
 
 TOKENIZERS: dict[str, Tokenize] = {"word": _words, "char": _characters}
 
-_TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-_URL = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
-_EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b")
+# Each pattern takes linear time on any text: what is scanned from one begin is not scanned again from the next.
+_TAG = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
+_ENDLESS_ENTITY = re.compile(r"&#[0-9]{99,}")  # no character; Python refuses to read thousands of digits
+_URL = re.compile(rf"(?:https?://|\bwww\.)[^\s{_CJK}]+", re.IGNORECASE)
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+\b", re.ASCII)
+_ACCENTS = re.compile("[\u0300-\u036f]+")  # those of Latin, Greek and Cyrillic; other scripts' marks are letters
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 def _drop_html(text: str) -> str:
     if "<" in text:
         text = _TAG.sub(" ", text)
-    return html.unescape(text) if "&" in text else text
+    return html.unescape(_ENDLESS_ENTITY.sub("&#0", text)) if "&" in text else text
 
 
 def _drop_accents(text: str) -> str:
     if text.isascii():
         return text
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return _ACCENTS.sub("", unicodedata.normalize("NFD", text))
 
 
 CLEANINGS: dict[str, Callable[[str], str]] = {

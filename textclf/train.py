@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,45 +16,20 @@ from textclf import __version__
 from textclf.baseline import Part, majority, tfidf_logistic_regression
 from textclf.classifier import Classifier, Description, save_classifier
 from textclf.config import Config, dump_config
-from textclf.data import Rows, label_counts, label_names, label_targets, read_rows, split
+from textclf.data import label_counts
 from textclf.errors import UserError
-from textclf.evaluate import (
-    Labelled,
-    Outcome,
-    evaluate_rows,
-    held_out_rows,
-    labelled_rows,
-    truncation,
-    unknown_share,
-    write_evaluation,
-)
-from textclf.files import file_digest, find_files
+from textclf.evaluate import Outcome, evaluate_rows, write_evaluation
+from textclf.material import Material, prepare
 from textclf.models import MODELS, Shape
 from textclf.run import Run, check_target, replacing, staged, write_csv, write_json, write_text
-from textclf.text import RESERVED, Encoder, TokenIds, build_vocabulary
-from textclf.training import Epoch, Examples, Fit, Watch, fit, forward_function, start_tensorflow
+from textclf.text import RESERVED, TokenIds, truncation, unknown_share
+from textclf.training import Epoch, Fit, Watch, fit, forward_function, start_tensorflow
 from textclf.vectors import read_vectors
 
 logger = logging.getLogger(__name__)
 
 PARITY_ROWS = 256
 PARITY_LIMIT = 1e-4
-
-
-@dataclass(frozen=True)
-class Material:
-    """The rows of both sides, as they are and as the network takes them."""
-
-    train_rows: Rows
-    validation_rows: Rows
-    measured: Labelled
-    """The rows that the run is measured on: the test file's, else the validation rows."""
-    labels: list[str]
-    encoder: Encoder
-    train: Examples
-    validation: Examples
-    split: dict[str, Any]
-    """The document of split.json."""
 
 
 class Clock:
@@ -102,68 +77,6 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
         write_json(stage.environment, _environment(config, device, material, clock))
         write_evaluation(stage, material.measured, found, document)
     return document
-
-
-def prepare(config: Config) -> Material:
-    """All rows read, split and turned into token ids.
-
-    Raises:
-        UserError: a file is at fault, or there is too little to learn from.
-    """
-    data = config.data
-    paths = find_files(data.train, key="data.train")
-    rows = read_rows(paths, data)
-    if data.validation:
-        train_rows = rows
-        measured = labelled_rows(find_files(data.validation, key="data.validation"), data, part="validation")
-        numbers: list[int] = []
-    else:
-        parts = split(rows, fraction=data.validation_split, seed=config.training.seed, separator=data.label_separator)
-        if parts.rare:
-            logger.warning("too rare to be validated, all rows in train: %s", ", ".join(parts.rare))
-        numbers = parts.validation.tolist()
-        train_rows = rows.take(parts.train.tolist())
-        measured = held_out_rows(rows, paths, numbers)
-    validation_rows = measured.rows
-    labels = _labels(train_rows, validation_rows, data.label_separator, paths)
-    if data.test:
-        measured = labelled_rows(find_files(data.test, key="data.test"), data, part="test")
-    encoder = Encoder(build_vocabulary(train_rows.texts, config.text), config.text)
-    document = {"validation": numbers, "rows": len(rows), "sha256": [file_digest(path) for path in paths]}
-    return Material(
-        train_rows,
-        validation_rows,
-        measured,
-        labels,
-        encoder,
-        _examples(train_rows, encoder, labels, data.label_separator),
-        _examples(validation_rows, encoder, labels, data.label_separator),
-        document,
-    )
-
-
-def _examples(rows: Rows, encoder: Encoder, labels: list[str], separator: str | None) -> Examples:
-    return Examples(encoder.encode(rows.texts), label_targets(rows.labels, labels, separator))
-
-
-def _labels(train_rows: Rows, validation_rows: Rows, separator: str | None, paths: list[Path]) -> list[str]:
-    """The labels of the training rows.
-
-    Raises:
-        UserError: there are too few of them, no rows to validate on, or validation rows of other labels.
-    """
-    files = ", ".join(map(str, paths))
-    labels = label_names(train_rows.labels, separator)
-    if len(labels) < (2 if separator is None else 1):
-        raise UserError(
-            f"{files}: {len(train_rows)} rows and {len(labels)} label; two labels are needed to tell apart."
-        )
-    if not len(validation_rows):
-        raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
-    unseen = sorted(set(label_names(validation_rows.labels, separator)) - set(labels))
-    if unseen:
-        raise UserError(f"data.validation has labels that data.train lacks: {', '.join(unseen)}.")
-    return labels
 
 
 def _talk_about(material: Material) -> None:

@@ -18,12 +18,10 @@ import numpy.typing as npt
 from textclf.errors import UserError
 from textclf.models import logits_model
 from textclf.options import option, options
-from textclf.text import TokenIds, pad
+from textclf.text import PADDING, UNKNOWN, TokenIds, pad
 
 Array = npt.NDArray[Any]
 Forward = Callable[[TokenIds], npt.NDArray[np.float32]]
-
-SCORED_TOGETHER = 128  # rows a batch where nothing is learnt
 
 
 @options
@@ -102,8 +100,8 @@ def fit(network: Any, train: Examples, validation: Examples, options: TrainingOp
     steps = math.ceil(len(train) / options.batch_size)
     optimizer = build_optimizer(options, total_steps=steps * options.epochs)
     take_step = _step_function(network, optimizer, train.targets)
-    forward = forward_function(logits_model(network))
-    weights = _row_weights(train.targets, options.class_weight)
+    forward = forward_function(logits_model(network), together=options.batch_size)
+    weights = row_weights(train.targets, options.class_weight)
     history: list[Epoch] = []
     best: tuple[Epoch, list[Array]] | None = None
     with _interruptible() as interrupted:
@@ -111,7 +109,8 @@ def fit(network: Any, train: Examples, validation: Examples, options: TrainingOp
             rng = np.random.default_rng([options.seed, number])
             total = 0.0
             for step, rows in enumerate(batches(train.token_ids.lengths, options.batch_size, rng), start=1):
-                total += take_step(_padded(train.token_ids, rows), train.targets[rows], weights[rows])
+                ids = _batch(train.token_ids, rows, options.batch_size)
+                total += take_step(ids, *(_filled(values[rows], len(ids)) for values in (train.targets, weights)))
                 watch.step(number, step, steps, total / step)
                 if interrupted:
                     break
@@ -164,11 +163,20 @@ def batches(
         yield ordered[start : start + batch_size]
 
 
-def _padded(token_ids: TokenIds, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    return pad(token_ids.flat, token_ids.starts[rows], token_ids.lengths[rows])
+def _batch(token_ids: TokenIds, rows: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int32]:
+    """Padded ids of the rows and, up to `size` rows, of blank ones: where XLA compiles, each new size costs seconds."""
+    padded = pad(token_ids.flat, token_ids.starts[rows], token_ids.lengths[rows])
+    blank = np.full((size - len(rows), padded.shape[1]), PADDING, np.int32)
+    blank[:, 0] = UNKNOWN  # cuDNN needs a token in every row
+    return np.concatenate([padded, blank])
 
 
-def _row_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.float32]:
+def _filled(values: Array, size: int) -> Array:
+    """The values with zeros after them, up to `size`."""
+    return np.concatenate([values, np.zeros((size - len(values), *values.shape[1:]), values.dtype)])
+
+
+def row_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.float32]:
     """Weight of each target in the loss, of the targets' shape; balanced: rows / (classes * rows of the class)."""
     if class_weight is None:
         return np.ones(targets.shape, np.float32)
@@ -239,8 +247,8 @@ def build_optimizer(options: TrainingOptions, *, total_steps: int) -> Any:
     return getattr(keras.optimizers, kinds[options.optimizer])(rate)
 
 
-def forward_function(network: Any) -> Forward:
-    """A function that gives what the network's last layer does for every row, shape (n, outputs)."""
+def forward_function(network: Any, *, together: int = 128) -> Forward:
+    """A function that gives what the network's last layer does for every row, shape (n, outputs), so many at a time."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
@@ -250,9 +258,9 @@ def forward_function(network: Any) -> Forward:
     def all_rows(token_ids: TokenIds) -> npt.NDArray[np.float32]:
         outputs = np.empty((len(token_ids), network.output_shape[-1]), np.float32)
         by_length = np.argsort(token_ids.lengths, kind="stable")
-        for start in range(0, len(by_length), SCORED_TOGETHER):
-            rows = by_length[start : start + SCORED_TOGETHER]
-            outputs[rows] = forward(_padded(token_ids, rows)).numpy()
+        for start in range(0, len(by_length), together):
+            rows = by_length[start : start + together]
+            outputs[rows] = forward(_batch(token_ids, rows, together)).numpy()[: len(rows)]
         return outputs
 
     return all_rows
@@ -295,7 +303,8 @@ def _step_function(network: Any, optimizer: Any, targets: Array) -> Any:
     @tf.function(input_signature=signature)
     def step(token_ids: Any, targets: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(_losses(logits(token_ids, training=True), targets) * weights)
+            losses = _losses(logits(token_ids, training=True), targets) * weights
+            loss = tf.reduce_sum(losses) / tf.cast(tf.math.count_nonzero(weights), tf.float32)
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 

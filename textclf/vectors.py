@@ -59,9 +59,12 @@ def _entries(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
 def _vector(numbers: bytes, where: str, dimensions: int) -> npt.NDArray[np.float32]:
     fields = numbers.split()
     if len(fields) != dimensions:
-        raise UserError(f"{where}: {len(fields)} numbers, but model.embedding_dim is {dimensions}. Make them the same.")
+        raise UserError(
+            f"{where}: a vector of {len(fields)} numbers, but model.embedding_dim is {dimensions}. Make them the same."
+        )
     try:
-        vector = np.array(fields, np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused below
+            vector = np.array(fields, np.float32)
     except ValueError as error:
         raise UserError(f"{where}: not a number: {error}.") from None
     if not np.isfinite(vector).all():
@@ -74,16 +77,24 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file as bytes; of a .zip its only member."""
     try:
         with contextlib.ExitStack() as stack:
-            if path.suffix == ".zip":
+            if path.suffix.lower() == ".zip":
                 archive = stack.enter_context(zipfile.ZipFile(path))
-                members = [member for member in archive.namelist() if not member.endswith("/")]
-                if len(members) != 1:
-                    raise UserError(
-                        f"{path} holds {len(members)} files: {', '.join(members[:5])}. Unpack the one you mean."
-                    )
-                yield cast(BinaryIO, stack.enter_context(archive.open(members[0])))
+                yield cast(BinaryIO, stack.enter_context(archive.open(_only_member(archive, path))))
             else:
-                opened = gzip.open if path.suffix == ".gz" else open
+                opened = gzip.open if path.suffix.lower() == ".gz" else open
                 yield cast(BinaryIO, stack.enter_context(opened(path, "rb")))
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}. Set model.pretrained.") from None
+
+
+def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        names = ", ".join(member.filename for member in members[:5]) or "none"
+        raise UserError(f"{path} should hold one file, found {len(members)}: {names}. Unpack the one you mean.")
+    if members[0].flag_bits & ENCRYPTED:
+        raise UserError(f"{path} asks for a password. Unpack it.")
+    return members[0]
+
+
+ENCRYPTED = 1  # the bit of a zip member's flags

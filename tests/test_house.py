@@ -1,0 +1,118 @@
+"""The house: which module may import which, what starts light, and that what is shipped works."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, textclf, textclf_process
+
+from textclf.config import read_source, schema_problems
+
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"progress", "tables", "train"},
+    {"check", "evaluate", "predict"},
+    {"report", "classifier", "material", "baseline"},
+    {"config"},
+    {"training"},
+    {"vectors", "data", "models", "metrics"},
+    {"text", "files", "run", "source", "recurrent", "onnx_graph"},
+    {"options", "errors"},
+    {"__init__"},
+]
+LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+MODULES = sorted((ROOT / "textclf").glob("*.py"))
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "textclf":
+            found |= {node.module.split(".")[1]} if "." in node.module else {alias.name for alias in node.names}
+    return found & LEVEL.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_point_down(path: Path) -> None:
+    upward = {name for name in imported_modules(path) if LEVEL[name] <= LEVEL[path.stem]}
+    assert upward == set()
+
+
+@pytest.mark.parametrize("path", [*MODULES, *sorted((ROOT / "tests").glob("*.py"))], ids=lambda path: path.stem)
+def test_a_module_is_short_and_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert text.count("\n") <= 320
+
+
+def test_data_text_and_models_know_nothing_of_each_other() -> None:
+    parts = {"data", "text", "models"}
+    for part in parts:
+        assert imported_modules(ROOT / "textclf" / f"{part}.py") & parts == set()
+
+
+LIGHT = """
+import sys
+from textclf.cli import main
+try:
+    main({arguments!r}, standalone_mode=False)
+finally:
+    heavy = [name for name in ("tensorflow", "keras") if name in sys.modules]
+    assert not heavy, heavy
+"""
+
+
+COMMANDS = [
+    "--help",
+    "train --help",
+    "schema",
+    "check {config}",
+    "check {run}",
+    "predict {lines} --run {run}",
+    "evaluate {data} --run {run}",
+    "evaluate --run {run}",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_tensorflow_stays_out(command: str, reviews: Path) -> None:
+    samples = ROOT / "data" / "sample"
+    filled = command.format(
+        config=ROOT / "configs" / "sample.yaml", run=reviews, lines=samples / "lines.txt", data=samples / "reviews.csv"
+    )
+    script = LIGHT.format(arguments=filled.split())
+    subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_help_starts_without_numpy() -> None:
+    script = LIGHT.format(arguments=["--help"]).replace('("tensorflow", "keras")', '("numpy", "pydantic", "yaml")')
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_config_is_valid_and_in_the_readme(path: Path) -> None:
+    assert schema_problems(read_source(path).values) == []
+    assert f"configs/{path.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_shipped_sample_config_checks_out() -> None:
+    result = textclf_process("check", "configs/sample.yaml", cwd=ROOT)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.decode().splitlines()[0] == "rows to train on                             360"
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    used = set(re.findall(r"^(?:\$ )?textclf (\w+)", readme, flags=re.MULTILINE))
+    assert used >= {"check", "train", "evaluate", "predict"}
+    for command in used:
+        assert textclf(command, "--help").exit_code == 0
+
+
+def test_schema_is_json() -> None:
+    assert json.loads(textclf("schema").stdout)["additionalProperties"] is False

@@ -1,0 +1,107 @@
+"""Contracts that every architecture of MODELS keeps, in every shape that its options allow."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from textclf.models import MODELS, Shape, logits_model
+from textclf.text import TokenIds
+from textclf.training import forward_function
+
+VOCABULARY = 20
+SHAPES = {
+    "two labels": Shape(VOCABULARY, 1, "sigmoid"),
+    "more labels": Shape(VOCABULARY, 3, "softmax"),
+    "several a row": Shape(VOCABULARY, 4, "sigmoid"),
+}
+VARIANTS = {
+    "bilstm": [
+        *(
+            {"pooling": pooling, "layers": layers}
+            for pooling in ("last", "max", "mean", "max_mean")
+            for layers in (1, 2)
+        ),
+        {"pooling": "max", "trainable_embedding": False, "dropout": 0.0, "embedding_dropout": 0.0},
+    ]
+}
+CASES = [
+    pytest.param(name, variant, id="-".join([name, *map(str, variant.values())]))
+    for name in MODELS
+    for variant in VARIANTS[name]
+]
+
+
+def token_ids(seed: int = 0) -> TokenIds:
+    """Rows of 1 to 9 ids, so that most are padded in a batch."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.permutation(np.arange(1, 10))
+    return TokenIds(rng.integers(1, VOCABULARY, lengths.sum(), np.int32), lengths, lengths)
+
+
+def built(name: str, variant: dict[str, Any], shape: Shape, **options: Any) -> tuple[Any, Any]:
+    """Options and a network with weights drawn at random, biases too."""
+    chosen = MODELS[name].options(embedding_dim=5, units=4, **variant)
+    network = MODELS[name].build(chosen, shape, **options)
+    rng = np.random.default_rng(1)
+    network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
+    return chosen, network
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_onnx_gives_what_keras_gives(name: str, variant: dict[str, Any], shape: Shape) -> None:
+    options, network = built(name, variant, shape)
+    ids = token_ids()
+    keras_gives = forward_function(network)(ids)
+    if shape.outputs == 1:
+        keras_gives = np.hstack([1 - keras_gives, keras_gives])
+    session = onnxruntime.InferenceSession(MODELS[name].onnx(options, shape, network).SerializeToString())
+    width = ids.lengths.max()
+    padded = np.zeros((len(ids), width), np.int32)
+    for row in range(len(ids)):
+        padded[row, : ids.lengths[row]] = ids.row(row)
+    [onnx_gives] = session.run(None, {"token_ids": padded, "lengths": ids.lengths.astype(np.int32)})
+    assert np.abs(onnx_gives - keras_gives).max() < 1e-5
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_padding_changes_nothing(name: str, variant: dict[str, Any]) -> None:
+    _, network = built(name, variant, SHAPES["two labels"])
+    row = np.array([[3, 1, 4]], np.int32)
+    padded = np.pad(row, ((0, 0), (0, 5)))
+    assert np.abs(np.asarray(network(row)) - np.asarray(network(padded))).max() < 1e-6
+
+
+@pytest.mark.parametrize(("name", "variant"), [("bilstm", {"pooling": "last", "layers": 2}), ("bilstm", {"pooling": "max"})])
+def test_the_exact_twin_has_the_same_outputs_and_gradients(name: str, variant: dict[str, Any]) -> None:
+    import tensorflow as tf
+
+    # wider than a span of the twin's recurrence
+    padded = tf.constant([[3, 1, 4, 1, 5, 9, 2] * 5, [9, 2, 6] * 6 + [0] * 17, [5] + [0] * 34])
+
+    def outputs_and_gradients(exact_twin: bool) -> tuple[Any, list[Any]]:
+        _, network = built(name, variant, SHAPES["more labels"], exact_twin=exact_twin)
+        logits = logits_model(network)
+
+        @tf.function
+        def both(ids: Any) -> tuple[Any, list[Any]]:
+            with tf.GradientTape() as tape:
+                outputs = logits(ids)
+                loss = tf.reduce_sum(outputs**2)
+            return outputs, [tf.convert_to_tensor(g) for g in tape.gradient(loss, network.trainable_variables)]
+
+        return both(padded)
+
+    (stock, stock_gradients), (twin, twin_gradients) = map(outputs_and_gradients, (False, True))
+    assert np.abs(stock - twin).max() < 1e-5
+    for one, other in zip(stock_gradients, twin_gradients, strict=True):
+        assert np.abs(one - other).max() < 1e-4
+
+
+def test_pretrained_vectors_are_where_training_begins() -> None:
+    vectors = np.arange(VOCABULARY * 5, dtype=np.float32).reshape(VOCABULARY, 5)
+    options = MODELS["bilstm"].options(embedding_dim=5, units=4)
+    network = MODELS["bilstm"].build(options, SHAPES["two labels"], embeddings=vectors)
+    assert (network.get_layer("embedding").get_weights()[0] == vectors).all()

@@ -1,0 +1,187 @@
+"""predict: row n out is row n in, in every format, from every kind of input."""
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, SAMPLES, textclf
+
+from textclf.classifier import Classifier, load_classifier
+
+TEXTS = ["Lovely place, friendly staff", "", "broken after a day", "caf\u00e9 \U0001f600", "a\u0085b\u2028c"]
+
+
+@pytest.fixture(scope="module")
+def classifier(reviews: Path) -> Classifier:
+    return load_classifier(reviews)
+
+
+def expected_tsv(classifier: Classifier, texts: list[str]) -> str:
+    labels, shares = classifier.decide(classifier.predict_proba(texts))
+    return "".join(f"{label}\t{share:.6f}\n" for label, share in zip(labels, shares, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("stdin", "texts"),
+    [
+        ("\n".join(TEXTS) + "\n", TEXTS),
+        ("\n".join(TEXTS), TEXTS),
+        ("\r\n".join(TEXTS) + "\r\n", TEXTS),
+        ("\ufeffgood\n", ["good"]),
+        ("\n\n\n", ["", "", ""]),
+        ("", []),
+        ("one", ["one"]),
+        ("a\rb\n", ["a\rb"]),
+        ("nul\0byte\n", ["nul\0byte"]),
+    ],
+)
+def test_a_line_in_is_a_line_out(stdin: str, texts: list[str], reviews: Path, classifier: Classifier) -> None:
+    result = textclf("predict", "--run", reviews, stdin=stdin.encode())
+    assert (result.exit_code, result.stdout, result.stderr) == (0, expected_tsv(classifier, texts), "")
+
+
+def test_a_probability_does_not_depend_on_the_rows_beside_it(classifier: Classifier) -> None:
+    texts = [text * n for n in range(1, 30) for text in ("good ", "a bad one ", "\u9152\u5e97 ")]
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    assert np.abs(classifier.predict_proba(texts) - alone).max() < 1e-6
+
+
+def test_csv_has_a_header_and_a_column_for_each_label(questions: Path) -> None:
+    result = textclf("predict", "--run", questions, "--format", "csv", stdin="Where is it?\nWho are you?\n")
+    rows = list(csv.reader(io.StringIO(result.stdout)))
+    assert rows[0] == ["label", "probability", "number", "person", "place", "time"]
+    for label, share, *shares in rows[1:]:
+        assert share == max(shares) == shares[rows[0][2:].index(label)]
+        assert sum(map(float, shares)) == pytest.approx(1, abs=3e-6)
+    assert len(rows) == 3
+
+
+def test_csv_of_no_rows_has_its_header(reviews: Path) -> None:
+    assert (
+        textclf("predict", "--run", reviews, "--format", "csv", stdin="").stdout
+        == "label,probability,negative,positive\n"
+    )
+
+
+def test_jsonl_numbers_the_rows_from_0(reviews: Path) -> None:
+    result = textclf("predict", "--run", reviews, "--format", "jsonl", stdin="good\nbad\n")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["row"] for line in lines] == [0, 1]
+    assert list(lines[0]) == ["row", "label", "probability", "probabilities"]
+    assert lines[0]["probability"] == lines[0]["probabilities"][lines[0]["label"]]
+
+
+def test_json_is_one_document(reviews: Path) -> None:
+    lines = textclf("predict", "--run", reviews, "--format", "jsonl", stdin="good\nbad\n").stdout.splitlines()
+    document = json.loads(textclf("predict", "--run", reviews, "--json", stdin="good\nbad\n").stdout)
+    assert document == [json.loads(line) for line in lines]
+    assert json.loads(textclf("predict", "--run", reviews, "--json", stdin="").stdout) == []
+
+
+def test_several_labels_are_joined_by_the_separator(topics: Path) -> None:
+    classifier = load_classifier(topics)
+    texts = ["The soup was cold and far too dear", "quiet"]
+    lines = textclf("predict", "--run", topics, "--format", "jsonl", stdin="\n".join(texts)).stdout.splitlines()
+    for line, shares in zip(map(json.loads, lines), classifier.predict_proba(texts), strict=True):
+        assert line["label"] == "|".join(name for name, p in zip(classifier.labels, shares, strict=True) if p >= 0.5)
+
+
+def write_table(path: Path, texts: list[str]) -> Path:
+    """A table of the texts in column `review`, of the kind that the name says, without a label column."""
+    if path.name.endswith(".parquet"):
+        pq.write_table(pa.table({"id": range(len(texts)), "review": texts}), path)
+        return path
+    text = io.StringIO()
+    if ".jsonl" in path.name:
+        text.writelines(json.dumps({"id": n, "review": review}) + "\n" for n, review in enumerate(texts))
+    else:
+        writer = csv.writer(text, delimiter="\t" if ".tsv" in path.name else ",")
+        writer.writerows([("id", "review"), *enumerate(texts)])
+    data = text.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.csv.gz", "t.jsonl.gz"])
+def test_a_table_needs_no_label_column(name: str, tmp_path: Path, reviews: Path, classifier: Classifier) -> None:
+    table = write_table(tmp_path / name, TEXTS)
+    result = textclf("predict", table, "--run", reviews, "--column", "review")
+    assert (result.exit_code, result.stdout) == (0, expected_tsv(classifier, TEXTS))
+
+
+def test_a_table_can_come_from_stdin(reviews: Path, classifier: Classifier) -> None:
+    result = textclf("predict", "-", "--run", reviews, "--column", "review", stdin='review\n"a, b"\n')
+    assert result.stdout == expected_tsv(classifier, ["a, b"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"review\ngood\n", "{path} has no column 'text'; it has: review. Set --column.\n"),
+        ("t.txt", b"good\nbad \xe9\n", "{path}:2: byte 0xe9 is not UTF-8. Save the file as UTF-8.\n"),
+        (
+            "t.txt.gz",
+            b"no gzip",
+            "{path} is a damaged gzip file: Not a gzipped file (b'no'). Fetch or compress it again.\n",
+        ),
+    ],
+)
+def test_bad_input_is_named(name: str, content: bytes, message: str, tmp_path: Path, reviews: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = textclf("predict", path, "--run", reviews)
+    assert (result.exit_code, result.stderr) == (1, message.format(path=path))
+
+
+def test_output_goes_to_a_file(tmp_path: Path, reviews: Path, classifier: Classifier) -> None:
+    result = textclf("predict", SAMPLES / "lines.txt", "--run", reviews, "--output", tmp_path / "out.tsv")
+    lines = (SAMPLES / "lines.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8") == expected_tsv(classifier, lines)
+
+
+def test_the_model_folder_alone_is_enough(tmp_path: Path, reviews: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for file in (reviews / "model").iterdir():
+        (moved / file.name).write_bytes(file.read_bytes())
+    assert (
+        textclf("predict", "--run", moved, stdin="good").stdout
+        == textclf("predict", "--run", reviews, stdin="good").stdout
+    )
+
+
+def start_predict(run: Path, file: str | Path = "-") -> subprocess.Popen:
+    command = [sys.executable, "-m", "textclf", "predict", str(file), "--run", str(run)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_the_first_rows_are_out_before_the_last_are_in(reviews: Path) -> None:
+    with start_predict(reviews) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"good\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+        process.stdin.write(b"bad\n")
+        process.stdin.close()
+        assert len(process.stdout.readlines()) == 1
+
+
+def test_a_reader_that_leaves_early_ends_it_quietly(reviews: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("good\n" * 500_000)
+    with start_predict(reviews, tmp_path / "long.txt") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

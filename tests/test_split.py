@@ -1,0 +1,154 @@
+"""Labels and the split: what training and validation see."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from textclf.data import (
+    Rows,
+    Split,
+    label_counts,
+    label_names,
+    label_targets,
+    split,
+    split_labels,
+)
+
+
+def rows(*pairs: tuple[str, str]) -> Rows:
+    return Rows([text for text, _ in pairs], [label for _, label in pairs])
+
+
+def different(*labels: str) -> Rows:
+    """A row with a text of its own for each label."""
+    return Rows([f"text {number}" for number in range(len(labels))], list(labels))
+
+
+def names(found: Rows, numbers: np.ndarray, separator: str | None = None) -> set[str]:
+    return set(label_names([found.labels[number] for number in numbers], separator))
+
+
+def is_whole(parts: Split, total: int) -> bool:
+    """Whether every row is on one side, in order."""
+    both = [*parts.train.tolist(), *parts.validation.tolist()]
+    ascending = parts.train.tolist() == sorted(parts.train) and parts.validation.tolist() == sorted(parts.validation)
+    return ascending and sorted(both) == list(range(total))
+
+
+@pytest.mark.parametrize(("fraction", "a", "b"), [(0.1, 8, 2), (0.25, 20, 5), (0.5, 40, 10), (0.99, 79, 19)])
+def test_the_split_has_the_same_share_of_each_label(fraction: float, a: int, b: int) -> None:
+    found = different(*["a"] * 80, *["b"] * 20)  # sorted by label, as tables often are
+    parts = split(found, fraction=fraction, seed=1)
+    assert Counter(found.labels[row] for row in parts.validation) == {"a": a, "b": b}
+    assert is_whole(parts, 100)
+    assert parts.rare == []
+
+
+def test_the_split_depends_on_the_seed_alone() -> None:
+    found = different(*"ab" * 50)
+    first, again, other = (split(found, fraction=0.1, seed=seed).validation.tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_text_is_on_one_side_case_and_blanks_aside() -> None:
+    variants = ["Great film", " great  FILM ", "great\tfilm\n", "GREAT\u3000film"]
+    found = rows(*[(f"{text} {number}", "ab"[number % 2]) for number in range(40) for text in variants])
+    parts = split(found, fraction=0.2, seed=1)
+    sides = [
+        {" ".join(found.texts[row].casefold().split()) for row in side} for side in (parts.train, parts.validation)
+    ]
+    assert sides[0] & sides[1] == set()
+    assert [len(parts.train), len(parts.validation)] == [128, 32]
+
+
+def test_the_same_text_with_other_labels_is_on_one_side() -> None:
+    found = rows(*[(f"text {number // 2}", "ab"[number % 2]) for number in range(40)])
+    parts = split(found, fraction=0.2, seed=1)
+    assert parts.validation.tolist() == sorted(
+        {row // 2 * 2 for row in parts.validation} | {row // 2 * 2 + 1 for row in parts.validation}
+    )
+    assert len(parts.validation) == 8
+
+
+def test_a_text_that_recurs_too_often_stays_in_train() -> None:
+    found = rows(*[("again", "a")] * 50, *[(f"text {number}", "a") for number in range(10)], ("b", "b"), ("c", "b"))
+    for seed in range(20):
+        assert not set(split(found, fraction=0.1, seed=seed).validation.tolist()) & set(range(50))
+
+
+def test_a_label_with_one_text_stays_in_train() -> None:
+    found = rows(*[(f"text {number}", "a") for number in range(10)], ("b", "b"), ("B ", "b"), ("c", "c"))
+    parts = split(found, fraction=0.5, seed=1)
+    assert names(found, parts.validation) == {"a"}
+    assert (parts.rare, is_whole(parts, 13)) == (["b", "c"], True)
+
+
+def test_a_label_with_two_texts_is_on_both_sides() -> None:
+    found = different("a", "a", "b", "b")
+    for seed in range(20):
+        parts = split(found, fraction=0.1, seed=seed)
+        assert names(found, parts.train) == names(found, parts.validation) == {"a", "b"}
+
+
+def test_a_label_that_only_a_doubled_text_has_stays_in_train() -> None:
+    found = rows(("x", "a"), ("X ", "rare"), *[(f"text {number}", "a") for number in range(6)])
+    for seed in range(50):
+        parts = split(found, fraction=0.5, seed=seed)
+        assert names(found, parts.train) == {"a", "rare"}
+        assert parts.rare == ["rare"]
+
+
+def test_a_label_among_several_is_never_in_validation_alone() -> None:
+    found = different("a|b", "a", "c|b", "c", "d|b", "d")
+    for seed in range(50):
+        parts = split(found, fraction=0.5, seed=seed, separator="|")
+        assert names(found, parts.train, "|") == {"a", "b", "c", "d"}
+        assert is_whole(parts, 6)
+
+
+def test_several_labels_a_row_are_dealt_by_the_rarest() -> None:
+    found = different(*["often|rare"] * 10, *["often"] * 80, *[""] * 10)
+    parts = split(found, fraction=0.1, seed=1, separator="|")
+    assert Counter(found.labels[row] for row in parts.validation) == {"often|rare": 1, "often": 8, "": 1}
+
+
+@pytest.mark.parametrize("labels", [[], ["a"], ["a", "b"]])
+def test_too_few_rows_are_all_in_train(labels: list[str]) -> None:
+    parts = split(different(*labels), fraction=0.5, seed=1)
+    assert (parts.train.tolist(), parts.validation.tolist(), parts.rare) == (list(range(len(labels))), [], labels)
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("label", "separator", "parts"),
+    [
+        ("a|b", None, ["a|b"]),
+        (" a ", None, [" a "]),
+        ("a|b", "|", ["a", "b"]),
+        (" b | a |b||", "|", ["b", "a"]),
+        ("", "|", []),
+        ("a, b", ", ", ["a", "b"]),
+        ("a.b", ".", ["a", "b"]),
+    ],
+)
+def test_labels_of_a_field(label: str, separator: str | None, parts: list[str]) -> None:
+    assert split_labels(label, separator) == parts
+
+
+def test_labels_are_sorted_as_text_and_kept_apart() -> None:
+    assert label_names(["b", "1.0", "1", "01", "B", "10", "2", "1"], None) == ["01", "1", "1.0", "10", "2", "B", "b"]
+
+
+def test_labels_are_counted_by_row() -> None:
+    assert label_counts(["a|b", "b|b", "", "a|b"], "|") == {"a": 2, "b": 3}
+
+
+def test_targets_of_one_label_a_row_are_its_index() -> None:
+    assert label_targets(["b", "a", "b"], ["a", "b"], None).tolist() == [1, 0, 1]
+
+
+def test_targets_of_several_labels_a_row_are_zeros_and_ones() -> None:
+    assert label_targets(["b|a", "", "b"], ["a", "b"], "|").tolist() == [[1, 1], [0, 0], [0, 1]]

@@ -1,0 +1,214 @@
+"""Texts to token ids: tokens in many scripts, cleaning, vocabulary, cutting, padding."""
+
+import random
+import time
+import unicodedata
+
+import numpy as np
+import pytest
+
+from textclf.text import (
+    _WORDS,
+    _WORDS_ASCII,
+    CLEANINGS,
+    PADDING,
+    RESERVED,
+    UNKNOWN,
+    Encoder,
+    TextOptions,
+    build_vocabulary,
+    pad,
+    tokenizer,
+)
+
+
+def tokens(text: str, **options: object) -> list[str]:
+    return tokenizer(TextOptions(**options))(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Well, I don't!!", ["well", ",", "i", "don", "'", "t", "!", "!"]),
+        ("snake_case 3.14 b2b", ["snake_case", "3", ".", "14", "b2b"]),
+        ("a\tb\nc\r\nd\x0be\x1cf\x85g\u2028h\u3000i\xa0j", list("abcdefghij")),
+        ("Cafe\u0301 CAFÉ", ["café", "café"]),
+        ("İstanbul", ["i\u0307stanbul"]),
+        ("STRAẞE", ["straße"]),
+        ("ΟΔΟΣ", ["οδος"]),
+        ("ДА, Ёлка", ["да", ",", "ёлка"]),
+        ("\u212bngström \u212a", ["ångström", "k"]),
+        ("我爱Python3！", ["我", "爱", "python3", "！"]),
+        ("東京タワーへ行く", list("東京タワーへ行く")),
+        ("𠮷野家", list("𠮷野家")),
+        ("か\u3099き", ["が", "き"]),
+        ("ﾊﾛｰ", list("ﾊﾛｰ")),
+        ("ㄅㄆ〇々", list("ㄅㄆ〇々")),
+        ("한국어를 좋아해요", ["한국어를", "좋아해요"]),
+        ("\u1112\u1161\u11ab국", ["한국"]),
+        ("हिन्दी में।", ["हिन्दी", "में", "।"]),
+        ("ที่ ดี", ["ที่", "ดี"]),
+        ("مَرْحَبًا بك", ["مَرْحَبًا", "بك"]),
+        ("שָׁלוֹם", ["שָׁלוֹם"]),
+        ("good🙂🙂 👍🏽", ["good", "🙂", "🙂", "👍", "🏽"]),
+        ("", []),
+        (" \n\x85", []),
+    ],
+)
+def test_words_of_many_scripts(text: str, words: list[str]) -> None:
+    assert tokens(text, clean=[]) == [unicodedata.normalize("NFC", word) for word in words]
+
+
+@pytest.mark.parametrize(
+    ("text", "characters"),
+    [
+        ("Hi you", ["h", "i", " ", "y", "o", "u"]),
+        ("  a \n\u3000 b\x85", ["a", " ", "b"]),
+        ("我爱", ["我", "爱"]),
+        ("e\u0301", ["é"]),
+        ("🙂!", ["🙂", "!"]),
+        (" \n", []),
+    ],
+)
+def test_characters(text: str, characters: list[str]) -> None:
+    assert tokens(text, tokenizer="char") == characters
+
+
+def test_case_can_be_kept() -> None:
+    assert tokens("Don't SHOUT, Ärger", lowercase=False) == ["Don", "'", "t", "SHOUT", ",", "Ärger"]
+
+
+def test_words_of_ascii_texts_are_those_of_the_general_pattern() -> None:
+    characters = [chr(code) for code in range(128)]
+    texts = [a + b for a in characters for b in characters]
+    texts += ["".join(random.Random(seed).choices(characters, k=200)) for seed in range(100)]
+    assert [text for text in texts if _WORDS_ASCII.findall(text) != _WORDS.findall(text)] == []
+
+
+CLEANED = {
+    "tags": ("html", "<p class='a'>Good<br/>film</p>", ["good", "film"]),
+    "comments": ("html", "a<!-- b\n<i> -->c", ["a", "c"]),
+    "a comment that is never closed": ("html", "<!-- a", ["<", "!", "-", "-", "a"]),
+    "entities": ("html", "R&amp;D &lt;b&gt; caf&eacute; &#39;", ["r", "&", "d", "<", "b", ">", "café", "'"]),
+    "no entity": ("html", f"R&D &#{'9' * 5000};", ["r", "&", "d", "\ufffd"]),
+    "no tags": ("html", "I <3 you, 1 < 2 > 0", ["i", "<", "3", "you", ",", "1", "<", "2", ">", "0"]),
+    "addresses": ("url", "see HTTPS://a.org/b?c=1#d or www.e.de", ["see", "url", "or", "url"]),
+    "addresses in Chinese": ("url", "看http://t.cn/a很好", ["看", "url", "很", "好"]),
+    "no address": ("url", "awww.so http: //", ["awww", ".", "so", "http", ":", "/", "/"]),
+    "mail": ("email", "to a.b+c@d-e.co.uk, now", ["to", "email", ",", "now"]),
+    "mail in Chinese": ("email", "邮箱a@b.cn谢谢", ["邮", "箱", "email", "谢", "谢"]),
+    "no mail": ("email", "a@b @c", ["a", "@", "b", "@", "c"]),
+    "numbers": ("number", "3.14, 1,000 and 12:30 b2b ٣", ["0", ",", "0", "and", "0", "b", "0", "b", "0"]),
+    "accents": ("accents", "Éclair İ ñ Ёж e\u0301", ["eclair", "i", "n", "еж", "e"]),
+    "marks that are letters": ("accents", "が हिन्दी ที่ 한", ["が", "हिन्दी", "ที่", "한"]),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "words"), CLEANED.values(), ids=CLEANED.keys())
+def test_cleaning(name: str, text: str, words: list[str]) -> None:
+    assert tokens(text, clean=[name]) == words
+
+
+def test_nothing_is_cleaned_unasked() -> None:
+    text = "<b>é</b> www.a.de a@b.de 3.14"
+    assert "".join(tokens(text, clean=[])) == text.replace(" ", "")
+
+
+def test_cleanings_have_one_order_whatever_the_config_says() -> None:
+    text = "<a href='http://a.de/1'>mail a@b.de</a> &eacute; 7"
+    some, other = ["html", "url", "email", "number", "accents"], ["accents", "number", "email", "url", "html"]
+    assert tokens(text, clean=some) == tokens(text, clean=other) == ["mail", "email", "e", "0"]
+
+
+@pytest.mark.parametrize("name", CLEANINGS)
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<a", "<!-- -->", "&a", "&#1", "a.", "a-", "a@", "a@b.", "www.", "http://", "1.", "é"]
+)
+def test_cleaning_takes_time_in_proportion_to_the_text(name: str, piece: str) -> None:
+    start = time.perf_counter()
+    tokens(piece * 20_000, clean=[name])
+    assert time.perf_counter() - start < 1  # where it grows with the square, it is ten seconds
+
+
+# Vocabulary
+
+
+def test_a_vocabulary_is_ordered_by_frequency_then_by_alphabet() -> None:
+    texts = ["b a c", "c B", "c d a"]
+    assert build_vocabulary(texts, TextOptions()) == ["c", "a", "b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("options", "vocabulary"),
+    [
+        ({"vocab_size": 3}, ["c"]),
+        ({"vocab_size": 5}, ["c", "a", "b"]),
+        ({"min_count": 2}, ["c", "a", "b"]),
+        ({"min_count": 3}, ["c"]),
+        ({"min_count": 4}, []),
+        ({"min_count": 2, "vocab_size": 4}, ["c", "a"]),
+        ({"tokenizer": "char", "vocab_size": 4}, [" ", "c"]),
+    ],
+)
+def test_a_vocabulary_is_limited_by_size_and_count(options: dict[str, object], vocabulary: list[str]) -> None:
+    assert build_vocabulary(["b a c", "c b", "c d a"], TextOptions(**options)) == vocabulary
+
+
+def test_a_vocabulary_counts_tokens_that_later_are_cut() -> None:
+    assert build_vocabulary(["a b c"], TextOptions(max_length=1)) == ["a", "b", "c"]
+
+
+# Token ids
+
+
+def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:
+    found = Encoder(["b", "a"], TextOptions()).encode(["a b", "B x a", "b"])
+    assert (PADDING, UNKNOWN, RESERVED) == (0, 1, 2)
+    assert (found.flat.tolist(), found.lengths.tolist(), found.starts.tolist()) == (
+        [3, 2, 2, 1, 3, 2],
+        [2, 3, 1],
+        [0, 2, 5],
+    )
+    assert [found.row(index).tolist() for index in range(len(found))] == [[3, 2], [2, 1, 3], [2]]
+    assert (found.flat.dtype, found.lengths.dtype) == (np.int32, np.int64)
+
+
+@pytest.mark.parametrize("tokenizer_name", ["word", "char"])
+@pytest.mark.parametrize("text", ["", " ", "\n\x85\u2028", "<br>", "<!---->"])
+def test_a_text_without_a_token_is_one_unknown(text: str, tokenizer_name: str) -> None:
+    found = Encoder(["a"], TextOptions(tokenizer=tokenizer_name)).encode([text])
+    assert (found.flat.tolist(), found.lengths.tolist(), found.tokens.tolist()) == ([UNKNOWN], [1], [0])
+
+
+def test_no_texts_are_no_rows() -> None:
+    found = Encoder(["a"], TextOptions()).encode([])
+    assert (len(found), found.flat.tolist(), found.starts.tolist()) == (0, [], [])
+
+
+@pytest.mark.parametrize(
+    ("truncate", "length", "ids", "lengths"),
+    [
+        ("start", 2, [3, 4, 2], [2, 1]),
+        ("end", 2, [2, 3, 2], [2, 1]),
+        ("start", 3, [2, 3, 4, 2], [3, 1]),
+        ("end", 1, [2, 2], [1, 1]),
+        ("start", 1, [4, 2], [1, 1]),
+    ],
+)
+def test_a_longer_text_is_cut_at_the_end_that_is_asked_for(
+    truncate: str, length: int, ids: list[int], lengths: list[int]
+) -> None:
+    options = TextOptions(truncate=truncate, max_length=length)
+    found = Encoder(["a", "b", "c"], options).encode(["a b c", "a"])
+    assert (found.flat.tolist(), found.lengths.tolist(), found.tokens.tolist()) == (ids, lengths, [3, 1])
+
+
+def test_rows_are_padded_at_their_end() -> None:
+    found = Encoder(["a", "b"], TextOptions()).encode(["a b", "", "b a a"])
+    order = np.array([2, 0, 1])
+    assert pad(found.flat, found.starts[order], found.lengths[order]).tolist() == [[3, 2, 2], [2, 3, 0], [1, 0, 0]]
+
+
+def test_padding_no_rows_gives_none() -> None:
+    nothing = np.zeros(0, np.int64)
+    assert pad(np.zeros(0, np.int32), nothing, nothing).shape == (0, 1)

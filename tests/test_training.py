@@ -1,0 +1,121 @@
+"""The training loop: batches, weights, schedules, stopping, and how it shows itself."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, SAMPLES, SMALL, overrides, textclf, write_config
+
+from textclf.training import TrainingOptions, batches, build_optimizer, row_weights
+
+
+def test_a_batch_holds_rows_of_similar_length_and_every_row_comes_once() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 1003)
+    found = list(batches(lengths, 32, np.random.default_rng([42, 1])))
+    assert sorted(np.concatenate(found)) == list(range(1003))
+    assert [len(rows) for rows in found].count(32) == 31
+    assert np.mean([np.ptp(lengths[rows]) for rows in found]) < 10
+
+
+def test_batches_differ_from_epoch_to_epoch_and_are_the_same_for_a_seed() -> None:
+    lengths = np.ones(100, int)
+    one, same, other = (list(batches(lengths, 10, np.random.default_rng([1, epoch]))) for epoch in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_balanced_weights_give_each_label_the_same_say() -> None:
+    assert row_weights(np.array([0, 0, 0, 1]), "balanced") == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    several = row_weights(np.array([[1, 0], [0, 0], [0, 1], [0, 1]]), "balanced")
+    assert several == pytest.approx(np.array([[2, 1], [2 / 3, 1], [2 / 3, 1], [2 / 3, 1]]))
+    assert row_weights(np.array([0, 1]), None).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def test_cosine_falls_from_the_learning_rate_to_0(optimizer: str) -> None:
+    built = build_optimizer(TrainingOptions(optimizer=optimizer, learning_rate=0.5), total_steps=10)  # type: ignore[arg-type]
+    schedule = built._learning_rate
+    assert [float(schedule(step)) for step in (0, 5, 10)] == pytest.approx([0.5, 0.25, 0])
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+def test_the_best_epoch_is_kept(monitor: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path, "reviews")
+    settings = (*SMALL, "training.epochs=8", "training.learning_rate=0.1", f"training.monitor={monitor}")
+    result = textclf(
+        "train", config, "--run", tmp_path / "run", "--json", *overrides(*settings, "report.baseline=false")
+    )
+    epochs = history(tmp_path / "run")
+    scores = [float(epoch[monitor]) for epoch in epochs]
+    best = scores.index(min(scores) if monitor == "val_loss" else max(scores))
+    assert f'"best_epoch": {best + 1},' in result.stdout
+    assert len(epochs) in (8, best + 1 + 2)
+    if monitor == "val_accuracy":
+        assert f'"accuracy": {scores[best]},' in result.stdout
+
+
+def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "reviews", "training:", "  device: gpu")
+    result = textclf("train", config, "--run", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
+        "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def start_training(folder: Path, *settings: str) -> subprocess.Popen:
+    command = [
+        sys.executable,
+        "-m",
+        "textclf",
+        "train",
+        str(ROOT / "configs" / "sample.yaml"),
+        "--run",
+        str(folder / "run"),
+    ]
+    settings = (f"data.train={SAMPLES}/reviews.csv", "training.early_stopping=null", *settings)
+    return subprocess.Popen(
+        [*command, *overrides(*settings)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
+    with start_training(tmp_path, "training.epochs=10000") as process:
+        assert process.stderr
+        lines = iter(process.stderr.readline, "")
+        talk = [line for line, _ in zip(lines, range(3), strict=False)]
+        assert talk[-1].startswith("epoch  1 ")
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        talk += process.stderr.readlines()
+    assert process.returncode == 0
+    [said] = [line for line in talk if line.startswith("warning: interrupted")]
+    epochs = history(tmp_path / "run")
+    best = min(epochs, key=lambda epoch: float(epoch["val_loss"]))["epoch"]
+    assert said == f"warning: interrupted in epoch {len(epochs)}; keeping epoch {best}, the best so far\n"
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_a_log_has_one_line_an_epoch_and_nothing_of_tensorflow(tmp_path: Path) -> None:
+    with start_training(tmp_path, "training.epochs=2") as process:
+        _, talk = process.communicate()
+    starts = [line.split("  ")[0] for line in talk.splitlines()]
+    assert starts == [
+        "360 rows to train on, 40 to validate on, 2 labels, 782 words",
+        talk.splitlines()[1],
+        "epoch",
+        "epoch",
+        f"wrote {tmp_path}/run; open {tmp_path}/run/report.html",
+    ]

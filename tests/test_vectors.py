@@ -1,0 +1,153 @@
+"""Word vectors from files as GloVe, word2vec and fastText write them."""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textclf.errors import UserError
+from textclf.text import PADDING, RESERVED
+from textclf.vectors import WordVectors, read_vectors
+
+VOCABULARY = ["good", "film", "café"]
+GLOVE = "the 0 0\nfilm 1 -2.5\ncafé 3e-1 4\n"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def zipped(**members: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def read(content: str | bytes, name: str = "v.txt", *, dimensions: int = 2, seed: int = 1) -> WordVectors:
+    Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_vectors(Path(name), VOCABULARY, dimensions=dimensions, seed=seed)
+
+
+SAME_VECTORS = {
+    "GloVe": ("v.txt", GLOVE),
+    "word2vec with its header": ("v.txt", f"3 2\n{GLOVE}"),
+    "fastText": ("v.vec", "3 2\n" + GLOVE.replace("\n", " \n")),
+    "CRLF": ("v.txt", GLOVE.replace("\n", "\r\n")),
+    "no last newline": ("v.txt", GLOVE.rstrip()),
+    "blank lines": ("v.txt", f"\n{GLOVE}\n"),
+    "a word twice, of which the first counts": ("v.txt", f"{GLOVE}film 9 9\n"),
+    "gzip": ("v.txt.gz", gzip.compress(GLOVE.encode())),
+    "zip": ("v.zip", zipped(**{"v.txt": GLOVE})),
+    "zip with a folder": ("v.zip", zipped(**{"vectors/": "", "vectors/v.txt": GLOVE})),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), SAME_VECTORS.values(), ids=SAME_VECTORS.keys())
+def test_vectors_are_read_whatever_the_file_is_like(name: str, content: str | bytes) -> None:
+    vectors = read(content, name)
+    assert vectors.found == 2
+    assert (vectors.table.shape, vectors.table.dtype) == ((3 + RESERVED, 2), np.float32)
+    assert vectors.table[RESERVED + 1 :].tolist() == [[1, -2.5], [np.float32(0.3), 4]]
+
+
+def test_the_first_word_may_be_a_number() -> None:
+    Path("v.txt").write_text("1 5 6\n2 7 8\n")
+    vectors = read_vectors(Path("v.txt"), ["1", "2"], dimensions=2, seed=1)
+    assert vectors.table[RESERVED:].tolist() == [[5, 6], [7, 8]]
+
+
+def test_padding_is_zero() -> None:
+    assert read(GLOVE).table[PADDING].tolist() == [0, 0]
+
+
+def test_a_word_that_the_file_lacks_is_drawn_with_the_spread_of_the_others() -> None:
+    numbers = np.random.default_rng(7).normal(0, 3, (50, 200))
+    lines = [f"w{row} {' '.join(map(str, vector))}" for row, vector in enumerate(numbers)]
+    Path("v.txt").write_text("\n".join(lines))
+    vocabulary = [f"w{row}" for row in range(100)]
+    vectors = read_vectors(Path("v.txt"), vocabulary, dimensions=200, seed=1)
+    assert vectors.found == 50
+    assert vectors.table[RESERVED + 50 :].std() == pytest.approx(3, rel=0.05)
+    assert len(np.unique(vectors.table[RESERVED:], axis=0)) == 100
+
+
+def test_what_is_drawn_depends_on_the_seed_alone() -> None:
+    first, again, other = (read(GLOVE, seed=seed).table for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert [(first[row] == other[row]).all() for row in range(5)] == [True, False, False, True, True]
+
+
+def test_the_order_of_the_file_does_not_matter() -> None:
+    backwards = "\n".join(reversed(GLOVE.splitlines()))
+    assert (read(GLOVE).table == read(backwards).table).all()
+
+
+def test_a_line_of_a_word_outside_the_vocabulary_may_be_anything() -> None:
+    assert read(f"odd 1 x\n\xff\xfe\n. . . 1 2\n{GLOVE}").found == 2
+
+
+REFUSED = {
+    "another number of dimensions": (
+        "v.txt",
+        "the 1\nfilm 1 2 3",
+        "v.txt:2: a vector of 3 numbers, but model.embedding_dim is 2. Make them the same.",
+    ),
+    "a ragged line": (
+        "v.txt",
+        "film 1 2\ngood 1\n",
+        "v.txt:2: a vector of 1 numbers, but model.embedding_dim is 2. Make them the same.",
+    ),
+    "no number": ("v.txt", "film 1 x\n", "v.txt:1: not a number: could not convert string to float: b'x'."),
+    "NaN": ("v.txt", "film 1 nan\n", "v.txt:1: a number that is not finite."),
+    "a number too large": ("v.txt", "film 1 1e50\n", "v.txt:1: a number that is not finite."),
+    "none of the words": (
+        "v.txt",
+        "the 1 2\n",
+        "v.txt has none of the 3 words of the vocabulary. Is it in another language?",
+    ),
+    "an empty file": ("v.txt", "", "v.txt has none of the 3 words of the vocabulary. Is it in another language?"),
+    "no gzip": ("v.txt.gz", GLOVE, "v.txt.gz cannot be read: Not a gzipped file (b'th'). Set model.pretrained."),
+    "gzip cut short": (
+        "v.txt.gz",
+        gzip.compress(GLOVE.encode())[:-4],
+        "v.txt.gz cannot be read: Compressed file ended before the end-of-stream marker was reached. "
+        "Set model.pretrained.",
+    ),
+    "no zip": ("v.zip", GLOVE, "v.zip cannot be read: File is not a zip file. Set model.pretrained."),
+    "zip with two files": (
+        "v.zip",
+        zipped(**{"a.txt": GLOVE, "b.txt": ""}),
+        "v.zip should hold one file, found 2: a.txt, b.txt. Unpack the one you mean.",
+    ),
+    "zip without a file": ("v.zip", zipped(), "v.zip should hold one file, found 0: none. Unpack the one you mean."),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_vectors_that_cannot_be_used_are_refused(name: str, content: str | bytes, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read(content, name)
+    assert str(refused.value) == message
+
+
+def test_zip_with_a_password_is_refused() -> None:
+    content = bytearray(zipped(**{"v.txt": GLOVE}))
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(start) + flags] |= 1
+    with pytest.raises(UserError) as refused:
+        read(bytes(content), "v.zip")
+    assert str(refused.value) == "v.zip asks for a password. Unpack it."
+
+
+@pytest.mark.parametrize("name", ["nowhere.txt", "nowhere.zip", "nowhere.gz"])
+def test_a_file_that_is_missing_is_refused(name: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read_vectors(Path(name), VOCABULARY, dimensions=2, seed=1)
+    problem = f"[Errno 2] No such file or directory: '{name}'"
+    assert str(refused.value) == f"{name} cannot be read: {problem}. Set model.pretrained."
