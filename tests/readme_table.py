@@ -1,27 +1,89 @@
-"""Writes the table of options into README.md, between its markers: `python tests/readme_table.py`."""
+"""Writes the generated tables of README.md between their markers: `python tests/readme_table.py`."""
 
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from textclf.config import option_rows
+from textclf.config import json_schema, option_rows
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- options -->\n", "<!-- /options -->"
+ACCURACY = Path(__file__).parent / "benchmarks" / "accuracy.json"
 
 
 def options_table() -> str:
-    """Key, default and meaning of every option, as a Markdown table."""
-    rows = [("key", "default", "meaning"), ("---", "---", "---")]
-    rows += [(f"`{key}`", f"`{default}`" if default else "required", text) for key, default, text in option_rows()]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+    """Key, default, values and meaning of every option, as a Markdown table."""
+    schema = json_schema()
+    rows = [("key", "default", "values", "meaning")]
+    for key, default, text in option_rows():
+        section, _, name = key.partition(".")
+        definition = schema["$defs"][schema["properties"][section]["$ref"].rpartition("/")[2]]
+        values = values_of(definition["properties"][name])
+        rows.append((f"`{key}`", f"`{default}`" if default else "required", values, text))
+    return markdown(rows)
 
 
-def with_table(readme: str) -> str:
-    """The README with the current table between its markers."""
-    before, _, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert end, f"README.md has no {BEGIN.strip()} before a {END}"
-    return before + BEGIN + options_table() + END + after
+def values_of(property: dict[str, Any]) -> str:
+    """What an option may be, in a few words."""
+    if "anyOf" in property:
+        return " or ".join(values_of(choice) for choice in property["anyOf"])
+    if "enum" in property:
+        return ", ".join(property["enum"])
+    if "const" in property:
+        return str(property["const"])
+    if property["type"] == "array":
+        return f"list of {values_of(property['items'])}"
+    low = property.get("minimum", property.get("exclusiveMinimum"))
+    high = property.get("maximum", property.get("exclusiveMaximum"))
+    limits = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
+    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "null": "null"}
+    return names[property["type"]] + limits
+
+
+def recipes_table() -> str:
+    """What each recipe of configs/ reached when `make bench` last ran, as a Markdown table."""
+    if not ACCURACY.is_file():
+        return ""
+    measured = json.loads(ACCURACY.read_text(encoding="utf-8"))
+    header = (
+        "config",
+        "test rows",
+        "accuracy",
+        "95 % interval",
+        "linear",
+        "macro F1",
+        "linear",
+        "whole process",
+        "of it baseline",
+    )
+    rows: list[Sequence[str]] = [header]
+    for name, found in measured["recipes"].items():
+        network, linear, (low, high) = found["network"], found["linear"], found["interval"]
+        scores = [f"{network['accuracy']:.4f}", f"{low:.3f} to {high:.3f}", f"{linear['accuracy']:.4f}"]
+        scores += [f"{network['f1_macro']:.4f}", f"{linear['f1_macro']:.4f}"]
+        seconds = [f"{found['seconds']:.0f} s", f"{found['phases']['baseline']:.0f} s"]
+        rows.append((f"`configs/{name}.yaml`", f"{found['rows']:,}", *scores, *seconds))
+    return f"{markdown(rows)}\nMeasured by `make bench` on {measured['machine']}.\n"
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> str:
+    header, *body = rows
+    lines = [header, ["---"] * len(header), *body]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+TABLES = {"options": options_table, "recipes": recipes_table}
+
+
+def with_tables(readme: str) -> str:
+    """The README with the current tables between their markers."""
+    for name, table in TABLES.items():
+        before, begin, rest = readme.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        assert end, f"README.md has no <!-- {name} --> before a <!-- /{name} -->"
+        readme = before + begin + table() + end + after
+    return readme
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")

@@ -190,12 +190,12 @@ ROW_REFUSED = {
     "one label": (
         "a.csv",
         b"text,label\na,1\nb,1\nc,1\n",
-        "a.csv: 2 rows and 1 label; two labels are needed to tell apart.",
+        "a.csv: only the label '1' in 2 training rows. There must be something to tell apart.",
     ),
     "too few rows": (
         "a.csv",
         b"text,label\na,1\nb,2\n",
-        "warning: too rare to be validated, all rows in train: 1, 2\n"
+        "warning: labels with too few distinct texts to be validated, all rows in train: 1, 2\n"
         "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
     ),
 }

@@ -97,7 +97,7 @@ def test_help_starts_without_numpy() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_shipped_config_is_valid_and_in_the_readme(path: Path) -> None:
     assert schema_problems(read_source(path).values) == []
-    assert f"configs/{path.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`configs/{path.name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_shipped_sample_config_checks_out() -> None:

@@ -74,7 +74,9 @@ def test_padding_changes_nothing(name: str, variant: dict[str, Any]) -> None:
     assert np.abs(np.asarray(network(row)) - np.asarray(network(padded))).max() < 1e-6
 
 
-@pytest.mark.parametrize(("name", "variant"), [("bilstm", {"pooling": "last", "layers": 2}), ("bilstm", {"pooling": "max"})])
+@pytest.mark.parametrize(
+    ("name", "variant"), [("bilstm", {"pooling": "last", "layers": 2}), ("bilstm", {"pooling": "max"})]
+)
 def test_the_exact_twin_has_the_same_outputs_and_gradients(name: str, variant: dict[str, Any]) -> None:
     import tensorflow as tf
 

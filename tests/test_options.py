@@ -40,6 +40,6 @@ def test_the_json_schema_knows_types_choices_and_ranges() -> None:
     assert (text["min_count"]["type"], text["min_count"]["minimum"]) == ("integer", 1)
 
 
-def test_the_readme_has_the_current_table_of_options() -> None:
+def test_the_readme_has_the_current_tables() -> None:
     readme = readme_table.README.read_text(encoding="utf-8")
-    assert readme == readme_table.with_table(readme), "run: python tests/readme_table.py"
+    assert readme == readme_table.with_tables(readme), "run: python tests/readme_table.py"

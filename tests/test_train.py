@@ -156,4 +156,7 @@ def test_a_label_too_rare_for_both_sides_stays_in_train(tmp_path: Path) -> None:
     config.write_text(f"data: {{train: {data}}}\n")
     result = textclf("train", config, "--run", tmp_path / "run", *overrides(*SMALL, "training.epochs=1"))
     assert result.exit_code == 0
-    assert result.stderr.splitlines()[0] == "warning: too rare to be validated, all rows in train: rare"
+    assert (
+        result.stderr.splitlines()[0]
+        == "warning: labels with too few distinct texts to be validated, all rows in train: rare"
+    )

@@ -59,7 +59,9 @@ def prepare(config: Config) -> Material:
     else:
         parts = split(rows, fraction=data.validation_split, seed=config.training.seed, separator=data.label_separator)
         if parts.rare:
-            logger.warning("too rare to be validated, all rows in train: %s", ", ".join(parts.rare))
+            logger.warning(
+                "labels with too few distinct texts to be validated, all rows in train: %s", ", ".join(parts.rare)
+            )
         numbers = parts.validation.tolist()
         train_rows = rows.take(parts.train.tolist())
         measured = held_out_rows(rows, paths, numbers)
@@ -94,9 +96,8 @@ def _labels(train_rows: Rows, validation_rows: Rows, separator: str | None, path
     files = ", ".join(map(str, paths))
     labels = label_names(train_rows.labels, separator)
     if len(labels) < (2 if separator is None else 1):
-        raise UserError(
-            f"{files}: {len(train_rows)} rows and {len(labels)} label; two labels are needed to tell apart."
-        )
+        found = f"only the label '{labels[0]}'" if labels else "no label"
+        raise UserError(f"{files}: {found} in {len(train_rows)} training rows. There must be something to tell apart.")
     if not len(validation_rows):
         raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
     unseen = sorted(set(label_names(validation_rows.labels, separator)) - set(labels))

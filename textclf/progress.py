@@ -4,11 +4,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
-from textclf.training import Epoch, Watch
+from textclf.training import Epoch, Step, Watch
 
 
 def epoch_line(epoch: Epoch, seconds: float) -> str:
@@ -22,57 +21,62 @@ class LogWatch:
     """One line an epoch on stderr."""
 
     def __init__(self) -> None:
-        self._begin = time.perf_counter()
+        self._begin: float | None = None
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """Nothing: a log is no place for steps."""
+    def step(self, _step: Step) -> None:
+        """Notes when the first step is done; a log is no place for each."""
+        self._begin = self._begin or time.perf_counter()
 
     def epoch(self, epoch: Epoch) -> None:
         now = time.perf_counter()
-        click.echo(epoch_line(epoch, now - self._begin), err=True)
+        self._say(epoch_line(epoch, now - (self._begin or now)))
         self._begin = now
+
+    def end(self) -> None:
+        """Nothing to put away."""
+
+    def _say(self, line: str) -> None:
+        click.echo(line, err=True)
 
 
 class BarWatch(LogWatch):
-    """A bar with the time left in the epoch and the loss so far, and the line of each epoch above it."""
+    """A bar with the time left, the loss so far and the last validation score, and the line of each epoch above it."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         super().__init__()
-        self._bar: Any = Progress(
-            TextColumn("epoch {task.fields[epoch]}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-            TextColumn("loss {task.fields[loss]:.4f}"), TimeRemainingColumn(),
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=20), TextColumn("{task.completed}/{task.total}"),
+            TextColumn("loss {task.fields[loss]:.3f}  val {task.fields[score]}"), TimeRemainingColumn(),
             console=Console(stderr=True), transient=True,
         )  # fmt: skip
-        self._task: Any = None
+        self._task = self._bar.add_task("", total=None, epoch="", loss=0.0, score="-")
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        if self._task is None:
-            self._bar.start()
-            self._task = self._bar.add_task("", total=steps, epoch=epoch, loss=loss)
-        self._bar.update(self._task, completed=step, epoch=epoch, loss=loss)
-
-    def stop(self) -> None:
-        self._bar.stop()
+    def step(self, step: Step) -> None:
+        super().step(step)
+        self._bar.start()
+        done, total = (step.epoch - 1) * step.steps + step.step, step.epochs * step.steps
+        self._bar.update(self._task, completed=done, total=total, epoch=f"{step.epoch}/{step.epochs}", loss=step.loss)
 
     def epoch(self, epoch: Epoch) -> None:
-        self.stop()
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+        self._bar.update(self._task, score=f"{epoch.val_accuracy:.4f}")
         super().epoch(epoch)
+
+    def end(self) -> None:
+        self._bar.stop()
+
+    def _say(self, line: str) -> None:
+        self._bar.console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def watching() -> Iterator[Watch]:
     """What fits where stderr goes; leaves the terminal as it was, however training ends."""
-    if not sys.stderr.isatty():
-        yield LogWatch()
-        return
-    bar = BarWatch()
+    watch = BarWatch() if sys.stderr.isatty() else LogWatch()
     try:
-        yield bar
+        yield watch
     finally:
-        bar.stop()
+        watch.end()

@@ -92,10 +92,10 @@ def summary(document: dict[str, Any]) -> str:
     """One paragraph in plain words."""
     rows, accuracy = document["data"]["rows"], document["metrics"]["accuracy"]
     low, high = document["intervals"]["accuracy"]
-    right = "every label right" if not _matrix_is_square(document) else "the label right"
+    right = "exactly their labels" if not _matrix_is_square(document) else "their right label"
     text = (
-        f"Of {rows:,} texts the model gets {right} in {100 * accuracy:.1f} of 100. "
-        f"On other texts of the same kind, expect {100 * low:.1f} to {100 * high:.1f} of 100."
+        f"The model gives {round(rows * accuracy):,} of {rows:,} texts {right} ({100 * accuracy:.1f} %). "
+        f"On other texts of the same kind, expect {100 * low:.1f} to {100 * high:.1f} %."
     )
     return f"{text} {verdict(document)}".strip()
 
@@ -107,6 +107,6 @@ def verdict(document: dict[str, Any]) -> str:
         return ""
     difference = 100 * (document["metrics"]["accuracy"] - linear["accuracy"])
     if abs(difference) < 0.05:
-        return "A simple linear model does as well."
+        return "A simple linear model (TF-IDF + logistic regression) does as well."
     word = "better" if difference > 0 else "worse"
-    return f"That is {abs(difference):.1f} of 100 {word} than a simple linear model (TF-IDF + logistic regression)."
+    return f"That is {abs(difference):.1f} points {word} than a simple linear model (TF-IDF + logistic regression)."

@@ -39,7 +39,9 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"no config '{path}' (looked in {Path.cwd()}). `textclf init DATA.csv` writes one.") from None
+        raise UserError(
+            f"no config '{path}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}"
+        ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:

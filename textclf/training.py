@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -75,12 +75,25 @@ class Epoch:
     val_accuracy: float
 
 
+class Step(NamedTuple):
+    """Where training stands after a step."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    """Mean over the steps of this epoch."""
+
+
 class Watch(Protocol):
     """Who is told how training goes."""
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None: ...
+    def step(self, step: Step, /) -> None: ...
 
-    def epoch(self, epoch: Epoch) -> None: ...
+    def epoch(self, epoch: Epoch, /) -> None: ...
+
+    def end(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -111,7 +124,7 @@ def fit(network: Any, train: Examples, validation: Examples, options: TrainingOp
             for step, rows in enumerate(batches(train.token_ids.lengths, options.batch_size, rng), start=1):
                 ids = _batch(train.token_ids, rows, options.batch_size)
                 total += take_step(ids, *(_filled(values[rows], len(ids)) for values in (train.targets, weights)))
-                watch.step(number, step, steps, total / step)
+                watch.step(Step(number, options.epochs, step, steps, total / step))
                 if interrupted:
                     break
             epoch = Epoch(number, float(optimizer.learning_rate), total / step, *score(forward, validation))
@@ -121,6 +134,7 @@ def fit(network: Any, train: Examples, validation: Examples, options: TrainingOp
                 best = epoch, network.get_weights()
             if interrupted or (options.early_stopping and number - best[0].epoch >= options.early_stopping):
                 break
+    watch.end()
     assert best is not None
     network.set_weights(best[1])
     return Fit(history, best[0], bool(interrupted))

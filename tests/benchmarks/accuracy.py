@@ -1,0 +1,96 @@
+"""Trains every recipe of configs/ on real data; prints its test score, time and the linear baseline's score.
+
+    python tests/benchmarks/accuracy.py [--data FOLDER] [NAME...]
+
+Each training is a process of its own. The table goes to stdout, and with all numbers to accuracy.json beside this file,
+from which tests/readme_table.py takes the README's. FOLDER holds a folder a data set, as ../shared/data does; where it
+is missing, only what `make data` fetched is trained on.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+RESULTS = Path(__file__).with_suffix(".json")
+VECTORS = "glove/glove.6B.100d.top50k.txt.gz"
+RECIPES = {
+    "movies": "movies", "plain": "mr", "mr": "mr", "sms_spam": "sms_spam", "trec6": "trec6", "banking77": "banking77",
+    "ag_news": "ag_news_sub", "imdb": "imdb", "chnsenticorp": "chnsenticorp_htl", "goemotions": "goemotions",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    arguments = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"recipes": {}}
+    for name in arguments.names or RECIPES:
+        paths = data_paths(name, arguments.data)
+        if paths:
+            results["recipes"][name] = measure(name, paths)
+            results["machine"] = machine()
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            sys.stdout.write(row(name, results["recipes"][name]) + "\n")
+            sys.stdout.flush()
+
+
+def data_paths(name: str, data: Path) -> dict[str, Path]:
+    """The paths to override in a recipe; empty where its data are missing."""
+    if name == "movies":
+        return {"data.train": ROOT / "data/movies/train.csv"} if (ROOT / "data/movies/train.csv").is_file() else {}
+    folder = data / RECIPES[name]
+    found = {f"data.{path.name.split('.')[0]}": path for path in folder.glob("*.csv*")}
+    paths = {key.replace("dev", "validation"): path for key, path in found.items()}
+    if paths and "pretrained: null" not in (text := (ROOT / f"configs/{name}.yaml").read_text()) and "glove" in text:
+        paths["model.pretrained"] = data / VECTORS
+    return paths
+
+
+def measure(name: str, paths: dict[str, Path]) -> dict[str, Any]:
+    """What one training reaches, and how long the whole process takes."""
+    command = [sys.executable, "-m", "textclf", "train", f"configs/{name}.yaml", "--overwrite", "--json"]
+    command += [part for key, path in paths.items() for part in ("--set", f"{key}={path}")]
+    begin = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    seconds = time.perf_counter() - begin
+    document = json.loads(done.stdout)
+    environment = json.loads((ROOT / "runs" / name / "environment.json").read_text())
+    linear = document["baselines"]["tfidf_logistic_regression"]
+    keys = ("accuracy", "f1_micro", "f1_macro")
+    return {
+        "rows": document["data"]["rows"],
+        "network": {key: document["metrics"][key] for key in keys},
+        "interval": document["intervals"]["accuracy"],
+        "linear": {key: linear[key] for key in keys},
+        "parity": document["parity"],
+        "seconds": round(seconds, 1),
+        "phases": environment["seconds"],
+    }
+
+
+def row(name: str, found: dict[str, Any]) -> str:
+    """A line of the Markdown table."""
+    low, high = found["interval"]
+    scores = [
+        f"{found[model][key]:.4f}" for key in ("accuracy", "f1_micro", "f1_macro") for model in ("network", "linear")
+    ]
+    baseline = found["phases"]["baseline"]
+    return (
+        f"| {name} | {found['rows']} | {low:.3f}-{high:.3f} | {' | '.join(scores)} | {found['seconds']} | {baseline} |"
+    )
+
+
+def machine() -> str:
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main()
