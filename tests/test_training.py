@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,25 @@ def test_cosine_falls_from_the_learning_rate_to_0(optimizer: str) -> None:
     built = build_optimizer(TrainingOptions(optimizer=optimizer, learning_rate=0.5), total_steps=10)  # type: ignore[arg-type]
     schedule = built._learning_rate
     assert [float(schedule(step)) for step in (0, 5, 10)] == pytest.approx([0.5, 0.25, 0])
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_the_fused_optimizer_takes_keras_steps(name: str) -> None:
+    import keras
+    import tensorflow as tf
+
+    from textclf import optimizers
+
+    def after_steps(kind: Any, gradient: Any) -> Any:
+        optimizer, variable = kind(0.1), keras.Variable(tf.ones((3, 2)))
+        for _ in range(3):
+            optimizer.apply([gradient], [variable])
+        return variable.numpy()
+
+    # row 1 twice: where a word occurs twice in a batch, its gradients are one sum
+    rows = tf.IndexedSlices(tf.constant([[1.0, 2], [3, 4], [5, 6]]), tf.constant([0, 1, 1]), tf.constant([3, 2]))
+    expected = after_steps(getattr(keras.optimizers, name), tf.convert_to_tensor(rows))
+    assert after_steps(getattr(optimizers, name), rows) == pytest.approx(expected, abs=1e-5)
 
 
 def history(run: Path) -> list[dict[str, str]]:

@@ -254,11 +254,13 @@ def build_optimizer(options: TrainingOptions, *, total_steps: int) -> Any:
     """The Keras optimizer with its schedule."""
     import keras
 
+    from textclf.optimizers import Adam, AdamW
+
     rate: Any = options.learning_rate
     if options.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, total_steps)
-    kinds = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
-    return getattr(keras.optimizers, kinds[options.optimizer])(rate)
+    kinds = {"adam": Adam, "adamw": AdamW, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
+    return kinds[options.optimizer](rate)
 
 
 def forward_function(network: Any, *, together: int = 128) -> Forward:
