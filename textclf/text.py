@@ -158,12 +158,15 @@ _MARKS = (
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0900-\u0963\u0966-\u096f\u0971-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e"
     "\u0eb1-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
 )
-_WORDS_ASCII = re.compile(r"\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # four blanks that re.ASCII takes for none
-_WORDS = re.compile(rf"[{_CJK}]|(?:[^\W{_CJK}]|[{_MARKS}])+|[^\w\s]")
+# English contractions fall apart as in the texts that word vectors come from: "it isn't" is "it", "is", "n't".
+_CONTRACTED = r"n't\b|'(?:s|m|d|re|ve|ll)\b"
+_WORDS_ASCII = re.compile(rf"{_CONTRACTED}|\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # four blanks that re.ASCII takes for none
+_WORDS = re.compile(rf"{_CONTRACTED}|[{_CJK}]|(?:[^\W{_CJK}]|[{_MARKS}])+|[^\w\s]")
 _BLANKS = re.compile(r"\s+")
 
 
 def _words(text: str) -> list[str]:
+    text = text.replace("\u2019", "'").replace("n't", " n't")
     # The ASCII pattern finds the same words in ASCII text, in half the time.
     return (_WORDS_ASCII if text.isascii() else _WORDS).findall(text)
 
