@@ -131,7 +131,10 @@ def test_word_vectors_are_used_and_their_share_is_said(tmp_path: Path) -> None:
     (tmp_path / "vectors.txt").write_text("the 1 2 3\nis 0 1 0\nzebra 9 9 9\n")
     settings = (*SMALL, "model.embedding_dim=3", f"model.pretrained={tmp_path}/vectors.txt", "report.baseline=false")
     result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "run", *overrides(*settings))
-    assert result.stderr.splitlines()[2] == f"{tmp_path}/vectors.txt has 2 of the 782 words (0.3 %)"
+    assert (
+        result.stderr.splitlines()[2]
+        == f"{tmp_path}/vectors.txt has 2 of the 782 words (0.3 %), and gives 1 that training lacks"
+    )
 
 
 def test_what_truncation_loses_is_said_and_kept(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from textclf.config import Config
 from textclf.data import DataOptions, Rows, label_names, label_targets, read_rows, split
 from textclf.errors import UserError
 from textclf.files import file_digest, find_files
-from textclf.text import Encoder, build_vocabulary
+from textclf.text import Encoder, build_vocabulary, fill_vocabulary
 from textclf.training import Examples
+from textclf.vectors import vector_words
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class Material:
     """The rows that the run is measured on: the test file's, else the validation rows."""
     labels: list[str]
     encoder: Encoder
+    trained_words: int
+    """Words of the vocabulary that the training rows hold; those behind them come with pretrained vectors."""
     train: Examples
     validation: Examples
     split: dict[str, Any]
@@ -69,7 +72,11 @@ def prepare(config: Config) -> Material:
     labels = _labels(train_rows, validation_rows, data.label_separator, paths)
     if data.test:
         measured = labelled_rows(find_files(data.test, key="data.test"), data, part="test")
-    encoder = Encoder(build_vocabulary(train_rows.texts, config.text), config.text)
+    vocabulary = build_vocabulary(train_rows.texts, config.text)
+    trained_words = len(vocabulary)
+    if config.model.pretrained:
+        vocabulary = fill_vocabulary(vocabulary, vector_words(Path(config.model.pretrained)), config.text)
+    encoder = Encoder(vocabulary, config.text)
     document = {"validation": numbers, "rows": len(rows), "sha256": [file_digest(path) for path in paths]}
     return Material(
         train_rows,
@@ -77,6 +84,7 @@ def prepare(config: Config) -> Material:
         measured,
         labels,
         encoder,
+        trained_words,
         _examples(train_rows, encoder, labels, data.label_separator),
         _examples(validation_rows, encoder, labels, data.label_separator),
         document,

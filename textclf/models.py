@@ -28,7 +28,9 @@ class BilstmOptions:
     type: Literal["bilstm"] = option(default="bilstm", help="architecture of the network")
     embedding_dim: int = option(default=100, help="numbers a word vector has", ge=1, le=4096)
     pretrained: str | None = option(
-        default=None, help="word vectors as text (GloVe, word2vec, fastText .vec), also .gz and .zip"
+        default=None,
+        help="word vectors as text (GloVe, word2vec, fastText .vec), also .gz and .zip; their first words fill up "
+        "what the training rows leave of the vocabulary",
     )
     trainable_embedding: bool = option(default=True, help="whether training changes the word vectors")
     units: int = option(default=64, help="units of the LSTM in each direction", ge=1, le=4096)

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -130,6 +130,15 @@ def build_vocabulary(texts: Iterable[str], options: TextOptions) -> list[str]:
     frequent = [token for token, count in counts.items() if count >= options.min_count]
     frequent.sort(key=lambda token: (-counts[token], token))
     return frequent[: options.vocab_size - RESERVED]
+
+
+def fill_vocabulary(vocabulary: list[str], words: Iterable[str], options: TextOptions) -> list[str]:
+    """The vocabulary, and behind it further words that texts can hold, until `vocab_size` is reached."""
+    tokenize = tokenizer(options)
+    room = options.vocab_size - RESERVED - len(vocabulary)
+    known = set(vocabulary)
+    further = (word for word in words if word not in known and tokenize(word) == [word])
+    return vocabulary + list(dict.fromkeys(islice(further, room)))
 
 
 def tokenizer(options: TextOptions) -> Tokenize:

@@ -84,7 +84,7 @@ def _talk_about(material: Material) -> None:
     cut, unknown = truncation(material.train.token_ids), unknown_share(material.validation.token_ids)
     logger.info(
         "%d rows to train on, %d to validate on, %d labels, %d words",
-        len(material.train), len(material.validation), len(material.labels), len(material.encoder.vocabulary),
+        len(material.train), len(material.validation), len(material.labels), material.trained_words,
     )  # fmt: skip
     logger.info(
         "cut to %d tokens: %d training rows (%.1f %%), %.1f %% of all tokens lost; unknown in validation: %.1f %%",
@@ -103,8 +103,13 @@ def _fit(config: Config, material: Material, device: str, watch: Watch) -> tuple
         vectors = read_vectors(
             Path(options.pretrained), vocabulary, dimensions=options.embedding_dim, seed=config.training.seed
         )
-        share = 100 * vectors.found / len(vocabulary)
-        logger.info("%s has %d of the %d words (%.1f %%)", options.pretrained, vectors.found, len(vocabulary), share)
+        words = material.trained_words
+        further = len(vocabulary) - words
+        found = vectors.found - further
+        logger.info(
+            "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
+            options.pretrained, found, words, 100 * found / words, further,
+        )  # fmt: skip
         embeddings = vectors.table
     build = MODELS[options.type].build
     network = build(options, shape, embeddings=embeddings, exact_twin=device == "cpu")

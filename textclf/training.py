@@ -162,7 +162,7 @@ def _interruptible() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-BUCKET = 50  # batches whose rows are sorted by length together: little padding, and still well shuffled
+BUCKET = 20  # batches whose rows are sorted by length together: little padding, and still well shuffled
 
 
 def batches(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
-from textclf.text import RESERVED
+from textclf.text import PADDING, RESERVED, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class WordVectors:
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed: int) -> WordVectors:
-    """The vectors of a vocabulary; a word that the file lacks gets numbers of the same spread.
+    """The vectors of a vocabulary.
+
+    A word that the file lacks gets numbers of the same spread; UNKNOWN, which stands for many words, their mean.
 
     Raises:
         UserError: the file is missing, damaged, or its vectors have another number of dimensions.
@@ -43,9 +45,20 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
         raise UserError(f"{path} has none of the {len(vocabulary)} words of the vocabulary. Is it in another language?")
     found = np.stack(list(vectors.values()))
     table = np.random.default_rng(seed).normal(0, found.std(), (len(vocabulary) + RESERVED, dimensions))
-    table[0] = 0
+    table[PADDING], table[UNKNOWN] = 0, found.mean(axis=0)
     table[list(vectors)] = found
     return WordVectors(table.astype(np.float32), len(vectors))
+
+
+def vector_words(path: Path) -> Iterator[str]:
+    """The words of a file in its order, which is that of their frequency in most files.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        for _, word, _ in _entries(file):
+            yield word.decode("utf-8", errors="replace")
 
 
 def _entries(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
