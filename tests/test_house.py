@@ -21,7 +21,7 @@ LAYERS = [
     {"config"},
     {"training"},
     {"vectors", "data", "models", "metrics"},
-    {"text", "files", "run", "source", "recurrent", "optimizers", "onnx_graph"},
+    {"text", "files", "run", "source", "recurrent", "optimizers", "device", "onnx_graph"},
     {"options", "errors"},
     {"__init__"},
 ]

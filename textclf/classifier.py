@@ -110,21 +110,23 @@ def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np
 
 def save_classifier(folder: Path, graph: bytes, description: Description, probe: TokenIds) -> Classifier:
     """Writes the folder and gives the classifier that it holds, the first rows of `probe` kept in it as a check."""
-    with replacing(folder / "model.onnx") as temporary:
+    path = folder / "model.onnx"
+    with replacing(path) as temporary:
         temporary.write_bytes(graph)
-    classifier = Classifier(description, _session(graph, str(folder / "model.onnx")), {})
-    count = min(PROBE_ROWS, len(probe))
-    rows = [probe.row(index).tolist() for index in range(count)]
-    classifier._probe = {"token_ids": rows, "probabilities": classifier.probabilities(probe)[:count].tolist()}
+    session = _session(graph, str(path))
+    rows = probe.first(PROBE_ROWS)
     document = {
         "format": FORMAT,
         "textclf": __version__,
         "sha256": hashlib.sha256(graph).hexdigest(),
         **asdict(description),
-        "probe": classifier._probe,
+        "probe": {
+            "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
+            "probabilities": Classifier(description, session, {}).probabilities(rows).tolist(),
+        },
     }
     write_json(folder / "model.json", document)
-    return classifier
+    return Classifier(description, session, document["probe"])
 
 
 def load_classifier(folder: Path) -> Classifier:

@@ -101,7 +101,11 @@ def staged(run: Run, *, overwrite: bool) -> Iterator[Run]:
     if stage.path.exists():
         shutil.rmtree(stage.path)
     stage.path.mkdir(parents=True)
-    yield stage
+    try:
+        yield stage
+    except BaseException:
+        shutil.rmtree(stage.path, ignore_errors=True)
+        raise
     retired = run.path.with_name(run.path.name + ".old")
     if run.path.exists():
         run.path.replace(retired)

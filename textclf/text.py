@@ -60,6 +60,11 @@ class TokenIds:
         """Where each text's ids begin in `flat`, shape (n,)."""
         return np.cumsum(self.lengths) - self.lengths
 
+    def first(self, count: int) -> "TokenIds":
+        """The first texts, at most so many."""
+        lengths = self.lengths[:count]
+        return TokenIds(self.flat[: int(lengths.sum())], lengths, self.tokens[:count])
+
     def row(self, index: int) -> npt.NDArray[np.int32]:
         """The ids of one text, shape (length,)."""
         start = int(self.starts[index])

@@ -17,13 +17,14 @@ from textclf.baseline import Part, majority, tfidf_logistic_regression
 from textclf.classifier import Classifier, Description, save_classifier
 from textclf.config import Config, dump_config
 from textclf.data import label_counts
+from textclf.device import start_tensorflow
 from textclf.errors import UserError
 from textclf.evaluate import Outcome, evaluate_rows, write_evaluation
 from textclf.material import Material, prepare
 from textclf.models import MODELS, Shape
 from textclf.run import Run, check_target, replacing, staged, write_csv, write_json, write_text
-from textclf.text import RESERVED, TokenIds, truncation, unknown_share
-from textclf.training import Epoch, Fit, Watch, fit, forward_function, start_tensorflow
+from textclf.text import RESERVED, truncation, unknown_share
+from textclf.training import Epoch, Fit, Watch, fit, forward_function
 from textclf.vectors import read_vectors
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def _save_model(stage: Run, config: Config, material: Material, network: Any) ->
         column=config.data.text,
     )
     graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
-    probe = _first(material.validation.token_ids, PARITY_ROWS)
+    probe = material.validation.token_ids.first(PARITY_ROWS)
     classifier = save_classifier(stage.model, graph, description, probe)
     keras_gives = forward_function(network)(probe).astype(np.float64)
     if keras_gives.shape[1] == 1:
@@ -160,11 +161,6 @@ def _save_model(stage: Run, config: Config, material: Material, network: Any) ->
             "Training probably diverged: try a smaller training.learning_rate."
         )
     return classifier, parity
-
-
-def _first(token_ids: TokenIds, count: int) -> TokenIds:
-    lengths = token_ids.lengths[:count]
-    return TokenIds(token_ids.flat[: int(lengths.sum())], lengths, token_ids.tokens[:count])
 
 
 def _validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:

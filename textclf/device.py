@@ -1,0 +1,54 @@
+"""TensorFlow, started quietly on the device that was asked for."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from textclf.errors import UserError
+
+
+def start_tensorflow(*, device: str, seed: int) -> str:
+    """Imports TensorFlow, seeds it, and gives the device that training takes, "cpu" or "gpu".
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _quiet_stderr():
+        import keras
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        keras.utils.set_random_seed(seed)
+    if device == "gpu" and not found:
+        raise UserError(
+            "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
+            "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
+        )
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    return "gpu" if found and device != "cpu" else "cpu"
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keeps back what is written to descriptor 2, unless the block fails.
+
+    TensorFlow's libraries write there before their own log level is in force.
+    """
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(before, kept.read())
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
