@@ -36,6 +36,6 @@ check: install  ## Lint, format, types and tests: what CI runs
 bench: data  ## Train every recipe on real data and print its score beside the linear baseline's
 	$(BIN)/python tests/benchmarks/accuracy.py
 
-clean:  ## Remove everything that was made here
-	rm -rf $(VENV) runs build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
+clean:  ## Remove everything that was made here, except runs/
+	rm -rf $(VENV) build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -35,7 +35,9 @@ def values_of(property: dict[str, Any]) -> str:
         return f"list of {values_of(property['items'])}"
     low = property.get("minimum", property.get("exclusiveMinimum"))
     high = property.get("maximum", property.get("exclusiveMaximum"))
-    limits = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
+    above = "above" if "exclusiveMinimum" in property else "from"
+    below = "below" if "exclusiveMaximum" in property else "to"
+    limits = "" if low is None else f" {above} {low}" + ("" if high is None else f" {below} {high}")
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "null": "null"}
     return names[property["type"]] + limits
 

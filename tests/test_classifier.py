@@ -1,5 +1,6 @@
 """The model/ folder: checked when it is read, and able to say whether it still gives what it gave."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,10 @@ from textclf.classifier import load_classifier
 def model(reviews: Path, tmp_path: Path) -> Path:
     """A copy of a run's model/ folder, to damage."""
     return Path(shutil.copytree(reviews / "model", tmp_path / "model"))
+
+
+def digest(model: Path) -> str:
+    return hashlib.sha256((model / "model.onnx").read_bytes()).hexdigest()
 
 
 def edit(model: Path, **changes: object) -> None:
@@ -68,6 +73,11 @@ def test_a_newer_format_is_refused_by_name(model: Path) -> None:
             "{model}/model.json is damaged: "
             "Expecting property name enclosed in double quotes: line 1 column 2 (char 1). "
             "Train the run again.\n",
+        ),
+        (
+            lambda model: (model / "model.json").write_text('{"format": 1, "sha256": "' + digest(model) + '"}'),
+            "{model}/model.json is damaged: it lacks column, label_column, label_separator, labels, probe, text, "
+            "threshold, vocabulary. Copy the folder again.\n",
         ),
         (
             lambda model: edit(model, text={"colour": 1}),

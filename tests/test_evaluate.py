@@ -116,6 +116,37 @@ def test_a_label_that_training_never_saw_counts_as_wrong_and_is_named(reviews: P
     assert sum(found["confusion_matrix"][2]) == 1
 
 
+def test_a_bare_model_knows_its_columns(topics: Path) -> None:
+    result = textclf("evaluate", SAMPLES / "topics.csv", "--run", topics / "model", "--json")
+    assert json.loads(result.stdout)["data"]["rows"] == 200
+
+
+def test_files_of_the_same_name_get_folders_of_their_own(reviews: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "new.v2.csv").write_text("text,label\ngood,positive\nbad,negative\n")
+    said = [
+        textclf("evaluate", tmp_path / name / "new.v2.csv", "--run", reviews).stderr for name in ("one", "two", "one")
+    ]
+    folders = [f"wrote {reviews}/evaluations/{name}\n" for name in ("new.v2", "new.v2-2", "new.v2")]
+    assert said == folders
+
+
+def test_evaluating_does_not_make_a_run_the_newest(
+    reviews: Path, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "older").symlink_to(min(reviews, questions, key=trained_at))
+    (tmp_path / "runs" / "newer").symlink_to(max(reviews, questions, key=trained_at))
+    monkeypatch.chdir(tmp_path)
+    textclf("evaluate", "--run", "runs/older")
+    assert textclf("evaluate").stderr == "using runs/newer, the newest run\n"
+
+
+def trained_at(run: Path) -> float:
+    return (run / "environment.json").stat().st_mtime
+
+
 def test_one_label_alone_can_be_evaluated(reviews: Path, tmp_path: Path) -> None:
     other = tmp_path / "one.csv"
     other.write_text("text,label\ngood,positive\n")

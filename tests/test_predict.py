@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,29 @@ def test_bad_input_is_named(name: str, content: bytes, message: str, tmp_path: P
     assert (result.exit_code, result.stderr) == (1, message.format(path=path))
 
 
+def test_a_table_that_is_not_there_gives_no_output(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = textclf("predict", "nope.csv", "--run", reviews, "--format", "csv")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"no file 'nope.csv' (looked in {tmp_path}).\n"
+
+
+def test_a_suffix_may_be_in_capitals(reviews: Path, tmp_path: Path, classifier: Classifier) -> None:
+    table = tmp_path / "T.CSV"
+    table.write_text("text\ngood\n")
+    assert textclf("predict", table, "--run", reviews).stdout == expected_tsv(classifier, ["good"])
+
+
+def test_labels_are_written_in_utf8_whatever_the_locale(reviews: Path, tmp_path: Path) -> None:
+    (tmp_path / "\u597d.txt").write_text("good\n")
+    command = [sys.executable, "-m", "textclf", "predict", "\u597d.csv", "--run", reviews]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": ROOT},
+                          capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr.decode()) == (1, f"no file '\u597d.csv' (looked in {tmp_path}).\n")
+
+
 def test_output_goes_to_a_file(tmp_path: Path, reviews: Path, classifier: Classifier) -> None:
     result = textclf("predict", SAMPLES / "lines.txt", "--run", reviews, "--output", tmp_path / "out.tsv")
     lines = (SAMPLES / "lines.txt").read_text(encoding="utf-8").split("\n")[:-1]
@@ -174,6 +198,16 @@ def test_the_first_rows_are_out_before_the_last_are_in(reviews: Path) -> None:
         process.stdin.write(b"bad\n")
         process.stdin.close()
         assert len(process.stdout.readlines()) == 1
+
+
+def test_the_first_row_of_a_table_is_out_before_the_last_is_in(reviews: Path) -> None:
+    command = [sys.executable, "-m", "textclf", "predict", "-", "--column", "text", "--run", str(reviews)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"text\ngood\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
 
 
 def test_a_reader_that_leaves_early_ends_it_quietly(reviews: Path, tmp_path: Path) -> None:

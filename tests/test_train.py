@@ -84,6 +84,28 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_with_a_config_of_something_else_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "config.yaml").write_text("hydra: 1")
+    result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "project", "--overwrite")
+    assert result.exit_code == 1
+    assert (tmp_path / "project" / "config.yaml").read_text() == "hydra: 1"
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "file" / "run")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("cannot be read or written: Not a directory.\n")
+
+
+def test_a_failed_training_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("text,label\na,1\nb,1\nc,1\n")
+    (tmp_path / "c.yaml").write_text(f"data: {{train: {tmp_path}/one.csv}}\n")
+    assert textclf("train", tmp_path / "c.yaml", "--run", tmp_path / "run").exit_code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "one.csv"]
+
+
 LOAD_WITHOUT_TEXTCLF = """
 import sys
 sys.modules["textclf"] = None

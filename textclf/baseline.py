@@ -18,6 +18,7 @@ from textclf.text import TextOptions, tokenizer
 Array = npt.NDArray[Any]
 
 STRENGTHS = (1.0, 8.0, 64.0)  # inverse regularisation, the best on the validation rows is taken
+MANY = 1000  # rows from which on grams of a single row are left out
 SEVERAL = 2  # dimensions of targets with several labels a row
 
 
@@ -38,16 +39,15 @@ def majority(train: Array, *, rows: int, labels: int) -> Array:
 def tfidf_logistic_regression(train: Part, validation: Part, texts: Sequence[str], options: TextOptions) -> Array:
     """Probabilities, shape (texts, labels), of TF-IDF over 1-2-grams and logistic regression.
 
-    Grams are of the words that `options` find, whole texts long, and of characters where most texts are Chinese or
-    Japanese.
+    Grams are of the tokens that `options` find, of whole texts: of words, or of characters in Chinese and Japanese.
     """
-    vectorizer = TfidfVectorizer(
-        analyzer=_bigrams(tokenizer(options)),
-        sublinear_tf=True,
-        min_df=2 if len(train.texts) > 1000 else 1,
-        dtype=np.float32,
-    )
-    features = vectorizer.fit_transform(train.texts)
+    analyzer = _bigrams(tokenizer(options))
+    min_df = 2 if len(train.texts) > MANY else 1
+    vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=min_df, dtype=np.float32)
+    try:
+        features = vectorizer.fit_transform(train.texts)
+    except ValueError:  # no gram is in two rows
+        features = vectorizer.set_params(min_df=1).fit_transform(train.texts)
     held_out = vectorizer.transform(validation.texts)
     fitted = [_fit(features, train.targets, strength) for strength in STRENGTHS]
     best = min(fitted, key=lambda model: _log_loss(model.predict_proba(held_out), validation.targets))

@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from textclf.classifier import load_classifier
+from textclf.classifier import PARITY_LIMIT, load_classifier
 from textclf.config import Config
 from textclf.data import label_counts
 from textclf.errors import UserError
 from textclf.material import prepare
 from textclf.run import Run
 from textclf.text import truncation, unknown_share
-
-PROBE_LIMIT = 1e-4
 
 
 def check_config(config: Config) -> dict[str, Any]:
@@ -51,9 +49,9 @@ def check_run(run: Run) -> dict[str, Any]:
     """
     classifier = load_classifier(run.path)
     difference = classifier.probe_difference()
-    if difference > PROBE_LIMIT:
+    if not difference <= PARITY_LIMIT:
         raise UserError(
-            f"{run.path}: probabilities differ by {difference:.1e} from those when it was saved; {PROBE_LIMIT:.0e} at "
+            f"{run.path}: probabilities differ by {difference:.1e} from those when it was saved; {PARITY_LIMIT:.0e} at "
             "most is rounding. Another ONNX Runtime may compute differently; train again, or install the old one."
         )
     return {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from textclf import __version__
 from textclf.errors import UserError
@@ -19,6 +20,7 @@ from textclf.text import Encoder, TextOptions, TokenIds, pad
 FORMAT = 1
 TOKENS_TOGETHER = 3072  # padded tokens a batch: fastest on the CPUs measured, from 10 to 400 tokens a row
 PROBE_ROWS = 8
+PARITY_LIMIT = 1e-4  # a larger difference between two ways to the same probabilities is no rounding
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -33,6 +35,8 @@ class Description:
     label_separator: str | None
     column: str
     """The column that the texts of a table are in, unless said otherwise."""
+    label_column: str
+    """The same of the labels."""
     threshold: float = 0.5
     """Two labels: probability from which a row gets the second; several labels a row: from which it gets a label."""
 
@@ -155,18 +159,31 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def _description(document: dict[str, Any], path: Path) -> Description:
-    fields = {name: document.get(name) for name in Description.__dataclass_fields__}
+    """What the document says, as a Description.
+
+    Raises:
+        UserError: something is missing or is not what it should be.
+    """
+    missing = {*Description.__dataclass_fields__, "probe"} - document.keys()
+    if missing:
+        raise UserError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}. Copy the folder again.")
+    fields = {name: document[name] for name in Description.__dataclass_fields__}
     try:
-        return Description(**{**fields, "text": TextOptions(**document["text"])})  # type: ignore[arg-type]
-    except (KeyError, TypeError) as error:
+        return Description(**{**fields, "text": TextOptions(**document["text"])})
+    except TypeError as error:
         raise UserError(f"{path} is damaged: {error}. Copy the folder again.") from None
 
 
 def _session(graph: bytes, name: str) -> onnxruntime.InferenceSession:
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = os.cpu_count() or 1
+    settings.intra_op_num_threads = _cores()
     settings.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
-    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+    except (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.InvalidArgument) as error:
         raise UserError(f"{name} is no graph that ONNX Runtime can run: {error}") from None
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container often allows fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,10 +1,12 @@
 """The command line: parses, calls one function, prints. Data on stdout, talk on stderr."""
 
+import errno
+import io
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,12 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(str(error), err=True)
-            context.exit(1)
+            message = str(error)
+        except OSError as error:
+            # a full disk, a folder without permission: the user's to mend, and the system says what and where
+            message = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}."
+        click.echo(message, err=True)
+        return context.exit(1)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order in which they are used
@@ -42,6 +48,9 @@ class _Talk(logging.Handler):
 @click.version_option(__version__, prog_name="textclf")
 def main() -> None:
     """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # whatever the locale: labels are in any script
     logger = logging.getLogger("textclf")
     logger.handlers = [_Talk()]
     logger.setLevel(logging.INFO)
@@ -83,6 +92,8 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from textclf.run import Run
 
     if os.path.isdir(config):  # noqa: PTH112 - Path.is_dir raises where a name is too long
+        if overrides:
+            raise click.UsageError("--set is for a config, not for a run.")
         _show(check.check_run(Run(config)), as_json, tables.run_check_table)
     else:
         _show(check.check_config(load_config(config, overrides)), as_json, tables.check_table)
@@ -132,21 +143,28 @@ def predict(file: Path, run: Path | None, output: Path | None, format: str, colu
     from textclf.predict import json_document, predict_stream, read_texts
 
     classifier = load_classifier(_chosen_run(run).path)
-    stdin = sys.stdin.buffer
-    chunks = read_texts(file, stdin, column=column, default_column=classifier.description.column)
+    chunks = read_texts(file, column=column, default_column=classifier.description.column)
     pieces = json_document(classifier, chunks) if as_json else predict_stream(classifier, chunks, format=format)
     if output is not None:
         from textclf.run import write_pieces
 
         write_pieces(output, pieces)
         return
-    try:
-        for piece in pieces:
-            sys.stdout.buffer.write(piece.encode())
-            sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # the reader, such as `head`, has enough; what Python flushes at exit must not complain either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _print_pieces(pieces)
+
+
+def _print_pieces(pieces: Iterable[str]) -> None:
+    """Each piece on stdout at once; ends quietly when the reader, such as `head`, has enough."""
+    for piece in pieces:
+        try:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL
+                raise
+            # what Python flushes at exit must not complain either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
 
 
 @main.command()

@@ -118,7 +118,9 @@ def schema_problems(values: Any) -> list[tuple[Key, str]]:
 
 
 def _parse(values: Any) -> Config:
-    return _CONFIG.validate_json(json.dumps(values), strict=True)
+    # a section whose keys are all commented out reads as null
+    filled = {name: {} if value is None else value for name, value in values.items()}
+    return _CONFIG.validate_json(json.dumps(filled), strict=True)
 
 
 def _outside_problems(config: Config) -> list[tuple[str, str]]:
@@ -151,7 +153,7 @@ def _message(problem: Any) -> str:
         meaning = {name: text for name, _, text in option_rows()}
         return f"is missing; it names {meaning['.'.join(key)]}"
     if problem["type"] == "string_too_short":
-        return "is empty; put a mark such as | in quotes"
+        return "is empty" + ("; put a mark such as | in quotes" if key[-1] == "label_separator" else "")
     found = json.dumps(problem["input"], ensure_ascii=False)
     if problem["type"] == "dataclass_type":
         return f"should be a section with keys, found {found[:60]}"

@@ -1,8 +1,10 @@
 """How good a classifier is on given rows: every number of metrics.json, and every prediction behind them."""
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,11 +80,11 @@ def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, 
     return found, document
 
 
-def write_evaluation(run: Run, labelled: Labelled, found: Outcome, document: dict[str, Any]) -> None:
+def write_evaluation(run: Run, labelled: Labelled, found: Outcome, document: dict[str, Any], *, name: str) -> None:
     """predictions.csv, report.html and, last, metrics.json."""
     header = ["row", "truth", "prediction", *found.names]
     write_csv(run.predictions, header, _prediction_rows(labelled, found))
-    write_report(run, document)
+    write_report(run, document, name=name)
     write_json(run.metrics, document)
 
 
@@ -111,17 +113,31 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
     labelled = labelled_rows(paths, options, part="all")
     found, document = evaluate_rows(classifier, labelled)
     if run.complete:
-        target = run.evaluation(paths[0].name.split(".")[0])
-        write_evaluation(target, labelled, found, document)
+        target = _evaluation(run, labelled)
+        write_evaluation(target, labelled, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
+
+
+def _evaluation(run: Run, labelled: Labelled) -> Run:
+    """Where the evaluation goes: NAME of the file, or NAME-2 and so on where another file has that name."""
+    files = labelled.data["file"]
+    stem = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
+    name = stem.rpartition(".")[0] or stem
+    for number in itertools.count(1):
+        found = run.evaluation(name if number == 1 else f"{name}-{number}")
+        if not found.metrics.is_file() or read_json(found.metrics)["data"]["file"] == files:
+            return found
+    raise AssertionError("count has no end")
 
 
 def _data_options(run: Run, classifier: Classifier) -> DataOptions:
     if run.config.is_file():
         return saved_config(run.config).data
     description = classifier.description
-    return DataOptions(train="", text=description.column, label_separator=description.label_separator)
+    return DataOptions(
+        train="", text=description.column, label=description.label_column, label_separator=description.label_separator
+    )
 
 
 def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
@@ -132,11 +148,14 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
         )
     before = read_json(run.metrics)
     labelled = own_rows(run, saved_config(run.config))
-    if labelled.data["sha256"] != before["data"]["sha256"]:
-        logger.warning("%s has changed since %s was trained", labelled.data["file"], run.path)
+    if labelled.data["sha256"] != before.get("data", {}).get("sha256"):
+        raise UserError(
+            f"{labelled.data['file']} has changed since {run.path} was trained. To measure on it as it is: "
+            f"textclf evaluate {labelled.data['file']} --run {run.path}"
+        )
     found, document = evaluate_rows(classifier, labelled)
     document |= {key: value for key, value in before.items() if key not in document}
-    write_evaluation(run, labelled, found, document)
+    write_evaluation(run, labelled, found, document, name=run.path.name)
     return document
 
 
@@ -152,7 +171,7 @@ def own_rows(run: Run, config: Config) -> Labelled:
             return labelled_rows(find_files(getattr(data, part), key=f"data.{part}"), data, part=part)
     held_out = read_json(run.split)
     paths = find_files(data.train, key="data.train")
-    if [file_digest(path) for path in paths] != held_out["sha256"]:
+    if [file_digest(path) for path in paths] != held_out.get("sha256"):
         raise UserError(
             f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
         )

@@ -104,15 +104,13 @@ class OpenData:
         self.path = path
 
     def __enter__(self) -> BinaryIO:
+        if os.path.isdir(self.path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
+            raise UserError(f"{self.path} is a folder. Name a file in it, or a glob such as {self.path}/*.csv.")
         opened = gzip.open if self.path.suffix.lower() == ".gz" else open
         try:
             self.stream = cast(BinaryIO, opened(self.path, "rb"))
         except FileNotFoundError:
             raise UserError(f"no file '{self.path}' (looked in {Path.cwd()}).") from None
-        except IsADirectoryError:
-            raise UserError(
-                f"{self.path} is a folder. Name a file in it, or a glob such as {self.path}/*.csv."
-            ) from None
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror}.") from None
         return self.stream

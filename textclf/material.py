@@ -12,7 +12,7 @@ from textclf.errors import UserError
 from textclf.files import file_digest, find_files
 from textclf.text import Encoder, build_vocabulary, fill_vocabulary
 from textclf.training import Examples
-from textclf.vectors import vector_words
+from textclf.vectors import WordVectors, read_vectors, vector_words
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Material:
     encoder: Encoder
     trained_words: int
     """Words of the vocabulary that the training rows hold; those behind them come with pretrained vectors."""
+    vectors: WordVectors | None
     train: Examples
     validation: Examples
     split: dict[str, Any]
@@ -74,8 +75,13 @@ def prepare(config: Config) -> Material:
         measured = labelled_rows(find_files(data.test, key="data.test"), data, part="test")
     vocabulary = build_vocabulary(train_rows.texts, config.text)
     trained_words = len(vocabulary)
+    if not vocabulary:
+        raise UserError(f"{data.train}: no words in the training rows to learn from. Set text.min_count or text.clean.")
+    vectors = None
     if config.model.pretrained:
-        vocabulary = fill_vocabulary(vocabulary, vector_words(Path(config.model.pretrained)), config.text)
+        path = Path(config.model.pretrained)
+        vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
+        vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
     encoder = Encoder(vocabulary, config.text)
     document = {"validation": numbers, "rows": len(rows), "sha256": [file_digest(path) for path in paths]}
     return Material(
@@ -85,6 +91,7 @@ def prepare(config: Config) -> Material:
         labels,
         encoder,
         trained_words,
+        vectors,
         _examples(train_rows, encoder, labels, data.label_separator),
         _examples(validation_rows, encoder, labels, data.label_separator),
         document,
@@ -103,7 +110,7 @@ def _labels(train_rows: Rows, validation_rows: Rows, separator: str | None, path
     """
     files = ", ".join(map(str, paths))
     labels = label_names(train_rows.labels, separator)
-    if len(labels) < (2 if separator is None else 1):
+    if len(labels) < 2:
         found = f"only the label '{labels[0]}'" if labels else "no label"
         raise UserError(f"{files}: {found} in {len(train_rows)} training rows. There must be something to tell apart.")
     if not len(validation_rows):

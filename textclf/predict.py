@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from textclf.classifier import Classifier, Probabilities
 from textclf.errors import UserError
-from textclf.files import FORMATS, OpenData, file_format, has_columns
+from textclf.files import FORMATS, Format, OpenData, file_format, has_columns
 
 READ_AT_ONCE = 1 << 20
 CHUNK = 8192  # texts predicted together: enough rows of each length, little memory
@@ -44,20 +45,23 @@ class Predicted:
 def predict_stream(classifier: Classifier, chunks: Iterable[list[str]], *, format: str) -> Iterator[str]:
     """The output, in pieces: what stands above, then the lines of each chunk of texts."""
     writer = WRITERS[format]
-    yield writer.header(classifier)
+    header = writer.header(classifier)
     first = 0
     for texts in chunks:
         probabilities = classifier.predict_proba(texts)
         labels, confidence = classifier.decide(probabilities)
-        yield writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
+        # with the rows, so that a file that cannot be read gives no output at all
+        yield header + writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
+        header = ""
         first += len(texts)
+    yield header
 
 
 def json_document(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[str]:
     """All predictions as one JSON document, a list of what `jsonl` has a line each, in pieces."""
     before = "[\n"
     for lines in predict_stream(classifier, chunks, format="jsonl"):
-        if lines:
+        if lines.strip():
             yield before + lines.rstrip("\n").replace("\n", ",\n")
             before = ",\n"
     yield "\n]\n" if before != "[\n" else "[]\n"
@@ -100,10 +104,11 @@ def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
     return texts
 
 
-def read_texts(path: Path, stdin: BinaryIO, *, column: str | None, default_column: str) -> Iterator[list[str]]:
+def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterator[list[str]]:
     """Texts in chunks: a table's column, or lines; `-` is standard input, a .csv where a column is asked for."""
     if str(path) == "-":
-        return _columns(stdin, "-", ".csv", column) if column is not None else read_lines(stdin, "-")
+        stdin = sys.stdin.buffer
+        return _columns(stdin, "-", FORMATS[".csv"], column) if column is not None else read_lines(stdin, "-")
     if column is not None or has_columns(path):
         return _file_columns(path, column or default_column)
     return _file_lines(path)
@@ -115,17 +120,17 @@ def _file_lines(path: Path) -> Iterator[list[str]]:
 
 
 def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
-    file_format(path)
+    kind = file_format(path)
     with OpenData(path) as stream:
-        yield from _columns(
-            stream, str(path), path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix, column
-        )
+        yield from _columns(stream, str(path), kind, column)
 
 
-def _columns(stream: BinaryIO, name: str, suffix: str, column: str) -> Iterator[list[str]]:
-    rows = FORMATS[suffix].rows(stream, name, {"--column": column})
-    while chunk := [text for (text,) in islice(rows, CHUNK)]:
+def _columns(stream: BinaryIO, name: str, kind: Format, column: str) -> Iterator[list[str]]:
+    rows = kind.rows(stream, name, {"--column": column})
+    size = 1  # the first row goes out at once, then twice as many each time
+    while chunk := [text for (text,) in islice(rows, size)]:
         yield chunk
+        size = min(2 * size, CHUNK)
 
 
 # Writing

@@ -35,10 +35,10 @@ MODEL_TITLES = {
 }
 
 
-def write_report(run: Run, document: dict[str, Any]) -> None:
+def write_report(run: Run, document: dict[str, Any], *, name: str) -> None:
     """Draws the report of a document of metrics.json, with the run's learning curve where there is one."""
     history = pd.read_csv(run.history) if run.history.is_file() else None
-    write_text(run.report, render(document, run.path.name, history))
+    write_text(run.report, render(document, name, history))
 
 
 def render(document: dict[str, Any], name: str, history: pd.DataFrame | None) -> str:
@@ -48,7 +48,7 @@ def render(document: dict[str, Any], name: str, history: pd.DataFrame | None) ->
         lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("report.html").render(
-        name=name.removesuffix(".partial"),
+        name=name,
         document=document,
         metric_table=metric_table(document),
         confused=most_confused(document) if _matrix_is_square(document) else [],

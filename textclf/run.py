@@ -61,7 +61,7 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        return self.metrics.is_file()
+        return self.metrics.is_file() and self.environment.is_file()
 
     def evaluation(self, name: str) -> "Run":
         """Where an evaluation on other data goes: a folder with metrics, predictions and report like the run's own."""
@@ -74,19 +74,20 @@ def run_for_config(config: Path) -> Run:
 
 
 def newest_run() -> Run:
-    """The complete run under runs/ that finished last.
+    """The complete run under runs/ that was trained last.
 
     Raises:
         UserError: there is none.
     """
-    finished = [(path.stat().st_mtime, path.parent) for path in RUNS.glob("*/metrics.json")]
-    finished = [entry for entry in finished if entry[1].suffix != STAGED]
+    # evaluating rewrites metrics.json, so that its time says nothing
+    finished = [(run.environment.stat().st_mtime, run) for run in map(Run, RUNS.glob("*")) if run.complete]
+    finished = [(time, run) for time, run in finished if run.path.suffix not in (STAGED, RETIRED)]
     if not finished:
         raise UserError(f"no complete run in {RUNS}/. Train one with `textclf train CONFIG`, or name one with --run.")
-    return Run(max(finished)[1])
+    return max(finished, key=lambda entry: entry[0])[1]
 
 
-STAGED = ".partial"
+STAGED, RETIRED = ".partial", ".old"
 
 
 @contextlib.contextmanager
@@ -97,19 +98,20 @@ def staged(run: Run, *, overwrite: bool) -> Iterator[Run]:
         UserError: the run exists and is not to be overwritten, or the folder holds something else.
     """
     check_target(run, overwrite=overwrite)
-    stage = Run(run.path.with_name(run.path.name + STAGED))
-    if stage.path.exists():
-        shutil.rmtree(stage.path)
+    path = run.path.absolute()
+    stage = Run(path.with_name(f"{path.name}.{os.getpid()}{STAGED}"))
+    retired = path.with_name(f"{path.name}.{os.getpid()}{RETIRED}")
     stage.path.mkdir(parents=True)
     try:
         yield stage
+        if path.exists():
+            path.replace(retired)
+        stage.path.replace(path)
     except BaseException:
+        if retired.exists() and not path.exists():
+            retired.replace(path)
         shutil.rmtree(stage.path, ignore_errors=True)
         raise
-    retired = run.path.with_name(run.path.name + ".old")
-    if run.path.exists():
-        run.path.replace(retired)
-    stage.path.replace(run.path)
     shutil.rmtree(retired, ignore_errors=True)
 
 
@@ -121,7 +123,7 @@ def check_target(run: Run, *, overwrite: bool) -> None:
     """
     if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
         return
-    if not run.config.is_file():
+    if not (run.complete and (run.model / "model.json").is_file()):
         raise UserError(f"{run.path} exists and is no run of textclf. Choose another folder with --run.")
     if not overwrite:
         raise UserError(f"{run.path} exists. Replace it with --overwrite, or choose another folder with --run.")
@@ -146,7 +148,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Writes text that comes piece by piece, without holding all of it."""
+    """Writes text that comes piece by piece, without holding all of it; straight into what is no ordinary file."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+        return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.writelines(pieces)
 

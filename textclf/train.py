@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from textclf import __version__
 from textclf.baseline import Part, majority, tfidf_logistic_regression
-from textclf.classifier import Classifier, Description, save_classifier
+from textclf.classifier import PARITY_LIMIT, Classifier, Description, save_classifier
 from textclf.config import Config, dump_config
 from textclf.data import label_counts
 from textclf.device import start_tensorflow
@@ -22,15 +21,14 @@ from textclf.errors import UserError
 from textclf.evaluate import Outcome, evaluate_rows, write_evaluation
 from textclf.material import Material, prepare
 from textclf.models import MODELS, Shape
-from textclf.run import Run, check_target, replacing, staged, write_csv, write_json, write_text
+from textclf.run import Run, replacing, staged, write_csv, write_json, write_text
 from textclf.text import RESERVED, truncation, unknown_share
 from textclf.training import Epoch, Fit, Watch, fit, forward_function
-from textclf.vectors import read_vectors
+from textclf.vectors import WordVectors
 
 logger = logging.getLogger(__name__)
 
 PARITY_ROWS = 256
-PARITY_LIMIT = 1e-4
 
 
 class Clock:
@@ -52,16 +50,17 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
     Raises:
         UserError: the run exists, the data cannot be learnt from, or the exported model disagrees with Keras's.
     """
-    check_target(run, overwrite=overwrite)
     clock = Clock()
-    with clock.phase("read"):
-        material = prepare(config)
-    _talk_about(material)
-    with clock.phase("tensorflow"):
-        device = start_tensorflow(device=config.training.device, seed=config.training.seed)
-    with clock.phase("train"):
-        network, fitted = _fit(config, material, device, watch)
     with staged(run, overwrite=overwrite) as stage:
+        with clock.phase("read"):
+            material = prepare(config)
+        _talk_about(material)
+        if material.vectors:
+            _talk_about_vectors(config, material, material.vectors)
+        with clock.phase("tensorflow"):
+            device = start_tensorflow(device=config.training.device, seed=config.training.seed)
+        with clock.phase("train"):
+            network, fitted = _fit(config, material, device, watch)
         with clock.phase("save"):
             classifier, parity = _save_model(stage, config, material, network)
         with clock.phase("evaluate"):
@@ -71,12 +70,11 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
             with clock.phase("baseline"):
                 document["baselines"] = _baselines(config, material, found)
         write_text(stage.config, dump_config(config))
-        write_csv(
-            stage.history, [field.name for field in fields(Epoch)], [list(asdict(e).values()) for e in fitted.history]
-        )
+        epochs = [list(asdict(epoch).values()) for epoch in fitted.history]
+        write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
         write_json(stage.split, material.split)
         write_json(stage.environment, _environment(config, device, material, clock))
-        write_evaluation(stage, material.measured, found, document)
+        write_evaluation(stage, material.measured, found, document, name=run.path.name)
     return document
 
 
@@ -94,24 +92,21 @@ def _talk_about(material: Material) -> None:
     )  # fmt: skip
 
 
+def _talk_about_vectors(config: Config, material: Material, vectors: WordVectors) -> None:
+    words = material.trained_words
+    further = len(material.encoder.vocabulary) - words
+    found = vectors.found - further
+    logger.info(
+        "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
+        config.model.pretrained, found, words, 100 * found / words, further,
+    )  # fmt: skip
+
+
 def _fit(config: Config, material: Material, device: str, watch: Watch) -> tuple[Any, Fit]:
     """The stock network with the trained weights."""
     options = config.model
     shape = _shape(config, material)
-    embeddings = None
-    if options.pretrained:
-        vocabulary = material.encoder.vocabulary
-        vectors = read_vectors(
-            Path(options.pretrained), vocabulary, dimensions=options.embedding_dim, seed=config.training.seed
-        )
-        words = material.trained_words
-        further = len(vocabulary) - words
-        found = vectors.found - further
-        logger.info(
-            "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
-            options.pretrained, found, words, 100 * found / words, further,
-        )  # fmt: skip
-        embeddings = vectors.table
+    embeddings = material.vectors.table if material.vectors else None
     build = MODELS[options.type].build
     network = build(options, shape, embeddings=embeddings, exact_twin=device == "cpu")
     fitted = fit(network, material.train, material.validation, config.training, watch)
@@ -147,6 +142,7 @@ def _save_model(stage: Run, config: Config, material: Material, network: Any) ->
         labels=material.labels,
         label_separator=config.data.label_separator,
         column=config.data.text,
+        label_column=config.data.label,
     )
     graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
     probe = material.validation.token_ids.first(PARITY_ROWS)

@@ -218,7 +218,7 @@ def forward_function(network: Any, *, together: int = 128) -> Forward:
     """A function that gives what the network's last layer does for every row, shape (n, outputs), so many at a time."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
     def forward(padded: Any) -> Any:
         return network(padded, training=False)
 
@@ -267,7 +267,7 @@ def _step_function(network: Any, optimizer: Any, targets: Array) -> Any:
         tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(shape, tf.int64), tf.TensorSpec(shape, tf.float32)
     ]  # fmt: skip
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def step(token_ids: Any, targets: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             losses = _losses(logits(token_ids, training=True), targets) * weights
