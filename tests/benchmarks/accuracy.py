@@ -36,6 +36,7 @@ def main() -> None:
         paths = data_paths(name, arguments.data)
         if paths:
             results["recipes"][name] = measure(name, paths)
+            results["recipes"] = {known: results["recipes"][known] for known in RECIPES if known in results["recipes"]}
             results["machine"] = machine()
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             sys.stdout.write(row(name, results["recipes"][name]) + "\n")
@@ -89,7 +90,12 @@ def row(name: str, found: dict[str, Any]) -> str:
 
 
 def machine() -> str:
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    """The processor's name where Linux tells it, its cores and the Python."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
