@@ -66,7 +66,7 @@ def recipes_table() -> str:
         seconds = [f"{found['seconds']:.0f} s", f"{found['phases']['baseline']:.0f} s"]
         rows.append((f"`configs/{name}.yaml`", f"{found['rows']:,}", *scores, *seconds))
     notes = [
-        f"A row of `configs/{name}.yaml` has several labels, and accuracy counts those with all of them right: micro F1 "
+        f"A row of `configs/{name}.yaml` has several labels; accuracy counts rows with all of them right: micro F1 "
         f"{found['network']['f1_micro']:.4f}, linear {found['linear']['f1_micro']:.4f}.\n"
         for name, found in measured["recipes"].items()
         if found["network"]["f1_micro"] != found["network"]["accuracy"]
