@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
 from typing import Literal
 
@@ -55,7 +56,7 @@ class TokenIds:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @property
+    @cached_property  # every batch asks for them
     def starts(self) -> npt.NDArray[np.int64]:
         """Where each text's ids begin in `flat`, shape (n,)."""
         return np.cumsum(self.lengths) - self.lengths
