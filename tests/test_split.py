@@ -5,15 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from textclf.data import (
-    Rows,
-    Split,
-    label_counts,
-    label_names,
-    label_targets,
-    split,
-    split_labels,
-)
+from textclf import data
+from textclf.data import LabelReader, Labels, Rows, Split, split_labels, text_keys
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:
@@ -25,8 +18,18 @@ def different(*labels: str) -> Rows:
     return Rows([f"text {number}" for number in range(len(labels))], list(labels))
 
 
+def labels(fields: list[str]) -> Labels:
+    reader = LabelReader()
+    reader.add(fields)
+    return reader.labels()
+
+
+def split(found: Rows, **options: object) -> Split:
+    return data.split(labels(found.labels), text_keys(found.texts), **options)
+
+
 def names(found: Rows, numbers: np.ndarray, separator: str | None = None) -> set[str]:
-    return set(label_names([found.labels[number] for number in numbers], separator))
+    return set(labels(found.labels).take(numbers).names(separator))
 
 
 def is_whole(parts: Split, total: int) -> bool:
@@ -113,10 +116,10 @@ def test_several_labels_a_row_are_dealt_by_the_rarest() -> None:
     assert Counter(found.labels[row] for row in parts.validation) == {"often|rare": 1, "often": 8, "": 1}
 
 
-@pytest.mark.parametrize("labels", [[], ["a"], ["a", "b"]])
-def test_too_few_rows_are_all_in_train(labels: list[str]) -> None:
-    parts = split(different(*labels), fraction=0.5, seed=1)
-    assert (parts.train.tolist(), parts.validation.tolist(), parts.rare) == (list(range(len(labels))), [], labels)
+@pytest.mark.parametrize("fields", [[], ["a"], ["a", "b"]])
+def test_too_few_rows_are_all_in_train(fields: list[str]) -> None:
+    parts = split(different(*fields), fraction=0.5, seed=1)
+    assert (parts.train.tolist(), parts.validation.tolist(), parts.rare) == (list(range(len(fields))), [], fields)
 
 
 # Labels
@@ -139,16 +142,17 @@ def test_labels_of_a_field(label: str, separator: str | None, parts: list[str]) 
 
 
 def test_labels_are_sorted_as_text_and_kept_apart() -> None:
-    assert label_names(["b", "1.0", "1", "01", "B", "10", "2", "1"], None) == ["01", "1", "1.0", "10", "2", "B", "b"]
+    found = labels(["b", "1.0", "1", "01", "B", "10", "2", "1"])
+    assert found.names(None) == ["01", "1", "1.0", "10", "2", "B", "b"]
 
 
 def test_labels_are_counted_by_row() -> None:
-    assert label_counts(["a|b", "b|b", "", "a|b"], "|") == {"a": 2, "b": 3}
+    assert labels(["a|b", "b|b", "", "a|b"]).counts("|") == {"a": 2, "b": 3}
 
 
 def test_targets_of_one_label_a_row_are_its_index() -> None:
-    assert label_targets(["b", "a", "b"], ["a", "b"], None).tolist() == [1, 0, 1]
+    assert labels(["b", "a", "b"]).targets(["a", "b"], None).tolist() == [1, 0, 1]
 
 
 def test_targets_of_several_labels_a_row_are_zeros_and_ones() -> None:
-    assert label_targets(["b|a", "", "b"], ["a", "b"], "|").tolist() == [[1, 1], [0, 0], [0, 1]]
+    assert labels(["b|a", "", "b"]).targets(["a", "b"], "|").tolist() == [[1, 1], [0, 0], [0, 1]]

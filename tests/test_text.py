@@ -7,23 +7,12 @@ import unicodedata
 import numpy as np
 import pytest
 
-from textclf.text import (
-    _WORDS,
-    _WORDS_ASCII,
-    CLEANINGS,
-    PADDING,
-    RESERVED,
-    UNKNOWN,
-    Encoder,
-    TextOptions,
-    build_vocabulary,
-    pad,
-    tokenizer,
-)
+from textclf.text import PADDING, RESERVED, UNKNOWN, Encoder, Splitter, WordCounts, pad
+from textclf.tokens import _WORDS, _WORDS_ASCII, CLEANINGS, TextOptions, tokenize
 
 
 def tokens(text: str, **options: object) -> list[str]:
-    return tokenizer(TextOptions(**options))(text)
+    return tokenize(text, TextOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -134,6 +123,11 @@ def test_cleaning_takes_time_in_proportion_to_the_text(name: str, piece: str) ->
 # Vocabulary
 
 
+def build_vocabulary(texts: list[str], options: TextOptions) -> list[str]:
+    words = WordCounts(options)
+    return words.most_frequent(np.bincount(words.split(texts).flat))
+
+
 def test_a_vocabulary_is_ordered_by_frequency_then_by_alphabet() -> None:
     texts = ["b a c", "c B", "c d a"]
     assert build_vocabulary(texts, TextOptions()) == ["c", "a", "b", "d"]
@@ -159,7 +153,50 @@ def test_a_vocabulary_counts_tokens_that_later_are_cut() -> None:
     assert build_vocabulary(["a b c"], TextOptions(max_length=1)) == ["a", "b", "c"]
 
 
+def test_words_are_counted_in_bounded_memory() -> None:
+    texts = [f"often often seldom{row // 10} once{row}" for row in range(200)]
+    words = WordCounts(TextOptions(vocab_size=3), most=50)
+    flat = np.concatenate([words.split([text]).flat for text in texts])
+    assert words.words.given > 200
+    assert len(words.words) <= 50
+    assert words.most_frequent(np.bincount(flat, minlength=words.words.given)) == ["often"]
+    assert np.bincount(words.ids(["often"])[flat]).tolist() == [0, 400, 400]
+
+
 # Token ids
+
+
+@pytest.mark.parametrize("options", [{}, {"tokenizer": "char"}, {"clean": list(CLEANINGS)}], ids=str)
+def test_texts_are_split_alike_alone_and_together(options: dict[str, object]) -> None:
+    """Splitting looks up pieces that were seen before, whatever stood beside them."""
+    draw = random.Random(7)
+    alphabet = [
+        *"aB \t\n\0.'\u2019\u03a3\u0301\u2028\x1c",
+        "n't",
+        "www.a.b",
+        "a@b.c",
+        "1,0",
+        "<b>",
+        "&amp;",
+        "\u9152",
+        "é",
+    ]
+    texts = ["".join(draw.choices(alphabet, k=draw.randrange(30))) for _ in range(2000)]
+    chosen = TextOptions(**options)
+    words = WordCounts(chosen)
+    found = words.split(texts)
+    name = {number: word for word, number in words.words.items()}
+    rows = np.split([name[number] for number in found.flat], np.cumsum(found.counts)[:-1])
+    assert [row.tolist() for row in rows] == [tokenize(text, chosen) for text in texts]
+
+
+def test_a_splitter_that_forgets_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"a{row} b{row // 2}, c" for row in range(100)]
+    words = {f"{letter}{row}": row for row in range(100) for letter in "ab"}
+    expected = Splitter(lambda word: words.get(word, 0), TextOptions()).split(texts).flat.tolist()
+    monkeypatch.setattr("textclf.text.PIECES", 10)
+    forgetful = Splitter(lambda word: words.get(word, 0), TextOptions())
+    assert [number for text in texts for number in forgetful.split([text]).flat.tolist()] == expected
 
 
 def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:

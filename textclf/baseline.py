@@ -1,32 +1,30 @@
 """What a model must beat: the majority class, and TF-IDF with logistic regression, on the same rows."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
-from textclf.text import TextOptions, tokenizer
+from textclf.text import Tokens
 
 Array = npt.NDArray[Any]
 
 STRENGTHS = (1.0, 8.0, 64.0)  # inverse regularisation, the best on the validation rows is taken
 MANY = 1000  # rows from which on grams of a single row are left out
+MOST_WORDS = 8_000_000  # of training rows; more take gigabytes
 SEVERAL = 2  # dimensions of targets with several labels a row
 
 
-@dataclass(frozen=True)
-class Part:
-    """Texts and targets; targets as the network has them."""
+class Part(NamedTuple):
+    """The words of some rows, and their targets as the network has them."""
 
-    texts: Sequence[str]
+    words: Tokens
     targets: Array
 
 
@@ -36,30 +34,65 @@ def majority(train: Array, *, rows: int, labels: int) -> Array:
     return np.tile(shares, (rows, 1))
 
 
-def tfidf_logistic_regression(train: Part, validation: Part, texts: Sequence[str], options: TextOptions) -> Array:
-    """Probabilities, shape (texts, labels), of TF-IDF over 1-2-grams and logistic regression.
+def affordable(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
+    """Numbers of the rows to train on, ascending: all, or as many, drawn at random, as hold MOST_WORDS words.
 
-    Grams are of the tokens that `options` find, of whole texts: of words, or of characters in Chinese and Japanese.
+    Args:
+        counts: words of each row, shape (n,).
     """
-    analyzer = _bigrams(tokenizer(options))
-    min_df = 2 if len(train.texts) > MANY else 1
-    vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=min_df, dtype=np.float32)
-    try:
-        features = vectorizer.fit_transform(train.texts)
-    except ValueError:  # no gram is in two rows
-        features = vectorizer.set_params(min_df=1).fit_transform(train.texts)
-    held_out = vectorizer.transform(validation.texts)
-    fitted = [_fit(features, train.targets, strength) for strength in STRENGTHS]
-    best = min(fitted, key=lambda model: _log_loss(model.predict_proba(held_out), validation.targets))
-    return np.asarray(best.predict_proba(vectorizer.transform(texts)), np.float64)
+    if counts.sum() <= MOST_WORDS:
+        return np.arange(len(counts))
+    drawn = np.random.default_rng(seed).permutation(len(counts))
+    return np.sort(drawn[np.cumsum(counts[drawn]) <= MOST_WORDS])
 
 
-def _bigrams(tokenize: Any) -> Any:
-    def analyze(text: str) -> list[str]:
-        words = tokenize(text)
-        return [*words, *(f"{a} {b}" for a, b in pairwise(words))]
+class Linear:
+    """Logistic regression on TF-IDF over 1-2-grams of whole texts, by the words that the network also has."""
 
-    return analyze
+    def __init__(self, train: Part, validation: Part):
+        counts = self._begin(train.words)
+        self._weights = TfidfTransformer(sublinear_tf=True)
+        features = self._weights.fit_transform(counts)
+        held_out = self._features(validation.words)
+        fitted = [_fit(features, train.targets, strength) for strength in STRENGTHS]
+        self._model = min(fitted, key=lambda model: _log_loss(model.predict_proba(held_out), validation.targets))
+
+    def predict_proba(self, words: Tokens) -> Array:
+        """Probabilities, shape (n, labels), of n texts."""
+        return np.asarray(self._model.predict_proba(self._features(words)), np.float64)
+
+    def _begin(self, words: Tokens) -> Any:
+        """Chooses the grams, and gives how often each is in each row."""
+        rows, grams = _grams(words)
+        self._grams, seen = np.unique(grams, return_counts=True)
+        if len(words) > MANY and (seen > 1).any():
+            self._grams = self._grams[seen > 1]
+            counts = self._counts(rows, grams, len(words))
+            several = np.bincount(counts.indices, minlength=len(self._grams)) > 1
+            if several.any():
+                self._grams = self._grams[several]
+                return counts[:, several]
+        return self._counts(rows, grams, len(words))
+
+    def _features(self, words: Tokens) -> Any:
+        return self._weights.transform(self._counts(*_grams(words), len(words)))
+
+    def _counts(self, rows: Array, grams: Array, total: int) -> Any:
+        """How often each gram is in each row, sparse, shape (total, grams)."""
+        columns = np.searchsorted(self._grams, grams)
+        columns[columns == len(self._grams)] = 0
+        known = self._grams[columns] == grams
+        ones = np.ones(int(known.sum()), np.float32)
+        return csr_matrix((ones, (rows[known], columns[known])), (total, len(self._grams)))
+
+
+def _grams(words: Tokens) -> tuple[Array, Array]:
+    """The row and the number of each single word and of each pair of neighbours in a row."""
+    rows = np.repeat(np.arange(len(words), dtype=np.int32), words.counts)
+    single = words.flat.astype(np.int64)
+    pairs = (single[:-1] + 1 << 32) + single[1:]
+    inside = rows[:-1] == rows[1:]
+    return np.concatenate([rows, rows[:-1][inside]]), np.concatenate([single, pairs[inside]])
 
 
 def _fit(features: Any, targets: Array, strength: float) -> Any:

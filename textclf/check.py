@@ -6,11 +6,9 @@ import numpy as np
 
 from textclf.classifier import PARITY_LIMIT, load_classifier
 from textclf.config import Config
-from textclf.data import label_counts
 from textclf.errors import UserError
 from textclf.material import prepare
 from textclf.run import Run
-from textclf.text import truncation, unknown_share
 
 
 def check_config(config: Config) -> dict[str, Any]:
@@ -20,15 +18,10 @@ def check_config(config: Config) -> dict[str, Any]:
         UserError: the data cannot be learnt from.
     """
     material = prepare(config)
-    tokens = material.train.token_ids.tokens
-    separator = config.data.label_separator
+    sides, tokens = material.sides, material.train.token_ids.tokens
     return {
-        "rows": {
-            "train": len(material.train),
-            "validation": len(material.validation),
-            "measured": len(material.measured.rows),
-        },
-        "labels": dict(sorted(label_counts(material.train_rows.labels, separator).items())),
+        "rows": {"train": len(sides.train), "validation": len(sides.validation), "measured": len(sides.measured)},
+        "labels": dict(sorted(sides.train.labels.counts(config.data.label_separator).items())),
         "tokens": {
             "median": float(np.median(tokens)),
             "p95": float(np.quantile(tokens, 0.95)),
@@ -36,8 +29,8 @@ def check_config(config: Config) -> dict[str, Any]:
         },
         "empty_texts": int((tokens == 0).sum()),
         "vocabulary": len(material.encoder.vocabulary),
-        "truncated": truncation(material.train.token_ids),
-        "unknown_words": unknown_share(material.validation.token_ids),
+        "truncated": material.train_extent.truncation(),
+        "unknown_words": material.validation_extent.unknown_share(),
     }
 
 

@@ -16,7 +16,7 @@ from textclf.files import is_file
 from textclf.models import BilstmOptions
 from textclf.options import option, options
 from textclf.source import ConfigDumper, Key, read_source
-from textclf.text import TextOptions
+from textclf.tokens import TextOptions
 from textclf.training import TrainingOptions
 
 

@@ -1,10 +1,12 @@
 """Rows of text and label from .csv, .tsv, .jsonl and .parquet files: all of them, in order, as they stand."""
 
-from collections import Counter, defaultdict
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,42 +37,39 @@ class DataOptions:
     )
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Texts and labels of n rows, as their files have them."""
 
     texts: list[str]
     labels: list[str]
 
-    def __len__(self) -> int:
-        return len(self.texts)
 
-    def take(self, rows: Iterable[int]) -> "Rows":
-        """The rows with these numbers, in this order."""
-        rows = list(rows)
-        return Rows([self.texts[row] for row in rows], [self.labels[row] for row in rows])
+ROWS_AT_ONCE, CHARACTERS_AT_ONCE = 8192, 1 << 22
 
 
-def read_rows(paths: Iterable[Path], options: DataOptions) -> Rows:
-    """All rows of the files, in their order.
+def read_rows(paths: Iterable[Path], options: DataOptions) -> Iterator[Rows]:
+    """All rows of the files in their order, some thousands at a time.
 
     Raises:
         UserError: a file cannot be read, has no rows, or a row has no label where each needs one.
     """
-    texts: list[str] = []
-    labels: list[str] = []
     for path in paths:
-        before = len(texts)
-        for text, label in read_columns(path, {"data.text": options.text, "data.label": options.label}):
+        number = -1
+        rows, size = Rows([], []), 0
+        columns = read_columns(path, {"data.text": options.text, "data.label": options.label})
+        for number, (text, label) in enumerate(columns):
             if not label.strip() and options.label_separator is None:
-                raise UserError(
-                    f"{path}: row {len(texts) - before} has no label (rows count from 0). Add it or drop the row."
-                )
-            texts.append(text)
-            labels.append(label)
-        if len(texts) == before:
+                raise UserError(f"{path}: row {number} has no label (rows count from 0). Add it or drop the row.")
+            rows.texts.append(text)
+            rows.labels.append(label)
+            size += len(text)
+            if len(rows.texts) == ROWS_AT_ONCE or size > CHARACTERS_AT_ONCE:
+                yield rows
+                rows, size = Rows([], []), 0
+        if number < 0:
             raise UserError(f"{path} has no rows. Add some, or name another file.")
-    return Rows(texts, labels)
+        if rows.texts:
+            yield rows
 
 
 def data_problems(options: DataOptions) -> list[tuple[str, str]]:
@@ -101,37 +100,67 @@ def _column_problems(path: Path, columns: list[str], options: DataOptions) -> It
 # Labels
 
 
+@dataclass(frozen=True)
+class Labels:
+    """The label fields of n rows; each different one is kept once."""
+
+    fields: list[str]
+    codes: npt.NDArray[np.int32]
+    """Index of each row's field, shape (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Labels":
+        """Those of the rows with these numbers, in this order."""
+        return Labels(self.fields, self.codes[rows])
+
+    def counts(self, separator: str | None) -> Counter[str]:
+        """How many rows each label has."""
+        counts: Counter[str] = Counter()
+        for field, rows in zip(self.fields, np.bincount(self.codes, minlength=len(self.fields)).tolist(), strict=True):
+            for name in split_labels(field, separator):
+                counts[name] += rows
+        return +counts
+
+    def names(self, separator: str | None) -> list[str]:
+        """Every label that occurs, sorted, so that their order never depends on that of the rows."""
+        return sorted(self.counts(separator))
+
+    def targets(self, names: list[str], separator: str | None) -> npt.NDArray[Any]:
+        """What the network is to give: index of the label, (n,), or, with a separator, 0 and 1, (n, labels)."""
+        index = {name: position for position, name in enumerate(names)}
+        found = [[index[name] for name in split_labels(field, separator) if name in index] for field in self.fields]
+        if separator is None:
+            return np.array([each[0] if each else -1 for each in found], np.int64)[self.codes]
+        targets = np.zeros((len(self.fields), len(names)), np.int8)
+        for field, each in enumerate(found):
+            targets[field, each] = 1
+        return targets[self.codes]
+
+
+class LabelReader:
+    """Collects label fields as they are read."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, int] = {}
+        self._codes = array("i")
+
+    def add(self, labels: Iterable[str]) -> None:
+        fields = self._fields
+        self._codes.extend([fields.setdefault(label, len(fields)) for label in labels])
+
+    def labels(self) -> Labels:
+        """All that were added."""
+        return Labels(list(self._fields), np.array(self._codes, np.int32))
+
+
 def split_labels(label: str, separator: str | None) -> list[str]:
     """The labels that a field holds: itself, or, with a separator, each part once."""
     if separator is None:
         return [label]
     parts = (part.strip() for part in label.split(separator))
     return list(dict.fromkeys(part for part in parts if part))
-
-
-def label_names(labels: Iterable[str], separator: str | None) -> list[str]:
-    """Every label that occurs, sorted, so that their order never depends on that of the rows."""
-    return sorted({name for label in set(labels) for name in split_labels(label, separator)})
-
-
-def label_targets(labels: list[str], names: list[str], separator: str | None) -> npt.NDArray[Any]:
-    """What the network is to give: index of the label, shape (n,), or, with a separator, 0 and 1, shape (n, labels)."""
-    index = {name: position for position, name in enumerate(names)}
-    if separator is None:
-        return np.fromiter((index[label] for label in labels), np.int64, len(labels))
-    targets = np.zeros((len(labels), len(names)), np.int64)
-    for row, label in enumerate(labels):
-        targets[row, [index[name] for name in split_labels(label, separator)]] = 1
-    return targets
-
-
-def label_counts(labels: Iterable[str], separator: str | None) -> Counter[str]:
-    """How many rows each label has."""
-    counts: Counter[str] = Counter()
-    for label, rows in Counter(labels).items():
-        for name in split_labels(label, separator):
-            counts[name] += rows
-    return counts
 
 
 # The split
@@ -147,49 +176,70 @@ class Split:
     """Labels with too few texts to be on both sides; their rows are all in train."""
 
 
-def split(rows: Rows, *, fraction: float, seed: int, separator: str | None = None) -> Split:
-    """A stratified split in which no text stands on both sides, case and blanks aside.
+def text_keys(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """A number for each text, shape (n,), the same for texts that differ in case and blanks only."""
+    digests = [blake2b(" ".join(text.casefold().split()).encode(), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), np.uint64)
 
-    Rows with the same text form a group, which goes to one side whole. Groups are dealt label by label; with several
+
+def split(
+    labels: Labels, keys: npt.NDArray[np.uint64], *, fraction: float, seed: int, separator: str | None = None
+) -> Split:
+    """A stratified split in which no text stands on both sides.
+
+    Rows with the same key form a group, which goes to one side whole. Groups are dealt label by label; with several
     labels a row, by its rarest, so that rare labels reach both sides first.
     """
-    counts = label_counts(rows.labels, separator)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(rows.texts):
-        groups[" ".join(text.casefold().split())].append(row)
-    strata: dict[str, list[list[int]]] = defaultdict(list)
-    for members in groups.values():
-        names = split_labels(rows.labels[members[0]], separator)
-        strata[min(names, key=lambda name: (counts[name], name), default="")].append(members)
-
+    first, group = _groups(keys)
+    sizes = np.bincount(group, minlength=len(first))
+    counts = labels.counts(separator)
+    rarest = [
+        min(split_labels(field, separator), key=lambda name: (counts[name], name), default="")
+        for field in labels.fields
+    ]
+    strata = {name: index for index, name in enumerate(sorted(set(rarest)))}
+    stratum = np.array([strata[name] for name in rarest], np.int64)[labels.codes[first]]
+    by_stratum = np.argsort(stratum, kind="stable")
     rng = np.random.default_rng(seed)
-    dealt = [group for name in sorted(strata) for group in _deal(strata[name], fraction, rng)]
-    held_out = _learnable(dealt, rows, separator)
-    validation = np.sort(np.array(held_out, np.int64))
-    train = np.setdiff1d(np.arange(len(rows)), validation)
-    seen = label_counts((rows.labels[row] for row in held_out), separator)
+    held_out = np.zeros(len(first), bool)
+    for groups in np.split(by_stratum, np.flatnonzero(np.diff(stratum[by_stratum])) + 1):
+        held_out[_deal(groups, sizes, fraction, rng)] = True
+    held_out[_unlearnable(labels, group, held_out[group], separator)] = False
+    validation, train = np.flatnonzero(held_out[group]), np.flatnonzero(~held_out[group])
+    seen = labels.take(validation).counts(separator)
     return Split(train, validation, [name for name in sorted(counts) if name not in seen])
 
 
-def _deal(groups: list[list[int]], fraction: float, rng: np.random.Generator) -> list[list[int]]:
+def _groups(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First row of each group of equal keys, in the order of the rows, and the group of each row, shape (n,)."""
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[group]
+
+
+def _deal(
+    groups: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], fraction: float, rng: np.random.Generator
+) -> list[int]:
     """Groups to hold out: as many rows as the fraction asks for, at least one, and never all groups."""
-    wanted = max(1, round(fraction * sum(map(len, groups))))
-    held_out: list[list[int]] = []
-    for index in rng.permutation(len(groups)):
+    wanted = max(1, round(fraction * int(sizes[groups].sum())))
+    held_out: list[int] = []
+    for found in groups[rng.permutation(len(groups))].tolist():
+        if wanted == 0 or len(held_out) == len(groups) - 1:
+            break
         # a group that is too large is passed over: one text that recurs must not fill the validation rows
-        if len(groups[index]) <= wanted and len(held_out) < len(groups) - 1:
-            held_out.append(groups[index])
-            wanted -= len(groups[index])
+        if sizes[found] <= wanted:
+            held_out.append(found)
+            wanted -= int(sizes[found])
     return held_out
 
 
-def _learnable(groups: list[list[int]], rows: Rows, separator: str | None) -> list[int]:
-    """Rows of the groups less those with a label that would be in no other row."""
-    counts = label_counts(rows.labels, separator)
-    held_out = label_counts((rows.labels[row] for group in groups for row in group), separator)
-    lost = {name for name in counts if held_out[name] == counts[name]}
-    return [
-        row for group in groups
-        if not any(lost.intersection(split_labels(rows.labels[row], separator)) for row in group)
-        for row in group
-    ]  # fmt: skip
+def _unlearnable(
+    labels: Labels, group: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], separator: str | None
+) -> npt.NDArray[np.int64]:
+    """Groups among the rows held out with a label that would be in no other row."""
+    counts, seen = labels.counts(separator), labels.take(np.flatnonzero(held_out)).counts(separator)
+    lost = {name for name in counts if seen[name] == counts[name]}
+    fields = np.array([not lost.isdisjoint(split_labels(field, separator)) for field in labels.fields], bool)
+    return group[held_out & fields[labels.codes]]

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from textclf.classifier import Classifier, Probabilities, decide, load_classifier
 from textclf.config import Config, saved_config
-from textclf.data import DataOptions, label_names, label_targets, read_rows
+from textclf.data import DataOptions, LabelReader, Labels
 from textclf.errors import UserError
 from textclf.files import file_digest, find_files
-from textclf.material import Labelled, held_out_rows, labelled_rows
-from textclf.metrics import Array, bootstrap_intervals, compute_metrics, confusion_matrix, label_metrics
+from textclf.material import Labelled
 from textclf.report import write_report
 from textclf.run import Run, read_json, write_csv, write_json
-from textclf.text import truncation, unknown_share
+from textclf.text import Extent
 
 logger = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
 
 FORMAT = 1
 
@@ -29,6 +31,8 @@ FORMAT = 1
 class Outcome:
     """n rows with the truth and what was predicted, in terms of `names`."""
 
+    labels: Labels
+    """The truth as the rows have it."""
     separator: str | None
     names: list[str]
     """The classifier's labels, then those that only the rows have."""
@@ -38,6 +42,8 @@ class Outcome:
     """Shape (n, names); 0 for a label that the classifier does not know."""
 
     def metrics(self) -> dict[str, float | None]:
+        from textclf.metrics import compute_metrics  # scikit-learn takes seconds to import
+
         return compute_metrics(self.truth, self.chosen, self.probabilities)
 
     def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Outcome":
@@ -49,32 +55,44 @@ class Outcome:
         return replace(self, chosen=chosen, probabilities=np.pad(probabilities, extra))
 
 
-def outcome(classifier: Classifier, labels: list[str], probabilities: Probabilities) -> Outcome:
+def outcome(classifier: Classifier, labels: Labels, probabilities: Probabilities) -> Outcome:
     """The truth beside the predictions; labels that training never saw join the names, and count as wrong."""
     separator = classifier.description.label_separator
-    unseen = [name for name in label_names(labels, separator) if name not in classifier.labels]
+    unseen = [name for name in labels.names(separator) if name not in classifier.labels]
     names = classifier.labels + unseen
-    truth = label_targets(labels, names, separator)
-    found = Outcome(separator, names, truth, truth, probabilities)
+    truth = labels.targets(names, separator)
+    found = Outcome(labels, separator, names, truth, truth, probabilities)
     return found.with_probabilities(probabilities, threshold=classifier.description.threshold)
 
 
 def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, dict[str, Any]]:
-    """What was found, and the document of it for metrics.json."""
-    token_ids = classifier.encode(labelled.rows.texts)
-    found = outcome(classifier, labelled.rows.labels, classifier.probabilities(token_ids))
+    """What was found, and the document of it for metrics.json; the texts are read as they are needed."""
+    from textclf.metrics import bootstrap_intervals, confusion_matrix, label_metrics
+
+    labels = LabelReader()
+
+    def texts() -> Iterator[list[str]]:
+        for rows in labelled.chunks():
+            labels.add(rows.labels)
+            yield rows.texts
+
+    extent, probabilities = Extent(), []
+    for token_ids, some in classifier.predict_stream(texts()):
+        extent = extent.plus(token_ids)
+        probabilities.append(some)
+    found = outcome(classifier, labels.labels(), np.concatenate(probabilities))
     unseen = found.names[len(classifier.labels) :]
     if unseen:
         logger.warning("labels that training never saw, counted as wrong: %s", ", ".join(unseen))
     document = {
         "format": FORMAT,
-        "data": labelled.data,
+        "data": labelled.describe(extent.rows),
         "metrics": found.metrics(),
         "labels": label_metrics(found.truth, found.chosen, found.names),
         "confusion_matrix": confusion_matrix(found.truth, found.chosen, len(found.names)).tolist(),
         "unseen_labels": unseen,
-        "truncated": truncation(token_ids),
-        "unknown_words": unknown_share(token_ids),
+        "truncated": extent.truncation(),
+        "unknown_words": extent.unknown_share(),
         "intervals": bootstrap_intervals(found.truth, found.chosen),
     }
     return found, document
@@ -90,11 +108,10 @@ def write_evaluation(run: Run, labelled: Labelled, found: Outcome, document: dic
 
 def _prediction_rows(labelled: Labelled, found: Outcome) -> Iterator[list[object]]:
     names = np.array(found.names, object)
-    for row, truth, chosen, shares in zip(
-        labelled.numbers, labelled.rows.labels, found.chosen, found.probabilities.tolist(), strict=True
-    ):
+    numbers = range(len(found.chosen)) if labelled.numbers is None else labelled.numbers
+    for row, code, chosen, shares in zip(numbers, found.labels.codes, found.chosen, found.probabilities, strict=True):
         prediction = names[chosen] if found.separator is None else found.separator.join(names[chosen == 1])
-        yield [int(row), truth, prediction, *shares]
+        yield [int(row), found.labels.fields[code], prediction, *shares.tolist()]
 
 
 def evaluate(run: Run, data: str | None) -> dict[str, Any]:
@@ -110,18 +127,17 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
         return _evaluate_again(run, classifier)
     paths = find_files(data, key="DATA")
     options = _data_options(run, classifier)
-    labelled = labelled_rows(paths, options, part="all")
+    labelled = Labelled(paths, options, "all")
     found, document = evaluate_rows(classifier, labelled)
     if run.complete:
-        target = _evaluation(run, labelled)
+        target = _evaluation(run, document["data"]["file"])
         write_evaluation(target, labelled, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
 
 
-def _evaluation(run: Run, labelled: Labelled) -> Run:
+def _evaluation(run: Run, files: str | list[str]) -> Run:
     """Where the evaluation goes: NAME of the file, or NAME-2 and so on where another file has that name."""
-    files = labelled.data["file"]
     stem = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
     name = stem.rpartition(".")[0] or stem
     for number in itertools.count(1):
@@ -148,10 +164,11 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
         )
     before = read_json(run.metrics)
     labelled = own_rows(run, saved_config(run.config))
-    if labelled.data["sha256"] != before.get("data", {}).get("sha256"):
+    data = labelled.describe(before.get("data", {}).get("rows"))
+    if data["sha256"] != before.get("data", {}).get("sha256"):
         raise UserError(
-            f"{labelled.data['file']} has changed since {run.path} was trained. To measure on it as it is: "
-            f"textclf evaluate {labelled.data['file']} --run {run.path}"
+            f"{data['file']} has changed since {run.path} was trained. To measure on it as it is: "
+            f"textclf evaluate {data['file']} --run {run.path}"
         )
     found, document = evaluate_rows(classifier, labelled)
     document |= {key: value for key, value in before.items() if key not in document}
@@ -168,11 +185,11 @@ def own_rows(run: Run, config: Config) -> Labelled:
     data = config.data
     for part in ("test", "validation"):
         if getattr(data, part):
-            return labelled_rows(find_files(getattr(data, part), key=f"data.{part}"), data, part=part)
+            return Labelled(find_files(getattr(data, part), key=f"data.{part}"), data, part)
     held_out = read_json(run.split)
     paths = find_files(data.train, key="data.train")
     if [file_digest(path) for path in paths] != held_out.get("sha256"):
         raise UserError(
             f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
         )
-    return held_out_rows(read_rows(paths, data), paths, held_out["validation"])
+    return Labelled(paths, data, "validation", np.array(held_out["validation"], np.int64))

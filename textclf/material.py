@@ -1,139 +1,253 @@
-"""The rows of a config as training and measuring take them: read, split, and turned into token ids."""
+"""The rows of a config as training and measuring take them: read once, split, and turned into token ids on disk."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from textclf.config import Config
-from textclf.data import DataOptions, Rows, label_names, label_targets, read_rows, split
+from textclf.data import ROWS_AT_ONCE, DataOptions, LabelReader, Labels, Rows, read_rows, split, text_keys
 from textclf.errors import UserError
 from textclf.files import file_digest, find_files
-from textclf.text import Encoder, build_vocabulary, fill_vocabulary
+from textclf.store import smallest_kind, stored
+from textclf.text import Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
+from textclf.tokens import TextOptions
 from textclf.training import Examples
 from textclf.vectors import WordVectors, read_vectors, vector_words
 
 logger = logging.getLogger(__name__)
 
+RowNumbers = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows to measure on, and where they come from."""
+    """Rows to measure on, as they stand in their files."""
 
-    rows: Rows
-    numbers: Sequence[int]
-    """The number that each row has in its files, counted from 0."""
-    data: dict[str, Any]
-    """What metrics.json says of them: file, part, rows, sha256."""
+    paths: list[Path]
+    options: DataOptions
+    part: str
+    """What they are: test, validation or all."""
+    numbers: RowNumbers | None = None
+    """Which rows of the files, counted from 0, ascending; None: all."""
+
+    def chunks(self) -> Iterator[Rows]:
+        """The rows, some thousands at a time."""
+        first = 0
+        for rows in read_rows(self.paths, self.options):
+            yield rows if self.numbers is None else _chosen(rows, self.numbers - first)
+            first += len(rows.texts)
+
+    def describe(self, rows: int) -> dict[str, Any]:
+        """What metrics.json says of them, being so many."""
+        files, digests = [path.as_posix() for path in self.paths], [file_digest(path) for path in self.paths]
+        file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
+        return {"file": file, "part": self.part, "rows": rows, "sha256": digest}
+
+
+def _chosen(rows: Rows, numbers: RowNumbers) -> Rows:
+    """Those of the rows that have one of the numbers, ascending."""
+    begin, end = np.searchsorted(numbers, (0, len(rows.texts)))
+    chosen = numbers[begin:end].tolist()
+    return Rows([rows.texts[row] for row in chosen], [rows.labels[row] for row in chosen])
+
+
+@dataclass(frozen=True)
+class Side:
+    """Some of the rows that were read, with all their words."""
+
+    words: Tokens
+    """Of all rows that were read, by their numbers in the order in which words came."""
+    all_labels: Labels
+    numbers: RowNumbers
+    """Which rows are on this side, ascending."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def labels(self) -> Labels:
+        return self.all_labels.take(self.numbers)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Words of each row, shape (n,)."""
+        return self.words.counts[self.numbers]
+
+    def take(self, rows: RowNumbers) -> "Side":
+        """The side's rows with these places in it."""
+        return Side(self.words, self.all_labels, self.numbers[rows])
+
+    def chunks(self) -> Iterator[Tokens]:
+        """The words of the rows, some thousands of rows at a time."""
+        for begin in range(0, len(self), ROWS_AT_ONCE):
+            yield self.words.take(self.numbers[begin : begin + ROWS_AT_ONCE])
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rows by what they are for."""
+
+    labels: list[str]
+    train: Side
+    validation: Side
+    measured: Side
+    """The rows that the run is measured on: the test file's, else the validation rows."""
+    labelled: Labelled
+    """The same as they stand in their files."""
+    document: dict[str, Any]
+    """Of split.json."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """The rows of both sides, as they are and as the network takes them."""
+    """What there is to train on."""
 
-    train_rows: Rows
-    validation_rows: Rows
-    measured: Labelled
-    """The rows that the run is measured on: the test file's, else the validation rows."""
-    labels: list[str]
+    sides: Sides
     encoder: Encoder
     trained_words: int
     """Words of the vocabulary that the training rows hold; those behind them come with pretrained vectors."""
     vectors: WordVectors | None
     train: Examples
     validation: Examples
-    split: dict[str, Any]
-    """The document of split.json."""
+    train_extent: Extent
+    validation_extent: Extent
 
 
-def prepare(config: Config) -> Material:
-    """All rows read, split and turned into token ids.
+def prepare(config: Config, *, folder: Path | None = None) -> Material:
+    """All rows read, split and turned into token ids, which are stored in the folder.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
+    words = WordCounts(config.text)
+    sides = _sides(config, words, folder)
+    vocabulary, trained_words, vectors = _vocabulary(config, words, sides.train)
+    ids, separator = words.ids(vocabulary), config.data.label_separator
+    train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
+    validation_ids, validation_extent = _token_ids(sides.validation, ids, config.text, folder)
+    return Material(
+        sides=sides,
+        encoder=Encoder(vocabulary, config.text),
+        trained_words=trained_words,
+        vectors=vectors,
+        train=Examples(train_ids, sides.train.labels.targets(sides.labels, separator)),
+        validation=Examples(validation_ids, sides.validation.labels.targets(sides.labels, separator)),
+        train_extent=train_extent,
+        validation_extent=validation_extent,
+    )
+
+
+def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
+    """The rows of all files, by what they are for."""
     data = config.data
     paths = find_files(data.train, key="data.train")
-    rows = read_rows(paths, data)
+    read, keys = _read(paths, data, words, folder)
+    document = {"validation": [], "rows": len(read), "sha256": [file_digest(path) for path in paths]}
     if data.validation:
-        train_rows = rows
-        measured = labelled_rows(find_files(data.validation, key="data.validation"), data, part="validation")
-        numbers: list[int] = []
+        validation_paths = find_files(data.validation, key="data.validation")
+        train, (validation, _) = read, _read(validation_paths, data, words, folder)
+        labelled = Labelled(validation_paths, data, "validation")
     else:
-        parts = split(rows, fraction=data.validation_split, seed=config.training.seed, separator=data.label_separator)
+        fraction, seed = data.validation_split, config.training.seed
+        parts = split(read.labels, keys, fraction=fraction, seed=seed, separator=data.label_separator)
         if parts.rare:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", ", ".join(parts.rare)
             )
-        numbers = parts.validation.tolist()
-        train_rows = rows.take(parts.train.tolist())
-        measured = held_out_rows(rows, paths, numbers)
-    validation_rows = measured.rows
-    labels = _labels(train_rows, validation_rows, data.label_separator, paths)
+        train, validation = read.take(parts.train), read.take(parts.validation)
+        document["validation"] = parts.validation.tolist()
+        labelled = Labelled(paths, data, "validation", parts.validation)
+    labels = _labels(train.labels, validation.labels, data.label_separator, paths)
+    measured = validation
     if data.test:
-        measured = labelled_rows(find_files(data.test, key="data.test"), data, part="test")
-    vocabulary = build_vocabulary(train_rows.texts, config.text)
-    trained_words = len(vocabulary)
+        test_paths = find_files(data.test, key="data.test")
+        measured, _ = _read(test_paths, data, words, folder)
+        labelled = Labelled(test_paths, data, "test")
+    return Sides(labels, train, validation, measured, labelled, document)
+
+
+def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[str], int, WordVectors | None]:
+    """The vocabulary, how many of it training rows hold, and the vectors that it begins with."""
+    vocabulary = words.most_frequent(_counts(train, words))
+    trained = len(vocabulary)
     if not vocabulary:
-        raise UserError(f"{data.train}: no words in the training rows to learn from. Set text.min_count or text.clean.")
-    vectors = None
-    if config.model.pretrained:
-        path = Path(config.model.pretrained)
-        vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
-        vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
-    encoder = Encoder(vocabulary, config.text)
-    document = {"validation": numbers, "rows": len(rows), "sha256": [file_digest(path) for path in paths]}
-    return Material(
-        train_rows,
-        validation_rows,
-        measured,
-        labels,
-        encoder,
-        trained_words,
-        vectors,
-        _examples(train_rows, encoder, labels, data.label_separator),
-        _examples(validation_rows, encoder, labels, data.label_separator),
-        document,
-    )
+        raise UserError(
+            f"{config.data.train}: no words in the training rows to learn from. Set text.min_count or text.clean."
+        )
+    if not config.model.pretrained:
+        return vocabulary, trained, None
+    path = Path(config.model.pretrained)
+    vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
+    vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
+    return vocabulary, trained, vectors
 
 
-def _examples(rows: Rows, encoder: Encoder, labels: list[str], separator: str | None) -> Examples:
-    return Examples(encoder.encode(rows.texts), label_targets(rows.labels, labels, separator))
+def _read(
+    paths: list[Path], options: DataOptions, words: WordCounts, folder: Path | None
+) -> tuple[Side, npt.NDArray[np.uint64]]:
+    """All rows of the files, and the key of each text."""
+    labels, counts, keys = LabelReader(), [], []
+
+    def numbers() -> Iterator[npt.NDArray[np.int32]]:
+        for rows in read_rows(paths, options):
+            found = words.split(rows.texts)
+            labels.add(rows.labels)
+            counts.append(found.counts)
+            keys.append(text_keys(rows.texts))
+            yield found.flat
+
+    flat = stored(numbers(), np.int32, folder=folder)
+    read = labels.labels()
+    return Side(Tokens(flat, np.concatenate(counts)), read, np.arange(len(read))), np.concatenate(keys)
 
 
-def _labels(train_rows: Rows, validation_rows: Rows, separator: str | None, paths: list[Path]) -> list[str]:
+def _counts(side: Side, words: WordCounts) -> npt.NDArray[np.int64]:
+    """How often each word comes, by its number."""
+    total = np.zeros(words.words.given, np.int64)
+    for chunk in side.chunks():
+        found = np.bincount(chunk.flat)
+        total[: len(found)] += found
+    return total
+
+
+def _token_ids(
+    side: Side, ids: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
+) -> tuple[TokenIds, Extent]:
+    """Token ids of the rows, in the folder, given the id of each word by its number; and what was cut."""
+    lengths = []
+    extent = Extent()
+
+    def blocks() -> Iterator[npt.NDArray[np.int32]]:
+        nonlocal extent
+        for chunk in side.chunks():
+            found = cut(Tokens(ids[chunk.flat], chunk.counts), options)
+            extent = extent.plus(found)
+            lengths.append(found.lengths)
+            yield found.flat
+
+    flat = stored(blocks(), smallest_kind(options.vocab_size), folder=folder)
+    return TokenIds(flat, np.concatenate(lengths), side.counts), extent
+
+
+def _labels(train: Labels, validation: Labels, separator: str | None, paths: list[Path]) -> list[str]:
     """The labels of the training rows.
 
     Raises:
         UserError: there are too few of them, no rows to validate on, or validation rows of other labels.
     """
     files = ", ".join(map(str, paths))
-    labels = label_names(train_rows.labels, separator)
+    labels = train.names(separator)
     if len(labels) < 2:
         found = f"only the label '{labels[0]}'" if labels else "no label"
-        raise UserError(f"{files}: {found} in {len(train_rows)} training rows. There must be something to tell apart.")
-    if not len(validation_rows):
+        raise UserError(f"{files}: {found} in {len(train)} training rows. There must be something to tell apart.")
+    if not len(validation):
         raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
-    unseen = sorted(set(label_names(validation_rows.labels, separator)) - set(labels))
+    unseen = sorted(set(validation.names(separator)) - set(labels))
     if unseen:
         raise UserError(f"data.validation has labels that data.train lacks: {', '.join(unseen)}.")
     return labels
-
-
-def labelled_rows(paths: list[Path], options: DataOptions, *, part: str) -> Labelled:
-    """All rows of the files."""
-    rows = read_rows(paths, options)
-    return Labelled(rows, range(len(rows)), describe_data(paths, len(rows), part=part))
-
-
-def describe_data(paths: list[Path], rows: int, *, part: str) -> dict[str, Any]:
-    """What metrics.json says of the rows that were measured on."""
-    files, digests = [path.as_posix() for path in paths], [file_digest(path) for path in paths]
-    one = len(files) == 1
-    return {"file": files[0] if one else files, "part": part, "rows": rows, "sha256": digests[0] if one else digests}
-
-
-def held_out_rows(rows: Rows, paths: list[Path], numbers: Sequence[int]) -> Labelled:
-    """The validation rows among the training rows."""
-    return Labelled(rows.take(numbers), numbers, describe_data(paths, len(numbers), part="validation"))

@@ -6,7 +6,7 @@ ops only, so that a saved model loads where textclf is not installed. TensorFlow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -146,61 +146,16 @@ def bilstm_onnx(options: BilstmOptions, shape: Shape, network: keras.Model) -> A
     Its inputs are token_ids, shape (batch, width), and lengths, shape (batch,); its output probabilities, shape
     (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
     """
-    from textclf.onnx_graph import Graph
+    from textclf.bilstm_onnx import bilstm_graph
 
-    weights = bilstm_weights(network)
-    graph = Graph(weights)
-    # the LSTM operator wants (width, batch, dimension); ids are the cheapest to transpose
-    states = graph.node("Gather", "embedding", graph.node("Transpose", "token_ids", perm=[1, 0]), axis=0)
-    for layer in range(1, options.layers + 1):
-        sequence, last = _onnx_lstm(graph, states, options.units, f"bilstm_{layer}", weights)
-        # (width, 2, batch, units) -> (width, batch, 2 * units)
-        joined = graph.node("Transpose", sequence, perm=[0, 2, 1, 3])
-        states = graph.node("Reshape", joined, graph.ints("join", [0, 0, 2 * options.units]))
-    if options.pooling == "last":
-        pooled = graph.node("Reshape", graph.node("Transpose", last, perm=[1, 0, 2]), graph.ints("flat", [0, -1]))
-    else:
-        pooled = _onnx_pool(graph, states, options.pooling)
-    logits = graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
-    return graph.finish(logits, activation=shape.activation, outputs=shape.outputs)
-
-
-def _onnx_lstm(graph: Any, states: str, units: int, name: str, weights: Mapping[str, Floats]) -> tuple[str, str]:
-    """Names of the states, shape (width, 2, batch, units), and of the last ones, shape (2, batch, units)."""
-    directions = [
-        {part: weights[f"{name}.{direction}.{part}"] for part in ("kernel", "recurrent", "bias")}
-        for direction in ("forward", "backward")
-    ]
-    kernel = graph.constant(f"{name}.W", np.stack([_gates(d["kernel"]).T for d in directions]))
-    recurrent = graph.constant(f"{name}.R", np.stack([_gates(d["recurrent"]).T for d in directions]))
-    biases = [np.concatenate([_gates(d["bias"]), np.zeros_like(d["bias"])]) for d in directions]
-    bias = graph.constant(f"{name}.B", np.stack(biases))
-    sequence, last = graph.nodes(
-        "LSTM", states, kernel, recurrent, bias, "lengths", outputs=2, direction="bidirectional", hidden_size=units
+    return bilstm_graph(
+        bilstm_weights(network),
+        units=options.units,
+        layers=options.layers,
+        pooling=options.pooling,
+        activation=shape.activation,
+        outputs=shape.outputs,
     )
-    return sequence, last
-
-
-def _gates(weight: Floats) -> Floats:
-    """Keras orders the gates i, f, c, o along the last axis, ONNX i, o, f, c."""
-    i, f, c, o = np.split(weight, 4, axis=-1)
-    return np.concatenate([i, o, f, c], axis=-1)
-
-
-def _onnx_pool(graph: Any, states: str, pooling: str) -> str:
-    """Name of the pooled states, shape (batch, units); `states` has shape (width, batch, units), 0 where padded."""
-    pools = []
-    if "max" in pooling:
-        padded = graph.node("Equal", graph.node("Transpose", "token_ids", perm=[1, 0]), graph.ints32("padding", [0]))
-        outside = graph.node("Unsqueeze", padded, graph.ints("last_axis", [2]))
-        lowest = graph.constant("lowest", np.array(-1e9, np.float32))
-        masked = graph.node("Where", outside, lowest, states)
-        pools.append(graph.node("ReduceMax", masked, graph.ints("first_axis", [0]), keepdims=0))
-    if "mean" in pooling:
-        total = graph.node("ReduceSum", states, graph.ints("width_axis", [0]), keepdims=0)
-        lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints("column", [1])), to=graph.FLOAT)
-        pools.append(graph.node("Div", total, lengths))
-    return graph.node("Concat", *pools, axis=1) if len(pools) > 1 else pools[0]
 
 
 MODELS: dict[str, Architecture] = {"bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx)}

@@ -1,8 +1,8 @@
-"""A few words to write an ONNX graph with: nodes by operator, constants by name."""
+"""A few words to write an ONNX graph with: nodes by operator, constants by name, loops over steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,26 +13,32 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 18  # reductions take their axes as an input from here on; read by ONNX Runtime since 1.14
 IR_VERSION = 8
 
+Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
+
 
 class Graph:
     """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them."""
 
-    FLOAT = TensorProto.FLOAT
+    FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[Any]]):
+    def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf"):
+        self.name = name
         self._weights = weights
         self._constants: dict[str, onnx.TensorProto] = {}
         self._nodes: list[onnx.NodeProto] = []
 
-    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+    def constant(self, array: npt.NDArray[Any], *, name: str | None = None) -> str:
+        name = name or f"{self.name}.constant_{len(self._constants)}"
         self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
         return name
 
-    def ints(self, name: str, values: list[int]) -> str:
-        return self.constant(name, np.array(values, np.int64))
+    def ints(self, *values: int) -> str:
+        """A list of whole numbers, as shapes and axes are given."""
+        return self.constant(np.array(values, np.int64))
 
-    def ints32(self, name: str, values: list[int]) -> str:
-        return self.constant(name, np.array(values, np.int32))
+    def ids(self, *values: int) -> str:
+        """The same of the type of token ids."""
+        return self.constant(np.array(values, np.int32))
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Adds a node; its output's name."""
@@ -42,10 +48,33 @@ class Graph:
         """Adds a node of several outputs; their names."""
         for name in inputs:
             if name in self._weights and name not in self._constants:
-                self.constant(name, self._weights[name])
-        names = [f"{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
+                self.constant(self._weights[name], name=name)
+        names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
         self._nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
         return names
+
+    def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:
+        """Adds a loop over the rows of what is read; the names of what it keeps of every step.
+
+        Args:
+            step: writes the body, given the names of what is carried, shape (batch, n), and of the rows read, shape
+                (batch,); gives the names of what is carried on and of what is kept.
+            carried: what the first step finds.
+        """
+        body = Graph({}, name=name)
+        states = {f"{name}.state_{i}": TensorProto.FLOAT for i in range(len(carried))}
+        rows = {f"{name}.row_{i}": TensorProto.INT32 for i in range(len(read))}
+        after, kept = step(body, list(states), list(rows))
+        kept = [body.node("Identity", value) for value in kept]  # what is also carried must go by another name
+        graph = helper.make_graph(
+            body._nodes,
+            name,
+            [helper.make_tensor_value_info(value, kind, None) for value, kind in (states | rows).items()],
+            [helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in (*after, *kept)],
+            list(body._constants.values()),
+        )
+        results = len(after) + len(kept)
+        return self.nodes("Scan", *carried, *read, outputs=results, body=graph, num_scan_inputs=len(read))[len(after) :]
 
     def finish(self, logits: str, *, activation: str, outputs: int) -> onnx.ModelProto:
         """The model from token_ids and lengths to probabilities, shape (batch, labels).
@@ -56,12 +85,12 @@ class Graph:
             self.node("Sigmoid", logits) if activation == "sigmoid" else self.node("Softmax", logits, axis=1)
         )
         if outputs == 1:
-            other = self.node("Sub", self.constant("one", np.array(1, np.float32)), probabilities)
+            other = self.node("Sub", self.constant(np.array(1, np.float32)), probabilities)
             probabilities = self.node("Concat", other, probabilities, axis=1)
         self._nodes.append(helper.make_node("Identity", [probabilities], ["probabilities"]))
         graph = helper.make_graph(
             self._nodes,
-            "textclf",
+            self.name,
             [
                 helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["batch", "width"]),
                 helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),

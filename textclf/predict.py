@@ -47,13 +47,12 @@ def predict_stream(classifier: Classifier, chunks: Iterable[list[str]], *, forma
     writer = WRITERS[format]
     header = writer.header(classifier)
     first = 0
-    for texts in chunks:
-        probabilities = classifier.predict_proba(texts)
+    for _, probabilities in classifier.predict_stream(chunks):
         labels, confidence = classifier.decide(probabilities)
         # with the rows, so that a file that cannot be read gives no output at all
         yield header + writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
         header = ""
-        first += len(texts)
+        first += len(labels)
     yield header
 
 
@@ -107,11 +106,17 @@ def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
 def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterator[list[str]]:
     """Texts in chunks: a table's column, or lines; `-` is standard input, a .csv where a column is asked for."""
     if str(path) == "-":
-        stdin = sys.stdin.buffer
+        stdin = _stdin()
         return _columns(stdin, "-", FORMATS[".csv"], column) if column is not None else read_lines(stdin, "-")
     if column is not None or has_columns(path):
         return _file_columns(path, column or default_column)
     return _file_lines(path)
+
+
+def _stdin() -> BinaryIO:
+    """Standard input, with a buffer of its own: at exit Python must not wait for a thread that reads Python's."""
+    raw = getattr(sys.stdin.buffer, "raw", None)
+    return sys.stdin.buffer if raw is None else io.BufferedReader(raw)
 
 
 def _file_lines(path: Path) -> Iterator[list[str]]:

@@ -1,53 +1,51 @@
 """Texts to token ids: the one way that train, evaluate, predict and every export share."""
 
-import html
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+import heapq
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
-from typing import Literal
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.options import option, options
+from textclf.tokens import END, TOKENIZERS, TextOptions, tokenize
 
 PADDING = 0  # the network's mask drops it
 UNKNOWN = 1  # a word outside the vocabulary; also stands for a text without any word
 RESERVED = 2
 
-Tokenize = Callable[[str], list[str]]
 
+@dataclass(frozen=True)
+class Tokens:
+    """The numbers of all tokens of n texts, one text after the other."""
 
-@options
-class TextOptions:
-    """How a text becomes token ids."""
+    flat: npt.NDArray[Any]
+    """Shape (sum of counts,)."""
+    counts: npt.NDArray[np.int64]
+    """Tokens of each text, shape (n,)."""
 
-    tokenizer: Literal["word", "char"] = option(
-        default="word", help="what a token is; Chinese and Japanese characters are words of their own in either"
-    )
-    lowercase: bool = option(default=True, help="lower-case by Unicode's rules")
-    clean: list[Literal["html", "url", "email", "number", "accents"]] = option(
-        default=lambda: ["html"],
-        help="html: drop tags, decode entities; url, email, number: one word stands for all; accents: drop them",
-    )
-    vocab_size: int = option(
-        default=10000, help="most frequent tokens kept, padding and unknown counted in", ge=3, le=10**7
-    )
-    min_count: int = option(default=1, help="tokens seen less often in training are unknown", ge=1)
-    max_length: int = option(default=100, help="tokens kept of a text", ge=1, le=100_000)
-    truncate: Literal["start", "end"] = option(default="start", help="which end of a longer text is cut off")
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Where each text's tokens begin in `flat`, shape (n,)."""
+        return np.cumsum(self.counts) - self.counts
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Tokens":
+        """Those of the texts with these numbers, in this order."""
+        return Tokens(self.flat[ranges(self.starts[rows], self.counts[rows])], self.counts[rows])
 
 
 @dataclass(frozen=True)
 class TokenIds:
     """Token ids of n texts, one after the other; every text has at least one."""
 
-    flat: npt.NDArray[np.int32]
-    """All ids in the order of the texts, shape (sum of lengths,)."""
+    flat: npt.NDArray[Any]
+    """All ids in the order of the texts, whole numbers, shape (sum of lengths,)."""
     lengths: npt.NDArray[np.int64]
     """Ids kept of each text, shape (n,)."""
     tokens: npt.NDArray[np.int64]
@@ -66,33 +64,47 @@ class TokenIds:
         lengths = self.lengths[:count]
         return TokenIds(self.flat[: int(lengths.sum())], lengths, self.tokens[:count])
 
-    def row(self, index: int) -> npt.NDArray[np.int32]:
+    def row(self, index: int) -> npt.NDArray[Any]:
         """The ids of one text, shape (length,)."""
         start = int(self.starts[index])
         return self.flat[start : start + int(self.lengths[index])]
 
 
-def truncation(token_ids: TokenIds) -> dict[str, float]:
-    """Rows that were cut, and what was lost: of all rows, and of all their tokens, 0 to 1."""
-    lost = token_ids.tokens - np.minimum(token_ids.tokens, token_ids.lengths)
-    rows = int((lost > 0).sum())
-    return {
-        "rows": rows,
-        "share_of_rows": rows / max(1, len(token_ids)),
-        "share_of_tokens": int(lost.sum()) / max(1, int(token_ids.tokens.sum())),
-    }
+class Extent(NamedTuple):
+    """What became of texts when they were cut, to be added up over chunks of them."""
+
+    rows: int = 0
+    rows_cut: int = 0
+    tokens: int = 0
+    tokens_kept: int = 0
+    tokens_unknown: int = 0
+    """Those kept that the vocabulary lacks."""
+
+    def plus(self, token_ids: TokenIds) -> "Extent":
+        """This and what became of further texts."""
+        empty = int((token_ids.tokens == 0).sum())  # each holds one UNKNOWN that stands for no token
+        return Extent(
+            self.rows + len(token_ids),
+            self.rows_cut + int((token_ids.tokens > token_ids.lengths).sum()),
+            self.tokens + int(token_ids.tokens.sum()),
+            self.tokens_kept + len(token_ids.flat) - empty,
+            self.tokens_unknown + int((token_ids.flat == UNKNOWN).sum()) - empty,
+        )
+
+    def truncation(self) -> dict[str, float]:
+        """Rows that were cut, and what was lost: of all rows, and of all their tokens, 0 to 1."""
+        return {
+            "rows": self.rows_cut,
+            "share_of_rows": self.rows_cut / max(1, self.rows),
+            "share_of_tokens": (self.tokens - self.tokens_kept) / max(1, self.tokens),
+        }
+
+    def unknown_share(self) -> float:
+        """Share of the tokens kept that the vocabulary lacks, 0 to 1."""
+        return self.tokens_unknown / max(1, self.tokens_kept)
 
 
-def unknown_share(token_ids: TokenIds) -> float:
-    """Share of the tokens kept that the vocabulary lacks, 0 to 1."""
-    empty = int((token_ids.tokens == 0).sum())  # each holds one UNKNOWN that stands for no token
-    kept = len(token_ids.flat) - empty
-    return (int((token_ids.flat == UNKNOWN).sum()) - empty) / max(1, kept)
-
-
-def pad(
-    flat: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int32]:
+def pad(flat: npt.NDArray[Any], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     """Ids of the given texts, shape (texts, longest), padded at the end as cuDNN asks."""
     position = np.arange(lengths.max(initial=1))
     inside = position < lengths[:, None]
@@ -101,122 +113,171 @@ def pad(
     return padded
 
 
+class Numbering(dict[str, int]):
+    """The number of each text, in the order in which they first came; one that is new gets the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = 0
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = self.given
+        self.given += 1
+        return number
+
+
+class Splitter:
+    """Texts to the numbers of their tokens.
+
+    Texts are cut at blanks, which is quick, and the pieces looked up; only a piece that is new is split by patterns.
+    Of running text that takes a quarter of the time, since few pieces are new.
+    """
+
+    def __init__(self, number: Callable[[str], int], options: TextOptions):
+        self._number = number
+        self._tokenizer = TOKENIZERS[options.tokenizer]
+        self._options = options
+        self.forget()
+
+    def forget(self) -> None:
+        """Drops what was looked up, because it grew large or because the numbers have changed."""
+        self._places = Numbering()
+        self._places[END]  # place 0, of no token
+        self._flat, self._counts = array("i"), array("i", [0])
+
+    def split(self, texts: Iterable[str]) -> Tokens:
+        """The numbers of all tokens of the texts."""
+        blocks = [Tokens(np.zeros(0, np.int32), np.zeros(0, np.int64)), *map(self._split, _blocks(texts))]
+        return Tokens(np.concatenate([b.flat for b in blocks]), np.concatenate([b.counts for b in blocks]))
+
+    def _split(self, texts: list[str]) -> Tokens:
+        if len(self._places) > PIECES:
+            self.forget()
+        pieces = self._tokenizer.pieces(texts, self._options)
+        places = np.fromiter(map(self._places.__getitem__, pieces), np.int32, len(pieces))
+        self._learn(list(islice(self._places, len(self._counts), None)))
+        counts = np.array(self._counts, np.int64)
+        starts = np.cumsum(counts) - counts
+        flat = np.array(self._flat, np.int32)[ranges(starts[places], counts[places])]
+        ends = np.cumsum(counts[places])[places == 0]
+        return Tokens(flat, np.diff(ends, prepend=0))
+
+    def _learn(self, pieces: list[str]) -> None:
+        """Splits pieces that are new."""
+        before = len(self._flat)
+        for token in self._tokenizer.tokens(pieces, self._options):
+            if token == END:
+                self._counts.append(len(self._flat) - before)
+                before = len(self._flat)
+            else:
+                self._flat.append(self._number(token))
+
+
+PIECES = 1 << 18  # looked up at most, some 40 megabytes
+BLOCK = 1 << 20  # characters split together
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in lists of about BLOCK characters."""
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if size >= BLOCK:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def ranges(starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The whole numbers from each start on, as many as its count says, one range after the other."""
+    ends = np.cumsum(counts)
+    return np.repeat(starts - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def cut(tokens: Tokens, options: TextOptions) -> TokenIds:
+    """What is kept of texts whose tokens are ids: `max_length` of each; UNKNOWN of a text without any."""
+    flat, kept = tokens.flat, np.minimum(tokens.counts, options.max_length)
+    if (kept < tokens.counts).any():
+        starts = tokens.starts + (tokens.counts - kept if options.truncate == "start" else 0)
+        flat = flat[ranges(starts, kept)]
+    empty = np.flatnonzero(kept == 0)
+    flat = np.insert(flat, (np.cumsum(kept) - kept)[empty], UNKNOWN)  # cuDNN needs a token in every row
+    return TokenIds(flat, np.maximum(kept, 1), tokens.counts)
+
+
+class WordCounts:
+    """Words numbered in the order in which they come, and counted, in bounded memory.
+
+    Where there are more than `most`, the rarer half is forgotten (as in lossy counting, Manku and Motwani 2002): a word
+    of these that comes again is taken for a new one. So many words need some gigabytes of text, in which those that a
+    vocabulary takes come thousands of times.
+    """
+
+    def __init__(self, options: TextOptions, *, most: int = 1 << 19):
+        self.words = Numbering()
+        self._options = options
+        self._most = max(most, 4 * options.vocab_size)
+        self._counts = np.zeros(0, np.int64)
+        self._splitter = Splitter(self.words.__getitem__, options)
+
+    def split(self, texts: Iterable[str]) -> Tokens:
+        """The numbers of all words of the texts."""
+        found = self._splitter.split(texts)
+        before = self._counts
+        self._counts = np.bincount(found.flat, minlength=self.words.given)
+        self._counts[: len(before)] += before
+        if len(self.words) > self._most:
+            self._forget()
+        return found
+
+    def _forget(self) -> None:
+        counts = self._counts[np.fromiter(self.words.values(), np.int64, len(self.words))]
+        common = np.partition(counts, len(counts) // 2)[len(counts) // 2]
+        for word in [word for word, count in zip(self.words, counts.tolist(), strict=True) if count <= common]:
+            del self.words[word]
+        self._splitter.forget()
+
+    def most_frequent(self, counts: npt.NDArray[np.int64]) -> list[str]:
+        """The vocabulary: the most frequent words, most frequent first, ties by the alphabet.
+
+        Args:
+            counts: how often each word comes in the rows that the vocabulary is made from, by its number.
+        """
+        options = self._options
+        size = options.vocab_size - RESERVED
+        numbers = self.words.items()
+        found = [(-int(counts[number]), word) for word, number in numbers if counts[number] >= options.min_count]
+        return [word for _, word in heapq.nsmallest(size, found)]
+
+    def ids(self, vocabulary: Sequence[str]) -> npt.NDArray[np.int32]:
+        """The token id of each word by its number; id = position in the vocabulary + RESERVED, else UNKNOWN."""
+        ids = np.full(self.words.given, UNKNOWN, np.int32)
+        for token_id, word in enumerate(vocabulary, start=RESERVED):
+            if word in self.words:
+                ids[self.words[word]] = token_id
+        return ids
+
+
 class Encoder:
     """Turns texts into token ids by one vocabulary and one set of options."""
 
     def __init__(self, vocabulary: Sequence[str], options: TextOptions):
         self.vocabulary = list(vocabulary)
         self.options = options
-        self._tokenize = tokenizer(options)
-        self._ids = {token: index for index, token in enumerate(self.vocabulary, start=RESERVED)}
+        ids = {token: index for index, token in enumerate(self.vocabulary, start=RESERVED)}
+        self._splitter = Splitter(lambda token: ids.get(token, UNKNOWN), options)
 
     def encode(self, texts: Iterable[str]) -> TokenIds:
         """Token ids of the texts, cut to `max_length`."""
-        rows = [self._tokenize(text) for text in texts]
-        tokens = np.fromiter(map(len, rows), np.int64, len(rows))
-        kept = [self._cut(row) for row in rows]
-        lengths = np.fromiter(map(len, kept), np.int64, len(kept))
-        get = self._ids.get
-        flat = np.fromiter((get(token, UNKNOWN) for token in chain.from_iterable(kept)), np.int32, int(lengths.sum()))
-        return TokenIds(flat, lengths, tokens)
-
-    def _cut(self, tokens: list[str]) -> list[str]:
-        if not tokens:
-            return [""]  # not in any vocabulary, so it becomes UNKNOWN: cuDNN needs a token in every row
-        limit = self.options.max_length
-        return tokens[-limit:] if self.options.truncate == "start" else tokens[:limit]
-
-
-def build_vocabulary(texts: Iterable[str], options: TextOptions) -> list[str]:
-    """The most frequent tokens, most frequent first, ties by the alphabet; id = position + RESERVED."""
-    tokenize = tokenizer(options)
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(tokenize(text))
-    frequent = [token for token, count in counts.items() if count >= options.min_count]
-    frequent.sort(key=lambda token: (-counts[token], token))
-    return frequent[: options.vocab_size - RESERVED]
+        return cut(self._splitter.split(texts), self.options)
 
 
 def fill_vocabulary(vocabulary: list[str], words: Iterable[str], options: TextOptions) -> list[str]:
     """The vocabulary, and behind it further words that texts can hold, until `vocab_size` is reached."""
-    tokenize = tokenizer(options)
     room = options.vocab_size - RESERVED - len(vocabulary)
     known = set(vocabulary)
-    further = (word for word in words if word not in known and tokenize(word) == [word])
+    further = (word for word in words if word not in known and tokenize(word, options) == [word])
     return vocabulary + list(dict.fromkeys(islice(further, room)))
-
-
-def tokenizer(options: TextOptions) -> Tokenize:
-    """The function that cleans, normalises (NFC) and splits one text."""
-    cleanings = [clean for name, clean in CLEANINGS.items() if name in options.clean]
-    split = TOKENIZERS[options.tokenizer]
-
-    def tokenize(text: str) -> list[str]:
-        for clean in cleanings:
-            text = clean(text)
-        if options.lowercase:
-            text = text.lower()
-        return split(text if text.isascii() else unicodedata.normalize("NFC", text))
-
-    return tokenize
-
-
-# Han, kana and bopomofo write no blanks between words. Hangul does, and is left as words.
-_CJK = (
-    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
-)
-# Python's \w leaves out combining marks, without which words of Hindi, Thai or vowelled Arabic fall apart.
-_MARKS = (
-    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
-    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0900-\u0963\u0966-\u096f\u0971-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e"
-    "\u0eb1-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
-)
-# English contractions fall apart as in the texts that word vectors come from: "it isn't" is "it", "is", "n't".
-_CONTRACTED = r"n't\b|'(?:s|m|d|re|ve|ll)\b"
-_WORDS_ASCII = re.compile(rf"{_CONTRACTED}|\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # four blanks that re.ASCII takes for none
-_WORDS = re.compile(rf"{_CONTRACTED}|[{_CJK}]|(?:[^\W{_CJK}]|[{_MARKS}])+|[^\w\s]")
-_BLANKS = re.compile(r"\s+")
-
-
-def _words(text: str) -> list[str]:
-    text = text.replace("\u2019", "'").replace("n't", " n't")
-    # The ASCII pattern finds the same words in ASCII text, in half the time.
-    return (_WORDS_ASCII if text.isascii() else _WORDS).findall(text)
-
-
-def _characters(text: str) -> list[str]:
-    return list(_BLANKS.sub(" ", text.strip()))
-
-
-TOKENIZERS: dict[str, Tokenize] = {"word": _words, "char": _characters}
-
-# Each pattern takes linear time on any text: what is scanned from one begin is not scanned again from the next.
-_TAG = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-_ENDLESS_ENTITY = re.compile(r"&#[0-9]{99,}")  # no character; Python refuses to read thousands of digits
-_URL = re.compile(rf"(?:https?://|\bwww\.)[^\s{_CJK}]+", re.IGNORECASE)
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+\b", re.ASCII)
-_ACCENTS = re.compile("[\u0300-\u036f]+")  # those of Latin, Greek and Cyrillic; other scripts' marks are letters
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-
-
-def _drop_html(text: str) -> str:
-    if "<" in text:
-        text = _TAG.sub(" ", text)
-    return html.unescape(_ENDLESS_ENTITY.sub("&#0", text)) if "&" in text else text
-
-
-def _drop_accents(text: str) -> str:
-    if text.isascii():
-        return text
-    return _ACCENTS.sub("", unicodedata.normalize("NFD", text))
-
-
-CLEANINGS: dict[str, Callable[[str], str]] = {
-    "html": _drop_html,
-    "url": lambda text: _URL.sub(" url ", text),
-    "email": lambda text: _EMAIL.sub(" email ", text),
-    "number": lambda text: _NUMBER.sub(" 0 ", text),
-    "accents": _drop_accents,
-}

@@ -1,5 +1,7 @@
 """`textclf train`: from a config to a complete run."""
 
+from __future__ import annotations
+
 import logging
 import platform
 import time
@@ -7,24 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from textclf import __version__
-from textclf.baseline import Part, majority, tfidf_logistic_regression
+from textclf.ahead import begin
 from textclf.classifier import PARITY_LIMIT, Classifier, Description, save_classifier
 from textclf.config import Config, dump_config
-from textclf.data import label_counts
 from textclf.device import start_tensorflow
 from textclf.errors import UserError
 from textclf.evaluate import Outcome, evaluate_rows, write_evaluation
-from textclf.material import Material, prepare
+from textclf.material import Material, Sides, prepare
 from textclf.models import MODELS, Shape
 from textclf.run import Run, replacing, staged, write_csv, write_json, write_text
-from textclf.text import RESERVED, truncation, unknown_share
+from textclf.text import RESERVED
 from textclf.training import Epoch, Fit, Watch, fit, forward_function
 from textclf.vectors import WordVectors
+
+if TYPE_CHECKING:
+    from textclf.baseline import Linear
+
+Array = npt.NDArray[Any]
 
 logger = logging.getLogger(__name__)
 
@@ -53,37 +60,39 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
     clock = Clock()
     with staged(run, overwrite=overwrite) as stage:
         with clock.phase("read"):
-            material = prepare(config)
+            material = prepare(config, folder=stage.path)
         _talk_about(material)
         if material.vectors:
             _talk_about_vectors(config, material, material.vectors)
         with clock.phase("tensorflow"):
             device = start_tensorflow(device=config.training.device, seed=config.training.seed)
+        wait_for_linear = begin(lambda: _fit_linear(config, material.sides))
         with clock.phase("train"):
             network, fitted = _fit(config, material, device, watch)
         with clock.phase("save"):
             classifier, parity = _save_model(stage, config, material, network)
+        with clock.phase("baseline"):
+            linear = wait_for_linear()
         with clock.phase("evaluate"):
-            found, document = evaluate_rows(classifier, material.measured)
-        document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
-        if config.report.baseline:
-            with clock.phase("baseline"):
-                document["baselines"] = _baselines(config, material, found)
+            found, document = evaluate_rows(classifier, material.sides.labelled)
+            document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
+            if linear:
+                document["baselines"] = _baselines(linear, material.sides, material.train.targets, found)
         write_text(stage.config, dump_config(config))
         epochs = [list(asdict(epoch).values()) for epoch in fitted.history]
         write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
-        write_json(stage.split, material.split)
-        write_json(stage.environment, _environment(config, device, material, clock))
-        write_evaluation(stage, material.measured, found, document, name=run.path.name)
+        write_json(stage.split, material.sides.document)
+        write_json(stage.environment, _environment(config, device, material, document["data"], clock))
+        write_evaluation(stage, material.sides.labelled, found, document, name=run.path.name)
     return document
 
 
 def _talk_about(material: Material) -> None:
     """Says what a careful person would ask of the data before training."""
-    cut, unknown = truncation(material.train.token_ids), unknown_share(material.validation.token_ids)
+    cut, unknown = material.train_extent.truncation(), material.validation_extent.unknown_share()
     logger.info(
         "%d rows to train on, %d to validate on, %d labels, %d words",
-        len(material.train), len(material.validation), len(material.labels), material.trained_words,
+        len(material.train), len(material.validation), len(material.sides.labels), material.trained_words,
     )  # fmt: skip
     logger.info(
         "cut to %d tokens: %d training rows (%.1f %%), %.1f %% of all tokens lost; unknown in validation: %.1f %%",
@@ -122,7 +131,7 @@ def _fit(config: Config, material: Material, device: str, watch: Watch) -> tuple
 
 
 def _shape(config: Config, material: Material) -> Shape:
-    vocabulary, labels = len(material.encoder.vocabulary) + RESERVED, len(material.labels)
+    vocabulary, labels = len(material.encoder.vocabulary) + RESERVED, len(material.sides.labels)
     if config.data.label_separator is not None:
         return Shape(vocabulary, labels, "sigmoid")
     return Shape(vocabulary, 1, "sigmoid") if labels == 2 else Shape(vocabulary, labels, "softmax")
@@ -139,7 +148,7 @@ def _save_model(stage: Run, config: Config, material: Material, network: Any) ->
     description = Description(
         text=config.text,
         vocabulary=material.encoder.vocabulary,
-        labels=material.labels,
+        labels=material.sides.labels,
         label_separator=config.data.label_separator,
         column=config.data.text,
         label_column=config.data.label,
@@ -167,25 +176,42 @@ def _validation_facts(config: Config, material: Material, fitted: Fit) -> dict[s
         "epochs": len(fitted.history),
         "loss": fitted.best.val_loss,
         "accuracy": fitted.best.val_accuracy,
-        "unknown_words": unknown_share(material.validation.token_ids),
-        "truncated_train": truncation(material.train.token_ids),
-        "train_labels": dict(sorted(label_counts(material.train_rows.labels, config.data.label_separator).items())),
+        "unknown_words": material.validation_extent.unknown_share(),
+        "truncated_train": material.train_extent.truncation(),
+        "train_labels": dict(sorted(material.sides.train.labels.counts(config.data.label_separator).items())),
     }
 
 
-def _baselines(config: Config, material: Material, found: Outcome) -> dict[str, Any]:
+def _fit_linear(config: Config, sides: Sides) -> Linear | None:
+    """The linear baseline, where it is asked for; in any case scikit-learn, which takes seconds to import, is there."""
+    from textclf.baseline import Linear, Part, affordable
+
+    if not config.report.baseline:
+        return None
+    rows = affordable(sides.train.counts, seed=config.training.seed)
+    if len(rows) < len(sides.train):
+        logger.info("the linear baseline learns from %d rows, drawn at random", len(rows))
+    train, validation = (
+        Part(side.words.take(side.numbers), side.labels.targets(sides.labels, config.data.label_separator))
+        for side in (sides.train.take(rows), sides.validation)
+    )
+    return Linear(train, validation)
+
+
+def _baselines(linear: Linear, sides: Sides, train: Array, found: Outcome) -> dict[str, Any]:
     """Metrics of the baselines on the rows that the network was measured on."""
-    train = Part(material.train_rows.texts, material.train.targets)
-    validation = Part(material.validation_rows.texts, material.validation.targets)
-    texts = material.measured.rows.texts
+    from textclf.baseline import majority
+
     guesses = {
-        "majority": majority(train.targets, rows=len(texts), labels=len(material.labels)),
-        "tfidf_logistic_regression": tfidf_logistic_regression(train, validation, texts, config.text),
+        "majority": majority(train, rows=len(sides.measured), labels=len(sides.labels)),
+        "tfidf_logistic_regression": np.concatenate([linear.predict_proba(words) for words in sides.measured.chunks()]),
     }
     return {name: found.with_probabilities(guess).metrics() for name, guess in guesses.items()}
 
 
-def _environment(config: Config, device: str, material: Material, clock: Clock) -> dict[str, Any]:
+def _environment(
+    config: Config, device: str, material: Material, measured: dict[str, Any], clock: Clock
+) -> dict[str, Any]:
     packages = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "scikit-learn")
     return {
         "textclf": __version__,
@@ -194,6 +220,6 @@ def _environment(config: Config, device: str, material: Material, clock: Clock) 
         "packages": {name: version(name) for name in packages},
         "device": device,
         "seed": config.training.seed,
-        "data": {"train": material.split["sha256"], "measured": material.measured.data},
+        "data": {"train": material.sides.document["sha256"], "measured": measured},
         "seconds": clock.seconds,
     }

@@ -119,7 +119,7 @@ def fit(network: Any, train: Examples, validation: Examples, options: TrainingOp
             total = 0.0
             for step, rows in enumerate(batches(train.token_ids.lengths, options.batch_size, rng), start=1):
                 ids = _batch(train.token_ids, rows, options.batch_size)
-                total += take_step(ids, *(_filled(values[rows], len(ids)) for values in (train.targets, weights)))
+                total += take_step(ids, _filled(train.targets[rows], len(ids)), _filled(weights[rows], len(ids)))
                 watch.step(Step(number, options.epochs, step, steps, total / step))
                 if interrupted:
                     break
@@ -189,7 +189,7 @@ def _filled(values: Array, size: int) -> Array:
 def row_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.float32]:
     """Weight of each target in the loss, of the targets' shape; balanced: rows / (classes * rows of the class)."""
     if class_weight is None:
-        return np.ones(targets.shape, np.float32)
+        return np.broadcast_to(np.float32(1), targets.shape)
     if targets.ndim == 1:
         counts = np.bincount(targets)
         return (len(targets) / (len(counts) * counts))[targets].astype(np.float32)
@@ -264,7 +264,7 @@ def _step_function(network: Any, optimizer: Any, targets: Array) -> Any:
     optimizer.build(variables)
     shape = (None, *targets.shape[1:])
     signature = [
-        tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(shape, tf.int64), tf.TensorSpec(shape, tf.float32)
+        tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(shape, targets.dtype), tf.TensorSpec(shape, tf.float32)
     ]  # fmt: skip
 
     @tf.function(input_signature=signature, autograph=False)

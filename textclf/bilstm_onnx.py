@@ -1,0 +1,143 @@
+"""The trained BiLSTM as an ONNX graph, exact to rounding and quick on a CPU.
+
+ONNX's own LSTM operator multiplies every token into the input weights. Here each distinct word of a batch is multiplied
+once, and the steps of a Scan look the products up; batches of some hundred texts hold each word three to five times.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.onnx_graph import Graph
+
+Floats = npt.NDArray[np.float32]
+DIRECTIONS = ("forward", "backward")
+
+
+def bilstm_graph(
+    weights: Mapping[str, Floats], *, units: int, layers: int, pooling: str, activation: str, outputs: int
+) -> Any:
+    """The model from token_ids, shape (batch, width), and lengths, shape (batch,), to probabilities.
+
+    Their shape is (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
+
+    Args:
+        weights: by the names that `models.bilstm_weights` gives them.
+    """
+    graph = Graph(weights)
+    steps = graph.node("Transpose", "token_ids", perm=[1, 0])
+    inputs, places = _distinct_words(graph, steps, len(weights["embedding"]))
+    for layer in range(1, layers + 1):
+        forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", weights, units)
+        if layer < layers:
+            states = graph.node("Concat", forward, _reversed(graph, backward), axis=2)
+            inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))
+            places = _numbered(graph, steps)
+    # pooling does not ask in which order a row's states come, so the backward ones stay in that of reading
+    pooled = _pool(graph, graph.node("Concat", forward, backward, axis=2), pooling)
+    logits = graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
+    return graph.finish(logits, activation=activation, outputs=outputs)
+
+
+def _distinct_words(graph: Graph, steps: str, vocabulary: int) -> tuple[str, str]:
+    """The vectors of the words that occur, each once, and the place of each token's among them."""
+    flat = graph.node("Reshape", steps, graph.ints(-1))
+    ones = graph.node("Expand", graph.ids(1), graph.node("Shape", flat))
+    absent = graph.node("Expand", graph.ids(0), graph.ints(vocabulary))
+    seen = graph.node("ScatterElements", absent, flat, ones, axis=0)
+    words = graph.node("Reshape", graph.node("NonZero", seen), graph.ints(-1))
+    before = graph.node("CumSum", seen, graph.constant(np.array(0, np.int32)), exclusive=1)
+    return graph.node("Gather", "embedding", words, axis=0), graph.node("Gather", before, steps, axis=0)
+
+
+def _numbered(graph: Graph, steps: str) -> str:
+    """The numbers 0, 1, 2, ... in the shape of the steps."""
+    shape = graph.node("Shape", steps)
+    ones = graph.node("Expand", graph.ids(1), graph.node("ReduceProd", shape))
+    return graph.node("Reshape", graph.node("CumSum", ones, graph.constant(np.array(0, np.int32)), exclusive=1), shape)
+
+
+def _reversed(graph: Graph, values: str) -> str:
+    """The values of each row, shape (width, batch, ...), last first; padding stays behind them."""
+    lengths = graph.node("Cast", "lengths", to=graph.INT64)
+    return graph.node("ReverseSequence", values, lengths, time_axis=0, batch_axis=1)
+
+
+def _recurrence(
+    graph: Graph, inputs: str, places: str, name: str, weights: Mapping[str, Floats], units: int
+) -> tuple[str, str]:
+    """The states of both directions, shape (width, batch, units) each, in the order of reading.
+
+    Args:
+        inputs: the vectors that steps read, shape (vectors, dimensions).
+        places: which of them each step reads, shape (width, batch).
+    """
+    kernel, bias, recurrent = (
+        [_gates(weights[f"{name}.{direction}.{part}"]) for direction in DIRECTIONS]
+        for part in ("kernel", "bias", "recurrent")
+    )
+    both = graph.constant(np.concatenate(kernel, axis=1)), graph.constant(np.concatenate(bias))
+    # (vectors, 2 * gates) -> (2 * vectors, gates): vector v is read forward at 2 v, backward at 2 v + 1
+    products = graph.node("Reshape", graph.node("Gemm", inputs, *both), graph.ints(-1, 4 * units))
+    twice = graph.node("Mul", places, graph.ids(2))
+    reads = [twice, graph.node("Add", _reversed(graph, twice), graph.ids(1))]
+    zeros = graph.node(
+        "ConstantOfShape", graph.node("Concat", graph.node("Shape", "lengths"), graph.ints(units), axis=0)
+    )
+
+    def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
+        h_forward, c_forward, h_backward, c_backward = states
+        forward = _cell(body, products, read[0], h_forward, c_forward, recurrent[0])
+        backward = _cell(body, products, read[1], h_backward, c_backward, recurrent[1])
+        return [*forward, *backward], [forward[0], backward[0]]
+
+    forward, backward = graph.scan(name, step, carried=[zeros] * 4, read=reads)
+    return forward, backward
+
+
+def _cell(body: Graph, products: str, read: str, h: str, c: str, recurrent: Floats) -> tuple[str, str]:
+    """The next h and c, shape (batch, units); gates as Hochreiter and Schmidhuber 1997 with Gers et al. 2000."""
+    units = len(recurrent)
+    product = body.node("Gather", products, read, axis=0)
+    z = body.node("Gemm", h, body.constant(recurrent), product)
+    gates, candidate = body.nodes("Split", z, body.ints(3 * units, units), outputs=2, axis=1)
+    i, o, f = body.nodes("Split", body.node("Sigmoid", gates), body.ints(units, units, units), outputs=3, axis=1)
+    new = body.node("Mul", i, body.node("Tanh", candidate))
+    c = body.node("Add", body.node("Mul", f, c), new)
+    return body.node("Mul", o, body.node("Tanh", c)), c
+
+
+def _gates(weight: Floats) -> Floats:
+    """Keras orders the gates i, f, c, o along the last axis; here those under a sigmoid stand together: i, o, f, c."""
+    i, f, c, o = np.split(weight, 4, axis=-1)
+    return np.concatenate([i, o, f, c], axis=-1)
+
+
+def _pool(graph: Graph, states: str, pooling: str) -> str:
+    """One vector a row, shape (batch, n), of its states, shape (width, batch, units)."""
+    if pooling == "last":
+        return _last(graph, states)
+    steps = graph.node("Unsqueeze", graph.node("Transpose", "token_ids", perm=[1, 0]), graph.ints(2))
+    padded = graph.node("Equal", steps, graph.ids(0))
+    pools = []
+    if "max" in pooling:
+        masked = graph.node("Where", padded, graph.constant(np.array(-1e9, np.float32)), states)
+        pools.append(graph.node("ReduceMax", masked, graph.ints(0), keepdims=0))
+    if "mean" in pooling:
+        masked = graph.node("Where", padded, graph.constant(np.array(0, np.float32)), states)
+        total = graph.node("ReduceSum", masked, graph.ints(0), keepdims=0)
+        lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints(1)), to=graph.FLOAT)
+        pools.append(graph.node("Div", total, lengths))
+    return graph.node("Concat", *pools, axis=1) if len(pools) > 1 else pools[0]
+
+
+def _last(graph: Graph, states: str) -> str:
+    """The state of each row that was read last, shape (batch, units)."""
+    lengths = graph.node("Unsqueeze", graph.node("Sub", "lengths", graph.ids(1)), graph.ints(1))
+    row = _numbered(graph, lengths)
+    place = graph.node(
+        "Concat", graph.node("Cast", lengths, to=graph.INT64), graph.node("Cast", row, to=graph.INT64), axis=1
+    )
+    return graph.node("GatherND", states, place)

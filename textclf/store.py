@@ -1,0 +1,28 @@
+"""Arrays that need not fit in memory."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def stored(blocks: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike, *, folder: Path | None) -> npt.NDArray[Any]:
+    """The blocks one after the other, in a nameless file in the folder that is gone when the array is.
+
+    Args:
+        folder: None stands for the system's own for such files.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, kind).data)
+        file.flush()
+        # a file without a byte cannot be mapped
+        return np.memmap(file, kind, mode="r") if file.tell() else np.zeros(0, kind)
+
+
+def smallest_kind(count: int) -> npt.DTypeLike:
+    """The smallest type of whole numbers that holds 0 to count - 1."""
+    return np.min_scalar_type(max(0, count - 1))
