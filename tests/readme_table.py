@@ -1,14 +1,24 @@
 """Writes the generated tables of README.md between their markers: `python tests/readme_table.py`."""
 
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from textclf.config import json_schema, option_rows
 
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import large_data  # noqa: E402
+import predict_memory  # noqa: E402
+import predict_speed  # noqa: E402
+import train_speed  # noqa: E402
+from measuring import markdown  # noqa: E402
+
 README = Path(__file__).parent.parent / "README.md"
-ACCURACY = Path(__file__).parent / "benchmarks" / "accuracy.json"
+ACCURACY = BENCHMARKS / "accuracy.json"
 
 
 def options_table() -> str:
@@ -74,13 +84,24 @@ def recipes_table() -> str:
     return f"{markdown(rows)}\nMeasured by `make bench` on {measured['machine']}. {''.join(notes)}"
 
 
-def markdown(rows: Iterable[Sequence[str]]) -> str:
-    header, *body = rows
-    lines = [header, ["---"] * len(header), *body]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+def benchmark_table(script: Any) -> Callable[[], str]:
+    """A function that gives the table of a benchmark that `make bench` ran last."""
+
+    def table() -> str:
+        path = BENCHMARKS / f"{script.__name__}.json"
+        if not path.is_file():
+            return ""
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return f"{markdown(script.table(document['results']))}\nMeasured on {document['machine']}.\n"
+
+    return table
 
 
-TABLES = {"options": options_table, "recipes": recipes_table}
+TABLES = {
+    "options": options_table,
+    "recipes": recipes_table,
+    **{script.__name__: benchmark_table(script) for script in (predict_speed, predict_memory, train_speed, large_data)},
+}
 
 
 def with_tables(readme: str) -> str:

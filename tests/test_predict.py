@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -219,3 +220,26 @@ def test_a_reader_that_leaves_early_ends_it_quietly(reviews: Path, tmp_path: Pat
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_ends_it_while_it_waits_for_input(reviews: Path) -> None:
+    with start_predict(reviews) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(b"good\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 1
+        assert process.stderr.read() == b"\nAborted!\n"
+
+
+def test_more_lines_than_are_read_at_once_stay_in_order(reviews: Path, tmp_path: Path, classifier: Classifier) -> None:
+    texts = [f"row {row} " + "good bad slow "[: row % 14] * (row % 9) for row in range(40_000)]
+    (tmp_path / "lines.txt").write_text("\n".join(texts))
+    result = textclf("predict", tmp_path / "lines.txt", "--run", reviews, "--format", "csv")
+    found = [line.split(",") for line in result.stdout.splitlines()[1:]]
+    expected = classifier.predict_proba(texts)
+    assert np.abs(np.array(found)[:, 2:].astype(float) - expected).max() < 2e-6

@@ -91,28 +91,31 @@ def _recurrence(
         h_forward, c_forward, h_backward, c_backward = states
         forward = _cell(body, products, read[0], h_forward, c_forward, recurrent[0])
         backward = _cell(body, products, read[1], h_backward, c_backward, recurrent[1])
-        return [*forward, *backward], [forward[0], backward[0]]
+        return [*forward[:2], *backward[:2]], [forward[2], backward[2]]
 
     forward, backward = graph.scan(name, step, carried=[zeros] * 4, read=reads)
     return forward, backward
 
 
-def _cell(body: Graph, products: str, read: str, h: str, c: str, recurrent: Floats) -> tuple[str, str]:
-    """The next h and c, shape (batch, units); gates as Hochreiter and Schmidhuber 1997 with Gers et al. 2000."""
+def _cell(body: Graph, products: str, read: str, h: str, c: str, recurrent: Floats) -> tuple[str, str, str]:
+    """The next h and c, shape (batch, units), and h again; after Hochreiter and Schmidhuber 1997, Gers et al. 2000.
+
+    What a loop carries it cannot keep as well, and computing h twice is quicker than copying it.
+    """
     units = len(recurrent)
     product = body.node("Gather", products, read, axis=0)
     z = body.node("Gemm", h, body.constant(recurrent), product)
-    gates, candidate = body.nodes("Split", z, body.ints(3 * units, units), outputs=2, axis=1)
-    i, o, f = body.nodes("Split", body.node("Sigmoid", gates), body.ints(units, units, units), outputs=3, axis=1)
-    new = body.node("Mul", i, body.node("Tanh", candidate))
-    c = body.node("Add", body.node("Mul", f, c), new)
-    return body.node("Mul", o, body.node("Tanh", c)), c
+    *gates, candidate = body.nodes("Split", z, body.ints(units, units, units, units), outputs=4, axis=1)
+    i, f, o = (body.node("Sigmoid", gate) for gate in gates)
+    c = body.node("Add", body.node("Mul", f, c), body.node("Mul", i, body.node("Tanh", candidate)))
+    factors = o, body.node("Tanh", c)
+    return body.node("Mul", *factors), c, body.node("Mul", *factors)
 
 
 def _gates(weight: Floats) -> Floats:
-    """Keras orders the gates i, f, c, o along the last axis; here those under a sigmoid stand together: i, o, f, c."""
+    """Keras orders the gates i, f, c, o along the last axis; here those under a sigmoid stand together: i, f, o, c."""
     i, f, c, o = np.split(weight, 4, axis=-1)
-    return np.concatenate([i, o, f, c], axis=-1)
+    return np.concatenate([i, f, o, c], axis=-1)
 
 
 def _pool(graph: Graph, states: str, pooling: str) -> str:

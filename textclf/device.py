@@ -17,7 +17,7 @@ def start_tensorflow(*, device: str, seed: int) -> str:
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet_stderr():
+    with _quiet_stderr(), _without("sklearn"):
         import keras
         import tensorflow as tf
 
@@ -52,3 +52,20 @@ def _quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(before, 2)
             os.close(before)
+
+
+@contextlib.contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Has `import` say that there is no such module, unless it is there already.
+
+    Keras imports scikit-learn for wrappers that nothing here uses. That is a quarter of its start, and scikit-learn is
+    as well imported while the network trains.
+    """
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]

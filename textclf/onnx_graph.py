@@ -58,14 +58,14 @@ class Graph:
 
         Args:
             step: writes the body, given the names of what is carried, shape (batch, n), and of the rows read, shape
-                (batch,); gives the names of what is carried on and of what is kept.
+                (batch,); gives the names of what is carried on and of what is kept, all different.
             carried: what the first step finds.
         """
         body = Graph({}, name=name)
         states = {f"{name}.state_{i}": TensorProto.FLOAT for i in range(len(carried))}
         rows = {f"{name}.row_{i}": TensorProto.INT32 for i in range(len(read))}
         after, kept = step(body, list(states), list(rows))
-        kept = [body.node("Identity", value) for value in kept]  # what is also carried must go by another name
+        assert len({*after, *kept}) == len([*after, *kept])  # else ONNX Runtime mixes them up without a word
         graph = helper.make_graph(
             body._nodes,
             name,

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from textclf.classifier import Classifier, Probabilities
 from textclf.errors import UserError
 from textclf.files import FORMATS, Format, OpenData, file_format, has_columns
+from textclf.text import Numbering
 
 READ_AT_ONCE = 1 << 20
 CHUNK = 8192  # texts predicted together: enough rows of each length, little memory
@@ -47,13 +49,49 @@ def predict_stream(classifier: Classifier, chunks: Iterable[list[str]], *, forma
     writer = WRITERS[format]
     header = writer.header(classifier)
     first = 0
-    for _, probabilities in classifier.predict_stream(chunks):
+    for probabilities in _each_text_once(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
         # with the rows, so that a file that cannot be read gives no output at all
         yield header + writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
         header = ""
         first += len(labels)
     yield header
+
+
+class _Memory:
+    """Texts met so far, and the probabilities of those that are predicted."""
+
+    def __init__(self, rows: int, labels: int):
+        self.places = Numbering()
+        self.characters = 0
+        self.probabilities = np.empty((rows, labels))
+
+
+REMEMBERED_ROWS, REMEMBERED_NUMBERS, REMEMBERED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24
+
+
+def _each_text_once(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[Probabilities]:
+    """The probabilities of each chunk; a text that came before, not too long ago, is looked up."""
+    begun: deque[tuple[_Memory, int, npt.NDArray[np.int64]]] = deque()
+    labels = len(classifier.labels)
+    rows = min(REMEMBERED_ROWS, REMEMBERED_NUMBERS // labels)
+
+    def new_texts() -> Iterator[list[str]]:
+        memory = _Memory(0, labels)
+        for texts in chunks:
+            full = len(memory.places) + len(texts) > len(memory.probabilities)
+            if full or memory.characters > REMEMBERED_CHARACTERS:
+                memory = _Memory(max(rows, len(texts)), labels)
+            known = len(memory.places)
+            begun.append((memory, known, np.fromiter(map(memory.places.__getitem__, texts), np.int64, len(texts))))
+            new = list(islice(memory.places, known, None))
+            memory.characters += sum(map(len, new))
+            yield new
+
+    for _, probabilities in classifier.predict_stream(new_texts()):
+        memory, known, places = begun.popleft()
+        memory.probabilities[known : known + len(probabilities)] = probabilities
+        yield memory.probabilities[places]
 
 
 def json_document(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[str]:

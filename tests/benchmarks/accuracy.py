@@ -9,15 +9,15 @@ is missing, only what `make data` fetched is trained on.
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
+from corpora import SHARED
+from measuring import ROOT, machine
+
 RESULTS = Path(__file__).with_suffix(".json")
 VECTORS = "glove/glove.6B.100d.top50k.txt.gz"
 RECIPES = {
@@ -29,7 +29,7 @@ RECIPES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=SHARED)
     arguments = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"recipes": {}}
     for name in arguments.names or RECIPES:
@@ -87,15 +87,6 @@ def row(name: str, found: dict[str, Any]) -> str:
     return (
         f"| {name} | {found['rows']} | {low:.3f}-{high:.3f} | {' | '.join(scores)} | {found['seconds']} | {baseline} |"
     )
-
-
-def machine() -> str:
-    """The processor's name where Linux tells it, its cores and the Python."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Whether training stays within memory and reading keeps its speed as the data grow.
+
+    python tests/benchmarks/large_data.py [--rows 2000000] [--fewer 200000] [--data FOLDER] [--json FILE]
+
+One epoch in batches of 256, without the baseline; beside it what `import tensorflow` takes.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from corpora import SHARED, short_texts, table_file
+from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--fewer", type=int, default=200_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    source, _ = short_texts(arguments.data)
+    results = alternating({"import tensorflow": [sys.executable, "-c", "import tensorflow"]}, 1)
+    results["trainings"] = {
+        str(arguments.fewer): [trained(source, arguments.fewer) for _ in range(arguments.repeats)],
+        str(arguments.rows): [trained(source, arguments.rows)],
+    }
+    report(arguments.json, {"results": results}, table(results))
+
+
+def table(results: dict[str, Any]) -> list[list[str]]:
+    base = results["import tensorflow"]["peak_mb"]
+    rows = [
+        ["rows trained on", "seconds", "read, tokenized and stored a second", "peak MB", "above `import tensorflow`"]
+    ]
+    for count, found in results["trainings"].items():
+        speed = int(count) / statistics.median(each["read_seconds"] for each in found)
+        peak = max(each["peak_mb"] for each in found)
+        seconds = statistics.median(each["seconds"] for each in found)
+        rows.append([f"{int(count):,}", f"{seconds:.0f}", f"{speed:,.0f}", f"{peak:.0f}", f"{peak - base:.0f}"])
+    return rows
+
+
+def trained(source: Path, count: int) -> dict[str, Any]:
+    """What one epoch on so many rows takes, and the seconds of it for reading."""
+    run = CACHE / f"rows-{count}"
+    settings = [f"data.train={table_file(source, count)}", "data.test=null", "report.baseline=false"]
+    settings += ["training.epochs=1", "training.batch_size=256"]
+    sets = [part for setting in settings for part in ("--set", setting)]
+    found = measure([*TEXTCLF, "train", ROOT / "configs" / "plain.yaml", "--run", run, "--overwrite", *sets])
+    phases = json.loads((run / "environment.json").read_text())["seconds"]
+    accuracy = json.loads((run / "metrics.json").read_text())["metrics"]["accuracy"]
+    return {**vars(found), "read_seconds": phases["read"], "phases": phases, "accuracy": accuracy}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""How long prediction takes, whole processes: many short lines, one line, and no more than `--help`.
+
+    python tests/benchmarks/predict_speed.py [--lines 100000] [--repeats 3] [--data FOLDER] [--json FILE]
+
+textclf and the plain Keras script have the same network: 10,000 words, 100 tokens, 64 units, the last state.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from contenders import SCRIPTS, model_folder, peer
+from corpora import SHARED, lines_file, short_texts
+from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report
+
+HERE = Path(__file__)
+RUN = CACHE / "plain"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--json", type=Path, default=HERE.with_suffix(".json"))
+    arguments = parser.parse_args()
+    train_models(*short_texts(arguments.data))
+    source, _ = short_texts(arguments.data)
+    results = {str(count): predictions(source, count, arguments.repeats) for count in (arguments.lines, 1)}
+    start = {"textclf --help": [*TEXTCLF, "--help"], "import tensorflow": [sys.executable, "-c", "import tensorflow"]}
+    results["start"] = alternating(start, arguments.repeats)
+    report(arguments.json, {"lines": arguments.lines, "results": results}, table(results))
+
+
+def train_models(train: Path, test: Path) -> None:
+    """Trains what is missing, for one epoch, which is enough to measure prediction."""
+    if not (RUN / "metrics.json").is_file():
+        settings = [f"data.train={train}", f"data.test={test}", "training.epochs=1", "report.baseline=false"]
+        sets = [part for setting in settings for part in ("--set", setting)]
+        measure([*TEXTCLF, "train", ROOT / "configs" / "plain.yaml", "--run", RUN, "--overwrite", *sets])
+    for name in SCRIPTS:
+        if not model_folder(name).is_dir():
+            epochs = ["--epochs", "1"] if name == "plain Keras script" else []
+            measure(peer(name, "train", train, test, model_folder(name), *epochs))
+
+
+def predictions(source: Path, count: int, repeats: int) -> dict[str, Any]:
+    """What each takes to predict so many lines, and how many lines it gave."""
+    lines = lines_file(source, count)
+    outputs = {name: CACHE / f"{model_folder(name).name}.tsv" for name in ("textclf", *SCRIPTS)}
+    commands = {"textclf": [*TEXTCLF, "predict", lines, "--run", RUN, "--output", outputs["textclf"]]}
+    commands |= {name: peer(name, "predict", model_folder(name), lines, outputs[name]) for name in SCRIPTS}
+    found = alternating(commands, repeats)
+    for name in found:
+        found[name]["lines"] = outputs[name].read_bytes().count(b"\n")
+    return found
+
+
+def table(results: dict[str, Any]) -> list[list[str]]:
+    """Seconds, memory, and how many times as fast as the first peer each is."""
+    rows = [["", "seconds", "lines a second", "peak MB", "times the speed of the plain script", "lines out"]]
+    for count, found in results.items():
+        if count == "start":
+            continue
+        plain = found["plain Keras script"]["seconds"]
+        for name, each in found.items():
+            speed = f"{int(count) / each['seconds']:,.0f}"
+            ratio = f"{plain / each['seconds']:.1f}"
+            out = f"{each['lines']:,}"
+            rows.append(
+                [f"{name}, {int(count):,} lines", f"{each['seconds']:.2f}", speed, f"{each['peak_mb']:.0f}", ratio, out]
+            )
+    heavy = results["start"]["import tensorflow"]["seconds"]
+    for name, each in results["start"].items():
+        ratio = f"({heavy / each['seconds']:.1f} times that of the import)"
+        rows.append([name, f"{each['seconds']:.2f}", "", f"{each['peak_mb']:.0f}", ratio, ""])
+    return rows
+
+
+if __name__ == "__main__":
+    main()

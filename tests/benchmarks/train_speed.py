@@ -1,0 +1,95 @@
+"""How long it takes to train to a score, whole processes, on the same rows as the peers.
+
+    python tests/benchmarks/train_speed.py [mr] [imdb] [--repeats 3] [--data FOLDER] [--json FILE]
+
+The plain script runs 10 epochs and validates on the test file after each, as tutorials do; its best epoch is the mark.
+configs/quick.yaml is trained on the same train and validation files; so is, for short texts, configs/plain.yaml, which
+is the plain script's network with its batch size and number of epochs. Both without the baseline, which the plain
+script lacks too.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from contenders import SCRIPTS, model_folder, peer
+from corpora import SHARED, long_texts, short_texts
+from measuring import CACHE, ROOT, TEXTCLF, alternating, report
+
+EPOCHS = 10
+QUICK_EPOCHS = {"mr": 1, "imdb": 2}  # what it takes to pass the plain script's best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="mr, imdb")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the plain script, fewer for a trial")
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    files = {"mr": short_texts(arguments.data), "imdb": long_texts(arguments.data)}
+    known = json.loads(arguments.json.read_text())["results"] if arguments.json.is_file() else {}
+    for name in arguments.names or files:
+        if files[name]:
+            known[name] = compare(name, *files[name], repeats=arguments.repeats, epochs=arguments.epochs)
+    report(arguments.json, {"results": known}, table(known))
+
+
+def compare(name: str, train: Path, test: Path, *, repeats: int, epochs: int) -> dict[str, Any]:
+    """What each takes to train, and the accuracy that it reaches on the test file."""
+    folders = {peer_name: CACHE / f"{name}-{model_folder(peer_name).name}" for peer_name in SCRIPTS}
+    commands = {
+        peer_name: peer(
+            peer_name, "train", train, test, folder, *(["--epochs", str(epochs)] if "Keras" in peer_name else [])
+        )
+        for peer_name, folder in folders.items()
+    }
+    runs = {config: CACHE / f"{name}-{config}" for config in (["quick"] if name == "imdb" else ["quick", "plain"])}
+    for config, run in runs.items():
+        settings = [f"data.train={train}", f"data.validation={test}", "data.test=null", "report.baseline=false"]
+        settings.append(f"training.epochs={QUICK_EPOCHS[name] if config == 'quick' else epochs}")
+        settings.append("training.early_stopping=null")
+        sets = [part for setting in settings for part in ("--set", setting)]
+        path = ROOT / "configs" / f"{config}.yaml"
+        commands[f"textclf {config}"] = [*TEXTCLF, "train", path, "--run", run, "--overwrite", *sets]
+    # on long texts the plain script takes most of an hour
+    often = {label: 1 if name == "imdb" and label == "plain Keras script" else repeats for label in commands}
+    found = alternating(commands, often)
+    for config, run in runs.items():
+        document = json.loads((run / "metrics.json").read_text())
+        found[f"textclf {config}"] |= {
+            "accuracy": document["metrics"]["accuracy"],
+            "epochs": document["validation"]["epochs"],
+            "best_epoch": document["validation"]["best_epoch"],
+        }
+    for label, folder in folders.items():
+        found[label] |= peer_accuracy(folder)
+    return found
+
+
+def peer_accuracy(folder: Path) -> dict[str, Any]:
+    """The test accuracy of a peer: for the plain script that of its best epoch, and the last one's."""
+    if (folder / "score.json").is_file():
+        return json.loads((folder / "score.json").read_text())
+    by_epoch = json.loads((folder / "history.json").read_text())["val_accuracy"]
+    best = max(by_epoch)
+    return {"accuracy": best, "best_epoch": by_epoch.index(best) + 1, "epochs": len(by_epoch), "last": by_epoch[-1]}
+
+
+def table(results: dict[str, Any]) -> list[list[str]]:
+    rows = [["", "seconds", "times the plain script's speed", "accuracy", "peak MB"]]
+    for name, found in results.items():
+        plain = found["plain Keras script"]["seconds"]
+        for label, each in found.items():
+            accuracy = f"{each['accuracy']:.4f}"
+            if "best_epoch" in each:
+                accuracy += f" (epoch {each['best_epoch']} of {each['epochs']})"
+            ratio = f"{plain / each['seconds']:.1f}"
+            rows.append([f"{name}: {label}", f"{each['seconds']:.1f}", ratio, accuracy, f"{each['peak_mb']:.0f}"])
+    return rows
+
+
+if __name__ == "__main__":
+    main()
