@@ -33,9 +33,13 @@ check: install  ## Lint, format, types and tests: what CI runs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: data  ## Train every recipe on real data and print its score beside the linear baseline's
+bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about two hours
+	$(BIN)/python tests/benchmarks/predict_speed.py
+	$(BIN)/python tests/benchmarks/predict_memory.py
+	$(BIN)/python tests/benchmarks/train_speed.py
+	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py
 
 clean:  ## Remove everything that was made here, except runs/
-	rm -rf $(VENV) build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

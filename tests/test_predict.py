@@ -243,3 +243,17 @@ def test_more_lines_than_are_read_at_once_stay_in_order(reviews: Path, tmp_path:
     found = [line.split(",") for line in result.stdout.splitlines()[1:]]
     expected = classifier.predict_proba(texts)
     assert np.abs(np.array(found)[:, 2:].astype(float) - expected).max() < 2e-6
+
+
+def test_a_text_that_comes_again_gets_what_it_got(
+    reviews: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"good {row % 50} bad" for row in range(300)]
+    monkeypatch.setattr("textclf.predict.REMEMBERED_ROWS", 40)
+    monkeypatch.setattr("textclf.predict.READ_AT_ONCE", 100)
+    asked: list[int] = []
+    encode = Classifier.encode
+    monkeypatch.setattr(Classifier, "encode", lambda self, new: (asked.append(len(new)), encode(self, new))[1])
+    result = textclf("predict", "--run", reviews, stdin="\n".join(texts))
+    assert sum(asked) < 290
+    assert result.stdout == expected_tsv(classifier, texts)

@@ -2,6 +2,7 @@
 
 ONNX's own LSTM operator multiplies every token into the input weights. Here each distinct word of a batch is multiplied
 once, and the steps of a Scan look the products up; batches of some hundred texts hold each word three to five times.
+Of a small vocabulary all words are multiplied instead: ONNX Runtime does that once, when it loads the model.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from textclf.onnx_graph import Graph
 
 Floats = npt.NDArray[np.float32]
 DIRECTIONS = ("forward", "backward")
+FOLDED = 1 << 23  # numbers, 32 MB, that the products of a whole vocabulary may take
 
 
 def bilstm_graph(
@@ -28,7 +30,11 @@ def bilstm_graph(
     """
     graph = Graph(weights)
     steps = graph.node("Transpose", "token_ids", perm=[1, 0])
-    inputs, places = _distinct_words(graph, steps, len(weights["embedding"]))
+    vocabulary = len(weights["embedding"])
+    if vocabulary * 8 * units <= FOLDED:
+        inputs, places = "embedding", steps
+    else:
+        inputs, places = _distinct_words(graph, steps, vocabulary)
     for layer in range(1, layers + 1):
         forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", weights, units)
         if layer < layers:

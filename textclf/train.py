@@ -60,7 +60,7 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
     clock = Clock()
     with staged(run, overwrite=overwrite) as stage:
         with clock.phase("read"):
-            material = prepare(config, folder=stage.path)
+            material = prepare(config, folder=stage.path.parent)  # Windows renames no folder with an open file
         _talk_about(material)
         if material.vectors:
             _talk_about_vectors(config, material, material.vectors)
