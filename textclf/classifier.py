@@ -21,7 +21,7 @@ from textclf.text import Encoder, TokenIds, pad
 from textclf.tokens import TextOptions
 
 FORMAT = 1
-ROWS_TOGETHER, TOKENS_TOGETHER = 512, 12288  # limits of a batch: more is no faster, and takes memory
+ROWS_TOGETHER, TOKENS_TOGETHER = 256, 6144  # limits of a batch: more is no faster, and takes memory
 CHUNKS_AHEAD = 2  # read and turned into ids while those before them are computed
 PROBE_ROWS = 8
 PARITY_LIMIT = 1e-4  # a larger difference between two ways to the same probabilities is no rounding

@@ -41,8 +41,7 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     for count, found in results["trainings"].items():
         speed = int(count) / statistics.median(each["read_seconds"] for each in found)
         peak = max(each["peak_mb"] for each in found)
-        seconds = statistics.median(each["seconds"] for each in found)
-        rows.append([f"{int(count):,}", f"{seconds:.0f}", f"{speed:,.0f}", f"{peak:.0f}", f"{peak - base:.0f}"])
+        rows.append([f"{int(count):,}", f"{speed:,.0f}", f"{peak:.0f}", f"{peak - base:.0f}"])
     return rows
 
 
