@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,14 @@ class Sides:
     document: dict[str, Any]
     """Of split.json."""
 
+    def without_words(self) -> "Sides":
+        """The same, the words let go: only the linear baseline asks for them again."""
+        train, validation, measured = (
+            replace(side, words=Tokens(side.words.flat[:0].copy(), side.words.counts))
+            for side in (self.train, self.validation, self.measured)
+        )
+        return replace(self, train=train, validation=validation, measured=measured)
+
 
 @dataclass(frozen=True)
 class Material:
@@ -131,7 +139,7 @@ def prepare(config: Config, *, folder: Path | None = None) -> Material:
     train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
     validation_ids, validation_extent = _token_ids(sides.validation, ids, config.text, folder)
     return Material(
-        sides=sides,
+        sides=sides if config.report.baseline else sides.without_words(),
         encoder=Encoder(vocabulary, config.text),
         trained_words=trained_words,
         vectors=vectors,

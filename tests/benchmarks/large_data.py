@@ -2,7 +2,7 @@
 
     python tests/benchmarks/large_data.py [--rows 2000000] [--fewer 200000] [--data FOLDER] [--json FILE]
 
-One epoch in batches of 256, without the baseline; beside it what `import tensorflow` takes.
+One epoch of configs/quick.yaml in batches of 256, without the baseline; beside it what `import tensorflow` takes.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def trained(source: Path, count: int) -> dict[str, Any]:
     settings = [f"data.train={table_file(source, count)}", "data.test=null", "report.baseline=false"]
     settings += ["training.epochs=1", "training.batch_size=256"]
     sets = [part for setting in settings for part in ("--set", setting)]
-    found = measure([*TEXTCLF, "train", ROOT / "configs" / "plain.yaml", "--run", run, "--overwrite", *sets])
+    found = measure([*TEXTCLF, "train", ROOT / "configs" / "quick.yaml", "--run", run, "--overwrite", *sets])
     phases = json.loads((run / "environment.json").read_text())["seconds"]
     accuracy = json.loads((run / "metrics.json").read_text())["metrics"]["accuracy"]
     return {**vars(found), "read_seconds": phases["read"], "phases": phases, "accuracy": accuracy}
