@@ -33,7 +33,7 @@ check: install  ## Lint, format, types and tests: what CI runs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about two hours
+bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour
 	$(BIN)/python tests/benchmarks/predict_speed.py
 	$(BIN)/python tests/benchmarks/predict_memory.py
 	$(BIN)/python tests/benchmarks/train_speed.py
