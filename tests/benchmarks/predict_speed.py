@@ -60,22 +60,18 @@ def predictions(source: Path, count: int, repeats: int) -> dict[str, Any]:
 def table(results: dict[str, Any]) -> list[list[str]]:
     """Seconds, memory, and how many times as fast as the first peer each is."""
     rows = [["", "seconds", "lines a second", "peak MB", "times the speed of the plain script", "lines out"]]
-    for count, found in results.items():
-        if count == "start":
-            continue
+    for count, found in ((int(count), found) for count, found in results.items() if count != "start"):
         plain = found["plain Keras script"]["seconds"]
         for name, each in found.items():
-            speed = f"{int(count) / each['seconds']:,.0f}"
-            ratio = f"{plain / each['seconds']:.1f}"
-            out = f"{each['lines']:,}"
-            rows.append(
-                [f"{name}, {int(count):,} lines", f"{each['seconds']:.2f}", speed, f"{each['peak_mb']:.0f}", ratio, out]
-            )
+            speed = f"{count / each['seconds']:,.0f}" if count > 1 else ""
+            lines = f"{count:,} lines" if count > 1 else "1 line"
+            rows.append([f"{name}, {lines}", *_cells(each, speed, plain), f"{each['lines']:,}"])
     heavy = results["start"]["import tensorflow"]["seconds"]
-    for name, each in results["start"].items():
-        ratio = f"({heavy / each['seconds']:.1f} times that of the import)"
-        rows.append([name, f"{each['seconds']:.2f}", "", f"{each['peak_mb']:.0f}", ratio, ""])
-    return rows
+    return rows + [[name, *_cells(each, "", heavy), ""] for name, each in results["start"].items()]
+
+
+def _cells(found: dict[str, Any], speed: str, other: float) -> list[str]:
+    return [f"{found['seconds']:.2f}", speed, f"{found['peak_mb']:.0f}", f"{other / found['seconds']:.1f}"]
 
 
 if __name__ == "__main__":
