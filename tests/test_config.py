@@ -73,7 +73,7 @@ MISTAKES = {
     "a number as key": ("model: {1: 3}", f"2:9: model.1: unknown key; known: {OF_MODEL}"),
     "a key that YAML 1.1 merges": ("model: {<<: 3}", f"2:9: model.<<: unknown key; known: {OF_MODEL}"),
     "a misspelt section": ("modle: {}", "2:1: modle: unknown key; did you mean 'model'?"),
-    "a section like no other": ("zzz: {}", "2:1: zzz: unknown key; known: data, text, model, training, report"),
+    "a section like no other": ("zzz: {}", "2:1: zzz: unknown key; known: data, text, model, training, decision, report"),
     "an option outside its section": ("units: 3", "2:1: units: unknown key; did you mean 'model.units'?"),
     "a dotted key": ("model.units: 3", "2:1: model.units: unknown key; write 'units' in the section 'model'"),
     "a text for a whole number": (
@@ -228,7 +228,7 @@ def test_an_override_makes_a_wrong_config_right() -> None:
         ("model.units=", "model.units: should be a whole number, found null"),
         ("model.unit=3", "model.unit: unknown key; did you mean 'units'?"),
         ("units=3", "units: unknown key; did you mean 'model.units'?"),
-        ("zzz.a=3", "zzz: unknown key; known: data, text, model, training, report"),
+        ("zzz.a=3", "zzz: unknown key; known: data, text, model, training, decision, report"),
         ("model.units.x=3", 'model.units: should be a whole number, found {"x": 3}'),
         ("model=3", "model: should be a section with keys, found 3"),
         ("model.units", "should be KEY=VALUE, such as model.units=128"),

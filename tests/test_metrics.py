@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import sklearn.metrics as sk
 
-from textclf.metrics import bootstrap_intervals, calibration_error, compute_metrics
+from textclf.metrics import compute_metrics
+from textclf.scores import calibration_error
 
 
 def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy() -> None:
@@ -15,22 +15,6 @@ def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy() -> 
 
 def test_a_probability_of_one_has_a_bin() -> None:
     assert calibration_error(np.array([1]), np.array([1.0])) == 0
-
-
-def test_intervals_are_those_of_resampled_rows() -> None:
-    rng = np.random.default_rng(3)
-    truth = rng.integers(0, 3, 400)
-    chosen = np.where(rng.random(400) < 0.8, truth, rng.integers(0, 3, 400))
-    samples = [rng.integers(0, 400, 400) for _ in range(1000)]
-    found = bootstrap_intervals(truth, chosen)
-    for name, score in (("accuracy", sk.accuracy_score), ("f1_macro", lambda t, c: sk.f1_score(t, c, average="macro"))):
-        expected = np.quantile([score(truth[rows], chosen[rows]) for rows in samples], [0.025, 0.975])
-        assert found[name] == pytest.approx(expected, abs=0.012)
-
-
-def test_intervals_are_the_same_each_time() -> None:
-    truth = np.array([0, 1, 1, 0])
-    assert bootstrap_intervals(truth, truth[::-1]) == bootstrap_intervals(truth, truth[::-1])
 
 
 def test_a_label_that_no_row_has_and_none_is_given_does_not_lower_the_mean() -> None:

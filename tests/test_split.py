@@ -25,7 +25,7 @@ def labels(fields: list[str]) -> Labels:
 
 
 def split(found: Rows, **options: object) -> Split:
-    return data.split(labels(found.labels), text_keys(found.texts), **options)
+    return data.split(labels(found.labels), text_keys(found.texts).near, **options)
 
 
 def names(found: Rows, numbers: np.ndarray, separator: str | None = None) -> set[str]:

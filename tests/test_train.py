@@ -22,6 +22,7 @@ FILES = [
     "model/model.onnx",
     "predictions.csv",
     "report.html",
+    "samples.json",
     "split.json",
 ]
 

@@ -1,6 +1,7 @@
 """What a model must beat: the majority class, and TF-IDF with logistic regression, on the same rows."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,13 +50,22 @@ def affordable(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.in
 class Linear:
     """Logistic regression on TF-IDF over 1-2-grams of whole texts, by the words that the network also has."""
 
-    def __init__(self, train: Part, validation: Part):
+    def __init__(self, train: Part, validation: Part, *, strengths: Sequence[float] = STRENGTHS):
         counts = self._begin(train.words)
         self._weights = TfidfTransformer(sublinear_tf=True)
         features = self._weights.fit_transform(counts)
-        held_out = self._features(validation.words)
-        fitted = [_fit(features, train.targets, strength) for strength in STRENGTHS]
-        self._model = min(fitted, key=lambda model: _log_loss(model.predict_proba(held_out), validation.targets))
+        fitted = {strength: _fit(features, train.targets, strength) for strength in strengths}
+        self.strength = strengths[0] if len(fitted) == 1 else self._best(fitted, validation)
+        self._model = fitted[self.strength]
+
+    @property
+    def labels(self) -> Array:
+        """Which labels the columns of `predict_proba` are, as indices."""
+        return np.asarray(self._model.classes_)
+
+    def _best(self, fitted: dict[float, Any], validation: Part) -> float:
+        features = self._features(validation.words)
+        return min(fitted, key=lambda each: _log_loss(fitted[each].predict_proba(features), validation.targets))
 
     def predict_proba(self, words: Tokens) -> Array:
         """Probabilities, shape (n, labels), of n texts."""

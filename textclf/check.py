@@ -1,9 +1,11 @@
 """`textclf check`: what a config's data hold, or whether a saved model still gives what it gave."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from textclf.checks import check_data
 from textclf.classifier import PARITY_LIMIT, load_classifier
 from textclf.config import Config
 from textclf.errors import UserError
@@ -11,14 +13,22 @@ from textclf.material import prepare
 from textclf.run import Run
 
 
-def check_config(config: Config) -> dict[str, Any]:
-    """What training on a config would see: rows, labels, lengths, truncation, vocabulary; nothing is trained.
+def check_config(config: Config, *, suspects: Path | None = None) -> dict[str, Any]:
+    """What training on a config would see, and what is wrong with it; nothing is trained.
+
+    Args:
+        suspects: a file to write; see `write_suspects`.
 
     Raises:
         UserError: the data cannot be learnt from.
     """
     material = prepare(config)
     sides, tokens = material.sides, material.train.token_ids.tokens
+    written = {}
+    if suspects is not None:
+        from textclf.suspects import write_suspects  # scikit-learn takes seconds to import
+
+        written = {"suspects": {"file": suspects.as_posix(), "rows": write_suspects(suspects, material, config)}}
     return {
         "rows": {"train": len(sides.train), "validation": len(sides.validation), "measured": len(sides.measured)},
         "labels": dict(sorted(sides.train.labels.counts(config.data.label_separator).items())),
@@ -27,11 +37,11 @@ def check_config(config: Config) -> dict[str, Any]:
             "p95": float(np.quantile(tokens, 0.95)),
             "longest": int(tokens.max()),
         },
-        "empty_texts": int((tokens == 0).sum()),
         "vocabulary": len(material.encoder.vocabulary),
         "truncated": material.train_extent.truncation(),
-        "unknown_words": material.validation_extent.unknown_share(),
-    }
+        "unknown_words": material.unknown,
+        "findings": check_data(config, material).documents(),
+    } | written
 
 
 def check_run(run: Run) -> dict[str, Any]:

@@ -84,19 +84,22 @@ def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, An
 @main.command()
 @click.argument("config", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
 @_set
+@click.option(
+    "--suspects", type=click.Path(path_type=Path), help="CSV to write: training rows that are probably labelled wrong."
+)
 @_json
-def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, as_json: bool) -> None:
     """Validate a config and its data, or a run's saved model; trains nothing."""
     from textclf import check, tables
     from textclf.config import load_config
     from textclf.run import Run
 
     if os.path.isdir(config):  # noqa: PTH112 - Path.is_dir raises where a name is too long
-        if overrides:
-            raise click.UsageError("--set is for a config, not for a run.")
+        if overrides or suspects:
+            raise click.UsageError("--set and --suspects are for a config, not for a run.")
         _show(check.check_run(Run(config)), as_json, tables.run_check_table)
     else:
-        _show(check.check_config(load_config(config, overrides)), as_json, tables.check_table)
+        _show(check.check_config(load_config(config, overrides), suspects=suspects), as_json, tables.check_table)
 
 
 @main.command()
@@ -115,8 +118,8 @@ def train(config: Path, overrides: tuple[str, ...], run: Path | None, overwrite:
     target = Run(run) if run else run_for_config(config)
     with watching() as watch:
         document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite)
-    _show(document, as_json, tables.metric_tables)
     click.echo(f"wrote {target.path}; open {target.report}", err=True)
+    _show(document, as_json, tables.metric_tables)
 
 
 @main.command()
@@ -131,20 +134,39 @@ def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
+@click.option("--changed", type=click.Path(path_type=Path), help="CSV to write: the rows that they label differently.")
+@_json
+def compare(runs: tuple[Path, ...], changed: Path | None, as_json: bool) -> None:
+    """Set runs side by side on the same rows, with intervals and a test of their difference."""
+    from textclf import compare, tables
+
+    if len(runs) < 2:
+        raise click.UsageError("name two runs at least.")
+    _show(compare.compare(list(runs), changed=changed), as_json, tables.compare_tables)
+
+
+@main.command()
 @click.argument("file", default="-", type=click.Path(path_type=Path))
 @_run
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
 @click.option("--column", help="Column with the texts, when FILE is a table.")
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty under this probability."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
-def predict(file: Path, run: Path | None, output: Path | None, format: str, column: str | None, as_json: bool) -> None:
+def predict(
+    file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Predict the label of each line of FILE, or of standard input: row n out is row n in."""
     from textclf.classifier import load_classifier
-    from textclf.predict import json_document, predict_stream, read_texts
+    from textclf.predict import predict_stream, read_texts
 
     classifier = load_classifier(_chosen_run(run).path)
     chunks = read_texts(file, column=column, default_column=classifier.description.column)
-    pieces = json_document(classifier, chunks) if as_json else predict_stream(classifier, chunks, format=format)
+    pieces = predict_stream(classifier, chunks, format="json" if as_json else format, min_confidence=min_confidence)
     if output is not None:
         from textclf.run import write_pieces
 

@@ -10,6 +10,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from textclf.calibration import DecisionOptions
 from textclf.data import DataOptions, data_problems
 from textclf.errors import UserError
 from textclf.files import is_file
@@ -25,6 +26,11 @@ class ReportOptions:
     """What is measured beside the network."""
 
     baseline: bool = option(default=True, help="majority class, and TF-IDF with logistic regression, on the same rows")
+    texts: bool = option(default=True, help="false: no text of the data in any file of the run")
+    slices: list[str] = option(default=list, help="columns of the measured rows by which the score is shown too")
+    suspects: bool = option(
+        default=False, help="write suspects.csv: training rows that are probably labelled wrong (needs textclf[labels])"
+    )
 
 
 @options
@@ -35,6 +41,7 @@ class Config:
     text: TextOptions = option(default=TextOptions, help="texts to token ids")
     model: BilstmOptions = option(default=BilstmOptions, help="the network")
     training: TrainingOptions = option(default=TrainingOptions, help="how it learns")
+    decision: DecisionOptions = option(default=DecisionOptions, help="from probabilities to labels")
     report: ReportOptions = option(default=ReportOptions, help="what is measured beside it")
 
 
@@ -81,6 +88,12 @@ def dump_config(config: Config) -> str:
     return yaml.dump(dataclasses.asdict(config), Dumper=ConfigDumper, sort_keys=False, allow_unicode=True, width=100)
 
 
+def option_values(config: Config) -> dict[str, Any]:
+    """Every option's value by its dotted key."""
+    sections = dataclasses.asdict(config)
+    return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON schema of the config, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_CONFIG.json_schema()}
@@ -124,7 +137,7 @@ def _parse(values: Any) -> Config:
 
 
 def _outside_problems(config: Config) -> list[tuple[str, str]]:
-    problems = data_problems(config.data)
+    problems = data_problems(config.data, config.report.slices)
     pretrained = config.model.pretrained
     if pretrained is not None and not is_file(pretrained):
         problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))

@@ -1,8 +1,9 @@
 """Rows of text and label from .csv, .tsv, .jsonl and .parquet files: all of them, in order, as they stand."""
 
+import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -35,6 +36,9 @@ class DataOptions:
         help='what stands between several labels of one row, such as "|"; null: one label a row',
         min_length=1,
     )
+
+
+PARTS = ("train", "validation", "test")
 
 
 class Rows(NamedTuple):
@@ -72,10 +76,17 @@ def read_rows(paths: Iterable[Path], options: DataOptions) -> Iterator[Rows]:
             yield rows
 
 
-def data_problems(options: DataOptions) -> list[tuple[str, str]]:
-    """What is wrong with the files and columns that a config names, as (dotted key, message) pairs."""
+def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """What is wrong with the files and columns that a config names, as (dotted key, message) pairs.
+
+    Args:
+        slices: columns that the rows to measure on must have too.
+    """
+    measured = "test" if options.test else "validation" if options.validation else "train"
+    wanted = {part: [("data.text", options.text), ("data.label", options.label)] for part in PARTS}
+    wanted[measured] += [("report.slices", name) for name in slices]
     problems: list[tuple[str, str]] = []
-    for part in ("train", "validation", "test"):
+    for part in PARTS:
         patterns = getattr(options, part)
         if patterns is None:
             continue
@@ -83,14 +94,14 @@ def data_problems(options: DataOptions) -> list[tuple[str, str]]:
             for path in find_files(patterns, key=f"data.{part}"):
                 with OpenData(path) as stream:
                     columns = file_format(path).columns(stream, str(path))
-                problems += _column_problems(path, columns, options)
+                problems += _column_problems(path, columns, wanted[part])
         except UserError as error:
             problems.append((f"data.{part}", str(error).removeprefix(f"data.{part}: ")))
     return problems
 
 
-def _column_problems(path: Path, columns: list[str], options: DataOptions) -> Iterator[tuple[str, str]]:
-    for key, name in (("data.text", options.text), ("data.label", options.label)):
+def _column_problems(path: Path, columns: list[str], wanted: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for key, name in wanted:
         try:
             find_column(str(path), columns, name, key=key)
         except UserError as error:
@@ -176,10 +187,27 @@ class Split:
     """Labels with too few texts to be on both sides; their rows are all in train."""
 
 
-def text_keys(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """A number for each text, shape (n,), the same for texts that differ in case and blanks only."""
-    digests = [blake2b(" ".join(text.casefold().split()).encode(), digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), np.uint64)
+class TextKeys(NamedTuple):
+    """A number for each of n texts, shape (n,); equal texts have equal ones."""
+
+    exact: npt.NDArray[np.uint64]
+    near: npt.NDArray[np.uint64]
+    """Equal too for texts that differ in case, blanks and punctuation only."""
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "TextKeys":
+        return TextKeys(self.exact[rows], self.near[rows])
+
+
+_NOT_WORDS = re.compile(r"[\W_]+")
+
+
+def text_keys(texts: list[str]) -> TextKeys:
+    """The keys of the texts; one without a letter or a digit is near to its like only."""
+    return TextKeys(_digests(texts), _digests([_NOT_WORDS.sub("", text.casefold()) or text for text in texts]))
+
+
+def _digests(texts: list[str]) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(b"".join([blake2b(text.encode(), digest_size=8).digest() for text in texts]), np.uint64)
 
 
 def split(

@@ -2,22 +2,25 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.classifier import Classifier, Probabilities, decide, load_classifier
+from textclf.calibration import needs_threshold
+from textclf.classifier import Classifier, load_classifier
 from textclf.config import Config, saved_config
-from textclf.data import DataOptions, LabelReader, Labels
+from textclf.data import DataOptions, LabelReader
 from textclf.errors import UserError
-from textclf.files import file_digest, find_files
+from textclf.files import OpenData, file_digest, file_format, find_files
 from textclf.material import Labelled
+from textclf.outcome import Outcome, outcome, write_outcome
 from textclf.report import write_report
-from textclf.run import Run, read_json, write_csv, write_json
+from textclf.run import Run, read_json, write_json
+from textclf.samples import sample_document
+from textclf.slices import by_column, by_length, by_unknown_words
 from textclf.text import Extent
 
 logger = logging.getLogger(__name__)
@@ -25,49 +28,19 @@ logger = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 FORMAT = 1
+LENGTH_BARS = 40
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """n rows with the truth and what was predicted, in terms of `names`."""
+def evaluate_rows(
+    classifier: Classifier, labelled: Labelled, *, slices: Sequence[str] = ()
+) -> tuple[Outcome, dict[str, Any]]:
+    """What was found, and the document of it for metrics.json; the texts are read as they are needed.
 
-    labels: Labels
-    """The truth as the rows have it."""
-    separator: str | None
-    names: list[str]
-    """The classifier's labels, then those that only the rows have."""
-    truth: Array
-    chosen: Array
-    probabilities: Probabilities
-    """Shape (n, names); 0 for a label that the classifier does not know."""
-
-    def metrics(self) -> dict[str, float | None]:
-        from textclf.metrics import compute_metrics  # scikit-learn takes seconds to import
-
-        return compute_metrics(self.truth, self.chosen, self.probabilities)
-
-    def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Outcome":
-        """The same rows as another model sees them, shape (n, the classifier's labels)."""
-        chosen = decide(probabilities, self.separator, threshold)
-        extra = ((0, 0), (0, len(self.names) - probabilities.shape[1]))
-        if self.separator is not None:
-            chosen = np.pad(chosen, extra)
-        return replace(self, chosen=chosen, probabilities=np.pad(probabilities, extra))
-
-
-def outcome(classifier: Classifier, labels: Labels, probabilities: Probabilities) -> Outcome:
-    """The truth beside the predictions; labels that training never saw join the names, and count as wrong."""
-    separator = classifier.description.label_separator
-    unseen = [name for name in labels.names(separator) if name not in classifier.labels]
-    names = classifier.labels + unseen
-    truth = labels.targets(names, separator)
-    found = Outcome(labels, separator, names, truth, truth, probabilities)
-    return found.with_probabilities(probabilities, threshold=classifier.description.threshold)
-
-
-def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, dict[str, Any]]:
-    """What was found, and the document of it for metrics.json; the texts are read as they are needed."""
-    from textclf.metrics import bootstrap_intervals, confusion_matrix, label_metrics
+    Args:
+        slices: columns of the files by which the rows are grouped too.
+    """
+    from textclf.intervals import LEVEL, intervals
+    from textclf.metrics import confusion_matrix, label_metrics
 
     labels = LabelReader()
 
@@ -76,14 +49,18 @@ def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, 
             labels.add(rows.labels)
             yield rows.texts
 
-    extent, probabilities = Extent(), []
+    extent, probabilities, tokens, unknown = Extent(), [], [], []
     for token_ids, some in classifier.predict_stream(texts()):
         extent = extent.plus(token_ids)
         probabilities.append(some)
-    found = outcome(classifier, labels.labels(), np.concatenate(probabilities))
+        tokens.append(token_ids.tokens)
+        unknown.append(token_ids.unknown_shares())
+    rows = np.arange(extent.rows) if labelled.numbers is None else labelled.numbers
+    found = outcome(classifier, labels.labels(), np.concatenate(probabilities), rows)
     unseen = found.names[len(classifier.labels) :]
     if unseen:
         logger.warning("labels that training never saw, counted as wrong: %s", ", ".join(unseen))
+    lengths = np.concatenate(tokens)
     document = {
         "format": FORMAT,
         "data": labelled.describe(extent.rows),
@@ -93,25 +70,35 @@ def evaluate_rows(classifier: Classifier, labelled: Labelled) -> tuple[Outcome, 
         "unseen_labels": unseen,
         "truncated": extent.truncation(),
         "unknown_words": extent.unknown_share(),
-        "intervals": bootstrap_intervals(found.truth, found.chosen),
+        "intervals": intervals(found.resampled),
+        "bootstrap": {"level": LEVEL, "resamples": len(found.resampled["accuracy"])},
+        "slices": [
+            by_length(found, lengths),
+            by_unknown_words(found, np.concatenate(unknown)),
+            *(by_column(found, name, labelled.column(name, key="report.slices")) for name in slices),
+        ],
+        "lengths": _histogram(lengths) | {"max_length": classifier.description.text.max_length},
     }
+    if needs_threshold(len(classifier.labels), several=found.separator is not None):
+        at_half = found.with_probabilities(found.probabilities[:, : len(classifier.labels)])
+        document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics()}
     return found, document
 
 
-def write_evaluation(run: Run, labelled: Labelled, found: Outcome, document: dict[str, Any], *, name: str) -> None:
+def _histogram(lengths: Array) -> dict[str, list[float]]:
+    """How many texts have how many tokens; the last bar holds the longest hundredth."""
+    longest = max(1, int(np.quantile(lengths, 0.99)))
+    width = max(1, -(-longest // LENGTH_BARS))
+    edges = np.arange(0, longest + width, width)
+    counts = np.bincount(np.minimum(lengths // width, len(edges) - 1), minlength=len(edges))
+    return {"edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def write_evaluation(run: Run, found: Outcome, document: dict[str, Any], *, name: str) -> None:
     """predictions.csv, report.html and, last, metrics.json."""
-    header = ["row", "truth", "prediction", *found.names]
-    write_csv(run.predictions, header, _prediction_rows(labelled, found))
-    write_report(run, document, name=name)
+    write_outcome(run.predictions, found)
+    write_report(run, document, found, name=name)
     write_json(run.metrics, document)
-
-
-def _prediction_rows(labelled: Labelled, found: Outcome) -> Iterator[list[object]]:
-    names = np.array(found.names, object)
-    numbers = range(len(found.chosen)) if labelled.numbers is None else labelled.numbers
-    for row, code, chosen, shares in zip(numbers, found.labels.codes, found.chosen, found.probabilities, strict=True):
-        prediction = names[chosen] if found.separator is None else found.separator.join(names[chosen == 1])
-        yield [int(row), found.labels.fields[code], prediction, *shares.tolist()]
 
 
 def evaluate(run: Run, data: str | None) -> dict[str, Any]:
@@ -128,12 +115,27 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
     paths = find_files(data, key="DATA")
     options = _data_options(run, classifier)
     labelled = Labelled(paths, options, "all")
-    found, document = evaluate_rows(classifier, labelled)
+    columns = _slices_in(paths, run)
+    found, document = evaluate_rows(classifier, labelled, slices=columns)
     if run.complete:
         target = _evaluation(run, document["data"]["file"])
-        write_evaluation(target, labelled, found, document, name=f"{run.path.name}: {data}")
+        if saved_config(run.config).report.texts:
+            write_json(target.samples, sample_document(classifier, labelled, found))
+        write_evaluation(target, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
+
+
+def _slices_in(paths: list[Path], run: Run) -> list[str]:
+    """Those of the run's columns to slice by that the files have."""
+    if not run.config.is_file():
+        return []
+    wanted = saved_config(run.config).report.slices
+    for path in paths:
+        with OpenData(path) as stream:
+            columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
+        wanted = [name for name in wanted if name.strip() in columns]
+    return wanted
 
 
 def _evaluation(run: Run, files: str | list[str]) -> Run:
@@ -163,16 +165,17 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
             f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
         )
     before = read_json(run.metrics)
-    labelled = own_rows(run, saved_config(run.config))
+    config = saved_config(run.config)
+    labelled = own_rows(run, config)
     data = labelled.describe(before.get("data", {}).get("rows"))
     if data["sha256"] != before.get("data", {}).get("sha256"):
         raise UserError(
             f"{data['file']} has changed since {run.path} was trained. To measure on it as it is: "
             f"textclf evaluate {data['file']} --run {run.path}"
         )
-    found, document = evaluate_rows(classifier, labelled)
+    found, document = evaluate_rows(classifier, labelled, slices=config.report.slices)
     document |= {key: value for key, value in before.items() if key not in document}
-    write_evaluation(run, labelled, found, document, name=run.path.name)
+    write_evaluation(run, found, document, name=run.path.name)
     return document
 
 

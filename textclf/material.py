@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config import Config
-from textclf.data import ROWS_AT_ONCE, DataOptions, LabelReader, Labels, Rows, read_rows, split, text_keys
+from textclf.data import ROWS_AT_ONCE, DataOptions, LabelReader, Labels, Rows, TextKeys, read_rows, split, text_keys
 from textclf.errors import UserError
-from textclf.files import file_digest, find_files
+from textclf.files import file_digest, find_files, read_columns
 from textclf.store import smallest_kind, stored
-from textclf.text import Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
+from textclf.text import UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
 from textclf.tokens import TextOptions
 from textclf.training import Examples
 from textclf.vectors import WordVectors, read_vectors, vector_words
@@ -41,6 +41,13 @@ class Labelled:
         for rows in read_rows(self.paths, self.options):
             yield rows if self.numbers is None else _chosen(rows, self.numbers - first)
             first += len(rows.texts)
+            if self.numbers is not None and first > self.numbers[-1]:
+                return
+
+    def column(self, name: str, *, key: str) -> list[str]:
+        """What another column of the files holds, row by row; `key` is the setting that names it."""
+        values = [value for path in self.paths for (value,) in read_columns(path, {key: name})]
+        return values if self.numbers is None else [values[row] for row in self.numbers.tolist()]
 
     def describe(self, rows: int) -> dict[str, Any]:
         """What metrics.json says of them, being so many."""
@@ -63,6 +70,9 @@ class Side:
     words: Tokens
     """Of all rows that were read, by their numbers in the order in which words came."""
     all_labels: Labels
+    all_keys: TextKeys
+    source: Labelled
+    """The rows as they stand in their files."""
     numbers: RowNumbers
     """Which rows are on this side, ascending."""
 
@@ -78,9 +88,18 @@ class Side:
         """Words of each row, shape (n,)."""
         return self.words.counts[self.numbers]
 
+    @property
+    def keys(self) -> TextKeys:
+        return self.all_keys.take(self.numbers)
+
     def take(self, rows: RowNumbers) -> "Side":
         """The side's rows with these places in it."""
-        return Side(self.words, self.all_labels, self.numbers[rows])
+        return replace(self, numbers=self.numbers[rows])
+
+    def labelled(self, places: RowNumbers | None = None) -> Labelled:
+        """The rows, or those at these places among them, ascending, as they stand in their files."""
+        numbers = self.numbers if places is None else self.numbers[places]
+        return replace(self.source, numbers=None if len(numbers) == len(self.all_labels) else numbers)
 
     def chunks(self) -> Iterator[Tokens]:
         """The words of the rows, some thousands of rows at a time."""
@@ -97,18 +116,25 @@ class Sides:
     validation: Side
     measured: Side
     """The rows that the run is measured on: the test file's, else the validation rows."""
-    labelled: Labelled
-    """The same as they stand in their files."""
     document: dict[str, Any]
     """Of split.json."""
 
-    def without_words(self) -> "Sides":
-        """The same, the words let go: only the linear baseline asks for them again."""
-        train, validation, measured = (
-            replace(side, words=Tokens(side.words.flat[:0].copy(), side.words.counts))
-            for side in (self.train, self.validation, self.measured)
-        )
-        return replace(self, train=train, validation=validation, measured=measured)
+    def parts(self) -> dict[str, Side]:
+        """Each side once, by what it is for."""
+        measured = {} if self.measured is self.validation else {"test": self.measured}
+        return {"train": self.train, "validation": self.validation, **measured}
+
+    def slim(self, *, words: bool) -> "Sides":
+        """The same for training: the texts' keys let go, and the words too unless a baseline asks for them again."""
+
+        def less(side: Side) -> Side:
+            kept = side.words if words else Tokens(side.words.flat[:0].copy(), side.words.counts)
+            none = np.empty(0, np.uint64)
+            return replace(side, words=kept, all_keys=TextKeys(none, none))
+
+        validation = less(self.validation)
+        measured = validation if self.measured is self.validation else less(self.measured)
+        return replace(self, train=less(self.train), validation=validation, measured=measured)
 
 
 @dataclass(frozen=True)
@@ -124,6 +150,8 @@ class Material:
     validation: Examples
     train_extent: Extent
     validation_extent: Extent
+    unknown: dict[str, float]
+    """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
 
 
 def prepare(config: Config, *, folder: Path | None = None) -> Material:
@@ -139,7 +167,7 @@ def prepare(config: Config, *, folder: Path | None = None) -> Material:
     train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
     validation_ids, validation_extent = _token_ids(sides.validation, ids, config.text, folder)
     return Material(
-        sides=sides if config.report.baseline else sides.without_words(),
+        sides=sides,
         encoder=Encoder(vocabulary, config.text),
         trained_words=trained_words,
         vectors=vectors,
@@ -147,6 +175,7 @@ def prepare(config: Config, *, folder: Path | None = None) -> Material:
         validation=Examples(validation_ids, sides.validation.labels.targets(sides.labels, separator)),
         train_extent=train_extent,
         validation_extent=validation_extent,
+        unknown={part: _unknown_share(side, ids) for part, side in sides.parts().items()},
     )
 
 
@@ -154,29 +183,27 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
     """The rows of all files, by what they are for."""
     data = config.data
     paths = find_files(data.train, key="data.train")
-    read, keys = _read(paths, data, words, folder)
+    read = _read(Labelled(paths, data, "train"), words, folder)
     document = {"validation": [], "rows": len(read), "sha256": [file_digest(path) for path in paths]}
     if data.validation:
         validation_paths = find_files(data.validation, key="data.validation")
-        train, (validation, _) = read, _read(validation_paths, data, words, folder)
-        labelled = Labelled(validation_paths, data, "validation")
+        train, validation = read, _read(Labelled(validation_paths, data, "validation"), words, folder)
     else:
         fraction, seed = data.validation_split, config.training.seed
-        parts = split(read.labels, keys, fraction=fraction, seed=seed, separator=data.label_separator)
+        parts = split(read.labels, read.all_keys.near, fraction=fraction, seed=seed, separator=data.label_separator)
         if parts.rare:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", ", ".join(parts.rare)
             )
-        train, validation = read.take(parts.train), read.take(parts.validation)
+        held_out = replace(read, source=Labelled(paths, data, "validation"))
+        train, validation = read.take(parts.train), held_out.take(parts.validation)
         document["validation"] = parts.validation.tolist()
-        labelled = Labelled(paths, data, "validation", parts.validation)
     labels = _labels(train.labels, validation.labels, data.label_separator, paths)
     measured = validation
     if data.test:
         test_paths = find_files(data.test, key="data.test")
-        measured, _ = _read(test_paths, data, words, folder)
-        labelled = Labelled(test_paths, data, "test")
-    return Sides(labels, train, validation, measured, labelled, document)
+        measured = _read(Labelled(test_paths, data, "test"), words, folder)
+    return Sides(labels, train, validation, measured, document)
 
 
 def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[str], int, WordVectors | None]:
@@ -195,14 +222,12 @@ def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[st
     return vocabulary, trained, vectors
 
 
-def _read(
-    paths: list[Path], options: DataOptions, words: WordCounts, folder: Path | None
-) -> tuple[Side, npt.NDArray[np.uint64]]:
-    """All rows of the files, and the key of each text."""
+def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
+    """All rows of the files."""
     labels, counts, keys = LabelReader(), [], []
 
     def numbers() -> Iterator[npt.NDArray[np.int32]]:
-        for rows in read_rows(paths, options):
+        for rows in source.chunks():
             found = words.split(rows.texts)
             labels.add(rows.labels)
             counts.append(found.counts)
@@ -211,7 +236,14 @@ def _read(
 
     flat = stored(numbers(), np.int32, folder=folder)
     read = labels.labels()
-    return Side(Tokens(flat, np.concatenate(counts)), read, np.arange(len(read))), np.concatenate(keys)
+    all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
+    return Side(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))
+
+
+def _unknown_share(side: Side, ids: npt.NDArray[np.int32]) -> float:
+    """Share of the words that the vocabulary lacks, given the id of each word by its number."""
+    unknown = sum(int((ids[chunk.flat] == UNKNOWN).sum()) for chunk in side.chunks())
+    return unknown / max(1, int(side.counts.sum()))
 
 
 def _counts(side: Side, words: WordCounts) -> npt.NDArray[np.int64]:

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import sklearn.metrics as sk
 
+from textclf.scores import SEVERAL, calibration_error, row_losses
+
 Array = npt.NDArray[Any]
 Metrics = dict[str, float | None]
 
@@ -38,17 +40,12 @@ def compute_metrics(truth: Array, chosen: Array, probabilities: Array) -> Metric
     single = truth.ndim == 1 and len(labels) == 2
     found["roc_auc"] = _ranking(sk.roc_auc_score, ones, probabilities, second_only=single)
     found["average_precision"] = _ranking(sk.average_precision_score, ones, probabilities, second_only=single)
-    squares = (probabilities - ones) ** 2
-    if truth.ndim == 1:
-        found["log_loss"] = float(sk.log_loss(truth, probabilities, labels=labels))
-        found["brier_score_loss"] = float(squares.sum(axis=1).mean()) / (2 if single else 1)
+    found |= {name: float(losses.mean()) for name, losses in row_losses(truth, probabilities).items()}
+    if truth.ndim == SEVERAL:
+        found["expected_calibration_error"] = calibration_error(truth.ravel() == 1, probabilities.ravel())
+    else:
         confidence = probabilities[np.arange(len(chosen)), chosen]
         found["expected_calibration_error"] = calibration_error(chosen == truth, confidence)
-    else:
-        flat = probabilities.ravel()
-        found["log_loss"] = float(sk.log_loss(truth.ravel(), flat, labels=[0, 1]))
-        found["brier_score_loss"] = float(squares.mean())
-        found["expected_calibration_error"] = calibration_error(truth.ravel() == 1, flat)
     return found
 
 
@@ -65,13 +62,6 @@ def _ranking(score: Any, ones: Array, probabilities: Array, *, second_only: bool
         columns = columns[columns == 1]
     scores = [score(ones[:, column], probabilities[:, column]) for column in columns]
     return float(np.mean(scores)) if scores else None
-
-
-def calibration_error(right: Array, confidence: Array, *, bins: int = 15) -> float:
-    """Expected calibration error over equally wide bins (Guo et al. 2017, equation 3), 0 to 1."""
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(bin_of, weights=right, minlength=bins) - np.bincount(bin_of, weights=confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def label_metrics(truth: Array, chosen: Array, names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -91,29 +81,3 @@ def confusion_matrix(truth: Array, chosen: Array, labels: int) -> Array:
     if truth.ndim == 2:
         return np.asarray(sk.multilabel_confusion_matrix(truth, chosen))
     return np.asarray(sk.confusion_matrix(truth, chosen, labels=np.arange(labels)))
-
-
-def bootstrap_intervals(
-    truth: Array, chosen: Array, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
-) -> dict[str, list[float]]:
-    """Percentile bootstrap intervals [low, high] over rows (Efron 1979) of accuracy and, one label a row, macro F1.
-
-    Both depend on the rows only through counts, so that a resample is one multinomial draw of those counts.
-    """
-    rng = np.random.default_rng(seed)
-    if truth.ndim == 2:
-        right = (truth == chosen).all(axis=1)
-        resampled = {"accuracy": rng.binomial(len(right), right.mean(), resamples) / len(right)}
-    else:
-        names = int(max(truth.max(), chosen.max())) + 1
-        cells, counts = np.unique(truth * names + chosen, return_counts=True)
-        drawn = rng.multinomial(len(truth), counts / len(truth), resamples)
-        truth_is = (cells // names)[:, None] == np.arange(names)
-        chosen_is = (cells % names)[:, None] == np.arange(names)
-        hits = drawn @ (truth_is & chosen_is)
-        # a label that neither occurs nor is predicted has no F1
-        total = drawn @ truth_is + drawn @ chosen_is
-        f1 = np.where(total > 0, 2 * hits / np.maximum(total, 1), np.nan)
-        resampled = {"accuracy": hits.sum(axis=1) / len(truth), "f1_macro": np.nanmean(f1, axis=1)}
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return {name: np.quantile(values, tails).tolist() for name, values in resampled.items()}

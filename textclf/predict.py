@@ -44,13 +44,25 @@ class Predicted:
     probabilities: Probabilities
 
 
-def predict_stream(classifier: Classifier, chunks: Iterable[list[str]], *, format: str) -> Iterator[str]:
-    """The output, in pieces: what stands above, then the lines of each chunk of texts."""
+def predict_stream(
+    classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0
+) -> Iterator[str]:
+    """The output, in pieces: what stands above, then the lines of each chunk of texts.
+
+    Args:
+        format: a key of WRITERS, or `json`: one document, a list of what `jsonl` has a line each.
+        min_confidence: a label less probable than this is left empty.
+    """
+    if format == "json":
+        yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
+        return
     writer = WRITERS[format]
     header = writer.header(classifier)
     first = 0
     for probabilities in _each_text_once(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
+        if min_confidence:
+            labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
         # with the rows, so that a file that cannot be read gives no output at all
         yield header + writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
         header = ""
@@ -94,10 +106,9 @@ def _each_text_once(classifier: Classifier, chunks: Iterable[list[str]]) -> Iter
         yield memory.probabilities[places]
 
 
-def json_document(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[str]:
-    """All predictions as one JSON document, a list of what `jsonl` has a line each, in pieces."""
+def _json_document(pieces: Iterable[str]) -> Iterator[str]:
     before = "[\n"
-    for lines in predict_stream(classifier, chunks, format="jsonl"):
+    for lines in pieces:
         if lines.strip():
             yield before + lines.rstrip("\n").replace("\n", ",\n")
             before = ",\n"

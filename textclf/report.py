@@ -1,15 +1,17 @@
-"""report.html: one file that opens offline, drawn from metrics.json and history.csv and nothing else."""
+"""report.html: one file that opens offline, a pure function of the other files of a run."""
 
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
-from textclf.run import Run, write_text
+from textclf.outcome import Outcome
+from textclf.run import Run, read_json, write_text
+from textclf.visible import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_IN_MATRIX = 30  # labels up to which a confusion matrix is readable as a table
 MOST_CONFUSED = 20
 
 TITLES = {
@@ -33,38 +35,76 @@ MODEL_TITLES = {
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
 }
+SECTIONS = {
+    "good": "How good is it?",
+    "data": "Are the data sound?",
+    "labels": "Which labels does it know?",
+    "probabilities": "Can the probabilities be believed?",
+    "line": "Where is the line, and what if unsure rows are left out?",
+    "ranking": "Does it rank well?",
+    "weak": "Where is it weak?",
+    "texts": "What did it see of the texts?",
+    "rows": "Which rows are worth a look?",
+    "training": "How did training go?",
+}
 
 
-def write_report(run: Run, document: dict[str, Any], *, name: str) -> None:
-    """Draws the report of a document of metrics.json, with the run's learning curve where there is one."""
-    history = pd.read_csv(run.history) if run.history.is_file() else None
-    write_text(run.report, render(document, name, history))
+def write_report(run: Run, document: dict[str, Any], found: Outcome, *, name: str) -> None:
+    """Draws the report of a document of metrics.json, with the run's history and samples where there are any."""
+    history = pd.read_csv(run.history).to_dict("records") if run.history.is_file() else []
+    samples = read_json(run.samples) if run.samples.is_file() else None
+    write_text(run.report, render(document, found, name=name, history=history, samples=samples))
 
 
-def render(document: dict[str, Any], name: str, history: pd.DataFrame | None) -> str:
-    """The report as HTML; every text in it is escaped."""
+def render(
+    document: dict[str, Any],
+    found: Outcome,
+    *,
+    name: str,
+    history: list[dict[Any, Any]],
+    samples: dict[str, Any] | None,
+) -> str:
+    """The report as HTML; every text in it is escaped, and shows what it holds."""
+    from textclf.figures import figures  # matplotlib takes a second to import
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["shown"] = lambda text: visible(" ".join(str(text).split()))
+    present = {"data": "checks" in document, "rows": samples is not None, "training": bool(history)}
     return environment.get_template("report.html").render(
         name=name,
-        document=document,
-        metric_table=metric_table(document),
-        confused=most_confused(document) if _matrix_is_square(document) else [],
-        show_matrix=_matrix_is_square(document) and len(document["labels"]) <= MOST_IN_MATRIX,
-        history=[] if history is None else history.to_dict("records"),
-        models=["network", *document.get("baselines", {})],
-        model_titles=MODEL_TITLES,
+        document={"decision": None, "threshold": None, "without_seen": None, **document},
         summary=summary(document),
+        sections=[(key, title) for key, title in SECTIONS.items() if present.get(key, True)],
+        heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
+        metric_rows=metric_rows(document),
+        others=list(document.get("baselines", {})),
+        model_titles=MODEL_TITLES,
+        comparisons=comparison_sentences(document),
+        confused=most_confused(document) if found.separator is None else [],
+        coverage_sentence=coverage_sentence(found),
+        figures=figures(document, found, history),
+        history=history,
+        legend="",
+        samples=samples,
     )
 
 
-def metric_table(document: dict[str, Any]) -> list[tuple[str, list[float | None], list[float] | None]]:
-    """Title, value of the network and of each baseline, and the network's interval, for each headline metric."""
-    columns = [document["metrics"], *document.get("baselines", {}).values()]
+def metric_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Title, value, interval, the baselines' values, and the distance from the last of them, of each metric."""
+    others = list(document.get("baselines", {}))
+    against = document.get("comparisons", {}).get(others[-1] if others else "", {"difference": {}, "intervals": {}})
     return [
-        (title, [column.get(name) for column in columns], document["intervals"].get(name))
+        {
+            "title": title,
+            "value": document["metrics"][name],
+            "interval": document["intervals"].get(name),
+            "others": [document["baselines"][other].get(name) for other in others],
+            "gap": against["difference"].get(name),
+            "gap_interval": against["intervals"].get(name),
+        }
         for name, title in TITLES.items()
         if name in document["metrics"]
     ]
@@ -82,31 +122,67 @@ def most_confused(document: dict[str, Any]) -> list[tuple[int, str, str]]:
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_CONFUSED]
 
 
-def _matrix_is_square(document: dict[str, Any]) -> bool:
-    """Whether rows have one label each; with several there is a 2 x 2 matrix for each label."""
-    matrix = document["confusion_matrix"]
-    return not isinstance(matrix[0][0], list)
+# Sentences
 
 
 def summary(document: dict[str, Any]) -> str:
     """One paragraph in plain words."""
     rows, accuracy = document["data"]["rows"], document["metrics"]["accuracy"]
     low, high = document["intervals"]["accuracy"]
-    right = "exactly their labels" if not _matrix_is_square(document) else "their right label"
-    text = (
-        f"The model gives {round(rows * accuracy):,} of {rows:,} texts {right} ({100 * accuracy:.1f} %). "
-        f"On other texts of the same kind, expect {100 * low:.1f} to {100 * high:.1f} %."
-    )
-    return f"{text} {verdict(document)}".strip()
+    right = "exactly their labels" if isinstance(document["confusion_matrix"][0][0], list) else "their right label"
+    sentences = [
+        f"The model gives {round(rows * accuracy):,} of {rows:,} texts {right} ({100 * accuracy:.1f} %).",
+        f"On other texts of the same kind, expect {100 * low:.1f} to {100 * high:.1f} %.",
+    ]
+    majority = document.get("baselines", {}).get("majority")
+    if majority:
+        sentences.append(f"Always giving the most frequent label would be right in {100 * majority['accuracy']:.1f} %.")
+    if document.get("without_seen"):
+        without = document["without_seen"]
+        sentences.append(
+            f"{rows - without['rows']:,} of the texts were also seen in training; without them it is right in "
+            f"{100 * without['metrics']['accuracy']:.1f} %."
+        )
+    return " ".join([*sentences, verdict(document)]).strip()
 
 
 def verdict(document: dict[str, Any]) -> str:
     """How the network stands against the linear baseline, in one sentence; empty without one."""
-    linear = document.get("baselines", {}).get("tfidf_logistic_regression")
-    if linear is None:
+    against = document.get("comparisons", {}).get("tfidf_logistic_regression")
+    if against is None:
         return ""
-    difference = 100 * (document["metrics"]["accuracy"] - linear["accuracy"])
-    if abs(difference) < 0.05:
-        return "A simple linear model (TF-IDF + logistic regression) does as well."
-    word = "better" if difference > 0 else "worse"
-    return f"That is {abs(difference):.1f} points {word} than a simple linear model (TF-IDF + logistic regression)."
+    linear = "a simple linear model (TF-IDF + logistic regression)"
+    gap, (low, high) = against["difference"]["accuracy"], against["intervals"]["accuracy"]
+    points = f"by {abs(100 * gap):.1f} points"
+    if low > 0:
+        return f"It beats {linear} {points}."
+    if high < 0:
+        return f"{linear[0].upper()}{linear[1:]} beats it {points}: take that, or find out why."
+    if gap == 0:
+        return f"{linear[0].upper()}{linear[1:]} does as well."
+    ahead = "ahead of" if gap > 0 else "behind"
+    return f"It is {ahead} {linear} {points}, which may be chance."
+
+
+def comparison_sentences(document: dict[str, Any]) -> list[str]:
+    """What McNemar's test says of each baseline."""
+    sentences = []
+    for name, against in document.get("comparisons", {}).items():
+        test = against["mcnemar"]
+        sentences.append(
+            f"Against {MODEL_TITLES[name]}: {test['only_this_right']:,} rows only the network has right, "
+            f"{test['only_other_right']:,} only the other. If both were equally good, so uneven a share would come "
+            f"about with a probability of {test['p_value']:.2g} (McNemar's exact test)."
+        )
+    return sentences
+
+
+def coverage_sentence(found: Outcome) -> str:
+    """What is gained by leaving the fifth of the rows out of which the model is least sure."""
+    order = found.confidence.argsort(kind="stable")[::-1]
+    kept = order[: max(1, round(0.8 * len(found)))]
+    return (
+        f"Of the 80 % of the rows of which it is surest (a probability of {found.confidence[kept[-1]]:.2f} or more) it "
+        f"has {100 * found.right[kept].mean():.1f} % right, of all {100 * found.right.mean():.1f} %. "
+        "`textclf predict --min-confidence` leaves the label of the others empty."
+    )

@@ -52,6 +52,16 @@ class Run:
         return self.path / "predictions.csv"
 
     @property
+    def suspects(self) -> Path:
+        """Training rows that are probably labelled wrong, where the config asks for them."""
+        return self.path / "suspects.csv"
+
+    @property
+    def samples(self) -> Path:
+        """The rows that the report shows in full, where texts may be shown."""
+        return self.path / "samples.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

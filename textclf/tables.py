@@ -1,9 +1,12 @@
 """Results as plain text for a terminal."""
 
+import json
 from typing import Any
 
-from textclf.report import MODEL_TITLES, metric_table, verdict
+from textclf.report import MODEL_TITLES, TITLES, metric_rows, verdict
+from textclf.visible import visible
 
+MOST_CHARACTERS = 90  # of an example's text
 MOST_LABELS = 30  # labels that the terminal shows; metrics.json has them all
 
 
@@ -11,9 +14,10 @@ def metric_tables(document: dict[str, Any]) -> str:
     """Every headline number beside the baselines', then each label's."""
     models = [MODEL_TITLES["network"], *(MODEL_TITLES[name] for name in document.get("baselines", {}))]
     rows = [["", models[0], "95 % interval", *models[1:]]]
-    for title, values, interval in metric_table(document):
-        first, *others = ["-" if value is None else f"{value:.4f}" for value in values]
-        rows.append([title, first, f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "", *others])
+    for row in metric_rows(document):
+        value, *others = ["-" if value is None else f"{value:.4f}" for value in (row["value"], *row["others"])]
+        edges = row["interval"]
+        rows.append([row["title"], value, f"{edges[0]:.4f} to {edges[1]:.4f}" if edges else "", *others])
     labels = sorted(document["labels"].items(), key=lambda item: (-item[1]["support"], item[0]))
     label_rows = [["label", "precision", "recall", "F1", "rows"]]
     for name, row in labels[:MOST_LABELS]:
@@ -41,14 +45,62 @@ def check_table(document: dict[str, Any]) -> str:
         ["rows to validate on", str(rows["validation"])],
         ["rows to measure on", str(rows["measured"])],
         ["tokens a text: median, 95 %, longest", f"{tokens['median']:.0f}, {tokens['p95']:.0f}, {tokens['longest']}"],
-        ["texts without a token", str(document["empty_texts"])],
         ["words in the vocabulary", str(document["vocabulary"])],
         ["texts that are cut", f"{cut['rows']} ({100 * cut['share_of_rows']:.1f} %)"],
         ["tokens that are lost by it", f"{100 * cut['share_of_tokens']:.1f} %"],
-        ["unknown words in validation", f"{100 * document['unknown_words']:.1f} %"],
+        *([f"unknown words, {part}", f"{100 * share:.1f} %"] for part, share in document["unknown_words"].items()),
     ]
     labels = [["label", "training rows"], *([name, str(count)] for name, count in document["labels"].items())]
-    return "\n\n".join([_table(facts), _table(labels)])
+    parts = [_table(facts), _table(labels), *map(_finding, document["findings"])]
+    if "suspects" in document:
+        parts.append("{rows} training rows are probably labelled wrong: {file}".format(**document["suspects"]))
+    return "\n\n".join(parts)
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    """What was found, what to do about it, and examples."""
+    lines = [f"{finding['check']} ({finding['part']}): {finding['what']}.", f"  {finding['advice']}"]
+    lines += [
+        f"  row {each['row']}  {visible(each['label'])}  {_shortened(each['text'])}" for each in finding["examples"]
+    ]
+    return "\n".join(lines)
+
+
+def _shortened(text: str) -> str:
+    text = visible(" ".join(text.split()))
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "\u2026"
+
+
+def compare_tables(document: dict[str, Any]) -> str:
+    """The headline numbers of each run, how far each is from the first, and what differs in their configs."""
+    runs = document["runs"]
+    rows = [["", *runs]]
+    for name, title in TITLES.items():
+        values = [run["metrics"].get(name) for run in runs.values()]
+        if any(value is not None for value in values):
+            rows.append([title, *("-" if value is None else f"{value:.4f}" for value in values)])
+    parts = [_measured_on(document), _table(rows)]
+    first = next(iter(runs))
+    for name, against in document["against_first"].items():
+        parts.append(_against(name, first, against))
+    if document["settings"]:
+        settings = [["setting", *runs]]
+        settings += [
+            [key, *(json.dumps(v, ensure_ascii=False) for v in vs)] for key, vs in document["settings"].items()
+        ]
+        parts.append(_table(settings))
+    return "\n\n".join(parts)
+
+
+def _against(name: str, first: str, against: dict[str, Any]) -> str:
+    gap, (low, high) = 100 * against["difference"]["accuracy"], (100 * v for v in against["intervals"]["accuracy"])
+    p, sure = against["mcnemar"]["p_value"], "no chance effect" if low > 0 or high < 0 else "may be chance"
+    return (
+        f"{name} against {first}: accuracy {gap:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}: {sure}); "
+        f"McNemar's exact p = {p:.2g}\n"
+        f"  {against['turned_right']} rows turned right, {against['turned_wrong']} wrong; "
+        f"{against['changed']} have another label"
+    )
 
 
 def run_check_table(document: dict[str, Any]) -> str:

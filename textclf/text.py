@@ -69,6 +69,11 @@ class TokenIds:
         start = int(self.starts[index])
         return self.flat[start : start + int(self.lengths[index])]
 
+    def unknown_shares(self) -> npt.NDArray[np.float64]:
+        """Share of each text's ids that stand for words outside the vocabulary, shape (n,); 0 without a word."""
+        unknown = np.add.reduceat(self.flat == UNKNOWN, self.starts, dtype=np.int64) / self.lengths
+        return np.where(self.tokens > 0, unknown, 0.0)
+
 
 class Extent(NamedTuple):
     """What became of texts when they were cut, to be added up over chunks of them."""

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,20 @@ import numpy.typing as npt
 
 from textclf import __version__
 from textclf.ahead import begin
+from textclf.calibration import without_temperature
+from textclf.checks import Checked, check_data
 from textclf.classifier import PARITY_LIMIT, Classifier, Description, save_classifier
 from textclf.config import Config, dump_config
+from textclf.decision import Decision, check_aim, decide_on
 from textclf.device import start_tensorflow
 from textclf.errors import UserError
-from textclf.evaluate import Outcome, evaluate_rows, write_evaluation
+from textclf.evaluate import evaluate_rows, write_evaluation
+from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
 from textclf.models import MODELS, Shape
+from textclf.outcome import Outcome, difference
 from textclf.run import Run, replacing, staged, write_csv, write_json, write_text
+from textclf.samples import sample_document
 from textclf.text import RESERVED
 from textclf.training import Epoch, Fit, Watch, fit, forward_function
 from textclf.vectors import WordVectors
@@ -61,7 +67,16 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
     with staged(run, overwrite=overwrite) as stage:
         with clock.phase("read"):
             material = prepare(config, folder=stage.path.parent)  # Windows renames no folder with an open file
-        _talk_about(material)
+            check_aim(config, material)
+        with clock.phase("check"):
+            checked = check_data(config, material)
+        _talk_about(material, checked)
+        if config.report.suspects:
+            with clock.phase("suspects"):
+                from textclf.suspects import write_suspects  # scikit-learn takes seconds to import
+
+                write_suspects(stage.suspects, material, config)
+        material = replace(material, sides=material.sides.slim(words=config.report.baseline))
         if material.vectors:
             _talk_about_vectors(config, material, material.vectors)
         with clock.phase("tensorflow"):
@@ -69,25 +84,31 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
         wait_for_linear = begin(lambda: _fit_linear(config, material.sides))
         with clock.phase("train"):
             network, fitted = _fit(config, material, device, watch)
+        with clock.phase("calibrate"):
+            decision = decide_on(config, material, network)
         with clock.phase("save"):
-            classifier, parity = _save_model(stage, config, material, network)
+            classifier, parity = _save_model(stage, config, material, network, decision.threshold)
         with clock.phase("baseline"):
             linear = wait_for_linear()
         with clock.phase("evaluate"):
-            found, document = evaluate_rows(classifier, material.sides.labelled)
+            measured = material.sides.measured.labelled()
+            found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
             document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
+            document |= _trust(found, document, decision, checked, config)
             if linear:
-                document["baselines"] = _baselines(linear, material.sides, material.train.targets, found)
+                document |= _baselines(linear, material.sides, material.train.targets, found)
         write_text(stage.config, dump_config(config))
         epochs = [list(asdict(epoch).values()) for epoch in fitted.history]
         write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
         write_json(stage.split, material.sides.document)
+        if config.report.texts:
+            write_json(stage.samples, sample_document(classifier, measured, found))
         write_json(stage.environment, _environment(config, device, material, document["data"], clock))
-        write_evaluation(stage, material.sides.labelled, found, document, name=run.path.name)
+        write_evaluation(stage, found, document, name=run.path.name)
     return document
 
 
-def _talk_about(material: Material) -> None:
+def _talk_about(material: Material, checked: Checked) -> None:
     """Says what a careful person would ask of the data before training."""
     cut, unknown = material.train_extent.truncation(), material.validation_extent.unknown_share()
     logger.info(
@@ -99,6 +120,8 @@ def _talk_about(material: Material) -> None:
         material.encoder.options.max_length, cut["rows"], 100 * cut["share_of_rows"], 100 * cut["share_of_tokens"],
         100 * unknown,
     )  # fmt: skip
+    for finding in checked.findings:
+        logger.warning("%s, %s: %s. %s", finding.part, finding.check, finding.what, finding.advice)
 
 
 def _talk_about_vectors(config: Config, material: Material, vectors: WordVectors) -> None:
@@ -137,7 +160,34 @@ def _shape(config: Config, material: Material) -> Shape:
     return Shape(vocabulary, 1, "sigmoid") if labels == 2 else Shape(vocabulary, labels, "softmax")
 
 
-def _save_model(stage: Run, config: Config, material: Material, network: Any) -> tuple[Classifier, float]:
+def _trust(
+    found: Outcome, document: dict[str, Any], decision: Decision, checked: Checked, config: Config
+) -> dict[str, Any]:
+    """What metrics.json says of how far the numbers and the data can be trusted."""
+    several = found.separator is not None
+    labels = found.probabilities.shape[1] - len(document["unseen_labels"])
+    before = without_temperature(found.probabilities[:, :labels], decision.temperature, several=several)
+    uncalibrated = found.with_probabilities(before).metrics()["expected_calibration_error"]
+    added: dict[str, Any] = {
+        "decision": {
+            "temperature": decision.temperature,
+            "expected_calibration_error_before": uncalibrated,
+            "aim": config.decision.aim,
+            "reached": decision.reached,
+        },
+        "checks": checked.documents(),
+    }
+    if checked.leaked.any() and not checked.leaked.all():
+        unseen = found.take(~checked.leaked)
+        added["without_seen"] = {
+            "rows": len(unseen), "metrics": unseen.metrics(), "intervals": intervals(unseen.resampled)
+        }  # fmt: skip
+    return added
+
+
+def _save_model(
+    stage: Run, config: Config, material: Material, network: Any, threshold: float
+) -> tuple[Classifier, float]:
     """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
 
     Raises:
@@ -152,6 +202,7 @@ def _save_model(stage: Run, config: Config, material: Material, network: Any) ->
         label_separator=config.data.label_separator,
         column=config.data.text,
         label_column=config.data.label,
+        threshold=threshold,
     )
     graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
     probe = material.validation.token_ids.first(PARITY_ROWS)
@@ -199,14 +250,18 @@ def _fit_linear(config: Config, sides: Sides) -> Linear | None:
 
 
 def _baselines(linear: Linear, sides: Sides, train: Array, found: Outcome) -> dict[str, Any]:
-    """Metrics of the baselines on the rows that the network was measured on."""
+    """The baselines on the rows that the network was measured on, and how far it is from them."""
     from textclf.baseline import majority
 
     guesses = {
         "majority": majority(train, rows=len(sides.measured), labels=len(sides.labels)),
         "tfidf_logistic_regression": np.concatenate([linear.predict_proba(words) for words in sides.measured.chunks()]),
     }
-    return {name: found.with_probabilities(guess).metrics() for name, guess in guesses.items()}
+    outcomes = {name: found.with_probabilities(guess) for name, guess in guesses.items()}
+    return {
+        "baselines": {name: other.metrics() for name, other in outcomes.items()},
+        "comparisons": {name: difference(found, other) for name, other in outcomes.items()},
+    }
 
 
 def _environment(

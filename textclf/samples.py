@@ -1,0 +1,65 @@
+"""The rows that a report shows in full: where the model was most surely wrong, and where it was nearest to the line."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.classifier import Classifier
+from textclf.material import Labelled
+from textclf.outcome import Outcome
+
+Array = npt.NDArray[Any]
+
+OF_EACH_KIND = 10
+LONGEST = 2000  # characters of a text that are shown
+
+
+def surely_wrong(found: Outcome) -> Array:
+    """Places of the wrong rows of which the model was surest, surest first."""
+    order = np.argsort(np.where(found.right, -1.0, found.confidence), kind="stable")[::-1]
+    return order[: min(OF_EACH_KIND, int((~found.right).sum()))]
+
+
+def nearest_to_the_line(found: Outcome, threshold: float) -> Array:
+    """Places of the rows that the least change would give another label, nearest first."""
+    if found.separator is not None:
+        margin = np.abs(found.probabilities - threshold).min(axis=1)
+    elif found.probabilities.shape[1] == 2:
+        margin = np.abs(found.probabilities[:, 1] - threshold)
+    else:
+        best = np.sort(found.probabilities, axis=1)
+        margin = best[:, -1] - best[:, -2]
+    return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
+
+
+def sample_document(classifier: Classifier, labelled: Labelled, found: Outcome) -> dict[str, Any]:
+    """The rows with their texts, for samples.json."""
+    kinds = {
+        "surely_wrong": surely_wrong(found),
+        "nearest": nearest_to_the_line(found, classifier.description.threshold),
+    }
+    wanted = np.unique(np.concatenate(list(kinds.values())))
+    texts = dict(zip(wanted.tolist(), _texts(labelled, found.rows[wanted]), strict=True))
+    shown = {kind: [_sample(found, place, texts[place]) for place in places.tolist()] for kind, places in kinds.items()}
+    return {**shown, "words": {}}
+
+
+def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
+    """The texts of the rows with these numbers, ascending."""
+    for rows in replace(labelled, numbers=numbers).chunks():
+        yield from rows.texts
+
+
+def _sample(found: Outcome, place: int, text: str) -> dict[str, Any]:
+    one = found.take(np.array([place]))
+    return {
+        "row": int(one.rows[0]),
+        "truth": one.truth_texts()[0],
+        "prediction": one.chosen_texts()[0],
+        "probability": float(one.confidence[0]),
+        "text": text[:LONGEST],
+        "words": [],
+    }
