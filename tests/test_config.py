@@ -73,7 +73,10 @@ MISTAKES = {
     "a number as key": ("model: {1: 3}", f"2:9: model.1: unknown key; known: {OF_MODEL}"),
     "a key that YAML 1.1 merges": ("model: {<<: 3}", f"2:9: model.<<: unknown key; known: {OF_MODEL}"),
     "a misspelt section": ("modle: {}", "2:1: modle: unknown key; did you mean 'model'?"),
-    "a section like no other": ("zzz: {}", "2:1: zzz: unknown key; known: data, text, model, training, decision, report"),
+    "a section like no other": (
+        "zzz: {}",
+        "2:1: zzz: unknown key; known: data, text, model, training, decision, report",
+    ),
     "an option outside its section": ("units: 3", "2:1: units: unknown key; did you mean 'model.units'?"),
     "a dotted key": ("model.units: 3", "2:1: model.units: unknown key; write 'units' in the section 'model'"),
     "a text for a whole number": (

@@ -16,10 +16,10 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"progress", "tables", "train"},
-    {"check", "compare", "evaluate", "predict"},
-    {"suspects", "checks", "decision", "slices", "report"},
-    {"figures", "samples"},
-    {"outcome", "material", "baseline", "plots"},
+    {"check", "compare", "evaluate", "predict", "redraw"},
+    {"suspects", "checks", "decision", "slices", "report", "samples"},
+    {"figures", "explained"},
+    {"outcome", "material", "baseline", "plots", "explain"},
     {"classifier"},
     {"config"},
     {"training"},
@@ -35,6 +35,7 @@ LAYERS = [
         "run",
         "source",
         "recurrent",
+        "bilstm_gradient",
         "bilstm_onnx",
         "optimizers",
         "device",
@@ -95,6 +96,9 @@ COMMANDS = [
     "predict {lines} --run {run}",
     "evaluate {data} --run {run}",
     "evaluate --run {run}",
+    "compare {run} {run}",
+    "explain words --run {run}",
+    "report {run}",
 ]
 
 

@@ -44,7 +44,21 @@ def bilstm_graph(
     # pooling does not ask in which order a row's states come, so the backward ones stay in that of reading
     pooled = _pool(graph, graph.node("Concat", forward, backward, axis=2), pooling)
     logits = graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
-    return graph.finish(logits, activation=activation, outputs=outputs)
+    metadata = {"architecture": "bilstm", "pooling": pooling, "activation": activation}
+    return graph.finish(logits, activation=activation, outputs=outputs, metadata=metadata)
+
+
+def graph_weights(constants: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The weights as `models.bilstm_weights` names them, from the constants of a graph; gates in the graph's order."""
+    weights = {name: constants[name] for name in ("embedding", "dense.kernel", "dense.bias")}
+    for name in constants:
+        layer, _, part = name.rpartition(".")
+        if part == "recurrent":
+            weights[name] = constants[name]
+        elif part in ("kernel", "bias") and layer.startswith("bilstm_"):
+            for direction, half in zip(DIRECTIONS, np.split(constants[name], 2, axis=-1), strict=True):
+                weights[f"{layer}.{direction}.{part}"] = half
+    return weights
 
 
 def _distinct_words(graph: Graph, steps: str, vocabulary: int) -> tuple[str, str]:
@@ -84,7 +98,10 @@ def _recurrence(
         [_gates(weights[f"{name}.{direction}.{part}"]) for direction in DIRECTIONS]
         for part in ("kernel", "bias", "recurrent")
     )
-    both = graph.constant(np.concatenate(kernel, axis=1)), graph.constant(np.concatenate(bias))
+    both = (
+        graph.constant(np.concatenate(kernel, axis=1), name=f"{name}.kernel"),
+        graph.constant(np.concatenate(bias), name=f"{name}.bias"),
+    )
     # (vectors, 2 * gates) -> (2 * vectors, gates): vector v is read forward at 2 v, backward at 2 v + 1
     products = graph.node("Reshape", graph.node("Gemm", inputs, *both), graph.ints(-1, 4 * units))
     twice = graph.node("Mul", places, graph.ids(2))
@@ -95,22 +112,25 @@ def _recurrence(
 
     def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
         h_forward, c_forward, h_backward, c_backward = states
-        forward = _cell(body, products, read[0], h_forward, c_forward, recurrent[0])
-        backward = _cell(body, products, read[1], h_backward, c_backward, recurrent[1])
+        by = [
+            body.constant(part, name=f"{name}.{direction}.recurrent")
+            for direction, part in zip(DIRECTIONS, recurrent, strict=True)
+        ]
+        forward = _cell(body, products, read[0], h_forward, c_forward, by[0], units)
+        backward = _cell(body, products, read[1], h_backward, c_backward, by[1], units)
         return [*forward[:2], *backward[:2]], [forward[2], backward[2]]
 
     forward, backward = graph.scan(name, step, carried=[zeros] * 4, read=reads)
     return forward, backward
 
 
-def _cell(body: Graph, products: str, read: str, h: str, c: str, recurrent: Floats) -> tuple[str, str, str]:
+def _cell(body: Graph, products: str, read: str, h: str, c: str, recurrent: str, units: int) -> tuple[str, str, str]:
     """The next h and c, shape (batch, units), and h again; after Hochreiter and Schmidhuber 1997, Gers et al. 2000.
 
     What a loop carries it cannot keep as well, and computing h twice is quicker than copying it.
     """
-    units = len(recurrent)
     product = body.node("Gather", products, read, axis=0)
-    z = body.node("Gemm", h, body.constant(recurrent), product)
+    z = body.node("Gemm", h, recurrent, product)
     *gates, candidate = body.nodes("Split", z, body.ints(units, units, units, units), outputs=4, axis=1)
     i, f, o = (body.node("Sigmoid", gate) for gate in gates)
     c = body.node("Add", body.node("Mul", f, c), body.node("Mul", i, body.node("Tanh", candidate)))

@@ -157,14 +157,19 @@ def save_classifier(folder: Path, graph: bytes, description: Description, probe:
     return Classifier(description, session, document["probe"])
 
 
+def model_folder(folder: Path) -> Path:
+    """The `model/` folder of a run, or the folder itself where it is one."""
+    inside = folder / "model"
+    return inside if not (folder / "model.json").is_file() and (inside / "model.json").is_file() else folder
+
+
 def load_classifier(folder: Path) -> Classifier:
     """The classifier in a run or in a bare `model/` folder.
 
     Raises:
         UserError: there is none, it is damaged, or a newer textclf wrote it.
     """
-    if not (folder / "model.json").is_file() and (folder / "model" / "model.json").is_file():
-        folder = folder / "model"
+    folder = model_folder(folder)
     path = folder / "model.json"
     if not path.is_file():
         raise UserError(f"{folder} holds no model: {path} is missing. Name a run or a model/ folder with --run.")

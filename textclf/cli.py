@@ -167,12 +167,17 @@ def predict(
     classifier = load_classifier(_chosen_run(run).path)
     chunks = read_texts(file, column=column, default_column=classifier.description.column)
     pieces = predict_stream(classifier, chunks, format="json" if as_json else format, min_confidence=min_confidence)
-    if output is not None:
-        from textclf.run import write_pieces
+    _write(pieces, output)
 
-        write_pieces(output, pieces)
+
+def _write(pieces: Iterable[str], output: Path | None) -> None:
+    """To a file, or to stdout as they come."""
+    if output is None:
+        _print_pieces(pieces)
         return
-    _print_pieces(pieces)
+    from textclf.run import write_pieces
+
+    write_pieces(output, pieces)
 
 
 def _print_pieces(pieces: Iterable[str]) -> None:
@@ -187,6 +192,39 @@ def _print_pieces(pieces: Iterable[str]) -> None:
             # what Python flushes at exit must not complain either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
+
+
+@main.command()
+@click.argument("text", default="-")
+@_run
+@click.option("--label", help="Explain this label instead of the one that the text is given.")
+@click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+def explain(
+    text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Show which words spoke for and against the label of TEXT, or of each line of standard input."""
+    from textclf.classifier import load_classifier
+    from textclf.explain import Explainer, explain_lines
+    from textclf.explained import WRITERS
+    from textclf.predict import read_texts
+
+    folder = _chosen_run(run).path
+    explainer = Explainer(load_classifier(folder), folder)
+    chunks = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
+    explained = explain_lines(explainer, chunks, label)
+    colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    _write(WRITERS["jsonl" if as_json else format](explained, colour=colour), output)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Draw the report of RUN, or of RUN/evaluations/NAME, anew from its other files."""
+    from textclf.redraw import redraw
+
+    click.echo(f"wrote {redraw(run)}", err=True)
 
 
 @main.command()

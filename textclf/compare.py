@@ -52,11 +52,7 @@ def compare(paths: list[Path], *, changed: Path | None = None) -> dict[str, Any]
 def _measured(path: Path) -> Measured:
     run = Run(path)
     document = read_json(run.metrics)
-    # an evaluation on other data lies two folders below the run
-    configs = [where for where in (run.config, Run(path.parent.parent).config) if where.is_file()]
-    if not configs:
-        raise UserError(f"{path} holds no config.yaml: name a run, or RUN/evaluations/NAME.")
-    config = saved_config(configs[0])
+    config = saved_config(run.owner.config)
     outcome = read_outcome(run.predictions, separator=config.data.label_separator)
     return Measured(path.as_posix(), document, outcome, option_values(config))
 

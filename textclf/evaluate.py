@@ -120,7 +120,7 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
     if run.complete:
         target = _evaluation(run, document["data"]["file"])
         if saved_config(run.config).report.texts:
-            write_json(target.samples, sample_document(classifier, labelled, found))
+            write_json(target.samples, sample_document(classifier, run.path, labelled, found))
         write_evaluation(target, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document

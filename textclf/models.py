@@ -6,7 +6,8 @@ ops only, so that a saved model loads where textclf is not installed. TensorFlow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -53,10 +54,22 @@ class Shape(NamedTuple):
     activation: Activation
 
 
+class Differentiable(NamedTuple):
+    """A trained network in NumPy, as far as explaining its answers needs it."""
+
+    embedding: Floats
+    """Shape (vocabulary, dimensions)."""
+    gradient: Callable[..., tuple[Floats, Floats]]
+    """From vectors, shape (batch, width, dimensions), and `weigh`, which gives the gradient of what is explained by the
+    logits: the logits, shape (batch, outputs), and the gradient of it by the vectors."""
+
+
 class Architecture(NamedTuple):
     options: type[BilstmOptions]
     build: Callable[..., keras.Model]
     onnx: Callable[..., Any]
+    gradient: Callable[[Mapping[str, npt.NDArray[Any]], Mapping[str, str]], Differentiable]
+    """From the constants and the metadata of its ONNX graph."""
 
 
 def build_bilstm(
@@ -158,4 +171,14 @@ def bilstm_onnx(options: BilstmOptions, shape: Shape, network: keras.Model) -> A
     )
 
 
-MODELS: dict[str, Architecture] = {"bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx)}
+def bilstm_differentiable(constants: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> Differentiable:
+    from textclf.bilstm_gradient import bilstm_gradient
+    from textclf.bilstm_onnx import graph_weights
+
+    weights = graph_weights(constants)
+    return Differentiable(weights["embedding"], partial(bilstm_gradient, weights, pooling=metadata["pooling"]))
+
+
+MODELS: dict[str, Architecture] = {
+    "bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx, bilstm_differentiable)
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,13 @@ class Graph:
         results = len(after) + len(kept)
         return self.nodes("Scan", *carried, *read, outputs=results, body=graph, num_scan_inputs=len(read))[len(after) :]
 
-    def finish(self, logits: str, *, activation: str, outputs: int) -> onnx.ModelProto:
+    def finish(self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The model from token_ids and lengths to probabilities, shape (batch, labels).
 
         A single sigmoid becomes two columns: of the first label and of the second.
+
+        Args:
+            metadata: what cannot be seen from the graph; `read_graph` gives it back.
         """
         probabilities = (
             self.node("Sigmoid", logits) if activation == "sigmoid" else self.node("Softmax", logits, axis=1)
@@ -100,5 +104,15 @@ class Graph:
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="textclf")
+        helper.set_model_props(model, dict(metadata))
         onnx.checker.check_model(model)
         return model
+
+
+def read_graph(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The constants of a graph that was written here, those in its loops included, by their names; and its metadata."""
+    model = onnx.load(path, load_external_data=False)
+    graphs = [model.graph]
+    graphs += [a.g for node in model.graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    constants = {tensor.name: numpy_helper.to_array(tensor) for graph in graphs for tensor in graph.initializer}
+    return constants, {entry.key: entry.value for entry in model.metadata_props}

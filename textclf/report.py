@@ -1,17 +1,14 @@
 """report.html: one file that opens offline, a pure function of the other files of a run."""
 
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from textclf.explained import page_environment
 from textclf.outcome import Outcome
 from textclf.run import Run, read_json, write_text
-from textclf.visible import visible
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_CONFUSED = 20
 
 TITLES = {
@@ -67,28 +64,26 @@ def render(
     """The report as HTML; every text in it is escaped, and shows what it holds."""
     from textclf.figures import figures  # matplotlib takes a second to import
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["shown"] = lambda text: visible(" ".join(str(text).split()))
     present = {"data": "checks" in document, "rows": samples is not None, "training": bool(history)}
-    return environment.get_template("report.html").render(
-        name=name,
-        document={"decision": None, "threshold": None, "without_seen": None, **document},
-        summary=summary(document),
-        sections=[(key, title) for key, title in SECTIONS.items() if present.get(key, True)],
-        heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
-        metric_rows=metric_rows(document),
-        others=list(document.get("baselines", {})),
-        model_titles=MODEL_TITLES,
-        comparisons=comparison_sentences(document),
-        confused=most_confused(document) if found.separator is None else [],
-        coverage_sentence=coverage_sentence(found),
-        figures=figures(document, found, history),
-        history=history,
-        legend="",
-        samples=samples,
+    return (
+        page_environment()
+        .get_template("report.html")
+        .render(
+            name=name,
+            document={"decision": None, "threshold": None, "without_seen": None, **document},
+            summary=summary(document),
+            sections=[(key, title) for key, title in SECTIONS.items() if present.get(key, True)],
+            heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
+            metric_rows=metric_rows(document),
+            others=list(document.get("baselines", {})),
+            model_titles=MODEL_TITLES,
+            comparisons=comparison_sentences(document),
+            confused=most_confused(document) if found.separator is None else [],
+            coverage_sentence=coverage_sentence(found),
+            figures=figures(document, found, history),
+            history=history,
+            samples=samples,
+        )
     )
 
 

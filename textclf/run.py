@@ -70,6 +70,18 @@ class Run:
         return self.path / "environment.json"
 
     @property
+    def owner(self) -> "Run":
+        """The run itself, or, of an evaluation on other data, the run that was evaluated: two folders above.
+
+        Raises:
+            UserError: neither holds a config.
+        """
+        found = [run for run in (self, Run(self.path.parent.parent)) if run.config.is_file()]
+        if not found:
+            raise UserError(f"{self.path} holds no config.yaml: name a run, or RUN/evaluations/NAME.")
+        return found[0]
+
+    @property
     def complete(self) -> bool:
         return self.metrics.is_file() and self.environment.is_file()
 

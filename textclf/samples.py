@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from textclf.classifier import Classifier
+from textclf.explain import Explainer, Explanation, strongest_words
+from textclf.explained import with_shares
 from textclf.material import Labelled
 from textclf.outcome import Outcome
 
@@ -15,6 +18,7 @@ Array = npt.NDArray[Any]
 
 OF_EACH_KIND = 10
 LONGEST = 2000  # characters of a text that are shown
+DRAWN, TOKENS = 300, 8000  # rows, and tokens at most, from which the words of a label are taken
 
 
 def surely_wrong(found: Outcome) -> Array:
@@ -35,16 +39,36 @@ def nearest_to_the_line(found: Outcome, threshold: float) -> Array:
     return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
 
 
-def sample_document(classifier: Classifier, labelled: Labelled, found: Outcome) -> dict[str, Any]:
-    """The rows with their texts, for samples.json."""
+def sample_document(classifier: Classifier, folder: Path, labelled: Labelled, found: Outcome) -> dict[str, Any]:
+    """The rows with their texts, each word with its weight, and the words that speak for each label most.
+
+    Args:
+        folder: the run that the classifier is of.
+    """
+    explainer = Explainer(classifier, folder)
     kinds = {
         "surely_wrong": surely_wrong(found),
         "nearest": nearest_to_the_line(found, classifier.description.threshold),
     }
-    wanted = np.unique(np.concatenate(list(kinds.values())))
+    drawn = np.sort(np.random.default_rng(0).permutation(len(found))[:DRAWN])
+    wanted = np.unique(np.concatenate([*kinds.values(), drawn]))
     texts = dict(zip(wanted.tolist(), _texts(labelled, found.rows[wanted]), strict=True))
-    shown = {kind: [_sample(found, place, texts[place]) for place in places.tolist()] for kind, places in kinds.items()}
-    return {**shown, "words": {}}
+    shown = {
+        kind: [_sample(found, place, texts[place], explainer) for place in places.tolist()]
+        for kind, places in kinds.items()
+    }
+    return {**shown, "words": strongest_words(_explained(explainer, [texts[place] for place in drawn.tolist()]))}
+
+
+def _explained(explainer: Explainer, texts: list[str]) -> Iterator[Explanation]:
+    """Explanations of the texts, of as many as have TOKENS together."""
+    left = TOKENS
+    for text in texts:
+        if left <= 0:
+            return
+        for explanation in explainer.explain(text):
+            left -= len(explanation.words)
+            yield explanation
 
 
 def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
@@ -53,7 +77,7 @@ def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
         yield from rows.texts
 
 
-def _sample(found: Outcome, place: int, text: str) -> dict[str, Any]:
+def _sample(found: Outcome, place: int, text: str, explainer: Explainer) -> dict[str, Any]:
     one = found.take(np.array([place]))
     return {
         "row": int(one.rows[0]),
@@ -61,5 +85,5 @@ def _sample(found: Outcome, place: int, text: str) -> dict[str, Any]:
         "prediction": one.chosen_texts()[0],
         "probability": float(one.confidence[0]),
         "text": text[:LONGEST],
-        "words": [],
+        "explained": [with_shares(each) for each in explainer.explain(text[:LONGEST])],
     }
