@@ -96,7 +96,7 @@ class Roles(NamedTuple):
     text: Column
     label: Column
     others: list[Column]
-    """Columns that could be the label too."""
+    """Columns that could be the label as well, where nothing but a guess decided."""
 
 
 def read_table(path: Path, *, rows: int = MOST_ROWS, characters: int = MOST_CHARACTERS) -> Table:
@@ -146,7 +146,7 @@ def find_roles(table: Table, name: str, *, text: str | None = None, label: str |
     if text_column is given_label:
         raise UserError(f"{name}: '{label}' cannot hold both the texts and the labels. Name two columns.")
     candidates = [column for column in table.columns if column is not text_column and _could_be_label(column)]
-    label_column = given_label or max(candidates, key=_label_rank, default=None)
+    label_column = given_label or max(reversed(candidates), key=_label_rank, default=None)
     if label_column is None:
         raise UserError(_none_found(name, table, "labels: few different values, each in several rows", "--label"))
     if label_column.name in label_column.labels and len(text_column.name.split()) > 2:
@@ -154,7 +154,9 @@ def find_roles(table: Table, name: str, *, text: str | None = None, label: str |
             f"{name} has no header: its first line holds '{plain(text_column.name)}' and '{plain(label_column.name)}', "
             "which look like a text and its label. Put the columns' names above it."
         )
-    return Roles(text_column, label_column, [column for column in candidates if column is not label_column])
+    equals = [column for column in candidates if column.named(LABEL_NAMES) == label_column.named(LABEL_NAMES)]
+    others = [] if given_label else [column for column in equals if column is not label_column]
+    return Roles(text_column, label_column, others)
 
 
 def _given(table: Table, file: str, name: str, option: str) -> Column:
@@ -216,11 +218,11 @@ def find_separator(fields: list[str]) -> str | None:
 def _none_found(name: str, table: Table, wanted: str, option: str) -> str:
     looked = f" (in the first {table.rows:,} rows, which is all that was looked at)" if table.more else ""
     lines = [
-        f"  {plain(column.name)}: {len(column.counts):,} different {column.kind}, mean length {column.mean_length:.0f}"
+        f"  {plain(column.name)}: {column.kind}, {len(column.counts):,} different, mean length {column.mean_length:.0f}"
         for column in table.columns
     ]
     lines += [f"  {plain(left)}: no text, or missing, in some rows" for left in table.left_out]
-    head = f"{name} has no column that looks like {wanted}{looked}. Name it with {option}. Columns:"
+    head = f"{name} has no column that looks like {wanted}{looked}. {option} names it. Columns:"
     return "\n".join([head, *lines])
 
 

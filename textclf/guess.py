@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ SMALL, LARGE = 2000, 20_000  # rows
 LONGEST = 400  # tokens kept at most: a longer text takes time in proportion
 SHORTEST = 50  # a new text may be longer than all that are known
 MOST_WORDS = 30_000
+UNSPACED = ("Thai", "Lao", "Khmer", "Myanmar")  # scripts without blanks between words
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Findings:
     text: str
     label: str
     others: list[str]
-    """Columns that could be the label too."""
+    """Columns that could be the label as well."""
     label_separator: str | None
     labels: dict[str, int]
     """Rows of each label, the most frequent first."""
@@ -64,9 +65,8 @@ def look(table: Table, roles: Roles) -> Findings:
     """What the columns of texts and labels hold."""
     texts, labels = roles.text.values, roles.label.values
     script = find_script(texts)
-    # scripts without blanks between words, and without a word for each character
-    options = TextOptions(tokenizer="char" if script in ("Thai", "Lao", "Khmer", "Myanmar") else "word")
-    tokens = WordCounts(options).split(texts)
+    tokenizer = find_tokenizer(script, texts)
+    tokens = WordCounts(TextOptions(tokenizer=tokenizer)).split(texts)
     uses = np.bincount(tokens.flat)
     repeated, contradicting = _repeated(texts, labels)
     return Findings(
@@ -78,7 +78,7 @@ def look(table: Table, roles: Roles) -> Findings:
         label_separator=roles.label.separator,
         labels=dict(sorted(roles.label.labels.items(), key=lambda item: (-item[1], item[0]))),
         script=script,
-        tokenizer=options.tokenizer,
+        tokenizer=tokenizer,
         median=float(np.median(tokens.counts)),
         p99=int(np.quantile(tokens.counts, 0.99, method="higher")),
         longest=int(tokens.counts.max()),
@@ -103,6 +103,12 @@ def find_script(texts: list[str]) -> str:
         script = unicodedata.name(letter, "unknown").split()[0].split("-")[0].title()
         scripts["CJK" if script in ("Cjk", "Hiragana", "Katakana", "Bopomofo") else script] += count
     return max(scripts, key=lambda script: scripts[script], default="Unknown")
+
+
+def find_tokenizer(script: str, texts: list[str]) -> Literal["word", "char"]:
+    """Characters where words cannot be told apart, or where a text is a single one, such as a name; else words."""
+    single = sum(len(text.split()) < 2 for text in texts) > 0.5 * len(texts)
+    return "char" if script in UNSPACED or (single and script != "CJK") else "word"
 
 
 def _share_with(name: str, texts: list[str]) -> float:
@@ -157,7 +163,9 @@ def _split(found: Findings, validated: bool) -> Iterable[Setting]:
 
 def _text(found: Findings) -> Iterable[Setting]:
     if found.tokenizer != "word":
-        yield Setting("text.tokenizer", found.tokenizer, f"{found.script} writes no blanks between words")
+        unspaced = f"{found.script} writes no blanks between words"
+        why = unspaced if found.script in UNSPACED else "more than half of the texts are a single word"
+        yield Setting("text.tokenizer", found.tokenizer, why)
     marks = [name for name, share in (("url", found.urls), ("email", found.emails)) if share >= 0.05]
     if marks:
         shares = f"{percent(found.urls)} of the texts hold a URL, {percent(found.emails)} an e-mail address"
@@ -180,10 +188,9 @@ def _vocab_size(found: Findings) -> Setting:
 
 def _max_length(found: Findings) -> Setting:
     """Room for all texts where that costs little, for nearly all else."""
-    if found.longest <= 100:
-        length = max(SHORTEST, _round_up(found.longest))
+    length = min(LONGEST, max(SHORTEST, _round_up(found.longest if found.longest <= 100 else found.p99)))
+    if length >= found.longest:
         return Setting("text.max_length", length, f"the longest text has {found.longest:,} tokens: none is cut")
-    length = min(LONGEST, max(SHORTEST, _round_up(found.p99)))
     half = f"half of the texts have at most {found.median:,.0f} tokens"
     if length < found.p99:
         why = f"{half}; {percent(found.long)} have more than {LONGEST} and lose their beginning"
@@ -193,9 +200,9 @@ def _max_length(found: Findings) -> Setting:
 
 
 def _model(found: Findings) -> Iterable[Setting]:
-    if found.script == "Latin":
-        too = ", embedding_dim: 100" if found.rows < SMALL else ""
-        why = f"vectors of the texts' language, here English, help; with vocab_size: {MOST_WORDS}{too}"
+    if found.script == "Latin" and found.tokenizer == "word":
+        too = "embedding_dim: 100, " if found.rows < SMALL else ""
+        why = f"if English: such word vectors help; with {too}vocab_size: {MOST_WORDS}"
         yield Setting("model.pretrained", "glove.6B.100d.txt", why, active=False)
     if found.rows < SMALL:
         yield Setting("model.embedding_dim", 50, f"{_rows(found)} teach a small network more than a large one")
@@ -226,9 +233,7 @@ def _training(found: Findings, validated: bool) -> Iterable[Setting]:
         yield Setting("training.monitor", "val_accuracy", "the best epoch has most validation rows right")
     label, rows = list(found.labels.items())[-1]
     if rows * 5 < max(found.labels.values()):
-        why = (
-            f"'{plain(label, longest=30)}' has {rows:,} of {_rows(found)}; finds more of them, at the cost of accuracy"
-        )
+        why = f"'{plain(label, longest=30)}' has {rows:,} of {_rows(found)}; finds more of them, costs accuracy"
         yield Setting("training.class_weight", "balanced", why, active=False)
 
 

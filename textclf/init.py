@@ -5,17 +5,19 @@ import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
-from textclf.columns import MOST_ROWS, Roles, Table, find_roles, plain, read_table
+from textclf.columns import Roles, find_roles, plain, read_table
 from textclf.config import load_config, option_rows
-from textclf.data import split_labels, text_keys
+from textclf.data import DataOptions, LabelReader, read_rows, split, split_labels, text_keys
 from textclf.errors import UserError
-from textclf.files import is_file, read_columns
+from textclf.files import is_file
 from textclf.guess import Findings, Setting, look, percent, settings
 from textclf.run import write_text
 from textclf.source import ConfigDumper
@@ -50,9 +52,9 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     """
     table = read_table(Path(data))
     roles = find_roles(table, data, text=text, label=label)
-    found = look(table, roles)
-    _check(data, found, roles)
-    siblings = [_look_at(key, path, table, roles) for key, path in _siblings(data)]
+    found, keys = look(table, roles), text_keys(roles.text.values)
+    _check(data, found, roles, keys)
+    siblings = [_look_at(key, path, roles, keys) for key, path in _siblings(data)]
     draft = Draft(data, found, siblings, _config_text(data, found, siblings))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
@@ -85,8 +87,11 @@ def _name(data: str) -> str:
     return folder if folder and name.lower() in ("train", "training", "data", "dataset", "all", "config") else name
 
 
-def _check(data: str, found: Findings, roles: Roles) -> None:
-    """Refuses what training would refuse."""
+def _check(data: str, found: Findings, roles: Roles, keys: npt.NDArray[np.uint64]) -> None:
+    """Refuses what training would refuse, given the key of each text."""
+    reader = LabelReader()
+    reader.add(roles.label.values)
+    labels = reader.labels()
     name = plain(found.label)
     if found.unlabelled and found.label_separator is None:
         first = next(row for row, label in enumerate(roles.label.values) if not label.strip())
@@ -97,10 +102,11 @@ def _check(data: str, found: Findings, roles: Roles) -> None:
     if len(found.labels) < 2:
         held = ", ".join(plain(label) for label in found.labels) or "nothing"
         raise UserError(f"{data}: '{name}' holds only {held}. There must be something to tell apart; name --label.")
-    if found.repeated > found.rows - 3 or max(found.labels.values()) < 2:
+    parts = split(labels, keys, fraction=0.1, seed=0, separator=found.label_separator)
+    if not len(parts.validation):
         raise UserError(
-            f"{data}: {found.rows - found.repeated:,} different texts and, in '{name}', {len(found.labels):,} labels are "
-            "too few to learn from. Add rows, or name another column with --label."
+            f"{data}: no label in '{name}' has two different texts, to learn from one and validate on the other. "
+            "Add rows, or name another column with --label."
         )
 
 
@@ -126,26 +132,26 @@ def _in_case_of(model: str, word: str) -> str:
     return word.upper() if model.isupper() else word.capitalize() if model[0].isupper() else word
 
 
-def _look_at(key: str, path: str, table: Table, roles: Roles) -> Sibling:
-    """The file beside it, and whether its rows can be measured on."""
-    wanted = {"data.text": roles.text.name, "data.label": roles.label.name}
+def _look_at(key: str, path: str, roles: Roles, keys: npt.NDArray[np.uint64]) -> Sibling:
+    """The file beside it, and whether its rows can be measured on, given the key of each training text."""
+    options = DataOptions(
+        train=path, text=roles.text.name, label=roles.label.name, label_separator=roles.label.separator
+    )
+    trained = set(keys.tolist())
+    names: set[str] = set()
+    rows = seen = 0
     try:
-        rows = list(islice(read_columns(Path(path), wanted), MOST_ROWS))
+        for chunk in read_rows([Path(path)], options):
+            names |= {name for field in chunk.labels for name in split_labels(field, options.label_separator)}
+            rows += len(chunk.texts)
+            seen += sum(text in trained for text in text_keys(chunk.texts).tolist())
     except UserError as error:
         return Sibling(key, path, problem=str(error))
-    separator = roles.label.separator
-    known = set(roles.label.labels)
-    unknown = {label for _, field in rows for label in split_labels(field, separator)} - known
-    if not rows:
-        return Sibling(key, path, problem="it has no rows")
-    if separator is None and not all(label.strip() for _, label in rows):
-        return Sibling(key, path, problem="some of its rows have no label")
-    if unknown:
-        where = "the rows looked at" if table.more else "the training rows"
-        return Sibling(key, path, problem=f"{where} lack its label '{plain(min(unknown))}'")
-    trained = set(text_keys(roles.text.values).tolist())
-    seen = sum(text in trained for text in text_keys(text for text, _ in rows).tolist())
-    return Sibling(key, path, len(rows), seen)
+    unknown = names - set(roles.label.labels)
+    # training refuses validation rows with such labels; of test rows it counts them as wrong
+    if unknown and (key == "data.validation" or unknown == names):
+        return Sibling(key, path, problem=f"its label '{plain(min(unknown))}' is in no training row looked at")
+    return Sibling(key, path, rows, seen)
 
 
 # The file
@@ -168,8 +174,7 @@ def _data_settings(data: str, found: Findings, siblings: list[Sibling]) -> Itera
         yield Setting(sibling.key, sibling.path, f"beside it, with the same columns and {sibling.rows:,} rows: {use}")
     script = "" if found.script == "Unknown" else f", in {found.script} script"
     yield Setting("data.text", found.text, f"{found.rows - found.repeated:,} different texts{script}")
-    others = f"; could be it too: {plain(', '.join(found.others))}" if found.others else ""
-    yield Setting("data.label", found.label, f"{_labels(found)}{others}")
+    yield Setting("data.label", found.label, _labels(found))
     if found.label_separator is not None:
         none = f", {found.unlabelled:,} rows have none" if found.unlabelled else ""
         several = f"{sum(found.labels.values()) / found.rows:.1f} labels a row{none}"
@@ -211,6 +216,8 @@ def remarks(found: Findings, siblings: list[Sibling]) -> list[str]:
 
 
 def _text_remarks(found: Findings) -> Iterator[str]:
+    if found.others:
+        yield f"Other columns that may be the label: {', '.join(found.others)}. `textclf init --label NAME` takes one."
     if found.more:
         yield f"Only {_looked_at(found)} were looked at: the figures below are theirs."
     if found.empty:
@@ -240,7 +247,7 @@ def _looked_at(found: Findings) -> str:
 
 def _labels(found: Findings) -> str:
     """The labels with their shares, the most frequent first."""
-    shown = [f"{plain(label, longest=24)} {percent(rows / found.rows)}" for label, rows in found.labels.items()]
+    shown = [f"{plain(label, longest=24)} ({percent(rows / found.rows)})" for label, rows in found.labels.items()]
     if len(shown) > 5:
         shown = [*shown[:2], "...", shown[-1]]
     return f"{len(found.labels):,} labels: {', '.join(shown)}"
