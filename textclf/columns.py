@@ -1,6 +1,7 @@
 """The columns of a table that nobody has described: which holds the texts, which the labels."""
 
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from textclf.data import split_labels
 from textclf.errors import UserError
 from textclf.files import as_text, find_column, read_records
 
-MOST_ROWS, MOST_CHARACTERS = 100_000, 1 << 26  # looked at; a file may hold more
+MOST_ROWS, MOST_BYTES = 100_000, 1 << 27  # looked at; a file may hold more
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class Roles(NamedTuple):
     """Columns that could be the label as well, where nothing but a guess decided."""
 
 
-def read_table(path: Path, *, rows: int = MOST_ROWS, characters: int = MOST_CHARACTERS) -> Table:
-    """The first rows of a file, at most so many, and little more than so many characters.
+def read_table(path: Path, *, rows: int = MOST_ROWS, memory: int = MOST_BYTES) -> Table:
+    """The first rows of a file, at most so many, and little more than so many bytes of memory.
 
     Raises:
         UserError: the file cannot be read or has no rows.
@@ -109,7 +110,7 @@ def read_table(path: Path, *, rows: int = MOST_ROWS, characters: int = MOST_CHAR
     number = size = 0
     more = False
     for record in read_records(path):
-        if number == rows or size > characters:
+        if number == rows or size > memory:
             more = True
             break
         number += 1
@@ -117,7 +118,7 @@ def read_table(path: Path, *, rows: int = MOST_ROWS, characters: int = MOST_CHAR
             texts = values.setdefault(name, [])
             if record[name] is None or isinstance(record[name], str | int | float):
                 texts.append(as_text(record[name], name))
-                size += len(texts[-1])
+                size += sys.getsizeof(texts[-1])
     if not number:
         raise UserError(f"{path} has no rows. Add some, or name another file.")
     columns = [Column(name, texts) for name, texts in values.items() if len(texts) == number]

@@ -158,7 +158,7 @@ def _split(found: Findings, validated: bool) -> Iterable[Setting]:
     if validated or SMALL <= found.rows < LARGE:
         return
     share = 0.2 if found.rows < SMALL else 0.05
-    yield Setting("data.validation_split", share, f"{share * found.rows:,.0f} of {_rows(found)}")
+    yield Setting("data.validation_split", share, f"{_least(found)}{share * found.rows:,.0f} of {_rows(found)}")
 
 
 def _text(found: Findings) -> Iterable[Setting]:
@@ -217,15 +217,13 @@ def _model(found: Findings) -> Iterable[Setting]:
 
 
 def _training(found: Findings, validated: bool) -> Iterable[Setting]:
-    per_label = found.rows / len(found.labels)
-    scarce = found.rows >= SMALL and per_label < 500
-    epochs = 12 if found.rows < SMALL or scarce else 6 if found.rows < LARGE else 4 if found.rows < 50_000 else 3
-    few = f"{per_label:,.0f} rows a label" if scarce else _rows(found)
-    yield Setting("training.epochs", epochs, f"{few}: the fewer, the more often each is seen")
+    epochs, a_label = _epochs(found), found.rows / len(found.labels)
+    why = f"{_rows(found)}, {_least(found)}{a_label:,.0f} a label: the fewer, the more often each is seen"
+    yield Setting("training.epochs", epochs, why)
     if found.rows < SMALL or found.rows >= LARGE:
         size = 16 if found.rows < SMALL else 128 if found.more else 64
-        yield Setting("training.batch_size", size, f"{-(-found.rows // size):,} steps an epoch")
-    rate = 0.005 if found.rows < SMALL else 0.003 if scarce else 0.002
+        yield Setting("training.batch_size", size, f"{_least(found)}{-(-found.rows // size):,} steps an epoch")
+    rate = 0.005 if found.rows < SMALL else 0.003 if epochs > 4 else 0.002
     yield Setting("training.learning_rate", rate, f"larger than the default, 0.001, as {epochs} epochs are few")
     stop = f"the rate falls to 0 over the {epochs} epochs, so the last ones gain; the best is kept"
     yield Setting("training.early_stopping", None, stop)
@@ -237,8 +235,22 @@ def _training(found: Findings, validated: bool) -> Iterable[Setting]:
         yield Setting("training.class_weight", "balanced", why, active=False)
 
 
+def _epochs(found: Findings) -> int:
+    """The fewer rows, and rows a label, the more; on those of a few thousand a label, more only learn them by heart."""
+    a_label = found.rows / len(found.labels)
+    if found.rows < SMALL or (a_label < 500 and found.rows < LARGE):
+        return 12
+    if a_label < 500 or (a_label < 2000 and found.rows < LARGE):
+        return 8
+    return 4 if found.rows < 50_000 else 3
+
+
 def _rows(found: Findings) -> str:
     return f"more than {found.rows:,} rows" if found.more else f"{found.rows:,} rows"
+
+
+def _least(found: Findings) -> str:
+    return "at least " if found.more else ""
 
 
 def percent(share: float) -> str:
