@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SAMPLES, overrides, textclf
+from conftest import ROOT, SAMPLES, overrides, textclf
 from init_rows import HOSTILE, Row, only, refusal, settings, some_rows, write_csv, written
 
 from textclf.config import load_config
@@ -90,10 +90,10 @@ model:
   pooling: max                      # half of the texts have at most 9 tokens: a word anywhere may decide
   embedding_dropout: 0.5            # keeps 200 rows from being learnt by heart
 training:
-  epochs: 12                        # 200 rows, 40 a label: the fewer, the more often each is seen
+  epochs: 20                        # 200 rows, 40 a label: the fewer, the more often each is seen
   batch_size: 16                    # 13 steps an epoch
-  learning_rate: 0.005              # larger than the default, 0.001, as 12 epochs are few
-  early_stopping: null              # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
+  learning_rate: 0.005              # larger than the default, 0.001, as 20 epochs are few
+  early_stopping: null              # the rate falls to 0 over the 20 epochs, so the last ones gain; the best is kept
 """
 
 
