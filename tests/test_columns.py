@@ -93,9 +93,17 @@ def test_columns_of_json_that_hold_no_text_or_are_missing_are_passed_over() -> N
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert columns("rows.jsonl") == ("body", "stars")
     assert refusal("rows.jsonl", "--label", "tags") == (
-        "rows.jsonl: the column 'tags' does not hold a text in every row. Fill it where it is missing; join the items "
-        'of a list, such as "a|b".\n'
+        "rows.jsonl: the column 'tags' does not hold a text or a number in every row. Fill it where it is missing; "
+        'write dates as text; join the items of a list, such as "a|b".\n'
     )
+
+
+def test_columns_without_a_name_of_their_own_are_passed_over() -> None:
+    rows = "".join(
+        f"{i},{row['body']},{row['body']},{row['body']},{row['stars']}\n" for i, row in enumerate(some_rows())
+    )
+    Path("rows.csv").write_text(f",a,a,b,stars\n{rows}")
+    assert columns("rows.csv") == ("b", "stars")
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -185,9 +185,9 @@ def test_what_is_odd_in_the_data_is_remarked() -> None:
     rows += [{"text": "", "label": "pos"}, {"text": "Some  TEXT 1", "label": "neg"}, {"text": "alone", "label": "odd"}]
     write_csv("rows.csv", rows)
     assert [line for line in written("rows.csv").splitlines() if line.startswith("# - ")] == [
-        "# - 1 texts are empty; they are kept, and all get the same probabilities.",
-        "# - 1 rows repeat an earlier text, 1 of them with another label; a text is never in training and validation.",
-        "# - 1 labels have a single row, which is too few to learn or to measure: odd",
+        "# - Empty texts: 1. They are kept, and all get the same probabilities.",
+        "# - Rows that repeat an earlier text: 1, 1 of them with another label. No text is on both sides of the split.",
+        "# - Labels with a single row, too few to learn or to measure: 1 (odd).",
         "# - Without data.test the result is measured on the validation rows, which also choose the best epoch.",
     ]
 
@@ -257,6 +257,13 @@ def test_the_config_is_named_like_the_data(data: str, config: str) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.endswith(f"wrote {config}; next: textclf train {config}\n")
     assert load_config(Path(config)).data.train == data
+
+
+def test_any_name_of_a_file_is_written_as_it_is() -> None:
+    write_csv("my: data #1.csv", some_rows())
+    result = textclf("init", "my: data #1.csv")
+    assert result.stderr.endswith("wrote my: data #1.yaml; next: textclf train 'my: data #1.yaml'\n")
+    assert load_config(Path("my: data #1.yaml")).data.train == "my: data #1.csv"
 
 
 def test_an_existing_config_is_replaced_only_on_demand() -> None:

@@ -164,8 +164,8 @@ def _given(table: Table, file: str, name: str, option: str) -> Column:
     """The column that the user named."""
     if name in table.left_out:
         raise UserError(
-            f"{file}: the column '{name}' does not hold a text in every row. Fill it where it is missing; join the "
-            'items of a list, such as "a|b".'
+            f"{file}: the column '{name}' does not hold a text or a number in every row. Fill it where it is "
+            'missing; write dates as text; join the items of a list, such as "a|b".'
         )
     return table.columns[find_column(file, [column.name for column in table.columns], name, key=option)]
 

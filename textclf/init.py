@@ -219,16 +219,16 @@ def _text_remarks(found: Findings) -> Iterator[str]:
     if found.others:
         yield f"Other columns that may be the label: {', '.join(found.others)}. `textclf init --label NAME` takes one."
     if found.more:
-        yield f"Only {_looked_at(found)} were looked at: the figures below are theirs."
+        yield f"Only {_looked_at(found)} were looked at; the figures below are theirs."
     if found.empty:
-        yield f"{found.empty:,} texts are empty; they are kept, and all get the same probabilities."
+        yield f"Empty texts: {found.empty:,}. They are kept, and all get the same probabilities."
     if found.repeated:
         other = f", {found.contradicting:,} of them with another label" if found.contradicting else ""
-        yield f"{found.repeated:,} rows repeat an earlier text{other}; a text is never in training and validation."
+        yield f"Rows that repeat an earlier text: {found.repeated:,}{other}. No text is on both sides of the split."
     alone = [label for label, rows in found.labels.items() if rows == 1]
     if alone:
         some = ", ".join(alone[:5]) + (", ..." if len(alone) > 5 else "")
-        yield f"{len(alone):,} labels have a single row, which is too few to learn or to measure: {some}"
+        yield f"Labels with a single row, too few to learn or to measure: {len(alone):,} ({some})."
 
 
 def _file_remarks(siblings: list[Sibling]) -> Iterator[str]:
