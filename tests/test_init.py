@@ -186,7 +186,7 @@ def test_what_is_odd_in_the_data_is_remarked() -> None:
     write_csv("rows.csv", rows)
     assert [line for line in written("rows.csv").splitlines() if line.startswith("# - ")] == [
         "# - Empty texts: 1. They are kept, and all get the same probabilities.",
-        "# - Rows that repeat an earlier text: 1, 1 of them with another label. No text is on both sides of the split.",
+        "# - Rows that repeat an earlier text: 1, 1 of them with another label. A split keeps them on one side.",
         "# - Labels with a single row, too few to learn or to measure: 1 (odd).",
         "# - Without data.test the result is measured on the validation rows, which also choose the best epoch.",
     ]

@@ -224,7 +224,7 @@ def _text_remarks(found: Findings) -> Iterator[str]:
         yield f"Empty texts: {found.empty:,}. They are kept, and all get the same probabilities."
     if found.repeated:
         other = f", {found.contradicting:,} of them with another label" if found.contradicting else ""
-        yield f"Rows that repeat an earlier text: {found.repeated:,}{other}. No text is on both sides of the split."
+        yield f"Rows that repeat an earlier text: {found.repeated:,}{other}. A split keeps them on one side."
     alone = [label for label, rows in found.labels.items() if rows == 1]
     if alone:
         some = ", ".join(alone[:5]) + (", ..." if len(alone) > 5 else "")
