@@ -238,8 +238,8 @@ def _training(found: Findings, validated: bool) -> Iterable[Setting]:
 def _epochs(found: Findings) -> int:
     """The fewer rows, and rows a label, the more; on those of a few thousand a label, more only learn them by heart."""
     a_label = found.rows / len(found.labels)
-    if found.rows < SMALL and found.label_separator is not None:
-        return 20  # each label is learnt from its own few rows
+    if found.label_separator is not None:
+        return 20 if found.rows < SMALL else 8  # each label is learnt on its own, from its few rows
     if found.rows < SMALL or (a_label < 500 and found.rows < LARGE):
         return 12
     if a_label < 500 or (a_label < 2000 and found.rows < LARGE):
