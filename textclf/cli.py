@@ -82,6 +82,31 @@ def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, An
 
 
 @main.command()
+@click.argument("data")
+@click.option("--text", help="Column with the texts [default: the one that looks like it].")
+@click.option("--label", help="Column with the labels [default: the one that looks like it].")
+@click.option("--output", "-o", help="Config to write, or - for stdout [default: NAME.yaml of the data].")
+@click.option("--overwrite", is_flag=True, help="Replace an existing config.")
+@_json
+def init(data: str, text: str | None, label: str | None, output: str | None, overwrite: bool, as_json: bool) -> None:
+    """Look at DATA and write a commented config that trains on it as it stands."""
+    from textclf import init
+
+    if as_json and output == "-":
+        raise click.UsageError("--json and --output - both print to stdout; choose one.")
+    path = None if output == "-" else init.config_path(data, output, overwrite=overwrite)
+    draft = init.draft_config(data, text=text, label=label)
+    click.echo("\n".join(init.summary(draft)), err=True)
+    if path is None:
+        click.echo(draft.text, nl=False)
+        return
+    init.write_config(draft, path)
+    if as_json:
+        click.echo(json.dumps(init.document(draft, path), indent=1, ensure_ascii=False))
+    click.echo(f"wrote {path}; next: {init.next_command(path)}", err=True)
+
+
+@main.command()
 @click.argument("config", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
 @_set
 @click.option(

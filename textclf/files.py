@@ -9,9 +9,9 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from textclf.errors import UserError
 
@@ -30,6 +30,16 @@ def read_columns(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, .
     """
     with OpenData(path) as stream:
         yield from file_format(path).rows(stream, str(path), wanted)
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Every column of a file that has a name of its own, row by row, read as it goes.
+
+    Raises:
+        UserError: the file is missing, damaged, not UTF-8 or ragged.
+    """
+    with OpenData(path) as stream:
+        yield from file_format(path).records(stream, str(path))
 
 
 def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
@@ -61,19 +71,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class ReadRows(Protocol):
-    def __call__(self, stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]: ...
-
-
-class ReadNames(Protocol):
-    def __call__(self, stream: BinaryIO, name: str) -> list[str]: ...
-
-
 class Format(NamedTuple):
     """How a kind of file is read, from an open stream; `name` is for messages."""
 
-    columns: ReadNames
-    rows: ReadRows
+    columns: Callable[[BinaryIO, str], list[str]]
+    rows: Callable[[BinaryIO, str, Mapping[str, str]], Iterator[tuple[str, ...]]]
+    records: Callable[[BinaryIO, str], Iterator[dict[str, Any]]]
 
 
 def file_format(path: Path) -> Format:
@@ -197,7 +200,14 @@ def _separated(delimiter: str) -> Format:
         for _, fields in records:
             yield tuple([fields[place] for place in places])
 
-    return Format(columns, rows)
+    def records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+        found = _csv_records(stream, name, delimiter)
+        header = _csv_header(found, name)
+        places = {column: place for place, column in enumerate(header) if header.count(column) == 1}
+        for _, fields in found:
+            yield {column: fields[place] for column, place in places.items()}
+
+    return Format(columns, rows, records)
 
 
 def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
@@ -235,7 +245,11 @@ def _json_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterat
         where = f"{name}:{number}"
         found = list(record)
         places = [found[find_column(where, found, column, key=key)] for key, column in wanted.items()]
-        yield tuple([_as_text(record[place], f"{where}: '{place}'") for place in places])
+        yield tuple([as_text(record[place], f"{where}: '{place}'") for place in places])
+
+
+def _json_values(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+    return (record for _, record in _json_records(stream, name))
 
 
 def _parquet_columns(stream: BinaryIO, name: str) -> list[str]:
@@ -250,8 +264,14 @@ def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Ite
         row = 0
         for batch in file.iter_batches(columns=columns):
             for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
-                yield tuple([_as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
+                yield tuple([as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
                 row += 1
+
+
+def _parquet_records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+    with _parquet_file(stream, name) as file:
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
 
 
 @contextlib.contextmanager
@@ -272,7 +292,12 @@ def _parquet_file(stream: BinaryIO, name: str) -> Iterator[Any]:
 _HALVES = re.compile("[\ud800-\udfff]")  # halves of a character, which JSON can escape and no file can hold
 
 
-def _as_text(value: object, where: str) -> str:
+def as_text(value: object, where: str) -> str:
+    """The text that a value of JSON or parquet stands for.
+
+    Raises:
+        UserError: it is a list or the like, found at this place.
+    """
     if isinstance(value, str):
         return _HALVES.sub("\ufffd", value)
     if value is None:
@@ -287,6 +312,6 @@ def _as_text(value: object, where: str) -> str:
 FORMATS: dict[str, Format] = {
     ".csv": _separated(","),
     ".tsv": _separated("\t"),
-    ".jsonl": Format(_json_columns, _json_rows),
-    ".parquet": Format(_parquet_columns, _parquet_rows),
+    ".jsonl": Format(_json_columns, _json_rows, _json_values),
+    ".parquet": Format(_parquet_columns, _parquet_rows, _parquet_records),
 }
