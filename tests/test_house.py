@@ -19,8 +19,8 @@ LAYERS = [
     {"check", "evaluate", "predict"},
     {"report", "classifier", "material", "baseline"},
     {"config"},
-    {"training"},
-    {"vectors", "data", "models", "metrics"},
+    {"training", "plots", "charts"},
+    {"vectors", "data", "models", "metrics", "curves"},
     {
         "text",
         "ahead",
@@ -33,6 +33,7 @@ LAYERS = [
         "optimizers",
         "device",
         "onnx_graph",
+        "svg",
     },
     {"tokens", "onnx_graph"},
     {"options", "errors"},
