@@ -35,7 +35,8 @@ CELLS = ((2, 1.0, FONT, 14), (5, 0.72, FONT, 14), (8, 0.5, 9, 14), (25, 0.36, 8,
 SHARES_UP_TO = 8
 LEVELS = 8  # of opacity
 FAINTEST = 0.01  # share of a label's rows below which a heat map shows nothing
-ROOT_TICKS = np.array([0.01, 0.1, 0.25, 0.5, 1.0])
+ROOT_TICKS = np.array([0.05, 0.25, 0.5, 1.0])
+LENGTHS = np.array([1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000])  # ticks
 
 
 def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = "confusion-matrix") -> str:
@@ -54,9 +55,11 @@ def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = 
     cell, font, most = next(size[1:] for size in CELLS if len(kept) <= size[0])
     widest = max(min(columns(clean_name(names[label], most)), most) for label in kept)
     side, margin = cell * len(kept), (0.6 * font * widest + 12) / POINTS
+    upright = 0.6 * font * widest > cell * POINTS
+    below = margin if upright else 0.3
     top = 0.3 if len(kept) == len(counts) else 0.55
-    with Drawing(key, width=max(margin + side + 0.1, 3.0), height=margin + side + top + 0.05) as drawing:
-        axes = drawing.axes(left=margin, bottom=margin, right=drawing.width - margin - side, top=top, grid="none")
+    with Drawing(key, width=max(margin + side + 0.1, 3.0), height=below + side + top + 0.05) as drawing:
+        axes = drawing.axes(left=margin, bottom=below, right=drawing.width - margin - side, top=top, grid="none")
         axes.set(xlim=(0, len(kept)), ylim=(len(kept), 0))
         _cells(drawing, axes, shares[np.ix_(kept, kept)])
         if len(kept) < FEWEST_IN_HEAT_MAP:
@@ -64,11 +67,10 @@ def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = 
         shown = [drawing.name(names[label], most) for label in kept]
         axes.set_yticks(np.arange(len(kept)) + 0.5, shown, fontsize=font, color=INK)
         axes.set_xticks(np.arange(len(kept)) + 0.5, shown, fontsize=font, color=INK)
-        axes.tick_params(axis="x", rotation=90)
-        for label in axes.get_xticklabels():
-            label.set(rotation_mode="anchor", ha="right", va="center")
+        for label in axes.get_xticklabels() if upright else ():
+            label.set(rotation=90, rotation_mode="anchor", ha="right", va="center")
         note = "" if len(kept) == len(counts) else f"the {len(kept)} most confused of {len(counts)} labels\n"
-        axes.set_title(f"{note}truth ↓   prediction →", x=0 if side > 2 else -0.3)
+        axes.set_title(f"{note}truth ↓, prediction →")
         return drawing.svg("Confusion matrix", note.capitalize().replace("\n", ". ") + _confusions(counts, names))
 
 
@@ -177,29 +179,29 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         share_cut: share of the rows that are longer.
     """
     edges, rows = np.array(edges, float), np.array(counts, float)
-    widths = np.diff(edges)
+    limit = max_length + 1.0  # the first length that is cut; a bin holds those below its right edge
+    logarithmic = bool(edges[-1] - edges[-2] > edges[1] - edges[0])
+    place = np.log10 if logarithmic else np.asarray
     with Drawing(key, height=2.8) as drawing:
         axes = drawing.axes(left=0.65, grid="y")
-        limit = max_length + 1.0  # the first length that is cut; a bin holds those below its right edge
         for low, high, color in ((edges[0], limit, A), (limit, edges[-1], B)):
-            left, right = np.clip(edges[:-1], low, None), np.clip(edges[1:], None, high)
+            left, right = place(np.maximum(edges[:-1], low)), place(np.minimum(edges[1:], high))
             seen = right > left
-            axes.bar(left[seen], rows[seen], (right - left)[seen], align="edge", color=color, linewidth=0)
-        axes.axvline(limit, color=INK, linewidth=1, linestyle=(0, (2, 3)))
-        logarithmic = bool(widths[-1] > widths[0])
+            axes.bar(left[seen], rows[seen], (right - left)[seen], align="edge", color=color)
+        first, last, cut = place([edges[0], max(edges[-1], 1.02 * limit), limit])
+        axes.axvline(cut, color=INK, linewidth=1, linestyle=(0, (2, 3)))
         if logarithmic:
-            axes.set_xscale("log")
-        right = limit > (np.sqrt(edges[0] * edges[-1]) if logarithmic else edges[-1] / 2)
-        side, shift = ("right", -6) if right else ("left", 6)
-        words = f"limit {max_length:,}\n{percent(share_cut)} cut"
-        note(axes, words, (limit, 1), (shift, 0), ("data", "axes fraction"), ha=side, va="top")
+            axes.set_xticks(place(LENGTHS), [f"{length:,}" for length in LENGTHS])
+        side, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
+        words = f"limit {max_length:,}, cuts {percent(share_cut)}"
+        note(axes, words, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=side, va="top")
         axes.set(title="rows", xlabel="tokens of a text" + (", logarithmic" if logarithmic else ""))
-        axes.set_xlim(edges[0], max(edges[-1], limit * 1.02))
+        axes.set(xlim=(first, last), ylim=(0, 1.2 * max(rows.max(), 1)))
         count_axis(axes)
-        texts, longest, cut = f"{int(rows.sum()):,} texts", f"{int(edges[-1]) - 1:,} tokens", percent(share_cut)
+        texts, longest, share = f"{int(rows.sum()):,} texts", f"{int(edges[-1]) - 1:,} tokens", percent(share_cut)
         return drawing.svg(
             "Tokens of a text",
-            f"{texts} of up to {longest}; {cut} are longer than the limit of {max_length:,} and are cut.",
+            f"{texts} of up to {longest}; {share} are longer than the limit of {max_length:,} and are cut.",
         )
 
 
@@ -218,7 +220,9 @@ def slices(
     """
     worst = int(np.argmin(values))
     with Drawing(key, height=0.95 + 0.27 * len(names)) as drawing:
-        axes = drawing.axes(left=2.0, right=0.6, top=0.4, grid="x")
+        shown = [drawing.name(name, 24) for name in names]
+        widest = max(min(columns(name), 24) for name in shown)
+        axes = drawing.axes(left=0.2 + 0.085 * widest, right=0.6, top=0.4, grid="x")
         for row, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
             color = B if row == worst else A
             axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.6, clip_on=False)
@@ -228,7 +232,7 @@ def slices(
         axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
         words = f"all rows {overall:.3f}"
         note(axes, words, (overall, 1), (0, 5), ("data", "axes fraction"), ha="center", color=SOFT)
-        axes.set_yticks(range(len(names)), [drawing.name(name, 24) for name in names], color=INK)
+        axes.set_yticks(range(len(names)), shown, color=INK)
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what}, with its interval")
         axes.locator_params(axis="x", nbins=4)
         return drawing.svg(

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import sklearn.metrics as sk
 
 Array = npt.NDArray[Any]
 
@@ -118,13 +117,17 @@ def _thinned(curve: Curve) -> Curve:
 
 
 def _exact_roc(ones: Array, scores: Array, name: str) -> Curve:
-    false_share, true_share, _ = sk.roc_curve(ones, scores)
-    return Curve(name, false_share, true_share, float(sk.auc(false_share, true_share)))
+    from sklearn.metrics import auc, roc_curve  # takes seconds to import, and `plots` needs none of it
+
+    false_share, true_share, _ = roc_curve(ones, scores)
+    return Curve(name, false_share, true_share, float(auc(false_share, true_share)))
 
 
 def _exact_precision_recall(ones: Array, scores: Array, name: str) -> Curve:
     """As steps: scikit-learn's average precision does not interpolate, so the drawing must not either."""
-    precision, recall, _ = sk.precision_recall_curve(ones, scores)
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(ones, scores)
     x, y = np.repeat(recall, 2)[1:], np.repeat(precision, 2)[:-1]
     return Curve(name, x[::-1], y[::-1], float(-np.sum(np.diff(recall) * precision[:-1])))
 
@@ -249,7 +252,7 @@ def length_histogram(lengths: Array, *, bins: int = 30) -> tuple[Array, Array]:
     held = np.maximum(lengths, 1)
     longest, usual = int(held.max()), float(np.median(held))
     if longest > 10 * usual:
-        edges = np.unique(np.ceil(np.geomspace(1, longest + 1, bins + 1)).astype(np.int64))
+        edges = np.unique(np.geomspace(held.min(), longest + 1, bins + 1).round().astype(np.int64))
     else:
         edges = np.arange(1, longest + 1 + (width := max(1, -(-longest // bins))), width)
     return np.histogram(held, edges)[0], edges

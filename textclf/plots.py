@@ -27,16 +27,17 @@ def learning_curves(
         history: shape (epochs,) each: val_loss and val_accuracy, and loss and accuracy of training where known.
         monitor: val_loss or val_accuracy.
     """
-    monitored = np.array(history[monitor], float)
+    scores = {name: np.array(values, float) for name, values in history.items()}
+    monitored = scores[monitor]
     best = _best(monitored if monitor == "val_accuracy" else -monitored)
-    names = [name for name in ("loss", "accuracy") if f"val_{name}" in history]
-    found = [f"validation {name} {float(history[f'val_{name}'][best]):.4f}" for name in names]
+    names = [name for name in ("loss", "accuracy") if f"val_{name}" in scores]
+    found = [f"validation {name} {scores[f'val_{name}'][best]:.4f}" for name in names]
     with Drawing(key, height=0.2 + 1.55 * len(names)) as drawing:
         for row, name in enumerate(names):
             below = len(names) - 1 - row
             axes = drawing.axes(bottom=0.45 + 1.55 * below, top=0.3 + 1.55 * row, right=0.95)
-            _epoch_lines(axes, [history.get(name, []), history[f"val_{name}"]], best)
-            axes.set_title(f"{name}, {float(history[f'val_{name}'][best]):.3f} at epoch {best + 1}")
+            _epoch_lines(axes, [scores.get(name, np.empty(0)), scores[f"val_{name}"]], best)
+            axes.set_title(f"{name}, {scores[f'val_{name}'][best]:.3f} at epoch {best + 1}")
             axes.tick_params(labelbottom=not below)
         axes.set_xlabel("epoch")
         return drawing.svg(
@@ -50,14 +51,16 @@ def _best(scores: npt.NDArray[Any]) -> int:
     return int(np.nanargmax(scores)) if np.isfinite(scores).any() else 0
 
 
-def _epoch_lines(axes: Any, lines: Sequence[Sequence[float]], best: int) -> None:
+def _epoch_lines(axes: Any, lines: Sequence[npt.NDArray[Any]], best: int) -> None:
     """Training and validation by epoch, each named at its end."""
     epochs = len(lines[-1])
     ends = []
     for values, color, style, name in zip(lines, (SOFT, A), ("--", "-"), ("training", "validation"), strict=True):
-        if len(values):
-            axes.plot(range(1, epochs + 1), np.array(values, float), style, color=color, clip_on=False)
-            ends.append((float(values[-1]), color, name))
+        if len(values):  # training accuracy is not always measured
+            marker = "o" if epochs == 1 else None
+            axes.plot(range(1, epochs + 1), values, style, color=color, marker=marker, clip_on=False)
+            if np.isfinite(values[-1]):
+                ends.append((float(values[-1]), color, name))
     axes.plot(best + 1, lines[-1][best], "o", color=A, markersize=6, clip_on=False)
     axes.axvline(best + 1, color=A, linewidth=0.8, alpha=0.6)
     axes.set_xticks(np.unique(np.linspace(1, epochs, min(epochs, 6)).round()))
@@ -69,8 +72,7 @@ def _epoch_lines(axes: Any, lines: Sequence[Sequence[float]], best: int) -> None
 
 
 def _apart(heights: list[float], gap: float) -> list[float]:
-    """The heights of two texts, moved apart to the gap; NaN to 0."""
-    heights = [float(height) for height in np.nan_to_num(heights)]
+    """The heights of two texts, moved apart to the gap."""
     if len(heights) < 2 or abs(heights[0] - heights[1]) >= gap:
         return heights
     middle, sign = sum(heights) / 2, 1 if heights[0] >= heights[1] else -1
@@ -79,7 +81,7 @@ def _apart(heights: list[float], gap: float) -> list[float]:
 
 def roc(curves: Sequence[Curve], *, key: str = "roc") -> str:
     """True against false positive rate, of the curves that `curves.roc_curves` gives: one, or a mean and the worst."""
-    with Drawing(key, height=3.3) as drawing:
+    with Drawing(key, height=3.1) as drawing:
         axes = _unit_square(drawing, curves, "true positive rate", "false positive rate")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
         return drawing.svg("ROC curve", f"Area under the ROC curve: {_areas(curves)}; chance is 0.5.")
@@ -87,7 +89,7 @@ def roc(curves: Sequence[Curve], *, key: str = "roc") -> str:
 
 def precision_recall(curves: Sequence[Curve], *, key: str = "precision-recall") -> str:
     """Precision against recall, of the curves that `curves.precision_recall_curves` gives."""
-    with Drawing(key, height=3.3) as drawing:
+    with Drawing(key, height=3.1) as drawing:
         _unit_square(drawing, curves, "precision", "recall")
         return drawing.svg("Precision against recall", f"Average precision: {_areas(curves)}.")
 
@@ -103,10 +105,13 @@ def _unit_square(drawing: Drawing, curves: Sequence[Curve], up: str, across: str
     """Axes of 0 to 1 with the curves, and beside them what they are, with their areas."""
     axes = drawing.axes(right=drawing.width - drawing.height + 0.3)
     for (name, x, y, area), (color, style) in zip(curves, LINES, strict=False):
-        label = f"area {area:.3f}" if len(curves) == 1 else f"{drawing.name(name, 17)} {area:.3f}"
+        label = f"area {area:.3f}" if len(curves) == 1 else f"{area:.3f} {drawing.name(name, 17)}"
         axes.plot(x, y, style, color=color, clip_on=False, label=label)
-    axes.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title="area" if len(curves) > 1 else None)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), xlabel=across, title=up)
+    title = "area" if len(curves) > 1 else None
+    axes.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), fontsize=9.5, title=title, alignment="left")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=across, title=up)
+    for axis in (axes.xaxis, axes.yaxis):
+        tick(axis, (0, 0.5, 1))
     return axes
 
 
@@ -124,16 +129,17 @@ def reliability(
         after: the same of calibrated probabilities, in as many bins.
     """
     several = [bins for bins in (before, after) if bins is not None]
-    with Drawing(key, height=3.9) as drawing:
-        axes = drawing.axes(bottom=1.35)
-        rows = drawing.axes(bottom=0.5, top=2.8, grid="y")
+    with Drawing(key, height=4.0) as drawing:
+        axes = drawing.axes(left=0.7, bottom=1.5)
+        rows = drawing.axes(left=0.7, bottom=0.5, top=2.85, grid="y")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
         for number, (bins, name) in enumerate(zip(several, names, strict=False)):
             _bins(axes, rows, bins, drawing.name(name), number, len(several))
         if after is not None:
             axes.legend(loc="upper left", bbox_to_anchor=(0.03, 0.97))
         ticks = (0.4, 0.6, 0.8, 1) if _lowest(several) > 0.4 else (0, 0.25, 0.5, 0.75, 1)
-        axes.set(xlim=(ticks[0], 1), ylim=(0, 1), yticks=(0, 0.5, 1), title="share that is right")
+        axes.set(xlim=(ticks[0], 1), ylim=(0, 1), title="share that is right")
+        tick(axes.yaxis, (0, 0.5, 1))
         axes.set_xticks(ticks, [""] * len(ticks))
         rows.set(xlim=(ticks[0], 1), title="rows", xlabel="confidence")
         tick(rows.xaxis, ticks)
@@ -174,15 +180,16 @@ def thresholds(curve: Thresholds, chosen: float, *, key: str = "thresholds") -> 
     grid, *scores = (np.array(part, float) for part in curve)
     names = ("precision", "recall", "F1", "accuracy")
     with Drawing(key) as drawing:
-        axes = drawing.axes(top=0.6)
+        axes = drawing.axes(top=0.75)
         for values, name, (color, style) in zip(scores, names, LINES, strict=True):
             axes.plot(grid, values, style, color=color, label=name, clip_on=False)
         axes.axvline(0.5, color=SOFT, linewidth=0.8)
         axes.axvline(chosen, color=INK, linewidth=1.2)
-        side, shift = ("right", -5) if chosen > 0.7 else ("left", 5)
-        note(axes, f"chosen: {chosen:.2f}", (chosen, 0), (shift, 6), ha=side)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.05), ncols=4)
-        axes.set(xlim=(0, 1), ylim=(0, 1), yticks=(0, 0.5, 1), xlabel="threshold")
+        side = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
+        note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=side)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="threshold")
+        tick(axes.yaxis, (0, 0.5, 1))
         tick(axes.xaxis, (0, 0.25, 0.5, 0.75, 1))
         return drawing.svg(
             "Precision, recall, F1 and accuracy by threshold", _at_thresholds(grid, scores, names, chosen)
@@ -207,11 +214,12 @@ def coverage(curve: Coverage, *, key: str = "coverage") -> str:
     shares, accuracies, _ = (np.array(part, float) for part in curve)
     at = [int(np.abs(shares - share).argmin()) for share in (0.5, 0.8, 1)]
     with Drawing(key, height=2.9) as drawing:
-        axes = drawing.axes(left=0.65, right=0.45)
+        axes = drawing.axes(left=0.65, right=0.75)
         axes.plot(shares, accuracies, color=A, clip_on=False)
         axes.plot(shares[at], accuracies[at], "o", color=A, markersize=5, clip_on=False)
         for point in at:
-            note(axes, f"{100 * accuracies[point]:.1f} %", (shares[point], accuracies[point]), (0, 8), ha="center")
+            shift = (7, -4) if point == at[-1] else (3, 7)  # a falling line leaves room above and to its right
+            note(axes, f"{100 * accuracies[point]:.1f} %", (shares[point], accuracies[point]), shift)
         low, high = accuracies.min(), accuracies.max()
         axes.set(xlim=(0, 1), ylim=(low - 0.15 * (high - low + 0.01), high + 0.2 * (high - low + 0.01)))
         axes.set(title="share that is right", xlabel="share of rows kept, the most confident")

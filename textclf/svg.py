@@ -20,7 +20,8 @@ VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", A: "--a", B: "--b", C
 FONT = 10.5  # in units of the drawing, of which a phone shows about 370
 POINTS = 72  # units in an inch
 LARGEST = 1.6  # pixels a unit: lets the font come out as that of the page
-WIDEST = 400  # units that a phone can still show; a wider drawing keeps its size there and is scrolled
+WIDEST = 400  # units that a phone can still show; a wider drawing does not shrink but is scrolled
+SCALES_OF_WIDE = (1.1, 1.25)  # least and most pixels a unit
 JOINERS = "\u200c\u200d"  # written in Persian and within emoji
 
 STYLE = {
@@ -143,11 +144,11 @@ class Drawing:
         drawn = _own_ids(_page_style(drawn[drawn.index('<g id="figure_1">') :]), self.key)
         drawn = re.sub(r"\[\[(\d+)x*\]\]", lambda found: html.escape(self._names[int(found[1])]), drawn)
         width, height = self.width * POINTS, self.height * POINTS
-        least = f"min-width:{0.95 * width:.0f}px;" if width > WIDEST else ""
-        style = f"display:block;width:100%;height:auto;{least}max-width:{LARGEST * width:.0f}px;stroke-linejoin:round"
+        least, most = SCALES_OF_WIDE if width > WIDEST else (0.0, LARGEST)
+        size = f"width:100%;min-width:{least * width:.0f}px;max-width:{most * width:.0f}px;height:auto"
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="{self.key}-title {self.key}-desc" '
-            f'viewBox="0 0 {width:.5g} {height:.5g}" style="{style}">\n'
+            f'viewBox="0 0 {width:.5g} {height:.5g}" style="display:block;{size};stroke-linejoin:round">\n'
             f'<title id="{self.key}-title">{html.escape(title)}</title>\n'
             f'<desc id="{self.key}-desc">{html.escape(description)}</desc>\n{drawn}'
         )
@@ -178,8 +179,8 @@ def note(
 
 
 def percent(share: float) -> str:
-    """Three digits: 0.1 %, 12.3 %, 100 %."""
-    return f"{100 * share:.3g} %"
+    """To a tenth, where there is one: 12.3 %, 100 %."""
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
 def tick(axis: Any, values: Iterable[float]) -> None:
