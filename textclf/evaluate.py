@@ -12,6 +12,7 @@ import numpy.typing as npt
 from textclf.calibration import needs_threshold
 from textclf.classifier import Classifier, load_classifier
 from textclf.config import Config, saved_config
+from textclf.curves import length_histogram
 from textclf.data import DataOptions, LabelReader
 from textclf.errors import UserError
 from textclf.files import OpenData, file_digest, file_format, find_files
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 FORMAT = 1
-LENGTH_BARS = 40
 
 
 def evaluate_rows(
@@ -61,6 +61,7 @@ def evaluate_rows(
     if unseen:
         logger.warning("labels that training never saw, counted as wrong: %s", ", ".join(unseen))
     lengths = np.concatenate(tokens)
+    counts, edges = length_histogram(lengths)
     document = {
         "format": FORMAT,
         "data": labelled.describe(extent.rows),
@@ -77,21 +78,16 @@ def evaluate_rows(
             by_unknown_words(found, np.concatenate(unknown)),
             *(by_column(found, name, labelled.column(name, key="report.slices")) for name in slices),
         ],
-        "lengths": _histogram(lengths) | {"max_length": classifier.description.text.max_length},
+        "lengths": {
+            "counts": counts.tolist(),
+            "edges": edges.tolist(),
+            "max_length": classifier.description.text.max_length,
+        },
     }
     if needs_threshold(len(classifier.labels), several=found.separator is not None):
         at_half = found.with_probabilities(found.probabilities[:, : len(classifier.labels)])
         document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics()}
     return found, document
-
-
-def _histogram(lengths: Array) -> dict[str, list[float]]:
-    """How many texts have how many tokens; the last bar holds the longest hundredth."""
-    longest = max(1, int(np.quantile(lengths, 0.99)))
-    width = max(1, -(-longest // LENGTH_BARS))
-    edges = np.arange(0, longest + width, width)
-    counts = np.bincount(np.minimum(lengths // width, len(edges) - 1), minlength=len(edges))
-    return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
 def write_evaluation(run: Run, found: Outcome, document: dict[str, Any], *, name: str) -> None:

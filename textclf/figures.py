@@ -1,105 +1,84 @@
 """The plots of a report, by name, from the numbers of a run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf import curves, plots
-from textclf.calibration import needs_threshold, threshold_curve, without_temperature
+from textclf import charts, curves, plots
+from textclf.calibration import without_temperature
 from textclf.outcome import Outcome
 
 Array = npt.NDArray[Any]
 
-WORST = 3  # labels beside the mean curve
-
 
 def figures(document: dict[str, Any], found: Outcome, history: list[dict[Any, Any]]) -> dict[str, str]:
-    """SVG by name; a plot that the rows give no ground for is empty."""
-    several = found.separator is not None
-    ones = found.truth if several else (found.truth[:, None] == np.arange(len(found.names))).astype(np.int8)
-    drawn = {
-        "learning_curves": plots.learning_curves(_columns(history)) if history else "",
-        "confusion_matrix": ""
-        if several
-        else plots.confusion_matrix(np.array(document["confusion_matrix"]), found.names),
-        **_rankings(found, ones),
-        "reliability": _reliability(document, found, ones),
-        "score_histogram": _scores(found),
-        "thresholds": _thresholds(document, found, ones),
-        "coverage": plots.coverage(curves.coverage(found.right, found.confidence)),
-        "text_lengths": plots.text_lengths(
-            document["lengths"]["edges"], document["lengths"]["counts"], cut=document["lengths"]["max_length"]
+    """SVG by name; empty where the rows give no ground for a plot."""
+    areas = {
+        "roc": (plots.roc, curves.roc_curves(found.truth, found.probabilities, found.names)),
+        "precision_recall": (
+            plots.precision_recall,
+            curves.precision_recall_curves(found.truth, found.probabilities, found.names),
         ),
     }
-    overall = document["metrics"]["accuracy"]
-    for number, sliced in enumerate(document["slices"]):
-        name = f"slices_{number}"
-        drawn[name] = plots.slices(name, sliced["slices"], overall=overall, worst=sliced["worst"])
-    return drawn
+    drawn = {name: draw(lines) if lines else "" for name, (draw, lines) in areas.items()}
+    drawn["learning_curves"] = plots.learning_curves(_columns(history)) if history else ""
+    if found.separator is None:
+        drawn["confusion_matrix"] = charts.confusion_matrix(document["confusion_matrix"], found.names)
+    lengths = document["lengths"]
+    return drawn | {
+        "reliability": _reliability(document, found),
+        "score_histogram": _scores(document, found),
+        "thresholds": _thresholds(document, found),
+        "coverage": plots.coverage(curves.coverage_curve(found.right, found.confidence)),
+        "text_lengths": charts.text_lengths(
+            lengths["counts"], lengths["edges"], lengths["max_length"], document["truncated"]["share_of_rows"]
+        ),
+        **{f"slices_{number}": _slices(number, document) for number in range(len(document["slices"]))},
+    }
 
 
-def _columns(history: list[dict[Any, Any]]) -> dict[str, list[float]]:
+def _columns(history: list[dict[Any, Any]]) -> dict[str, Sequence[float]]:
     return {key: [epoch[key] for epoch in history] for key in history[0]}
 
 
-def _rankings(found: Outcome, ones: Array) -> dict[str, str]:
-    """ROC and precision-recall: of the second of two labels, else of all labels together and of the worst."""
-    import sklearn.metrics as sk
-
-    mixed = np.flatnonzero((ones.sum(axis=0) > 0) & (ones.sum(axis=0) < len(ones)))
-    if not len(mixed):
-        return {"roc": "", "precision_recall": ""}
-    if found.separator is None and len(found.names) == 2:
-        chosen = {found.names[1]: (ones[:, 1], found.probabilities[:, 1])}
-    else:
-        areas = {int(label): sk.roc_auc_score(ones[:, label], found.probabilities[:, label]) for label in mixed}
-        worst = sorted(areas, key=lambda label: areas[label])[:WORST]
-        chosen = {"all labels": (ones[:, mixed].ravel(), found.probabilities[:, mixed].ravel())}
-        chosen |= {found.names[label]: (ones[:, label], found.probabilities[:, label]) for label in worst}
-    return {
-        "roc": plots.roc(
-            {name: curves.roc(*each) for name, each in chosen.items()},
-            {name: float(sk.roc_auc_score(*each)) for name, each in chosen.items()},
-        ),
-        "precision_recall": plots.precision_recall(
-            {name: curves.precision_recall(*each) for name, each in chosen.items()},
-            {name: float(sk.average_precision_score(*each)) for name, each in chosen.items()},
-        ),
-    }
-
-
-def _reliability(document: dict[str, Any], found: Outcome, ones: Array) -> str:
+def _reliability(document: dict[str, Any], found: Outcome) -> str:
     """With several labels a row of each label, else of the label given; beside it what it was before scaling."""
-    several = found.separator is not None
     temperature = document.get("decision", {}).get("temperature", 1.0)
-    unscaled = without_temperature(found.probabilities, temperature, several=several)
-    if several:
-        now, before = (curves.reliability(ones.ravel(), shares.ravel()) for shares in (found.probabilities, unscaled))
-    else:
+    unscaled = without_temperature(found.probabilities, temperature, several=found.separator is not None)
+    if found.separator is None:
         place = np.arange(len(found)), found.chosen
-        now, before = (curves.reliability(found.right, shares[place]) for shares in (found.probabilities, unscaled))
-    return plots.reliability(now, before if temperature != 1 else None)
+        now, before = (
+            curves.reliability_bins(found.right, shares[place]) for shares in (found.probabilities, unscaled)
+        )
+    else:
+        ones = found.truth.ravel() == 1
+        now, before = (curves.reliability_bins(ones, shares.ravel()) for shares in (found.probabilities, unscaled))
+    return plots.reliability(before, now) if temperature != 1 else plots.reliability(now)
 
 
-def _scores(found: Outcome) -> str:
+def _scores(document: dict[str, Any], found: Outcome) -> str:
+    """The probability of the second of two labels by truth; else the confidence by whether the row is right."""
     if found.separator is None and len(found.names) == 2:
-        second = found.probabilities[:, 1]
-        groups = {name: second[found.truth == label] for label, name in enumerate(found.names)}
-        return plots.score_histogram(groups, of=f"probability of {found.names[1]}")
-    groups = {"right": found.confidence[found.right], "wrong": found.confidence[~found.right]}
-    return plots.score_histogram(groups, of="probability of the label given")
+        counts = curves.score_counts(found.probabilities[:, 1], found.truth)
+        threshold = document["threshold"]["value"]
+        return charts.score_histogram(counts, found.names, of=f"probability of {found.names[1]}", threshold=threshold)
+    return charts.score_histogram(curves.score_counts(found.confidence, found.right.astype(np.int64)))
 
 
-def _thresholds(document: dict[str, Any], found: Outcome, ones: Array) -> str:
-    several = found.separator is not None
-    if "threshold" not in document or not needs_threshold(len(found.names), several=several):
+def _thresholds(document: dict[str, Any], found: Outcome) -> str:
+    if "threshold" not in document or (found.separator is None and len(found.names) != 2):
         return ""
-    columns = slice(None) if several else slice(1, 2)
-    at, *measures = threshold_curve(ones[:, columns], found.probabilities[:, columns])[:4]
-    thin = [curves.thinned(at, values) for values in measures]
-    grid = np.linspace(0, 1, 101)
-    values = {
-        name: np.interp(grid, curve.x, curve.y) for name, curve in zip(("precision", "recall", "F1"), thin, strict=True)
-    }
-    return plots.thresholds(grid, values, chosen=document["threshold"]["value"])
+    ones, scores = (found.truth, found.probabilities)
+    if found.separator is None:
+        scores = scores[:, 1]
+    return plots.thresholds(curves.threshold_curve(ones, scores), document["threshold"]["value"])
+
+
+def _slices(number: int, document: dict[str, Any]) -> str:
+    """Groups by their accuracy with its interval."""
+    groups = document["slices"][number]["slices"]
+    names, values = [each["name"] for each in groups], [each["accuracy"] for each in groups]
+    lows, highs = zip(*(each["interval"] for each in groups), strict=True)
+    return charts.slices(names, values, lows, highs, document["metrics"]["accuracy"], key=f"slices-{number}")

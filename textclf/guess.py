@@ -121,7 +121,7 @@ def _repeated(texts: list[str], labels: list[str]) -> tuple[int, int]:
     """Rows whose text came before, and those of them that came with another label first."""
     first: dict[int, str] = {}
     repeated = contradicting = 0
-    for key, label in zip(text_keys(texts).tolist(), labels, strict=True):
+    for key, label in zip(text_keys(texts).near.tolist(), labels, strict=True):
         if key in first:
             repeated += 1
             contradicting += first[key] != label

@@ -52,7 +52,7 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     """
     table = read_table(Path(data))
     roles = find_roles(table, data, text=text, label=label)
-    found, keys = look(table, roles), text_keys(roles.text.values)
+    found, keys = look(table, roles), text_keys(roles.text.values).near
     _check(data, found, roles, keys)
     siblings = [_look_at(key, path, roles, keys) for key, path in _siblings(data)]
     draft = Draft(data, found, siblings, _config_text(data, found, siblings))
@@ -144,7 +144,7 @@ def _look_at(key: str, path: str, roles: Roles, keys: npt.NDArray[np.uint64]) ->
         for chunk in read_rows([Path(path)], options):
             names |= {name for field in chunk.labels for name in split_labels(field, options.label_separator)}
             rows += len(chunk.texts)
-            seen += sum(text in trained for text in text_keys(chunk.texts).tolist())
+            seen += sum(text in trained for text in text_keys(chunk.texts).near.tolist())
     except UserError as error:
         return Sibling(key, path, problem=str(error))
     unknown = names - set(roles.label.labels)

@@ -1,0 +1,217 @@
+"""Curves against scikit-learn and by hand; plots as what a page can hold, whatever the labels are called."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+
+from textclf import charts, curves, plots
+from textclf.metrics import calibration_error, compute_metrics
+from textclf.svg import clean_name
+
+HOSTILE = [
+    "<script>alert(1)</script>", "</svg>", "{{ 7*7 }}", "$x^", "a\x00\x07\n\tb", "\u202eevil", "正面评价", "🎉👩‍💻",
+    "שלום", "x" * 300, "&amp; \"'", "[[0]]", " ", "\ud800\uffff",
+]  # fmt: skip
+
+
+def rows(labels: int, n: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth and chosen of shape (n,), and probabilities, shape (n, labels)."""
+    rng = np.random.default_rng([labels, n])
+    truth = rng.integers(0, labels, n)
+    scores = np.exp(rng.normal(size=(n, labels)) + 2 * (truth[:, None] == np.arange(labels)))
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    return truth, probabilities.argmax(axis=1), probabilities
+
+
+def several(labels: int = 3, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth and chosen of several labels a row, shape (n, labels), and probabilities."""
+    rng = np.random.default_rng(1)
+    truth = (rng.random((n, labels)) < 0.3).astype(int)
+    probabilities = 1 / (1 + np.exp(1.5 - 3 * truth - rng.normal(size=(n, labels))))
+    return truth, (probabilities >= 0.5).astype(int), probabilities
+
+
+def test_a_small_roc_curve_is_that_of_scikit_learn_at_its_corners() -> None:
+    ones, scores = np.array([0, 0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.7])
+    x, y, _ = sk.roc_curve(ones, scores)
+    found = curves.roc_points(ones, scores, name="good")
+    assert (found.x.tolist(), found.y.tolist()) == ([0, 0, 1 / 3, 1 / 3, 1], [0, 2 / 3, 2 / 3, 1, 1])
+    assert set(zip(found.x, found.y, strict=True)) <= set(zip(x, y, strict=True))
+    assert (found.name, found.area) == ("good", sk.roc_auc_score(ones, scores))
+
+
+def test_precision_falls_in_steps_as_average_precision_counts_it() -> None:
+    truth, _, probabilities = rows(2)
+    found = curves.precision_recall_points(truth, probabilities[:, 1])
+    assert found.area == pytest.approx(sk.average_precision_score(truth, probabilities[:, 1]))
+    assert np.trapezoid(found.y, found.x) == pytest.approx(found.area, abs=1e-3)
+
+
+def test_a_curve_of_many_rows_is_thinned_without_being_seen() -> None:
+    truth, _, probabilities = rows(2, 20_000)
+    x, y, _ = sk.roc_curve(truth, probabilities[:, 1])
+    found = curves.roc_points(truth, probabilities[:, 1])
+    assert len(found.x) <= curves.MOST_POINTS < len(x)
+    across, up = np.diff(found.x)[:, None], np.diff(found.y)[:, None]
+    from_x, from_y = x - found.x[:-1, None], y - found.y[:-1, None]
+    along = np.clip((across * from_x + up * from_y) / (across**2 + up**2), 0, 1)
+    gaps = np.hypot(from_x - along * across, from_y - along * up).min(axis=0)
+    assert gaps.max() <= curves.INVISIBLE
+
+
+@pytest.mark.parametrize("make", [curves.roc_curves, curves.precision_recall_curves])
+@pytest.mark.parametrize("data", [rows(5), several()], ids=["one label a row", "several"])
+def test_of_more_labels_the_mean_and_the_worst_are_shown(make: Callable, data: tuple) -> None:
+    truth, chosen, probabilities = data
+    names = [f"label {number}" for number in range(probabilities.shape[1])]
+    mean, *worst = make(truth, probabilities, names, worst=2)
+    metric = "roc_auc" if make is curves.roc_curves else "average_precision"
+    assert mean.area == pytest.approx(compute_metrics(truth, chosen, probabilities)[metric])
+    assert np.trapezoid(mean.y, mean.x) == pytest.approx(mean.area, abs=5e-3)
+    assert worst[0].area <= min(worst[1].area, mean.area)
+
+
+def test_two_labels_have_one_curve_and_one_label_has_none() -> None:
+    truth, _, probabilities = rows(2)
+    assert [curve.name for curve in curves.roc_curves(truth, probabilities, ["no", "yes"])] == ["yes"]
+    assert curves.roc_curves(np.zeros(600, int), probabilities, ["no", "yes"]) == []
+
+
+def judged(truth: np.ndarray, chosen: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each row, or each label of each row, is right, and how sure the model is."""
+    if truth.ndim == 2:
+        return truth.ravel() == 1, probabilities.ravel()
+    return truth == chosen, probabilities[np.arange(len(chosen)), chosen]
+
+
+@pytest.mark.parametrize("data", [rows(4), several()], ids=["one label a row", "several"])
+def test_reliability_bins_hold_the_calibration_error(data: tuple) -> None:
+    right, confidence = judged(*data)
+    mean, accuracy, count = curves.reliability_bins(right, confidence)
+    error = np.nansum(count * np.abs(mean - accuracy)) / len(right)
+    assert error == pytest.approx(calibration_error(right, confidence))
+    assert error == pytest.approx(compute_metrics(*data)["expected_calibration_error"])
+
+
+def test_thresholds_are_scored_as_scikit_learn_does() -> None:
+    truth, _, probabilities = rows(2)
+    found = curves.threshold_curve(truth, probabilities[:, 1], points=11)
+    for row, threshold in enumerate(found.threshold):
+        chosen = probabilities[:, 1] >= threshold
+        precision = sk.precision_score(truth, chosen, zero_division=np.nan)
+        others = [score(truth, chosen) for score in (sk.recall_score, sk.f1_score, sk.accuracy_score)]
+        assert [part[row] for part in found[1:]] == pytest.approx([precision, *others], nan_ok=True)
+
+
+def test_coverage_leaves_out_the_least_confident_and_keeps_ties_together() -> None:
+    right = np.array([1] * 20 + [0] * 5 + [1] * 5)
+    confidence = np.array([0.9] * 20 + [0.7] * 10)
+    found = curves.coverage_curve(right, confidence)
+    assert [part.tolist() for part in found] == [[20 / 30, 1.0], [1.0, 25 / 30], [0.9, 0.7]]
+
+
+def test_lengths_are_binned_evenly_or_by_factor_where_the_tail_is_long() -> None:
+    counts, edges = curves.length_histogram(np.array([0, 1, 3, 4]))
+    assert (counts.tolist(), edges.tolist()) == ([2, 0, 1, 1], [1, 2, 3, 4, 5])
+    counts, edges = curves.length_histogram(np.array([2, 2, 2, 31]), bins=4)
+    assert (counts.tolist(), edges.tolist()) == ([3, 0, 0, 1], [2, 4, 8, 16, 32])
+
+
+def test_scores_are_counted_by_group() -> None:
+    counts = curves.score_counts(np.array([0.1, 0.7, 0.4]), np.array([0, 1, 1]), bins=2)
+    assert counts.tolist() == [[1, 0], [1, 1]]
+
+
+def confusions(labels: int) -> np.ndarray:
+    truth, chosen, _ = rows(labels)
+    return sk.confusion_matrix(truth, chosen, labels=range(labels))
+
+
+def hostile_curves(make: Callable) -> list[curves.Curve]:
+    truth, _, probabilities = rows(len(HOSTILE))
+    return make(truth, probabilities, HOSTILE)
+
+
+TWO, MANY = rows(2), rows(len(HOSTILE))
+BINS = curves.reliability_bins(*judged(*TWO))
+PLOTS: dict[str, Callable[[], str]] = {
+    "learning": partial(plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}),
+    "one epoch": partial(plots.learning_curves, {"loss": [np.inf], "val_loss": [None]}),
+    "matrix 1": partial(charts.confusion_matrix, [[3]], HOSTILE),
+    "matrix 2": partial(charts.confusion_matrix, confusions(2), HOSTILE),
+    "matrix 14": partial(charts.confusion_matrix, confusions(14), HOSTILE),
+    "matrix 77": partial(charts.confusion_matrix, confusions(77), 6 * HOSTILE),
+    "matrix 120": partial(charts.confusion_matrix, confusions(120), 9 * HOSTILE),
+    "roc": lambda: plots.roc(curves.roc_curves(TWO[0], TWO[2], HOSTILE[:2])),
+    "roc many": lambda: plots.roc(hostile_curves(curves.roc_curves)),
+    "precision": lambda: plots.precision_recall(hostile_curves(curves.precision_recall_curves)),
+    "reliability": partial(plots.reliability, BINS),
+    "calibrated": partial(plots.reliability, BINS, [[None, 0.7], [None, 0.6], [0, 9]]),
+    "scores": lambda: charts.score_histogram(curves.score_counts(TWO[2][:, 1], TWO[0]), HOSTILE, of=HOSTILE[0]),
+    "scores many": lambda: charts.score_histogram(curves.score_counts(*judged(*MANY)[::-1]), threshold=0.5),
+    "thresholds": lambda: plots.thresholds(curves.threshold_curve(TWO[0], TWO[2][:, 1]), 0.4),
+    "coverage": lambda: plots.coverage(curves.coverage_curve(*judged(*TWO))),
+    "all right": lambda: plots.coverage(curves.coverage_curve(np.ones(3), np.ones(3))),
+    "lengths": partial(charts.text_lengths, [5, 9, 1], [1, 2, 4, 8], 4, 0.1),
+    "slices": partial(charts.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
+def test_a_plot_is_one_svg_that_scales_and_says_what_it_shows(draw: Callable[[], str]) -> None:
+    drawn = draw()
+    root = ElementTree.fromstring(drawn)
+    title, description = (root.find(f"{{http://www.w3.org/2000/svg}}{tag}") for tag in ("title", "desc"))
+    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert title.text
+    assert re.search(r"\d", description.text)
+    assert {"viewBox", "style"} <= set(root.keys())
+    assert {"width", "height"}.isdisjoint(root.keys())
+    assert not re.search(r"<(\?|!|script|metadata|style|image)|#[0-9a-f]{6}\b|\[\[\d+x+\]\]|mathdefault", drawn)
+    assert draw() == drawn
+
+
+@pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
+def test_all_ids_of_a_plot_begin_with_its_key_and_links_lead_to_them(draw: Callable[..., str]) -> None:
+    drawn = draw()
+    ids = re.findall(r' id="([^"]*)"', drawn)
+    key = ids[0].removesuffix("-title")
+    assert len(ids) == len(set(ids))
+    assert all(name.startswith(f"{key}-") for name in ids)
+    assert set(re.findall(r'(?:url\(|href=")#([^")]+)', drawn)) <= set(ids)
+
+
+def test_hostile_names_come_out_as_text() -> None:
+    drawn = charts.slices(HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8)
+    texts = {"".join(part.itertext()) for part in ElementTree.fromstring(drawn).iter() if part.tag.endswith("text")}
+    assert {
+        "<script>alert(1)</scrip…", "</svg>", "{{ 7*7 }}", "$x^", "a����b", "�evil", "正面评价", "🎉👩‍💻",
+        "\u2068שלום\u2069", "x" * 23 + "…", "&amp; \"'", "[[0]]", "(blank)", "��",
+    } <= texts  # fmt: skip
+
+
+def test_a_wide_sign_takes_two_columns() -> None:
+    assert clean_name("正面评价", 6) == "正面…"
+
+
+def test_a_plot_does_not_depend_on_the_users_matplotlib_settings() -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    drawn = PLOTS["slices"]()
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "text.usetex": False, "savefig.dpi": 10}):
+        assert PLOTS["slices"]() == drawn
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_a_matrix_of_many_labels_shows_those_that_are_confused() -> None:
+    matrix = 9 * np.eye(120, dtype=int)
+    matrix[7, 119] = 3
+    drawn = charts.confusion_matrix(matrix, [f"label {number}" for number in range(120)])
+    assert "The 100 most confused of 120 labels" in drawn
+    assert "label 7 taken for label 119: 3 of 12 rows." in drawn
+    assert ">label 119<" in drawn
+    assert ">label 118<" not in drawn
