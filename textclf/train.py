@@ -102,7 +102,8 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) ->
         write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
         write_json(stage.split, material.sides.document)
         if config.report.texts:
-            write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
+            with clock.phase("samples"):
+                write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
         write_json(stage.environment, _environment(config, device, material, document["data"], clock))
         write_evaluation(stage, found, document, name=run.path.name)
     return document

@@ -71,10 +71,28 @@ def measure(name: str, paths: dict[str, Path]) -> dict[str, Any]:
         "network": {key: document["metrics"][key] for key in keys},
         "interval": document["intervals"]["accuracy"],
         "linear": {key: linear[key] for key in keys},
+        "against_linear": {
+            "difference": document["comparisons"]["tfidf_logistic_regression"]["difference"]["accuracy"],
+            "interval": document["comparisons"]["tfidf_logistic_regression"]["intervals"]["accuracy"],
+            "p_value": document["comparisons"]["tfidf_logistic_regression"]["mcnemar"]["p_value"],
+        },
+        "calibration": {
+            "temperature": document["decision"]["temperature"],
+            "before": document["decision"]["expected_calibration_error_before"],
+            "after": document["metrics"]["expected_calibration_error"],
+        },
+        "without_seen": _without_seen(document),
+        "report_bytes": (ROOT / "runs" / name / "report.html").stat().st_size,
         "parity": document["parity"],
         "seconds": round(seconds, 1),
         "phases": environment["seconds"],
     }
+
+
+def _without_seen(document: dict[str, Any]) -> dict[str, Any] | None:
+    """Accuracy on the test rows whose text training never saw."""
+    found = document.get("without_seen")
+    return found and {"rows": found["rows"], "accuracy": found["metrics"]["accuracy"]}
 
 
 def row(name: str, found: dict[str, Any]) -> str:
