@@ -101,7 +101,7 @@ def test_other_data_get_a_folder_of_their_own(reviews: Path, tmp_path: Path) -> 
     result = textclf("evaluate", other, "--run", reviews)
     assert (result.exit_code, result.stderr) == (0, f"wrote {reviews}/evaluations/other\n")
     written = sorted(path.name for path in (reviews / "evaluations" / "other").iterdir())
-    assert written == ["metrics.json", "predictions.csv", "report.html"]
+    assert written == ["metrics.json", "predictions.csv", "report.html", "samples.json"]
     assert metrics(reviews / "evaluations" / "other")["data"]["rows"] == 3
 
 

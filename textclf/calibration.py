@@ -27,6 +27,7 @@ class DecisionOptions:
         help="what the threshold is chosen for on validation rows: f1, accuracy, precision>=0.9, recall>=0.9 (of the "
         "second of two labels, or over several labels a row); null: `threshold` as it stands",
         pattern=AIM,
+        examples=["f1", "accuracy", "precision>=0.9", "recall>=0.9"],
     )
     threshold: float = option(
         default=HALF, help="probability from which the second of two labels, or one of several, is given", gt=0, lt=1

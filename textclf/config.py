@@ -170,6 +170,8 @@ def _message(problem: Any) -> str:
     found = json.dumps(problem["input"], ensure_ascii=False)
     if problem["type"] == "dataclass_type":
         return f"should be a section with keys, found {found[:60]}"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"should be such as {', '.join(_examples('.'.join(key)))}, found {found[:60]}"
     wanted = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     plain = {
         "string": "text",
@@ -179,6 +181,13 @@ def _message(problem: Any) -> str:
         "array": "a list",
     }
     return f"should be {plain.get(wanted, wanted)}, found {found[:60]}"
+
+
+def _examples(dotted: str) -> list[str]:
+    """What the option with this key says that it may be."""
+    section, _, name = dotted.partition(".")
+    fields: dict[str, Any] = Config.__dataclass_fields__
+    return list(fields[section].type.__dataclass_fields__[name].metadata["examples"])
 
 
 def _nearest(key: Key) -> str:

@@ -1,5 +1,6 @@
 """Rows with their truth and what a model made of them: what all numbers and plots are computed from."""
 
+import csv
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from textclf.classifier import Classifier, Probabilities, decide
 from textclf.data import LabelReader, Labels
@@ -137,18 +137,16 @@ def read_outcome(path: Path, *, separator: str | None) -> Outcome:
         UserError: the file is missing or damaged.
     """
     try:
-        table = pd.read_csv(
-            path, keep_default_na=False, dtype={"truth": str, "prediction": str}, float_precision="round_trip"
-        )
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-        names = [str(name) for name in header.iloc[0]][3:]
-        probabilities = table.iloc[:, 3:].to_numpy(np.float64)
-        rows = table["row"].to_numpy(np.int64)
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *table = csv.reader(file)
+        rows = np.array([row[0] for row in table], np.int64)
+        probabilities = np.array([row[3:] for row in table], np.float64).reshape(len(table), len(header) - 3)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: {path.parent} is no complete run.") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}. Run `textclf evaluate` again.") from None
-    truth, chosen = (_labels(list(table[column])) for column in ("truth", "prediction"))
+    names = header[3:]
+    truth, chosen = (_labels([row[column] for row in table]) for column in (1, 2))
     return Outcome(
         rows, truth, separator, names, truth.targets(names, separator), chosen.targets(names, separator), probabilities
     )

@@ -36,17 +36,16 @@ def find_suspects(material: Material, *, separator: str | None, seed: int) -> Su
     Raises:
         UserError: cleanlab is not installed.
     """
-    find_label_issues = _cleanlab()
+    several = material.train.targets.ndim > 1
+    find = _cleanlab(several=several)
     sides = material.sides
     rows = affordable(sides.train.counts, seed=seed)
     train = _part(sides.train.take(rows), material.train.targets[rows])
     validation = _part(sides.validation, material.validation.targets)
     held_out = cross_validated(train, validation, seed=seed)
-    several = train.targets.ndim > 1
     labels = [np.flatnonzero(row).tolist() for row in train.targets] if several else train.targets
-    found = find_label_issues(
-        labels, held_out, multi_label=several, return_indices_ranked_by="self_confidence", n_jobs=1
-    )
+    # as many processes as cores would each load all that this one has loaded
+    found = find(labels, held_out, return_indices_ranked_by="self_confidence", n_jobs=1)
     found = np.asarray(found, np.int64)
     side, names = sides.train.take(rows[found]), sides.labels
     fields = [side.labels.fields[code] for code in side.labels.codes]
@@ -81,12 +80,13 @@ def _rows(part: Part, rows: Array) -> Part:
     return Part(part.words.take(rows), part.targets[rows])
 
 
-def _cleanlab() -> Any:
+def _cleanlab(*, several: bool) -> Any:
     try:
-        from cleanlab.filter import find_label_issues
+        from cleanlab import filter as one_label
+        from cleanlab.multilabel_classification import filter as several_labels
     except ImportError:
         raise UserError("Rows that are labelled wrong are found by cleanlab: pip install 'textclf[labels]'.") from None
-    return find_label_issues
+    return (several_labels if several else one_label).find_label_issues
 
 
 def write_suspects(path: Path, material: Material, config: Config) -> int:

@@ -1,0 +1,118 @@
+"""Temperature and threshold: against their definitions, and through the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, SMALL, overrides, textclf, write_config
+
+from textclf.calibration import choose_threshold, fit_temperature, threshold_curve, without_temperature
+
+
+def test_the_temperature_that_was_put_in_is_found() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(20_000, 1)) * 2
+    targets = (rng.random(20_000) < 1 / (1 + np.exp(-logits[:, 0]))).astype(np.int64)
+    assert fit_temperature(3 * logits, targets) == pytest.approx(3, rel=0.05)
+
+
+def test_several_labels_and_several_a_row_have_a_temperature_too() -> None:
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(20_000, 4)) * 2
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    targets = (shares.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
+    assert fit_temperature(logits / 2, targets) == pytest.approx(0.5, rel=0.05)
+    ones = (rng.random((20_000, 4)) < 1 / (1 + np.exp(-logits))).astype(np.int8)
+    assert fit_temperature(2 * logits, ones) == pytest.approx(2, rel=0.05)
+
+
+def test_the_temperature_can_be_taken_back() -> None:
+    logits = np.random.default_rng(3).normal(size=(5, 3))
+    softmax = [np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) for z in (logits / 2, logits)]
+    assert without_temperature(softmax[0], 2, several=False) == pytest.approx(softmax[1])
+    sigmoid = [1 / (1 + np.exp(-z)) for z in (logits / 2, logits)]
+    assert without_temperature(sigmoid[0], 2, several=True) == pytest.approx(sigmoid[1])
+
+
+ONES = np.array([0, 0, 1, 0, 1, 1, 1])
+SCORES = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9])
+CHOSEN = {
+    "accuracy": (0.65, True),  # one positive is missed, which costs as much as to let one negative in; nearer to 0.5
+    "f1": (0.25, True),  # 8 / 9 beats 6 / 7
+    "precision>=0.9": (0.65, True),
+    "recall>=1": (0.25, True),
+    "recall>=0.7": (0.65, True),
+}
+
+
+@pytest.mark.parametrize("aim", CHOSEN)
+def test_the_threshold_serves_its_aim(aim: str) -> None:
+    threshold, reached = choose_threshold(aim, ONES, SCORES)
+    assert (pytest.approx(threshold), reached) == CHOSEN[aim]
+
+
+def test_an_aim_that_is_out_of_reach_is_said_to_be() -> None:
+    assert choose_threshold("precision>=0.9", np.array([0, 1, 0]), np.array([0.2, 0.5, 0.9]))[1] is False
+
+
+def test_the_curve_is_precision_recall_f1_and_accuracy_at_each_threshold() -> None:
+    for at, precision, recall, f1, accuracy in zip(*threshold_curve(ONES, SCORES), strict=True):
+        given = at <= SCORES
+        hits = (given & (ONES == 1)).sum()
+        expected = [hits / given.sum(), hits / 4, 2 * hits / (given.sum() + 4), (given == ONES).mean()]
+        assert [precision, recall, f1, accuracy] == pytest.approx(expected)
+
+
+def test_a_run_keeps_its_threshold_and_predict_uses_it(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "reviews", "decision:", "  aim: recall>=0.99")
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL))
+    document = json.loads(result.stdout)
+    threshold = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["threshold"]
+    assert document["threshold"]["value"] == threshold != 0.5
+    assert document["labels"]["positive"]["recall"] == 1
+    assert document["decision"]["aim"] == "recall>=0.99"
+    assert set(document["threshold"]["metrics_at_half"]) == set(document["metrics"])
+    lines = SAMPLES / "lines.txt"
+    rows = [
+        json.loads(line)
+        for line in textclf("predict", lines, "--run", tmp_path / "run", "-f", "jsonl").stdout.splitlines()
+    ]
+    assert all((row["label"] == "positive") == (row["probabilities"]["positive"] >= threshold) for row in rows)
+
+
+def test_an_aim_needs_a_threshold_that_decides(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "questions", "decision:", "  aim: f1")
+    result = textclf("train", config, "--run", tmp_path / "run")
+    expected = (
+        "decision.aim: there are 4 labels, of which each row gets the most probable: no threshold decides. "
+        "Leave the key out.\n"
+    )
+    assert (result.exit_code, result.stderr) == (1, expected)
+
+
+def test_a_misspelt_aim_is_shown_with_its_place(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "reviews", "decision:", "  aim: precision>0.9")
+    result = textclf("check", config)
+    said = 'should be such as f1, accuracy, precision>=0.9, recall>=0.9, found "precision>0.9"'
+    assert (result.exit_code, result.stderr) == (1, f"{config}:4:3: decision.aim: {said}\n")
+
+
+def test_calibration_can_be_left_out(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "reviews", "decision:", "  calibrate: false")
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL, "training.epochs=1"))
+    document = json.loads(result.stdout)
+    assert document["decision"]["temperature"] == 1
+    before, after = (
+        document["decision"]["expected_calibration_error_before"],
+        document["metrics"]["expected_calibration_error"],
+    )
+    assert before == pytest.approx(after)
+
+
+def test_labels_below_the_least_confidence_are_left_empty(reviews: Path) -> None:
+    arguments = ("predict", SAMPLES / "lines.txt", "--run", reviews)
+    every = [line.split("\t") for line in textclf(*arguments).stdout.splitlines()]
+    middle = sorted(float(share) for _, share in every)[len(every) // 2] - 1e-6  # six decimals are printed
+    sure = [line.split("\t") for line in textclf(*arguments, "--min-confidence", middle).stdout.splitlines()]
+    assert sure == [[label if float(share) >= middle else "", share] for label, share in every]

@@ -1,0 +1,94 @@
+"""The report: whole, offline, and safe to open whatever the data hold."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, overrides, textclf
+
+HOSTILE = ["<script>alert(1)</script>", "</svg>{{ 7*7 }}", "$x^{\u202e\x07"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on labels, texts and a column that want to break out of the page."""
+    folder = tmp_path_factory.mktemp("hostile")
+    labels = dict(zip(("good", "bad", "odd"), HOSTILE, strict=True))
+    rows = [
+        f'"{HOSTILE[i % 3]} {word} {i}","{label}","{HOSTILE[i % 2]}"'
+        for i in range(30)
+        for word, label in labels.items()
+    ]
+    (folder / "<b>.csv").write_text("text,label,shop\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    config = folder / "c.yaml"
+    config.write_text(f"data: {{train: {folder / '<b>.csv'}, validation_split: 0.5}}\nreport: {{slices: [shop]}}\n")
+    result = textclf("train", config, "--run", folder / "<i>run", *overrides(*SMALL, "training.epochs=1"))
+    assert result.exit_code == 0, result.output
+    return folder / "<i>run"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.links += [value or "" for name, value in attributes if name in ("href", "src")]
+
+
+def test_hostile_data_show_as_text(hostile: Path) -> None:
+    page = (hostile / "report.html").read_text(encoding="utf-8")
+    found = Tags()
+    found.feed(page)
+    assert found.tags.isdisjoint({"script", "i", "img", "link", "iframe"})
+    assert page.count("<svg") == page.count("</svg>")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "{{ 7*7 }}" in page
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", page)
+
+
+def test_the_page_needs_nothing_else(reviews: Path) -> None:
+    page = (reviews / "report.html").read_text(encoding="utf-8")
+    found = Tags()
+    found.feed(page)
+    assert all(link.startswith("#") for link in found.links)
+    assert "@import" not in page
+    assert "url(http" not in page
+
+
+@pytest.mark.parametrize("name", ["reviews", "questions", "topics", "hostile"])
+def test_it_is_drawn_anew_from_the_other_files(name: str, request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(name)
+    before = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    result = textclf("report", run)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"wrote {run}/report.html\n")
+    assert (run / "report.html").read_bytes() == before
+
+
+def test_every_drawing_can_be_read_out(questions: Path) -> None:
+    page = (questions / "report.html").read_text(encoding="utf-8")
+    titles = re.findall(r"<svg[^>]*>\s*<title[^>]*>([^<]+)</title>\s*<desc[^>]*>[^<]+</desc>", page)
+    assert len(titles) == page.count("<svg") >= 9
+    assert len(set(re.findall(r' id="([^"]*)"', page))) == len(re.findall(r' id="([^"]*)"', page))
+
+
+def test_the_first_paragraph_is_plain(reviews: Path) -> None:
+    page = (reviews / "report.html").read_text(encoding="utf-8")
+    lead = re.search(r'<p class="lead">(.*?)</p>', page)
+    assert re.fullmatch(
+        r"The model gives \d+ of 40 texts their right label \([\d.]+ %\)\. On other texts of the same kind, expect "
+        r"[\d.]+ to [\d.]+ %\. Always giving the most frequent label would be right in [\d.]+ %\. .*",
+        lead[1],
+    )
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    result = textclf("report", tmp_path)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"{tmp_path}/metrics.json is missing: {tmp_path} is no complete run.\n",
+    )

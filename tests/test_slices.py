@@ -1,0 +1,87 @@
+"""Slices: groups of rows by length, unknown words and columns."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, overrides, textclf, write_config
+
+from textclf.data import LabelReader
+from textclf.outcome import Outcome
+from textclf.slices import by_column, by_length, by_unknown_words
+
+
+def outcome(truth: list[int], chosen: list[int]) -> Outcome:
+    reader = LabelReader()
+    reader.add("ab"[label] for label in truth)
+    rows = len(truth)
+    return Outcome(
+        np.arange(rows), reader.labels(), None, ["a", "b"], np.array(truth), np.array(chosen), np.zeros((rows, 2))
+    )
+
+
+def test_lengths_are_cut_at_their_quarters() -> None:
+    found = by_length(outcome([0] * 8, [0, 0, 0, 0, 0, 0, 1, 1]), np.arange(1, 9))
+    assert [(each["name"], each["rows"], each["accuracy"]) for each in found["slices"]] == [
+        ("1 to 2", 2, 1.0),
+        ("3 to 4", 2, 1.0),
+        ("5 to 6", 2, 1.0),
+        ("7 to 8", 2, 0.0),
+    ]
+    assert found["worst"] == "7 to 8"
+
+
+def test_texts_of_one_length_are_one_group_and_none_is_the_worst() -> None:
+    found = by_length(outcome([0] * 4, [0] * 4), np.full(4, 3))
+    assert [each["name"] for each in found["slices"]] == ["3 to 3"]
+    assert found["worst"] is None
+
+
+def test_unknown_words_have_fixed_groups() -> None:
+    found = by_unknown_words(outcome([0] * 4, [0] * 4), np.array([0, 0.05, 0.051, 0.9]))
+    assert [each["name"] for each in found["slices"]] == ["none", "up to 5 %", "up to 10 %", "over 20 %"]
+
+
+def test_the_gaps_between_groups_are_those_of_their_rates() -> None:
+    # 10 rows of each group; b is given to 5 of 10 and to 2 of 10, of the 4 that are b to 4 and to 1
+    truth = [1] * 4 + [0] * 6
+    given = [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    found = by_column(outcome(truth * 2, given), "sex", ["f"] * 10 + ["m"] * 10)
+    assert found["label"] == "b"
+    assert found["gaps"] == pytest.approx(
+        {"selection_rate": 0.3, "true_positive_rate": 0.75, "false_positive_rate": 0.0}
+    )
+    assert found["selection_ratio"] == pytest.approx(0.4)
+    assert found["worst"] == "m"
+
+
+def test_rare_values_are_one_group_and_an_empty_value_has_a_name() -> None:
+    values = [""] * 5 + [str(number) for number in range(25)]
+    found = by_column(outcome([0] * 30, [0] * 30), "city", values)
+    names = [each["name"] for each in found["slices"]]
+    assert (len(names), names[0], names[-1]) == (21, "(empty)", "(other)")
+
+
+def test_a_run_has_slices_of_the_columns_that_are_named(tmp_path: Path) -> None:
+    data = tmp_path / "d.csv"
+    data.write_text(
+        "text,label,shop\n" + "".join(f"{w} tea {i},{w},{i % 2}\n" for i in range(60) for w in ("good", "bad"))
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data: {{train: {data}, validation_split: 0.5}}\nreport: {{slices: [shop]}}\n")
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL, "training.epochs=1"))
+    sliced = json.loads(result.stdout)["slices"]
+    assert [each["by"] for each in sliced] == ["tokens", "unknown words", "shop"]
+    assert {each["name"] for each in sliced[2]["slices"]} == {"0", "1"}
+    assert sum(each["rows"] for each in sliced[2]["slices"]) == 60
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "four-fifths rule asks for 0.80" in page
+
+
+def test_a_column_that_is_not_there_is_shown_with_its_place(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "reviews", "report:", "  slices: [shop]")
+    result = textclf("check", config)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{config}:4:3: report.slices: ")
+    assert "has no column 'shop'; it has: text, label. Set report.slices." in result.stderr

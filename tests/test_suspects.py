@@ -1,0 +1,57 @@
+"""Rows that are probably labelled wrong."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from conftest import textclf, write_config
+
+pytest.importorskip("cleanlab")
+
+FLIPPED = {7, 40, 90}
+WORDS = {"pos": ["good", "lovely", "fine", "great"], "neg": ["bad", "awful", "poor", "cold"]}
+
+
+def other(label: str) -> str:
+    return "neg" if label == "pos" else "pos"
+
+
+def rows() -> list[tuple[str, str]]:
+    texts = [
+        (f"{first} and {second} {thing}", label)
+        for thing in ("tea", "room", "staff", "food", "bed")
+        for label, words in WORDS.items()
+        for first in words
+        for second in words
+        if first != second
+    ]
+    return [(text, other(label) if row in FLIPPED else label) for row, (text, label) in enumerate(texts)]
+
+
+def test_flipped_labels_are_found_and_written_without_texts(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows()))
+    (tmp_path / "v.csv").write_text("text,label\ngood bed,pos\nbad bed,neg\n")  # so that all rows are trained on
+    config.write_text(f"data: {{train: {tmp_path / 't.csv'}, validation: {tmp_path / 'v.csv'}}}\n")
+    result = textclf("check", config, "--suspects", tmp_path / "suspects.csv")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"3 training rows are probably labelled wrong: {tmp_path}/suspects.csv"
+    with (tmp_path / "suspects.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert {int(row["row"]) for row in found} == FLIPPED
+    labels = [label for _, label in rows()]
+    assert all((row["label"], row["suggested"]) == (labels[int(row["row"])], other(row["label"])) for row in found)
+    assert list(found[0]) == ["row", "label", "suggested", "probability_of_label"]
+
+
+def test_several_labels_a_row_can_be_suspected(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "topics", "  label: labels", '  label_separator: "|"')
+    result = textclf("check", config, "--suspects", tmp_path / "suspects.csv")
+    assert result.exit_code == 0, result.output
+
+
+def test_without_cleanlab_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "cleanlab", None)
+    result = textclf("check", write_config(tmp_path, "reviews"), "--suspects", tmp_path / "suspects.csv")
+    expected = "Rows that are labelled wrong are found by cleanlab: pip install 'textclf[labels]'.\n"
+    assert (result.exit_code, result.stderr) == (1, expected)
