@@ -39,6 +39,7 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/train_speed.py
 	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py
+	$(BIN)/python tests/benchmarks/trust.py
 
 clean:  ## Remove everything that was made here, except runs/
 	rm -rf $(VENV) .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache

@@ -15,9 +15,11 @@ import large_data  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
 import train_speed  # noqa: E402
+import trust  # noqa: E402
 from measuring import markdown  # noqa: E402
 
 README = Path(__file__).parent.parent / "README.md"
+SCRIPTS = (predict_speed, predict_memory, train_speed, large_data, trust)
 ACCURACY = BENCHMARKS / "accuracy.json"
 
 
@@ -65,16 +67,19 @@ def recipes_table() -> str:
         "linear",
         "macro F1",
         "linear",
+        "ahead of linear by",
+        "calibration error, before scaling",
         "whole process",
-        "of it baseline",
     )
     rows: list[Sequence[str]] = [header]
     for name, found in measured["recipes"].items():
         network, linear, (low, high) = found["network"], found["linear"], found["interval"]
         scores = [f"{network['accuracy']:.4f}", f"{low:.3f} to {high:.3f}", f"{linear['accuracy']:.4f}"]
         scores += [f"{network['f1_macro']:.4f}", f"{linear['f1_macro']:.4f}"]
-        seconds = [f"{found['seconds']:.0f} s", f"{found['phases']['baseline']:.0f} s"]
-        rows.append((f"`configs/{name}.yaml`", f"{found['rows']:,}", *scores, *seconds))
+        against, calibration = found["against_linear"], found["calibration"]
+        gap, low, high = (f"{100 * value:+.1f}" for value in (against["difference"], *against["interval"]))
+        scores += [f"{gap} ({low} to {high})", f"{calibration['after']:.3f}, {calibration['before']:.3f}"]
+        rows.append((f"`configs/{name}.yaml`", f"{found['rows']:,}", *scores, f"{found['seconds']:.0f} s"))
     notes = [
         f"A row of `configs/{name}.yaml` has several labels; accuracy counts rows with all of them right: micro F1 "
         f"{found['network']['f1_micro']:.4f}, linear {found['linear']['f1_micro']:.4f}.\n"
@@ -100,7 +105,10 @@ def benchmark_table(script: Any) -> Callable[[], str]:
 TABLES = {
     "options": options_table,
     "recipes": recipes_table,
-    **{script.__name__: benchmark_table(script) for script in (predict_speed, predict_memory, train_speed, large_data)},
+    **{
+        script.__name__: benchmark_table(script)
+        for script in (predict_speed, predict_memory, train_speed, large_data, trust)
+    },
 }
 
 

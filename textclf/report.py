@@ -10,6 +10,7 @@ from textclf.outcome import Outcome
 from textclf.run import Run, read_json, write_text
 
 MOST_CONFUSED = 20
+TINY = 0.0001  # a probability below which the figure says no more
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -164,10 +165,11 @@ def comparison_sentences(document: dict[str, Any]) -> list[str]:
     sentences = []
     for name, against in document.get("comparisons", {}).items():
         test = against["mcnemar"]
+        chance = f"of {test['p_value']:.2g}" if test["p_value"] >= TINY else f"below {TINY}"
         sentences.append(
             f"Against {MODEL_TITLES[name]}: {test['only_this_right']:,} rows only the network has right, "
             f"{test['only_other_right']:,} only the other. If both were equally good, so uneven a share would come "
-            f"about with a probability of {test['p_value']:.2g} (McNemar's exact test)."
+            f"about with a probability {chance} (McNemar's exact test)."
         )
     return sentences
 

@@ -1,0 +1,111 @@
+"""Whether the intervals hold what they promise, and whether wrong labels are found.
+
+    python tests/benchmarks/trust.py [--run RUN] [--data FOLDER] [--json FILE]
+
+Coverage: of 200 resamples of a run's test rows, how many have a 95 % interval that holds the value of all rows. RUN is
+one with many test rows, runs/imdb unless said otherwise, which tests/benchmarks/accuracy.py trains.
+
+Labels: 5 % of the labels of mr's training rows are flipped, and `textclf check --suspects` looks for them.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from corpora import SHARED, short_texts
+from measuring import CACHE, ROOT, TEXTCLF, report, say
+
+from textclf.config import saved_config
+from textclf.intervals import intervals
+from textclf.outcome import Outcome, read_outcome
+from textclf.run import Run
+
+RESAMPLES, ROWS = 200, 2000
+METRICS = ("accuracy", "f1_macro", "roc_auc", "log_loss")
+FLIPPED = 0.05
+LEAST, MOST = 0.92, 0.98
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=ROOT / "runs" / "imdb")
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {"labels": flipped_labels(*short_texts(arguments.data))}
+    run = Run(arguments.run)
+    if run.complete:
+        found = read_outcome(run.predictions, separator=saved_config(run.config).data.label_separator)
+        results["coverage"] = {"run": run.path.name, "rows": len(found), "held": coverage(found)}
+    else:
+        say(f"{run.path} is no run: coverage is left out")
+    report(arguments.json, {"results": results}, table(results))
+
+
+def coverage(found: Outcome) -> dict[str, float]:
+    """Share of resamples, of ROWS rows each, whose interval holds the value of all rows, by metric."""
+    true = found.metrics()
+    rng = np.random.default_rng(7)
+    held = dict.fromkeys(METRICS, 0)
+    for _ in range(RESAMPLES):
+        edges = intervals(found.take(rng.integers(0, len(found), ROWS)).resampled)
+        for name in METRICS:
+            low, high = edges[name]
+            held[name] += low <= (true[name] or 0.0) <= high
+    return {name: count / RESAMPLES for name, count in held.items()}
+
+
+def flipped_labels(train: Path, validation: Path) -> dict[str, Any]:
+    """How many rows' labels were flipped, how many are flagged, and how many of those were flipped."""
+    with train.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = sorted({row["label"] for row in rows})
+    flipped = set(np.random.default_rng(11).permutation(len(rows))[: round(FLIPPED * len(rows))].tolist())
+    CACHE.mkdir(parents=True, exist_ok=True)
+    noisy, config, suspects = CACHE / "flipped.csv", CACHE / "flipped.yaml", CACHE / "suspects.csv"
+    with noisy.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for number, row in enumerate(rows):
+            label = labels[1 - labels.index(row["label"])] if number in flipped else row["label"]
+            writer.writerow([row["text"], label])
+    config.write_text(json.dumps({"data": {"train": str(noisy), "validation": str(validation)}}))
+    subprocess.run([*TEXTCLF, "check", config, "--suspects", suspects], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    with suspects.open(encoding="utf-8", newline="") as file:
+        flagged = [int(row["row"]) for row in csv.DictReader(file)]
+    hits = len(flipped.intersection(flagged))
+    first = len(flipped.intersection(flagged[:100]))
+    return {
+        "rows": len(rows),
+        "flipped": len(flipped),
+        "flagged": len(flagged),
+        "flipped_among_flagged": hits,
+        "flipped_among_first_100": first,
+    }
+
+
+def table(results: dict[str, Any]) -> list[list[str]]:
+    rows = [["question", "found", "asked"]]
+    if "coverage" in results:
+        found = results["coverage"]
+        for name, share in found["held"].items():
+            question = f"{RESAMPLES} resamples of {found['run']}'s test rows: 95 % interval of {name} holds the value"
+            rows.append([question, f"{100 * share:.1f} %", f"{100 * LEAST:.0f} to {100 * MOST:.0f} %"])
+    labels = results["labels"]
+    hits, flagged, flipped = labels["flipped_among_flagged"], labels["flagged"], labels["flipped"]
+    question = "mr with 5 % of the labels flipped"
+    found = f"{hits} of {flagged} ({100 * hits / flagged:.0f} %)"
+    rows.append([f"{question}: rows flagged that were flipped", found, ""])
+    first = labels["flipped_among_first_100"]
+    rows.append([f"{question}: the same of the 100 most suspicious", f"{first} of 100", ""])
+    found = f"{hits} of {flipped} ({100 * hits / flipped:.0f} %)"
+    rows.append([f"{question}: rows flipped that were flagged", found, ""])
+    return rows
+
+
+if __name__ == "__main__":
+    main()
