@@ -245,11 +245,15 @@ def explain(
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-def report(run: Path) -> None:
+@_json
+def report(run: Path, as_json: bool) -> None:
     """Draw the report of RUN, or of RUN/evaluations/NAME, anew from its other files."""
     from textclf.redraw import redraw
 
-    click.echo(f"wrote {redraw(run)}", err=True)
+    path = redraw(run)
+    click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(json.dumps({"report": path.as_posix()}))
 
 
 @main.command()

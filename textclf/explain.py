@@ -79,8 +79,11 @@ class Explainer:
         self._softmax = metadata["activation"] == "softmax"
         self._network = MODELS[metadata["architecture"]].gradient(constants, metadata)
 
-    def explain(self, text: str, label: str | None = None) -> list[Explanation]:
+    def explain(self, text: str, label: str | None = None, *, most_steps: int = MOST_STEPS) -> list[Explanation]:
         """Why the text has its label, or why it has or lacks the one named; of several labels a row, for each.
+
+        Args:
+            most_steps: between zeros and the text; fewer are quicker, and miss more.
 
         Raises:
             UserError: the classifier does not know the label.
@@ -91,7 +94,7 @@ class Explainer:
         shares = self._classifier.predict_proba([text])[0]
         chosen = [labels.index(label)] if label is not None else self._chosen(shares)
         with self._pools.limit(limits=1, user_api="blas"):
-            return [self._explain(text, index, float(shares[index])) for index in chosen]
+            return [self._explain(text, index, float(shares[index]), most_steps) for index in chosen]
 
     def _chosen(self, shares: Array) -> list[int]:
         """The labels that the text is given; where it is given none, the most probable."""
@@ -100,7 +103,7 @@ class Explainer:
         names = given[0].split(separator) if separator else given
         return [index for index, name in enumerate(self._classifier.labels) if name in names] or [int(shares.argmax())]
 
-    def _explain(self, text: str, label: int, probability: float) -> Explanation:
+    def _explain(self, text: str, label: int, probability: float, most_steps: int) -> Explanation:
         options = self._classifier.description.text
         token_ids = self._classifier.encode([text])
         vectors = self._network.embedding[token_ids.flat]
@@ -111,7 +114,7 @@ class Explainer:
         while True:
             weights = self._integrated(vectors, weigh, steps)
             missed = abs(float(weights.sum()) - (here - zero))
-            if missed <= max(MISSED, MISSED_SHARE * abs(here - zero)) or steps >= MOST_STEPS:
+            if missed <= max(MISSED, MISSED_SHARE * abs(here - zero)) or steps >= most_steps:
                 break
             steps *= 2
         tokens = tokenize(text, options)

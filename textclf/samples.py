@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.classifier import Classifier
-from textclf.explain import Explainer, Explanation, strongest_words
+from textclf.explain import FEWEST_STEPS, Explainer, Explanation, strongest_words
 from textclf.explained import with_shares
 from textclf.material import Labelled
 from textclf.outcome import Outcome
@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 
 OF_EACH_KIND = 10
 LONGEST = 2000  # characters of a text that are shown
+STEPS = 64  # of an explanation at most: a picture of it needs no more
 DRAWN, TOKENS = 300, 8000  # rows, and tokens at most, from which the words of a label are taken
 
 
@@ -66,7 +67,8 @@ def _explained(explainer: Explainer, texts: list[str]) -> Iterator[Explanation]:
     for text in texts:
         if left <= 0:
             return
-        for explanation in explainer.explain(text):
+        # a mean over many texts needs no text's weights to the last hundredth
+        for explanation in explainer.explain(text, most_steps=FEWEST_STEPS):
             left -= len(explanation.words)
             yield explanation
 
@@ -85,5 +87,5 @@ def _sample(found: Outcome, place: int, text: str, explainer: Explainer) -> dict
         "prediction": one.chosen_texts()[0],
         "probability": float(one.confidence[0]),
         "text": text[:LONGEST],
-        "explained": [with_shares(each) for each in explainer.explain(text[:LONGEST])],
+        "explained": [with_shares(each) for each in explainer.explain(text[:LONGEST], most_steps=STEPS)],
     }
