@@ -122,3 +122,7 @@ def test_no_text_is_in_any_file_of_a_private_run(tmp_path: Path) -> None:
         # the vocabulary, which predicting needs, is all that holds words
         assert b"quellenhof" not in content.lower() or path.name == "model.json", path
     assert not (run / "samples.json").exists()
+    model = json.loads((run / "model" / "model.json").read_text(encoding="utf-8"))
+    kept = {" ".join(model["vocabulary"][number - 2] for number in row) for row in model["probe"]["token_ids"]}
+    assert kept.isdisjoint(text.lower() for text, _ in secret)
+    assert textclf("check", run).exit_code == 0

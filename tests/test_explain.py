@@ -51,7 +51,7 @@ def test_the_weights_add_up_to_what_the_words_change(name: str, request: pytest.
     classifier = load_classifier(run)
     explainer = Explainer(classifier, run)
     for label, share in zip(classifier.labels, classifier.predict_proba([TEXT])[0], strict=True):
-        (found,) = explainer.explain(TEXT, label)
+        ((found,),) = explainer.explain([TEXT], label)
         assert found.probability == pytest.approx(share)
         assert 1 / (1 + np.exp(-found.log_odds)) == pytest.approx(share, abs=1e-5)
         total = sum(word.weight for word in found.words)

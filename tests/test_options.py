@@ -29,7 +29,7 @@ def test_the_json_schema_has_every_option_with_its_default_and_no_other() -> Non
     assert [(k, d, text) for k, d, text in rows if d] == [
         (key, default, text) for key, default, text in option_rows() if default not in ("", "[]", '["html"]')
     ]
-    assert [key for key, default, _ in rows if default is None] == ["data.train", "text.clean"]
+    assert [key for key, default, _ in rows if default is None] == ["data.train", "text.clean", "report.slices"]
 
 
 def test_the_json_schema_knows_types_choices_and_ranges() -> None:

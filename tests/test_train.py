@@ -39,7 +39,8 @@ def test_a_run_is_complete(reviews: Path) -> None:
     assert [name for name in files(reviews) if not name.startswith("evaluations/")] == FILES
     assert list(document(reviews)) == [
         "format", "data", "metrics", "labels", "confusion_matrix", "unseen_labels", "truncated", "unknown_words",
-        "intervals", "parity", "validation", "baselines",
+        "intervals", "bootstrap", "slices", "lengths", "threshold", "parity", "validation", "decision", "checks",
+        "baselines", "comparisons",
     ]  # fmt: skip
     assert document(reviews)["parity"] < 1e-5
     assert list(document(reviews)["baselines"]) == ["majority", "tfidf_logistic_regression"]

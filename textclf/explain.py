@@ -3,14 +3,16 @@
 Integrated gradients (Sundararajan, Taly, Yan 2017) over the word vectors, from vectors of zeros to those of the text.
 What is explained is the log-odds of a label: 0 where it is as likely as not. The weights of the words add up to the
 difference that the words make (the paper's completeness), as far as the steps between are fine enough; how far they
-miss it is measured for each text, and the steps are doubled until it is little.
+miss it is measured for each text, and the steps are doubled until it is little. Texts of one length go side by side.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +22,15 @@ from textclf.classifier import Classifier, model_folder
 from textclf.errors import UserError
 from textclf.models import MODELS
 from textclf.onnx_graph import read_graph
-from textclf.text import UNKNOWN
+from textclf.text import UNKNOWN, TokenIds
 from textclf.tokens import tokenize
 
 Array = npt.NDArray[Any]
 
-FEWEST_STEPS, MOST_STEPS = 16, 256
+FEWEST_STEPS, MOST_STEPS = 8, 256
 MISSED, MISSED_SHARE = 0.01, 0.01  # of log-odds, and of the difference: the larger is small enough
-AT_ONCE = 1 << 16  # word vectors computed together
+AT_ONCE = 1 << 14  # word vectors computed together
+TEXTS_AT_ONCE, LINES_AT_ONCE = 16, 256
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ class Explainer:
         self._softmax = metadata["activation"] == "softmax"
         self._network = MODELS[metadata["architecture"]].gradient(constants, metadata)
 
-    def explain(self, text: str, label: str | None = None, *, most_steps: int = MOST_STEPS) -> list[Explanation]:
-        """Why the text has its label, or why it has or lacks the one named; of several labels a row, for each.
+    def explain(
+        self, texts: Sequence[str], label: str | None = None, *, most_steps: int = MOST_STEPS
+    ) -> list[list[Explanation]]:
+        """For each text why it has its label, or why it has or lacks the one named; of several labels a row, for each.
 
         Args:
             most_steps: between zeros and the text; fewer are quicker, and miss more.
@@ -91,78 +96,122 @@ class Explainer:
         labels = self._classifier.labels
         if label is not None and label not in labels:
             raise UserError(f"--label {label}: the model does not know it; it knows: {', '.join(labels)}.")
-        shares = self._classifier.predict_proba([text])[0]
-        chosen = [labels.index(label)] if label is not None else self._chosen(shares)
+        token_ids = self._classifier.encode(texts)
+        shares = self._classifier.probabilities(token_ids)
+        chosen = [[labels.index(label)] if label is not None else self._chosen(row) for row in shares]
+        pairs = [(row, index) for row, indices in enumerate(chosen) for index in indices]
+        found: dict[tuple[int, int], Explanation] = {}
         with self._pools.limit(limits=1, user_api="blas"):
-            return [self._explain(text, index, float(shares[index]), most_steps) for index in chosen]
+            for some in _of_one_length(pairs, token_ids.lengths):
+                for pair, attributed in zip(some, self._attribute(token_ids, some, most_steps), strict=True):
+                    row, index = pair
+                    cut = int(token_ids.tokens[row]) - len(token_ids.row(row))
+                    words = self._words(texts[row], token_ids.row(row), attributed.weights)
+                    found[pair] = Explanation(
+                        labels[index],
+                        float(shares[row, index]),
+                        words,
+                        *attributed.ends,
+                        attributed.missed,
+                        max(0, cut),
+                    )
+        return [[found[row, index] for index in indices] for row, indices in enumerate(chosen)]
 
     def _chosen(self, shares: Array) -> list[int]:
-        """The labels that the text is given; where it is given none, the most probable."""
+        """The labels that a text is given; where it is given none, the most probable."""
         given, _ = self._classifier.decide(shares[None])
         separator = self._classifier.description.label_separator
         names = given[0].split(separator) if separator else given
         return [index for index, name in enumerate(self._classifier.labels) if name in names] or [int(shares.argmax())]
 
-    def _explain(self, text: str, label: int, probability: float, most_steps: int) -> Explanation:
+    def _words(self, text: str, ids: Array, weights: Array) -> list[Word]:
+        """The tokens that the model saw of a text, with their weights."""
         options = self._classifier.description.text
-        token_ids = self._classifier.encode([text])
-        vectors = self._network.embedding[token_ids.flat]
-        log_odds, weigh = self._log_odds(label)
-        ends = np.stack([vectors, np.zeros_like(vectors)])
-        here, zero = log_odds(self._network.gradient(ends, weigh=weigh)[0]).tolist()
+        tokens = tokenize(text, options)
+        kept = (tokens[-len(ids) :] if options.truncate == "start" else tokens[: len(ids)]) or [""]
+        return [Word(*each) for each in zip(kept, weights.tolist(), (ids != UNKNOWN).tolist(), strict=True)]
+
+    def _attribute(self, token_ids: TokenIds, pairs: list[tuple[int, int]], most_steps: int) -> list["_Attributed"]:
+        """What the words of each text add to a label, of pairs of a text and a label; the texts equally long."""
+        vectors = np.stack([self._network.embedding[token_ids.row(row)] for row, _ in pairs])
+        labels = np.array([label for _, label in pairs])
+        here, zero = (self._log_odds(self._logits(ends), labels) for ends in (vectors, np.zeros_like(vectors)))
         steps = FEWEST_STEPS
         while True:
-            weights = self._integrated(vectors, weigh, steps)
-            missed = abs(float(weights.sum()) - (here - zero))
-            if missed <= max(MISSED, MISSED_SHARE * abs(here - zero)) or steps >= most_steps:
+            weights = self._integrated(vectors, labels, steps)
+            missed = np.abs(weights.sum(axis=1) - (here - zero))
+            if (missed <= np.maximum(MISSED, MISSED_SHARE * np.abs(here - zero))).all() or steps >= most_steps:
                 break
             steps *= 2
-        tokens = tokenize(text, options)
-        kept = len(token_ids.flat)
-        words = (tokens[-kept:] if options.truncate == "start" else tokens[:kept]) or [""]
-        known = (token_ids.flat != UNKNOWN).tolist()
-        found = [Word(*each) for each in zip(words, weights.tolist(), known, strict=True)]
-        label_name = self._classifier.labels[label]
-        return Explanation(label_name, probability, found, here, zero, missed, max(0, len(tokens) - kept))
+        ends = zip(here.tolist(), zero.tolist(), strict=True)
+        return [_Attributed(*each) for each in zip(weights, ends, missed.tolist(), strict=True)]
 
-    def _integrated(self, vectors: Array, weigh: Callable[[Array], Array], steps: int) -> Array:
-        """The weight of each word, shape (width,), by Gauss-Legendre quadrature over so many steps."""
+    def _logits(self, vectors: Array) -> Array:
+        return self._network.gradient(vectors, weigh=np.zeros_like)[0]
+
+    def _integrated(self, vectors: Array, labels: Array, steps: int) -> Array:
+        """The weight of each word, shape (texts, width), by Gauss-Legendre quadrature over so many steps."""
         points, shares = (part.astype(np.float32) for part in np.polynomial.legendre.leggauss(steps))
+        texts, width, _ = vectors.shape
         total = np.zeros_like(vectors)
-        together = max(1, AT_ONCE // len(vectors))
+        together = max(1, AT_ONCE // (texts * width))
         for begin in range(0, steps, together):
             some = slice(begin, begin + together)
-            scales = (points[some, None, None] + 1) / 2
-            gradient = self._network.gradient(scales * vectors, weigh=weigh)[1]
-            total += np.tensordot(shares[some] / 2, gradient, axes=1)
-        return (total * vectors).sum(axis=1)
+            scaled = ((points[some, None, None, None] + 1) / 2 * vectors).reshape(-1, *vectors.shape[1:])
+            repeated = np.tile(labels, len(points[some]))
+            gradient = self._network.gradient(scaled, weigh=partial(self._weigh, labels=repeated))[1]
+            total += np.tensordot(shares[some] / 2, gradient.reshape(-1, *vectors.shape), axes=1)
+        return np.asarray((total * vectors).sum(axis=2))
 
-    def _log_odds(self, label: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-        """The log-odds of a label given logits, shape (batch, outputs), and its gradient by them."""
+    def _log_odds(self, logits: Array, labels: Array) -> Array:
+        """The log-odds of a label for each row of logits, shape (batch,)."""
         if not self._softmax:
-            sign = -1.0 if self._classifier.description.label_separator is None and label == 0 else 1.0
-            column = label if self._classifier.description.label_separator is not None else 0
+            sign, column = self._sign_and_column(labels)
+            return np.asarray(sign * logits[np.arange(len(labels)), column])
+        return np.asarray(logits[np.arange(len(labels)), labels] - np.logaddexp.reduce(_others(logits, labels), axis=1))
 
-            def one(logits: Array) -> Array:
-                gradient = np.zeros_like(logits)
-                gradient[:, column] = sign
-                return gradient
-
-            return lambda logits: sign * logits[:, column], one
-
-        def others(logits: Array) -> Array:
-            """The logits of all other labels; that of the label counts for nothing."""
-            without = logits.copy()
-            without[:, label] = -np.inf
-            return without
-
-        def weigh(logits: Array) -> Array:
-            shares = np.exp(others(logits) - others(logits).max(axis=1, keepdims=True))
-            gradient = -shares / shares.sum(axis=1, keepdims=True)
-            gradient[:, label] = 1
+    def _weigh(self, logits: Array, labels: Array) -> Array:
+        """The gradient of the log-odds of a label by the logits, shape (batch, outputs)."""
+        rows = np.arange(len(labels))
+        if not self._softmax:
+            gradient = np.zeros_like(logits)
+            sign, column = self._sign_and_column(labels)
+            gradient[rows, column] = sign
             return gradient
+        others = _others(logits, labels)
+        shares = np.exp(others - others.max(axis=1, keepdims=True))
+        gradient = -shares / shares.sum(axis=1, keepdims=True)
+        gradient[rows, labels] = 1
+        return gradient
 
-        return lambda logits: logits[:, label] - np.logaddexp.reduce(others(logits), axis=1), weigh
+    def _sign_and_column(self, labels: Array) -> tuple[Array, Array]:
+        """Where a label's logit stands: of two labels there is one, that of the second."""
+        if self._classifier.description.label_separator is not None:
+            return np.ones(len(labels), np.float32), labels
+        return np.where(labels == 1, 1, -1).astype(np.float32), np.zeros_like(labels)
+
+
+class _Attributed(NamedTuple):
+    weights: Array
+    """What each word adds, shape (width,)."""
+    ends: tuple[float, float]
+    """The log-odds with the words and without."""
+    missed: float
+
+
+def _of_one_length(pairs: list[tuple[int, int]], lengths: Array) -> Iterator[list[tuple[int, int]]]:
+    """The pairs of a text and a label, those of texts of one length together, TEXTS_AT_ONCE at most."""
+    ordered = sorted(pairs, key=lambda pair: lengths[pair[0]])
+    for _, group in groupby(ordered, key=lambda pair: lengths[pair[0]]):
+        while some := list(islice(group, TEXTS_AT_ONCE)):
+            yield some
+
+
+def _others(logits: Array, labels: Array) -> Array:
+    """The logits of all labels but one a row; that one counts for nothing."""
+    others = logits.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    return others
 
 
 def strongest_words(
@@ -192,6 +241,8 @@ def explain_lines(
     """Row, text and explanations of each text, in order."""
     row = 0
     for texts in chunks:
-        for text in texts:
-            yield row, text, explainer.explain(text, label)
-            row += 1
+        for begin in range(0, len(texts), LINES_AT_ONCE):
+            some = texts[begin : begin + LINES_AT_ONCE]
+            for text, explanations in zip(some, explainer.explain(some, label), strict=True):
+                yield row, text, explanations
+                row += 1

@@ -18,8 +18,8 @@ Array = npt.NDArray[Any]
 
 OF_EACH_KIND = 10
 LONGEST = 2000  # characters of a text that are shown
-STEPS = 64  # of an explanation at most: a picture of it needs no more
-DRAWN, TOKENS = 300, 8000  # rows, and tokens at most, from which the words of a label are taken
+STEPS = 32  # of an explanation at most: a picture of it needs no more
+DRAWN, CHARACTERS = 300, 40_000  # rows, and characters at most, from which the words of a label are taken
 
 
 def surely_wrong(found: Outcome) -> Array:
@@ -54,23 +54,22 @@ def sample_document(classifier: Classifier, folder: Path, labelled: Labelled, fo
     drawn = np.sort(np.random.default_rng(0).permutation(len(found))[:DRAWN])
     wanted = np.unique(np.concatenate([*kinds.values(), drawn]))
     texts = dict(zip(wanted.tolist(), _texts(labelled, found.rows[wanted]), strict=True))
-    shown = {
-        kind: [_sample(found, place, texts[place], explainer) for place in places.tolist()]
+    shown = sorted(set(np.concatenate(list(kinds.values())).tolist()))
+    explanations = explainer.explain([texts[place][:LONGEST] for place in shown], most_steps=STEPS)
+    explained = dict(zip(shown, explanations, strict=True))
+    document: dict[str, Any] = {
+        kind: [_sample(found, place, texts[place], explained[place]) for place in places.tolist()]
         for kind, places in kinds.items()
     }
-    return {**shown, "words": strongest_words(_explained(explainer, [texts[place] for place in drawn.tolist()]))}
+    return document | {"words": strongest_words(_first([texts[place] for place in drawn.tolist()], explainer))}
 
 
-def _explained(explainer: Explainer, texts: list[str]) -> Iterator[Explanation]:
-    """Explanations of the texts, of as many as have TOKENS together."""
-    left = TOKENS
-    for text in texts:
-        if left <= 0:
-            return
-        # a mean over many texts needs no text's weights to the last hundredth
-        for explanation in explainer.explain(text, most_steps=FEWEST_STEPS):
-            left -= len(explanation.words)
-            yield explanation
+def _first(texts: list[str], explainer: Explainer) -> list[Explanation]:
+    """Explanations of the texts, of as many as have CHARACTERS together."""
+    characters = np.cumsum([len(text) for text in texts])
+    some = texts[: max(1, int(np.searchsorted(characters, CHARACTERS)))]
+    # a mean over many texts needs no text's weights to the last hundredth
+    return [each for found in explainer.explain(some, most_steps=FEWEST_STEPS) for each in found]
 
 
 def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
@@ -79,7 +78,7 @@ def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
         yield from rows.texts
 
 
-def _sample(found: Outcome, place: int, text: str, explainer: Explainer) -> dict[str, Any]:
+def _sample(found: Outcome, place: int, text: str, explained: list[Explanation]) -> dict[str, Any]:
     one = found.take(np.array([place]))
     return {
         "row": int(one.rows[0]),
@@ -87,5 +86,5 @@ def _sample(found: Outcome, place: int, text: str, explainer: Explainer) -> dict
         "prediction": one.chosen_texts()[0],
         "probability": float(one.confidence[0]),
         "text": text[:LONGEST],
-        "explained": [with_shares(each) for each in explainer.explain(text[:LONGEST], most_steps=STEPS)],
+        "explained": [with_shares(each) for each in explained],
     }

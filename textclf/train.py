@@ -30,7 +30,7 @@ from textclf.models import MODELS, Shape
 from textclf.outcome import Outcome, difference
 from textclf.run import Run, replacing, staged, write_csv, write_json, write_text
 from textclf.samples import sample_document
-from textclf.text import RESERVED
+from textclf.text import RESERVED, TokenIds
 from textclf.training import Epoch, Fit, Watch, fit, forward_function
 from textclf.vectors import WordVectors
 
@@ -207,7 +207,8 @@ def _save_model(
     )
     graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
     probe = material.validation.token_ids.first(PARITY_ROWS)
-    classifier = save_classifier(stage.model, graph, description, probe)
+    kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
+    classifier = save_classifier(stage.model, graph, description, kept)
     keras_gives = forward_function(network)(probe).astype(np.float64)
     if keras_gives.shape[1] == 1:
         keras_gives = np.hstack([1 - keras_gives, keras_gives])
@@ -218,6 +219,12 @@ def _save_model(
             "Training probably diverged: try a smaller training.learning_rate."
         )
     return classifier, parity
+
+
+def _scrambled(rows: TokenIds, words: int, seed: int) -> TokenIds:
+    """Rows of the same lengths from words drawn at random, so that no text can be read from them."""
+    drawn = np.random.default_rng(seed).integers(RESERVED, RESERVED + words, len(rows.flat))
+    return replace(rows, flat=drawn)
 
 
 def _validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:
