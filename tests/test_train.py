@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from conftest import SAMPLES, SMALL, overrides, textclf, trained, write_config
 
 from textclf.classifier import load_classifier
@@ -112,23 +111,27 @@ LOAD_WITHOUT_TEXTCLF = """
 import sys
 sys.modules["textclf"] = None
 import keras, numpy
-network = keras.models.load_model(sys.argv[1])
-numpy.save(sys.argv[2], network.predict(numpy.array([[5, 3, 1, 0, 0], [2, 7, 4, 9, 30]]), verbose=0))
+rows = numpy.array([[5, 3, 1, 0, 0], [2, 7, 4, 9, 30]])
+for name, path in zip(sys.argv[1::2], sys.argv[2::2]):
+    numpy.save(name + ".npy", keras.models.load_model(path).predict(rows, verbose=0))
 """
 
 
-@pytest.mark.parametrize("name", ["reviews", "questions", "topics"])
-def test_keras_loads_the_model_where_textclf_is_not(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    run = request.getfixturevalue(name)
-    command = [sys.executable, "-c", LOAD_WITHOUT_TEXTCLF, run / "model.keras", tmp_path / "gives.npy"]
+def test_keras_loads_the_model_where_textclf_is_not(
+    reviews: Path, questions: Path, topics: Path, tmp_path: Path
+) -> None:
+    runs = (reviews, questions, topics)
+    named = [part for run in runs for part in (run.name, run / "model.keras")]
+    command = [sys.executable, "-c", LOAD_WITHOUT_TEXTCLF, *named]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
     from textclf.text import TokenIds
 
     lengths = np.array([3, 5])
     ids = TokenIds(np.array([5, 3, 1, 2, 7, 4, 9, 30], np.int32), lengths, lengths)
-    expected = load_classifier(run).probabilities(ids)
-    keras_gives = np.load(tmp_path / "gives.npy")
-    assert np.abs(expected[:, -keras_gives.shape[1] :] - keras_gives).max() < 1e-5
+    for run in runs:
+        expected = load_classifier(run).probabilities(ids)
+        keras_gives = np.load(tmp_path / f"{run.name}.npy")
+        assert np.abs(expected[:, -keras_gives.shape[1] :] - keras_gives).max() < 1e-5
 
 
 def test_settings_on_the_command_line_are_in_the_saved_config(questions: Path) -> None:
