@@ -15,6 +15,8 @@ from textclf.training import forward_function
 
 logger = logging.getLogger(__name__)
 
+ENOUGH_ROWS = 10_000  # to fit one number on
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -28,10 +30,12 @@ class Decision:
 
 def decide_on(config: Config, material: Material, network: Any) -> Decision:
     """Divides the network's logits by the temperature that fits the validation rows, and chooses a threshold there."""
-    options, targets = config.decision, material.validation.targets
+    options, validation = config.decision, material.validation
     if not (options.calibrate or options.aim):
         return Decision(1.0, options.threshold, True)
-    logits = forward_function(logits_model(network))(material.validation.token_ids).astype(np.float64)
+    rows = np.sort(np.random.default_rng(config.training.seed).permutation(len(validation))[:ENOUGH_ROWS])
+    targets = validation.targets[rows]
+    logits = forward_function(logits_model(network))(validation.token_ids.take(rows)).astype(np.float64)
     temperature = fit_temperature(logits, targets) if options.calibrate else 1.0
     layer = network.get_layer("logits")
     layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])

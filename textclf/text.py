@@ -64,6 +64,11 @@ class TokenIds:
         lengths = self.lengths[:count]
         return TokenIds(self.flat[: int(lengths.sum())], lengths, self.tokens[:count])
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "TokenIds":
+        """Those of the texts with these numbers, in this order."""
+        flat = self.flat[ranges(self.starts[rows], self.lengths[rows])]
+        return TokenIds(flat, self.lengths[rows], self.tokens[rows])
+
     def row(self, index: int) -> npt.NDArray[Any]:
         """The ids of one text, shape (length,)."""
         start = int(self.starts[index])
