@@ -1,6 +1,7 @@
 """Rows with their truth and what a model made of them: what all numbers and plots are computed from."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.classifier import Classifier, Probabilities, decide
-from textclf.data import LabelReader, Labels
+from textclf.data import ROWS_AT_ONCE, LabelReader, Labels
 from textclf.errors import UserError
 from textclf.run import write_csv
 
@@ -70,7 +71,7 @@ class Outcome:
             chosen = np.pad(chosen, extra)
         return replace(self, chosen=chosen, probabilities=np.pad(probabilities, extra))
 
-    def take(self, places: Array) -> "Outcome":
+    def take(self, places: Array | slice) -> "Outcome":
         """Those of the rows at these places, or where a mask says so."""
         return replace(
             self,
@@ -125,9 +126,16 @@ def difference(found: Outcome, other: Outcome) -> dict[str, Any]:
 
 def write_outcome(path: Path, found: Outcome) -> None:
     """predictions.csv: numbers in full, so that what is read is what was written."""
-    columns = found.rows.tolist(), found.truth_texts(), found.chosen_texts(), found.probabilities.tolist()
-    rows = ([row, truth, chosen, *shares] for row, truth, chosen, shares in zip(*columns, strict=True))
-    write_csv(path, ["row", "truth", "prediction", *found.names], rows)
+    write_csv(path, ["row", "truth", "prediction", *found.names], _csv_rows(found))
+
+
+def _csv_rows(found: Outcome) -> Iterator[list[object]]:
+    """The lines, some thousands of rows at a time turned into what Python holds, which takes ten times the memory."""
+    for begin in range(0, len(found), ROWS_AT_ONCE):
+        some = found.take(slice(begin, begin + ROWS_AT_ONCE))
+        columns = some.rows.tolist(), some.truth_texts(), some.chosen_texts(), some.probabilities.tolist()
+        for row, truth, chosen, shares in zip(*columns, strict=True):
+            yield [row, truth, chosen, *shares]
 
 
 def read_outcome(path: Path, *, separator: str | None) -> Outcome:
