@@ -81,6 +81,7 @@ def test_a_word_that_gives_a_label_away_is_named(tmp_path: Path) -> None:
 def test_unknown_words_are_said_of_the_file_that_has_them(tmp_path: Path) -> None:
     finding = findings(tmp_path, ROWS, test=[("wholly other vocabulary", "pos")])["unknown words, test"]
     assert finding["what"] == "100.0 % of the words are unknown to the model"
+    assert finding["advice"] == "Add training rows, or name word vectors in model.pretrained."
 
 
 def test_a_column_of_ids_is_no_label(tmp_path: Path) -> None:

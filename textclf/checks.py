@@ -171,7 +171,9 @@ def _unknown(config: Config, material: Material) -> Iterator[Finding]:
     for part, share in material.unknown.items():
         if share > MUCH_UNKNOWN:
             what = f"{100 * share:.1f} % of the words are unknown to the model"
-            advice = f"Raise text.vocab_size ({config.text.vocab_size}), or name word vectors in model.pretrained."
+            full = len(material.encoder.vocabulary) + RESERVED >= config.text.vocab_size
+            remedy = f"Raise text.vocab_size ({config.text.vocab_size})" if full else "Add training rows"
+            advice = f"{remedy}, or name word vectors in model.pretrained."
             yield Finding("unknown words", part, len(material.sides.parts()[part]), what, advice)
 
 
