@@ -68,10 +68,11 @@ _set = click.option(
 
 
 def _chosen_run(path: Path | None) -> Any:
-    from textclf.run import Run, newest_run
+    from textclf.run import Run
+    from textclf.stage import newest_run, recover
 
     if path is not None:
-        return Run(path)
+        return recover(Run(path))
     run = newest_run()
     click.echo(f"using {run.path}, the newest run", err=True)
     return run
@@ -131,19 +132,23 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, as_js
 @_config
 @_set
 @click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME of the config].")
+@click.option("--resume", is_flag=True, help="Go on with a training that was stopped: the run is the same.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
 @_json
-def train(config: Path, overrides: tuple[str, ...], run: Path | None, overwrite: bool, as_json: bool) -> None:
+def train(
+    config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, as_json: bool
+) -> None:
     """Train on a config, evaluate, and write the run."""
     from textclf import tables, train
     from textclf.config import load_config
     from textclf.progress import watching
     from textclf.run import Run, run_for_config
 
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
     target = Run(run) if run else run_for_config(config)
     with watching() as watch:
-        document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite)
-    click.echo(f"wrote {target.path}; open {target.report}", err=True)
+        document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite, resume=resume)
     _show(document, as_json, tables.metric_tables)
 
 

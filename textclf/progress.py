@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import click
 
-from textclf.training import Epoch, Step, Watch
+from textclf.checkpoint import Epoch
+from textclf.training import Step, Watch
 
 
 def epoch_line(epoch: Epoch, seconds: float) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +69,16 @@ class Run:
         return self.path / "environment.json"
 
     @property
+    def checkpoint(self) -> Path:
+        """Where training stands, while the run is being made."""
+        return self.path / "checkpoint" / "state.npz"
+
+    @property
+    def begun(self) -> Path:
+        """The settings and the data that the training began with, while the run is being made."""
+        return self.path / "checkpoint" / "begun.json"
+
+    @property
     def owner(self) -> "Run":
         """The run itself, or, of an evaluation on other data, the run that was evaluated: two folders above.
 
@@ -95,60 +104,16 @@ def run_for_config(config: Path) -> Run:
     return Run(RUNS / (config.resolve().parent.name if config.name == "config.yaml" else config.stem))
 
 
-def newest_run() -> Run:
-    """The complete run under runs/ that was trained last.
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those that it is in, unless it is there.
 
     Raises:
-        UserError: there is none.
+        UserError: it cannot be made.
     """
-    # evaluating rewrites metrics.json, so that its time says nothing
-    finished = [(run.environment.stat().st_mtime, run) for run in map(Run, RUNS.glob("*")) if run.complete]
-    finished = [(time, run) for time, run in finished if run.path.suffix not in (STAGED, RETIRED)]
-    if not finished:
-        raise UserError(f"no complete run in {RUNS}/. Train one with `textclf train CONFIG`, or name one with --run.")
-    return max(finished, key=lambda entry: entry[0])[1]
-
-
-STAGED, RETIRED = ".partial", ".old"
-
-
-@contextlib.contextmanager
-def staged(run: Run, *, overwrite: bool) -> Iterator[Run]:
-    """A run folder to fill, put in the run's place at the end, so that an earlier run stays whole until then.
-
-    Raises:
-        UserError: the run exists and is not to be overwritten, or the folder holds something else.
-    """
-    check_target(run, overwrite=overwrite)
-    path = run.path.absolute()
-    stage = Run(path.with_name(f"{path.name}.{os.getpid()}{STAGED}"))
-    retired = path.with_name(f"{path.name}.{os.getpid()}{RETIRED}")
-    stage.path.mkdir(parents=True)
     try:
-        yield stage
-        if path.exists():
-            path.replace(retired)
-        stage.path.replace(path)
-    except BaseException:
-        if retired.exists() and not path.exists():
-            retired.replace(path)
-        shutil.rmtree(stage.path, ignore_errors=True)
-        raise
-    shutil.rmtree(retired, ignore_errors=True)
-
-
-def check_target(run: Run, *, overwrite: bool) -> None:
-    """Refuses a folder that training must not replace.
-
-    Raises:
-        UserError: it is a run and `overwrite` is not set, or it holds something that is no run.
-    """
-    if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
-        return
-    if not (run.complete and (run.model / "model.json").is_file()):
-        raise UserError(f"{run.path} exists and is no run of textclf. Choose another folder with --run.")
-    if not overwrite:
-        raise UserError(f"{run.path} exists. Replace it with --overwrite, or choose another folder with --run.")
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be made a folder: {error.strerror}. Choose another place.") from None
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from textclf import __version__
 from textclf.ahead import begin
 from textclf.calibration import without_temperature
+from textclf.checkpoint import Checkpoint, Epoch
 from textclf.checks import Checked, check_data
 from textclf.classifier import PARITY_LIMIT, Classifier, Description, save_classifier
 from textclf.config import Config, dump_config
@@ -28,10 +28,12 @@ from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
 from textclf.models import MODELS, Shape
 from textclf.outcome import Outcome, difference
-from textclf.run import Run, replacing, staged, write_csv, write_json, write_text
+from textclf.resume import Beginning, beginning, complete_already, stage_to_resume
+from textclf.run import Run, read_json, replacing, write_csv, write_json, write_text
 from textclf.samples import sample_document
+from textclf.stage import begin_stage, claimed, finishing
 from textclf.text import RESERVED, TokenIds
-from textclf.training import Epoch, Fit, Watch, fit, forward_function
+from textclf.training import Fit, Watch, fit, forward_function
 from textclf.vectors import WordVectors
 
 if TYPE_CHECKING:
@@ -57,55 +59,77 @@ class Clock:
         self.seconds[name] = round(time.perf_counter() - begin, 3)
 
 
-def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False) -> dict[str, Any]:
+def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
     """Trains, evaluates and writes the run; the document of its metrics.json.
 
-    Raises:
-        UserError: the run exists, the data cannot be learnt from, or the exported model disagrees with Keras's.
-    """
-    clock = Clock()
-    with staged(run, overwrite=overwrite) as stage:
-        with clock.phase("read"):
-            material = prepare(config, folder=stage.path.parent)  # Windows renames no folder with an open file
-            check_aim(config, material)
-        with clock.phase("check"):
-            checked = check_data(config, material)
-        _talk_about(material, checked)
-        if config.report.suspects:
-            with clock.phase("suspects"):
-                from textclf.suspects import write_suspects  # scikit-learn takes seconds to import
+    Args:
+        overwrite: replace a run that exists, once the new one is complete, and an unfinished training at once.
+        resume: go on with an unfinished training; the run is the same as if it had never stopped.
 
-                write_suspects(stage.suspects, material, config)
-        material = replace(material, sides=material.sides.slim(words=config.report.baseline))
-        if material.vectors:
-            _talk_about_vectors(config, material, material.vectors)
-        with clock.phase("tensorflow"):
-            device = start_tensorflow(device=config.training.device, seed=config.training.seed)
-        wait_for_linear = begin(lambda: _fit_linear(config, material.sides))
-        with clock.phase("train"):
-            network, fitted = _fit(config, material, device, watch)
-        with clock.phase("calibrate"):
-            decision = decide_on(config, material, network)
-        with clock.phase("save"):
-            classifier, parity = _save_model(stage, config, material, network, decision.threshold)
-        with clock.phase("baseline"):
-            linear = wait_for_linear()
-        with clock.phase("evaluate"):
-            measured = material.sides.measured.labelled()
-            found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
-            document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
-            document |= _trust(found, document, decision, checked, config)
-            if linear:
-                document |= _baselines(linear, material.sides, material.train.targets, found)
-        write_text(stage.config, dump_config(config))
-        epochs = [list(asdict(epoch).values()) for epoch in fitted.history]
-        write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
-        write_json(stage.split, material.sides.document)
-        if config.report.texts:
-            with clock.phase("samples"):
-                write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
-        write_json(stage.environment, _environment(config, device, material, document["data"], clock))
-        write_evaluation(stage, found, document, name=run.path.name)
+    Raises:
+        UserError: the run exists or another process is training it, what it was begun with has changed, the data cannot
+            be learnt from, or the exported model disagrees with Keras's.
+    """
+    begun = beginning(config)
+    with claimed(run):
+        if resume and complete_already(run, begun):
+            logger.info("%s was complete already", run.path)
+            return read_json(run.metrics)
+        stage = stage_to_resume(run, begun) if resume else None
+        if stage is None:
+            stage = begin_stage(run, overwrite=overwrite)
+            write_json(stage.begun, asdict(begun))
+        with finishing(stage, run):
+            document = _fill(stage, config, begun, watch, name=run.path.name)
+    logger.info("wrote %s; open %s", run.path, run.report)
+    return document
+
+
+def _fill(stage: Run, config: Config, begun: Beginning, watch: Watch, *, name: str) -> dict[str, Any]:
+    """Trains, evaluates and writes all files of the run; the document of its metrics.json."""
+    clock = Clock()
+    with clock.phase("read"):
+        material = prepare(config, folder=stage.path.parent)  # Windows renames no folder with an open file
+        check_aim(config, material)
+    with clock.phase("check"):
+        checked = check_data(config, material)
+    _talk_about(material, checked)
+    if config.report.suspects:
+        with clock.phase("suspects"):
+            from textclf.suspects import write_suspects  # scikit-learn takes seconds to import
+
+            write_suspects(stage.suspects, material, config)
+    material = replace(material, sides=material.sides.slim(words=config.report.baseline))
+    if material.vectors:
+        _talk_about_vectors(config, material, material.vectors)
+    with clock.phase("tensorflow"):
+        device = start_tensorflow(device=config.training.device, seed=config.training.seed)
+    wait_for_linear = begin(lambda: _fit_linear(config, material.sides))
+    with clock.phase("train"):
+        checkpoint = Checkpoint(stage.checkpoint, minutes=config.training.checkpoint_minutes)
+        network, fitted = _fit(config, material, device, watch, checkpoint)
+    with clock.phase("calibrate"):
+        decision = decide_on(config, material, network)
+    with clock.phase("save"):
+        classifier, parity = _save_model(stage, config, material, network, decision.threshold)
+    with clock.phase("baseline"):
+        linear = wait_for_linear()
+    with clock.phase("evaluate"):
+        measured = material.sides.measured.labelled()
+        found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
+        document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
+        document |= _trust(found, document, decision, checked, config)
+        if linear:
+            document |= _baselines(linear, material.sides, material.train.targets, found)
+    write_text(stage.config, dump_config(config))
+    epochs = [list(asdict(epoch).values()) for epoch in fitted.history]
+    write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
+    write_json(stage.split, material.sides.document)
+    if config.report.texts:
+        with clock.phase("samples"):
+            write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
+    write_json(stage.environment, _environment(config, device, begun, clock))
+    write_evaluation(stage, found, document, name=name)
     return document
 
 
@@ -135,14 +159,14 @@ def _talk_about_vectors(config: Config, material: Material, vectors: WordVectors
     )  # fmt: skip
 
 
-def _fit(config: Config, material: Material, device: str, watch: Watch) -> tuple[Any, Fit]:
+def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoint: Checkpoint) -> tuple[Any, Fit]:
     """The stock network with the trained weights."""
     options = config.model
     shape = _shape(config, material)
     embeddings = material.vectors.table if material.vectors else None
     build = MODELS[options.type].build
     network = build(options, shape, embeddings=embeddings, exact_twin=device == "cpu")
-    fitted = fit(network, material.train, material.validation, config.training, watch)
+    fitted = fit(network, material.train, material.validation, config.training, watch, checkpoint=checkpoint)
     if fitted.interrupted:
         logger.warning(
             "interrupted in epoch %d; keeping epoch %d, the best so far", len(fitted.history), fitted.best.epoch
@@ -272,17 +296,14 @@ def _baselines(linear: Linear, sides: Sides, train: Array, found: Outcome) -> di
     }
 
 
-def _environment(
-    config: Config, device: str, material: Material, measured: dict[str, Any], clock: Clock
-) -> dict[str, Any]:
-    packages = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "scikit-learn")
+def _environment(config: Config, device: str, begun: Beginning, clock: Clock) -> dict[str, Any]:
     return {
         "textclf": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version(name) for name in packages},
+        "packages": begun.packages,
         "device": device,
         "seed": config.training.seed,
-        "data": {"train": material.sides.document["sha256"], "measured": measured},
+        "data": begun.data,
         "seconds": clock.seconds,
     }

@@ -7,11 +7,13 @@ import math
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from textclf.checkpoint import Checkpoint, Epoch, Progress
 from textclf.models import logits_model
 from textclf.options import option, options
 from textclf.text import PADDING, UNKNOWN, TokenIds, pad
@@ -42,6 +44,9 @@ class TrainingOptions:
     class_weight: Literal["balanced"] | None = option(
         default=None, help="balanced: rare labels weigh more, in inverse proportion"
     )
+    checkpoint_minutes: float | None = option(
+        default=None, help="minutes between checkpoints within an epoch; null: one at the end of each", gt=0
+    )
     device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU where TensorFlow finds one")
     seed: int = option(
         default=42, help="of the split, the first weights, the order of the rows and dropout", ge=0, le=2**31 - 1
@@ -58,17 +63,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.token_ids)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A line of history.csv."""
-
-    epoch: int
-    learning_rate: float
-    loss: float
-    val_loss: float
-    val_accuracy: float
 
 
 class Step(NamedTuple):
@@ -101,39 +95,59 @@ class Fit:
     interrupted: bool
 
 
-def fit(network: Any, train: Examples, validation: Examples, options: TrainingOptions, watch: Watch) -> Fit:
+def fit(
+    network: Any,
+    train: Examples,
+    validation: Examples,
+    options: TrainingOptions,
+    watch: Watch,
+    *,
+    checkpoint: Checkpoint | None = None,
+) -> Fit:
     """Trains the network and leaves it with the weights of its best epoch.
 
     Ctrl-C ends training after the current step; the epoch begun is then scored like a whole one.
+
+    Args:
+        checkpoint: where to go on, and where to keep how far training has come.
     """
     steps = math.ceil(len(train) / options.batch_size)
     optimizer = build_optimizer(options, total_steps=steps * options.epochs)
     take_step = _step_function(network, optimizer, train.targets)
     forward = forward_function(logits_model(network), together=options.batch_size)
     weights = row_weights(train.targets, options.class_weight)
-    history: list[Epoch] = []
-    best: tuple[Epoch, list[Array]] | None = None
+    variables = [*network.variables, *optimizer.variables]
+    at = checkpoint.load(variables) if checkpoint else Progress()
     with _interruptible() as interrupted:
-        for number in range(1, options.epochs + 1):
-            rng = np.random.default_rng([options.seed, number])
-            total = 0.0
-            for step, rows in enumerate(batches(train.token_ids.lengths, options.batch_size, rng), start=1):
+        while not _finished(at, options):
+            rng = np.random.default_rng([options.seed, at.epoch])
+            for rows in islice(batches(train.token_ids.lengths, options.batch_size, rng), at.step, None):
                 ids = _batch(train.token_ids, rows, options.batch_size)
-                total += take_step(ids, _filled(train.targets[rows], len(ids)), _filled(weights[rows], len(ids)))
-                watch.step(Step(number, options.epochs, step, steps, total / step))
+                at.total += take_step(ids, _filled(train.targets[rows], len(ids)), _filled(weights[rows], len(ids)))
+                at.step += 1
+                watch.step(Step(at.epoch, options.epochs, at.step, steps, at.total / at.step))
                 if interrupted:
                     break
-            epoch = Epoch(number, float(optimizer.learning_rate), total / step, *score(forward, validation))
-            history.append(epoch)
+                if checkpoint and checkpoint.due():
+                    checkpoint.save(at, variables)
+            epoch = Epoch(at.epoch, float(optimizer.learning_rate), at.total / at.step, *score(forward, validation))
+            at.end_epoch(epoch)
             watch.epoch(epoch)
-            if best is None or _better(epoch, best[0], options.monitor):
-                best = epoch, network.get_weights()
-            if interrupted or (options.early_stopping and number - best[0].epoch >= options.early_stopping):
+            if at.best_epoch is None or _better(epoch, at.best_epoch, options.monitor):
+                at.best, at.best_weights = epoch.epoch, network.get_weights()
+            if interrupted:
                 break
+            if checkpoint:
+                checkpoint.save(at, variables)
     watch.end()
-    assert best is not None
-    network.set_weights(best[1])
-    return Fit(history, best[0], bool(interrupted))
+    assert at.best_epoch is not None
+    network.set_weights(at.best_weights)
+    return Fit(at.history, at.best_epoch, bool(interrupted))
+
+
+def _finished(at: Progress, options: TrainingOptions) -> bool:
+    waited = len(at.history) - at.best
+    return at.epoch > options.epochs or bool(options.early_stopping and waited >= options.early_stopping)
 
 
 def _better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
