@@ -15,7 +15,7 @@ from textclf.config import read_source, schema_problems
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"progress", "tables", "train"},
+    {"progress", "tables", "train", "verify"},
     {"check", "compare", "evaluate", "init", "predict", "redraw"},
     {"suspects", "checks", "decision", "resume", "slices", "report", "samples"},
     {"figures", "explained"},

@@ -134,18 +134,25 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, as_js
 @click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME of the config].")
 @click.option("--resume", is_flag=True, help="Go on with a training that was stopped: the run is the same.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
+@click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
 @_json
 def train(
-    config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, as_json: bool
-) -> None:
+    config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, verify: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Train on a config, evaluate, and write the run."""
     from textclf import tables, train
     from textclf.config import load_config
     from textclf.progress import watching
     from textclf.run import Run, run_for_config
 
-    if resume and overwrite:
-        raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
+    if resume + overwrite + verify > 1:
+        raise click.UsageError("--resume goes on, --overwrite begins anew, --verify writes no run; choose one.")
+    if verify:
+        from textclf.verify import verify as train_twice
+
+        _show(train_twice(load_config(config, overrides)), as_json, tables.verify_table)
+        return
     target = Run(run) if run else run_for_config(config)
     with watching() as watch:
         document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite, resume=resume)
