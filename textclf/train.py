@@ -75,11 +75,9 @@ def train(config: Config, run: Run, watch: Watch, *, overwrite: bool = False, re
         if resume and complete_already(run, begun):
             logger.info("%s was complete already", run.path)
             return read_json(run.metrics)
-        stage = stage_to_resume(run, begun) if resume else None
-        if stage is None:
-            stage = begin_stage(run, overwrite=overwrite)
-            write_json(stage.begun, asdict(begun))
+        stage = (resume and stage_to_resume(run, begun)) or begin_stage(run, overwrite=overwrite)
         with finishing(stage, run):
+            write_json(stage.begun, asdict(begun))
             document = _fill(stage, config, begun, watch, name=run.path.name)
     logger.info("wrote %s; open %s", run.path, run.report)
     return document
