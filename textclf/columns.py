@@ -11,6 +11,7 @@ from typing import NamedTuple
 from textclf.data import split_labels
 from textclf.errors import UserError
 from textclf.files import as_text, find_column, read_records
+from textclf.visible import visible
 
 MOST_ROWS, MOST_BYTES = 100_000, 1 << 27  # looked at; a file may hold more
 
@@ -229,8 +230,7 @@ def _none_found(name: str, table: Table, wanted: str, option: str) -> str:
 
 def plain(text: str, *, longest: int = 60) -> str:
     """The text on one line, cut, without characters that do something to a terminal or a YAML file."""
-    short = text if len(text) <= longest else text[: longest - 3] + "..."
-    return "".join(character if character.isprintable() else "\ufffd" for character in short)
+    return visible(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
 # What values look like
