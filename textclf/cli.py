@@ -88,6 +88,7 @@ _run = click.option(
 _set = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
 )
+_raw = click.option("--raw", is_flag=True, help="Write as they stand the texts that a spreadsheet would compute.")
 
 
 def _chosen_run(path: Path | None) -> Any:
@@ -98,9 +99,6 @@ def _chosen_run(path: Path | None) -> Any:
     run = newest_run()
     _say(f"using {run.path}, the newest run")
     return run
-
-
-_raw = click.option("--raw", is_flag=True, help="Write as they stand the texts that a spreadsheet would compute.")
 
 
 def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], list[str]]) -> None:
