@@ -40,7 +40,7 @@ LAYERS = [
         "device",
         "svg",
     },
-    {"tokens", "onnx_graph", "visible"},
+    {"tokens", "onnx_graph", "visible", "cells"},
     {"options", "errors"},
     {"__init__"},
 ]

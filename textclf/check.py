@@ -13,11 +13,11 @@ from textclf.material import prepare
 from textclf.run import Run
 
 
-def check_config(config: Config, *, suspects: Path | None = None) -> dict[str, Any]:
+def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> dict[str, Any]:
     """What training on a config would see, and what is wrong with it; nothing is trained.
 
     Args:
-        suspects: a file to write; see `write_suspects`.
+        suspects: a file to write, its labels as they stand if `raw`; see `write_suspects`.
 
     Raises:
         UserError: the data cannot be learnt from.
@@ -28,7 +28,8 @@ def check_config(config: Config, *, suspects: Path | None = None) -> dict[str, A
     if suspects is not None:
         from textclf.suspects import write_suspects  # scikit-learn takes seconds to import
 
-        written = {"suspects": {"file": suspects.as_posix(), "rows": write_suspects(suspects, material, config)}}
+        rows = write_suspects(suspects, material, config, raw=raw)
+        written = {"suspects": {"file": suspects.as_posix(), "rows": rows}}
     return {
         "rows": {"train": len(sides.train), "validation": len(sides.validation), "measured": len(sides.measured)},
         "labels": dict(sorted(sides.train.labels.counts(config.data.label_separator).items())),

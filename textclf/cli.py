@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,44 @@ import click
 
 from textclf import __version__
 from textclf.errors import UserError
+from textclf.visible import visible, visible_json, visible_lines
 
 # What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
+
+
+def _say(*lines: str) -> None:
+    """Lines of talk on stderr, whatever they hold."""
+    click.echo("\n".join(map(visible, lines)), err=True)
+
+
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    """Has click's own messages show what an argument holds."""
+    try:
+        yield
+    except click.UsageError as error:
+        message = error.format_message()
+        if visible_lines(message) == message:
+            raise
+        raise click.UsageError(visible_lines(message), error.ctx) from None
 
 
 class _Commands(click.Group):
     """Turns a UserError into its message and exit code 1."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _visible_usage():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with _visible_usage():
+                return super().invoke(context)
         except UserError as error:
-            message = str(error)
+            _say(*error.lines)
         except OSError as error:
             # a full disk, a folder without permission: the user's to mend, and the system says what and where
-            message = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}."
-        click.echo(message, err=True)
+            _say(f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.")
         return context.exit(1)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -41,7 +64,7 @@ class _Talk(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + record.getMessage(), err=True)
+        _say(prefix + record.getMessage())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -65,6 +88,7 @@ _run = click.option(
 _set = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
 )
+_raw = click.option("--raw", is_flag=True, help="Write as they stand the texts that a spreadsheet would compute.")
 
 
 def _chosen_run(path: Path | None) -> Any:
@@ -74,12 +98,19 @@ def _chosen_run(path: Path | None) -> Any:
     if path is not None:
         return recover(Run(path))
     run = newest_run()
-    click.echo(f"using {run.path}, the newest run", err=True)
+    _say(f"using {run.path}, the newest run")
     return run
 
 
-def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], str]) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else table(document))
+def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], list[str]]) -> None:
+    if as_json:
+        _print_json(document)
+    else:
+        click.echo("\n".join(map(visible, table(document))))
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    click.echo(visible_json(json.dumps(document, indent=1, ensure_ascii=False)))
 
 
 @main.command()
@@ -97,14 +128,14 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
         raise click.UsageError("--json and --output - both print to stdout; choose one.")
     path = None if output == "-" else init.config_path(data, output, overwrite=overwrite)
     draft = init.draft_config(data, text=text, label=label)
-    click.echo("\n".join(init.summary(draft)), err=True)
+    _say(*init.summary(draft))
     if path is None:
-        click.echo(draft.text, nl=False)
+        _write([draft.text], None)
         return
     init.write_config(draft, path)
     if as_json:
-        click.echo(json.dumps(init.document(draft, path), indent=1, ensure_ascii=False))
-    click.echo(f"wrote {path}; next: {init.next_command(path)}", err=True)
+        _print_json(init.document(draft, path))
+    _say(f"wrote {path}; next: {init.next_command(path)}")
 
 
 @main.command()
@@ -113,8 +144,9 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
 @click.option(
     "--suspects", type=click.Path(path_type=Path), help="CSV to write: training rows that are probably labelled wrong."
 )
+@_raw
 @_json
-def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, as_json: bool) -> None:
+def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
     """Validate a config and its data, or a run's saved model; trains nothing."""
     from textclf import check, tables
     from textclf.config import load_config
@@ -125,7 +157,8 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, as_js
             raise click.UsageError("--set and --suspects are for a config, not for a run.")
         _show(check.check_run(Run(config)), as_json, tables.run_check_table)
     else:
-        _show(check.check_config(load_config(config, overrides), suspects=suspects), as_json, tables.check_table)
+        document = check.check_config(load_config(config, overrides), suspects=suspects, raw=raw)
+        _show(document, as_json, tables.check_table)
 
 
 @main.command()
@@ -173,14 +206,15 @@ def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
 @main.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--changed", type=click.Path(path_type=Path), help="CSV to write: the rows that they label differently.")
+@_raw
 @_json
-def compare(runs: tuple[Path, ...], changed: Path | None, as_json: bool) -> None:
+def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
     """Set runs side by side on the same rows, with intervals and a test of their difference."""
     from textclf import compare, tables
 
     if len(runs) < 2:
         raise click.UsageError("name two runs at least.")
-    _show(compare.compare(list(runs), changed=changed), as_json, tables.compare_tables)
+    _show(compare.compare(list(runs), changed=changed, raw=raw), as_json, tables.compare_tables)
 
 
 @main.command()
@@ -192,10 +226,11 @@ def compare(runs: tuple[Path, ...], changed: Path | None, as_json: bool) -> None
 @click.option(
     "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty under this probability."
 )
+@_raw
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
 def predict(
     file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
-    as_json: bool,
+    raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the label of each line of FILE, or of standard input: row n out is row n in."""
     from textclf.classifier import load_classifier
@@ -203,14 +238,15 @@ def predict(
 
     classifier = load_classifier(_chosen_run(run).path)
     chunks = read_texts(file, column=column, default_column=classifier.description.column)
-    pieces = predict_stream(classifier, chunks, format="json" if as_json else format, min_confidence=min_confidence)
-    _write(pieces, output)
+    chosen = "json" if as_json else format
+    pieces = predict_stream(classifier, chunks, format=chosen, min_confidence=min_confidence, raw=raw)
+    _write(pieces, output, shown=visible_json if chosen in ("json", "jsonl") else visible_lines)
 
 
-def _write(pieces: Iterable[str], output: Path | None) -> None:
-    """To a file, or to stdout as they come."""
+def _write(pieces: Iterable[str], output: Path | None, *, shown: Callable[[str], str] = visible_lines) -> None:
+    """To a file, or to stdout as they come; on a terminal as `shown` makes them safe to look at."""
     if output is None:
-        _print_pieces(pieces)
+        _print_pieces(map(shown, pieces) if sys.stdout.isatty() else pieces)
         return
     from textclf.run import write_pieces
 
@@ -252,7 +288,10 @@ def explain(
     chunks = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
     explained = explain_lines(explainer, chunks, label)
     colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    _write(WRITERS["jsonl" if as_json else format](explained, colour=colour), output)
+    chosen = "jsonl" if as_json else format
+    # what is written as text is safe to look at, and its colours are control characters themselves
+    shown: dict[str, Callable[[str], str]] = {"text": str, "jsonl": visible_json, "html": visible_lines}
+    _write(WRITERS[chosen](explained, colour=colour), output, shown=shown[chosen])
 
 
 @main.command()
@@ -263,7 +302,7 @@ def report(run: Path, as_json: bool) -> None:
     from textclf.redraw import redraw
 
     path = redraw(run)
-    click.echo(f"wrote {path}", err=True)
+    _say(f"wrote {path}")
     if as_json:
         click.echo(json.dumps({"report": path.as_posix()}))
 

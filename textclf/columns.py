@@ -11,6 +11,7 @@ from typing import NamedTuple
 from textclf.data import split_labels
 from textclf.errors import UserError
 from textclf.files import as_text, find_column, read_records
+from textclf.visible import visible
 
 MOST_ROWS, MOST_BYTES = 100_000, 1 << 27  # looked at; a file may hold more
 
@@ -143,13 +144,13 @@ def find_roles(table: Table, name: str, *, text: str | None = None, label: str |
     given_label = None if label is None else _given(table, name, label, "--label")
     text_column = given_text or _text_column([column for column in table.columns if column is not given_label])
     if text_column is None:
-        raise UserError(_none_found(name, table, "texts: words, most of them different", "--text"))
+        raise UserError(*_none_found(name, table, "texts: words, most of them different", "--text"))
     if text_column is given_label:
         raise UserError(f"{name}: '{label}' cannot hold both the texts and the labels. Name two columns.")
     candidates = [column for column in table.columns if column is not text_column and _could_be_label(column)]
     label_column = given_label or max(reversed(candidates), key=_label_rank, default=None)
     if label_column is None:
-        raise UserError(_none_found(name, table, "labels: few different values, each in several rows", "--label"))
+        raise UserError(*_none_found(name, table, "labels: few different values, each in several rows", "--label"))
     if label_column.name in label_column.labels and len(text_column.name.split()) > 2:
         raise UserError(
             f"{name} has no header: its first line holds '{plain(text_column.name)}' and '{plain(label_column.name)}', "
@@ -216,7 +217,7 @@ def find_separator(fields: list[str]) -> str | None:
     return None
 
 
-def _none_found(name: str, table: Table, wanted: str, option: str) -> str:
+def _none_found(name: str, table: Table, wanted: str, option: str) -> list[str]:
     looked = f" (in the first {table.rows:,} rows, which is all that was looked at)" if table.more else ""
     lines = [
         f"  {plain(column.name)}: {column.kind}, {len(column.counts):,} different, mean length {column.mean_length:.0f}"
@@ -224,13 +225,12 @@ def _none_found(name: str, table: Table, wanted: str, option: str) -> str:
     ]
     lines += [f"  {plain(left)}: no text, or missing, in some rows" for left in table.left_out]
     head = f"{name} has no column that looks like {wanted}{looked}. {option} names it. Columns:"
-    return "\n".join([head, *lines])
+    return [head, *lines]
 
 
 def plain(text: str, *, longest: int = 60) -> str:
     """The text on one line, cut, without characters that do something to a terminal or a YAML file."""
-    short = text if len(text) <= longest else text[: longest - 3] + "..."
-    return "".join(character if character.isprintable() else "\ufffd" for character in short)
+    return visible(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
 # What values look like

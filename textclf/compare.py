@@ -24,8 +24,11 @@ class Measured:
     """Every option of the run's config by its dotted key."""
 
 
-def compare(paths: list[Path], *, changed: Path | None = None) -> dict[str, Any]:
+def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False) -> dict[str, Any]:
     """Metrics of each run, and how far each is from the first; the rows that changed go to the file `changed`.
+
+    Args:
+        raw: whether the texts in that file stay as they are, even where a spreadsheet would compute them.
 
     Raises:
         UserError: a folder holds no results, or the runs were not measured on the same rows.
@@ -34,7 +37,7 @@ def compare(paths: list[Path], *, changed: Path | None = None) -> dict[str, Any]
     for other in others:
         _check_same_rows(first, other)
     if changed is not None:
-        write_csv(changed, ["row", "truth", *(each.name for each in read)], _changed_rows(read))
+        write_csv(changed, ["row", "truth", *(each.name for each in read)], _changed_rows(read), raw=raw)
     return {
         "data": first.document["data"],
         "runs": {

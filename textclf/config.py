@@ -65,7 +65,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
             problems.append((key, message))
     if problems:
         lines = [f"{source.place(key)}: {'.'.join(key)}: {message}" for key, message in problems]
-        raise UserError("\n".join(dict.fromkeys(lines)))
+        raise UserError(*dict.fromkeys(lines))
     return config
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.cells import restored
 from textclf.classifier import Classifier, Probabilities, decide
 from textclf.data import ROWS_AT_ONCE, LabelReader, Labels
 from textclf.errors import UserError
@@ -153,7 +154,7 @@ def read_outcome(path: Path, *, separator: str | None) -> Outcome:
         raise UserError(f"{path} is missing: {path.parent} is no complete run.") from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}. Run `textclf evaluate` again.") from None
-    names = header[3:]
+    names = list(map(restored, header[3:]))
     truth, chosen = (_labels([row[column] for row in table]) for column in (1, 2))
     return Outcome(
         rows, truth, separator, names, truth.targets(names, separator), chosen.targets(names, separator), probabilities
@@ -162,5 +163,5 @@ def read_outcome(path: Path, *, separator: str | None) -> Outcome:
 
 def _labels(fields: list[str]) -> Labels:
     reader = LabelReader()
-    reader.add(fields)
+    reader.add(map(restored, fields))
     return reader.labels()

@@ -1,6 +1,5 @@
 """Predictions for a stream of texts: row n out is row n in, and the first are out before the last are read."""
 
-import csv
 import io
 import json
 import sys
@@ -14,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.cells import csv_lines, harmless
 from textclf.classifier import Classifier, Probabilities
 from textclf.errors import UserError
 from textclf.files import FORMATS, Format, OpenData, file_format, has_columns
@@ -26,8 +26,11 @@ CHUNK = 8192  # texts predicted together: enough rows of each length, little mem
 class Writer(NamedTuple):
     """A format of predictions: what stands above all rows, and the rows of a chunk."""
 
-    header: Callable[[Classifier], str]
+    header: Callable[[list[str]], str]
+    """From the classifier's labels."""
     rows: Callable[["Predicted"], str]
+    spreadsheet: bool
+    """Whether people open it in one, so that labels must be harmless there."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +48,30 @@ class Predicted:
 
 
 def predict_stream(
-    classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0
+    classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0, raw: bool = False
 ) -> Iterator[str]:
     """The output, in pieces: what stands above, then the lines of each chunk of texts.
 
     Args:
         format: a key of WRITERS, or `json`: one document, a list of what `jsonl` has a line each.
         min_confidence: a label less probable than this is left empty.
+        raw: whether labels stay as they are even where a spreadsheet would compute them.
     """
     if format == "json":
         yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
         return
     writer = WRITERS[format]
-    header = writer.header(classifier)
+    written = harmless if writer.spreadsheet and not raw else str
+    header = writer.header(list(map(written, classifier.labels)))
     first = 0
     for probabilities in _each_text_once(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
         if min_confidence:
             labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
         # with the rows, so that a file that cannot be read gives no output at all
-        yield header + writer.rows(Predicted(classifier.labels, first, labels, confidence, probabilities))
+        yield header + writer.rows(
+            Predicted(classifier.labels, first, list(map(written, labels)), confidence, probabilities)
+        )
         header = ""
         first += len(labels)
     yield header
@@ -190,7 +197,7 @@ def _columns(stream: BinaryIO, name: str, kind: Format, column: str) -> Iterator
 # Writing
 
 
-def _no_header(_classifier: Classifier) -> str:
+def _no_header(_names: list[str]) -> str:
     return ""
 
 
@@ -199,8 +206,8 @@ def _tsv_rows(found: Predicted) -> str:
     return "".join([f"{_one_line(label)}\t{share:.6f}\n" for label, share in pairs])
 
 
-def _csv_header(classifier: Classifier) -> str:
-    return _csv_text([["label", "probability", *classifier.labels]])
+def _csv_header(names: list[str]) -> str:
+    return _csv_text([["label", "probability", *names]])
 
 
 def _csv_rows(found: Predicted) -> str:
@@ -209,9 +216,7 @@ def _csv_rows(found: Predicted) -> str:
 
 
 def _csv_text(rows: Iterable[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return "".join(csv_lines(rows, raw=True))  # the labels are as they are to be, and the rest are numbers
 
 
 def _jsonl_rows(found: Predicted) -> str:
@@ -239,7 +244,7 @@ def _one_line(label: str) -> str:
 
 
 WRITERS: dict[str, Writer] = {
-    "tsv": Writer(_no_header, _tsv_rows),
-    "csv": Writer(_csv_header, _csv_rows),
-    "jsonl": Writer(_no_header, _jsonl_rows),
+    "tsv": Writer(_no_header, _tsv_rows, spreadsheet=True),
+    "csv": Writer(_csv_header, _csv_rows, spreadsheet=True),
+    "jsonl": Writer(_no_header, _jsonl_rows, spreadsheet=False),
 }

@@ -1,15 +1,17 @@
 """The run folder: every file name once, and how files are written so that no reader sees half of one."""
 
 import contextlib
-import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from textclf.cells import csv_lines
 from textclf.errors import UserError
+from textclf.visible import visible_lines
 
 RUNS = Path("runs")
 
@@ -139,7 +141,7 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
     path = path.resolve()
     if path.exists() and not path.is_file():
         with path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
+            file.writelines(map(visible_lines, pieces) if file.isatty() else pieces)
         return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.writelines(pieces)
@@ -163,8 +165,6 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged: {error}. Train the run again.") from None
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> None:
+    """A table that a spreadsheet shows and does not compute, unless its texts are to stay `raw`."""
+    write_pieces(path, csv_lines(chain([header], rows), raw=raw))

@@ -89,9 +89,9 @@ def _cleanlab(*, several: bool) -> Any:
     return (several_labels if several else one_label).find_label_issues
 
 
-def write_suspects(path: Path, material: Material, config: Config) -> int:
-    """Writes them as CSV, without their texts; how many there are."""
+def write_suspects(path: Path, material: Material, config: Config, *, raw: bool = False) -> int:
+    """Writes them as CSV, without their texts, the labels harmless unless `raw`; how many there are."""
     found = find_suspects(material, separator=config.data.label_separator, seed=config.training.seed)
     columns = found.rows.tolist(), found.labels, found.better, found.share.tolist()
-    write_csv(path, ["row", "label", "suggested", "probability_of_label"], zip(*columns, strict=True))
+    write_csv(path, ["row", "label", "suggested", "probability_of_label"], zip(*columns, strict=True), raw=raw)
     return len(found.rows)

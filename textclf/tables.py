@@ -1,16 +1,15 @@
-"""Results as plain text for a terminal."""
+"""Results as lines of plain text for a terminal."""
 
 import json
 from typing import Any
 
 from textclf.report import MODEL_TITLES, TITLES, metric_rows, verdict
-from textclf.visible import visible
 
 MOST_CHARACTERS = 90  # of an example's text
 MOST_LABELS = 30  # labels that the terminal shows; metrics.json has them all
 
 
-def metric_tables(document: dict[str, Any]) -> str:
+def metric_tables(document: dict[str, Any]) -> list[str]:
     """Every headline number beside the baselines', then each label's."""
     models = [MODEL_TITLES["network"], *(MODEL_TITLES[name] for name in document.get("baselines", {}))]
     rows = [["", models[0], "95 % interval", *models[1:]]]
@@ -23,12 +22,12 @@ def metric_tables(document: dict[str, Any]) -> str:
     for name, row in labels[:MOST_LABELS]:
         numbers = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
         label_rows.append([name, *numbers, str(row["support"])])
-    parts = [_measured_on(document), _table(rows), _table(label_rows)]
+    parts = [[_measured_on(document)], _table(rows), _table(label_rows)]
     if len(labels) > MOST_LABELS:
-        parts.append(f"and {len(labels) - MOST_LABELS} labels more, all of them in metrics.json")
+        parts.append([f"and {len(labels) - MOST_LABELS} labels more, all of them in metrics.json"])
     if verdict(document):
-        parts.append(verdict(document))
-    return "\n\n".join(parts)
+        parts.append([verdict(document)])
+    return _paragraphs(parts)
 
 
 def _measured_on(document: dict[str, Any]) -> str:
@@ -37,7 +36,7 @@ def _measured_on(document: dict[str, Any]) -> str:
     return f"{data['rows']} rows ({data['part']}) of {files}"
 
 
-def check_table(document: dict[str, Any]) -> str:
+def check_table(document: dict[str, Any]) -> list[str]:
     """What check found in a config's data."""
     rows, tokens, cut = document["rows"], document["tokens"], document["truncated"]
     facts = [
@@ -53,25 +52,22 @@ def check_table(document: dict[str, Any]) -> str:
     labels = [["label", "training rows"], *([name, str(count)] for name, count in document["labels"].items())]
     parts = [_table(facts), _table(labels), *map(_finding, document["findings"])]
     if "suspects" in document:
-        parts.append("{rows} training rows are probably labelled wrong: {file}".format(**document["suspects"]))
-    return "\n\n".join(parts)
+        parts.append(["{rows} training rows are probably labelled wrong: {file}".format(**document["suspects"])])
+    return _paragraphs(parts)
 
 
-def _finding(finding: dict[str, Any]) -> str:
+def _finding(finding: dict[str, Any]) -> list[str]:
     """What was found, what to do about it, and examples."""
     lines = [f"{finding['check']} ({finding['part']}): {finding['what']}.", f"  {finding['advice']}"]
-    lines += [
-        f"  row {each['row']}  {visible(each['label'])}  {_shortened(each['text'])}" for each in finding["examples"]
-    ]
-    return "\n".join(lines)
+    return lines + [f"  row {each['row']}  {each['label']}  {_shortened(each['text'])}" for each in finding["examples"]]
 
 
 def _shortened(text: str) -> str:
-    text = visible(" ".join(text.split()))
+    text = " ".join(text.split())
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "\u2026"
 
 
-def compare_tables(document: dict[str, Any]) -> str:
+def compare_tables(document: dict[str, Any]) -> list[str]:
     """The headline numbers of each run, how far each is from the first, and what differs in their configs."""
     runs = document["runs"]
     rows = [["", *runs]]
@@ -79,7 +75,7 @@ def compare_tables(document: dict[str, Any]) -> str:
         values = [run["metrics"].get(name) for run in runs.values()]
         if any(value is not None for value in values):
             rows.append([title, *("-" if value is None else f"{value:.4f}" for value in values)])
-    parts = [_measured_on(document), _table(rows)]
+    parts = [[_measured_on(document)], _table(rows)]
     first = next(iter(runs))
     for name, against in document["against_first"].items():
         parts.append(_against(name, first, against))
@@ -89,21 +85,21 @@ def compare_tables(document: dict[str, Any]) -> str:
             [key, *(json.dumps(v, ensure_ascii=False) for v in vs)] for key, vs in document["settings"].items()
         ]
         parts.append(_table(settings))
-    return "\n\n".join(parts)
+    return _paragraphs(parts)
 
 
-def _against(name: str, first: str, against: dict[str, Any]) -> str:
+def _against(name: str, first: str, against: dict[str, Any]) -> list[str]:
     gap, (low, high) = 100 * against["difference"]["accuracy"], (100 * v for v in against["intervals"]["accuracy"])
     p, sure = against["mcnemar"]["p_value"], "no chance effect" if low > 0 or high < 0 else "may be chance"
-    return (
+    return [
         f"{name} against {first}: accuracy {gap:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}: {sure}); "
-        f"McNemar's exact p = {p:.2g}\n"
+        f"McNemar's exact p = {p:.2g}",
         f"  {against['turned_right']} rows turned right, {against['turned_wrong']} wrong; "
-        f"{against['changed']} have another label"
-    )
+        f"{against['changed']} have another label",
+    ]
 
 
-def run_check_table(document: dict[str, Any]) -> str:
+def run_check_table(document: dict[str, Any]) -> list[str]:
     """What check found in a saved model."""
     return _table(
         [
@@ -114,13 +110,13 @@ def run_check_table(document: dict[str, Any]) -> str:
     )
 
 
-def verify_table(document: dict[str, Any]) -> str:
+def verify_table(document: dict[str, Any]) -> list[str]:
     """What two trainings have in common."""
     digests = [[name, digest] for name, digest in document["sha256"].items()]
-    return "\n".join(["two trainings of one epoch gave the same, to the bit", _table([["", "sha256"], *digests])])
+    return ["two trainings of one epoch gave the same, to the bit", *_table([["", "sha256"], *digests])]
 
 
-def _table(rows: list[list[str]]) -> str:
+def _table(rows: list[list[str]]) -> list[str]:
     """Columns side by side, the first to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
@@ -129,4 +125,9 @@ def _table(rows: list[list[str]]) -> str:
         )
         for row in rows
     ]
-    return "\n".join(line.rstrip() for line in lines)
+    return [line.rstrip() for line in lines]
+
+
+def _paragraphs(parts: list[list[str]]) -> list[str]:
+    """The lines of all parts, an empty one between two."""
+    return [line for number, part in enumerate(parts) for line in (["", *part] if number else part)]

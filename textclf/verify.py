@@ -58,7 +58,7 @@ def _train(config: Path, run: Run) -> Run:
     command = [sys.executable, "-m", "textclf", "train", str(config), "--run", str(run.path)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
-        raise UserError(done.stderr.strip())
+        raise UserError(*done.stderr.strip().splitlines())
     return run
 
 
