@@ -99,7 +99,8 @@ class Checkpoint:
 
     def _arrays(self) -> dict[str, Array]:
         try:
-            with np.load(self._path, allow_pickle=False) as file:
-                return dict(file)
+            # np.load leaves a file open that it finds damaged
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{self._path} is damaged: {error}. Begin anew with --overwrite.") from None

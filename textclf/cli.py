@@ -151,11 +151,13 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: 
     from textclf import check, tables
     from textclf.config import load_config
     from textclf.run import Run
+    from textclf.stage import recover
 
+    run = recover(Run(config))
     if os.path.isdir(config):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         if overrides or suspects:
             raise click.UsageError("--set and --suspects are for a config, not for a run.")
-        _show(check.check_run(Run(config)), as_json, tables.run_check_table)
+        _show(check.check_run(run), as_json, tables.run_check_table)
     else:
         document = check.check_config(load_config(config, overrides), suspects=suspects, raw=raw)
         _show(document, as_json, tables.check_table)

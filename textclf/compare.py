@@ -11,6 +11,7 @@ from textclf.errors import UserError
 from textclf.intervals import intervals
 from textclf.outcome import Outcome, difference, read_outcome
 from textclf.run import Run, read_json, write_csv
+from textclf.stage import recover
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False
 
 
 def _measured(path: Path) -> Measured:
-    run = Run(path)
+    run = recover(Run(path))
     document = read_json(run.metrics)
     config = saved_config(run.owner.config)
     outcome = read_outcome(run.predictions, separator=config.data.label_separator)

@@ -6,6 +6,7 @@ from textclf.config import saved_config
 from textclf.outcome import read_outcome
 from textclf.report import write_report
 from textclf.run import Run, read_json
+from textclf.stage import recover
 
 
 def redraw(path: Path) -> Path:
@@ -14,7 +15,7 @@ def redraw(path: Path) -> Path:
     Raises:
         UserError: a file of the run is missing or damaged.
     """
-    run = Run(path)
+    run = recover(Run(path))
     document = read_json(run.metrics)
     found = read_outcome(run.predictions, separator=saved_config(run.owner.config).data.label_separator)
     name = path.name if run.owner == run else f"{run.owner.path.name}: {path.name}"
