@@ -1,10 +1,10 @@
 """The command line: parses, calls one function, prints. Data on stdout, talk on stderr."""
 
-import errno
 import io
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,24 +13,30 @@ from typing import Any
 import click
 
 from textclf import __version__
+from textclf.console import Stopped, open_streams, print_pieces, say, stoppable
 from textclf.errors import UserError
 
 # What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
 
 
 class _Commands(click.Group):
-    """Turns a UserError into its message and exit code 1."""
+    """Turns what ends a command early into a message and an exit code: 1, or that of a shell for a signal."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with stoppable():
+                return super().invoke(context)
         except UserError as error:
-            message = str(error)
+            message, code = str(error), 1
         except OSError as error:
-            # a full disk, a folder without permission: the user's to mend, and the system says what and where
-            message = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}."
-        click.echo(message, err=True)
-        return context.exit(1)
+            # a folder without permission: the user's to mend, and the system says what and where
+            message, code = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.", 1
+        except KeyboardInterrupt:
+            message, code = "\nstopped by Ctrl-C", 128 + signal.SIGINT  # a terminal shows ^C on the line above
+        except Stopped as stopped:
+            message, code = str(stopped), 128 + stopped.signal
+        say(message)
+        return context.exit(code)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order in which they are used
@@ -41,13 +47,14 @@ class _Talk(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + record.getMessage(), err=True)
+        say(prefix + record.getMessage())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="textclf")
 def main() -> None:
     """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # whatever the locale: labels are in any script
@@ -73,12 +80,12 @@ def _chosen_run(path: Path | None) -> Any:
     if path is not None:
         return Run(path)
     run = newest_run()
-    click.echo(f"using {run.path}, the newest run", err=True)
+    say(f"using {run.path}, the newest run")
     return run
 
 
 def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], str]) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else table(document))
+    print_pieces([json.dumps(document, indent=1, ensure_ascii=False) if as_json else table(document), "\n"])
 
 
 @main.command()
@@ -96,14 +103,14 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
         raise click.UsageError("--json and --output - both print to stdout; choose one.")
     path = None if output == "-" else init.config_path(data, output, overwrite=overwrite)
     draft = init.draft_config(data, text=text, label=label)
-    click.echo("\n".join(init.summary(draft)), err=True)
+    say("\n".join(init.summary(draft)))
     if path is None:
-        click.echo(draft.text, nl=False)
+        print_pieces([draft.text])
         return
     init.write_config(draft, path)
     if as_json:
-        click.echo(json.dumps(init.document(draft, path), indent=1, ensure_ascii=False))
-    click.echo(f"wrote {path}; next: {init.next_command(path)}", err=True)
+        print_pieces([json.dumps(init.document(draft, path), indent=1, ensure_ascii=False), "\n"])
+    say(f"wrote {path}; next: {init.next_command(path)}")
 
 
 @main.command()
@@ -143,7 +150,7 @@ def train(config: Path, overrides: tuple[str, ...], run: Path | None, overwrite:
     target = Run(run) if run else run_for_config(config)
     with watching() as watch:
         document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite)
-    click.echo(f"wrote {target.path}; open {target.report}", err=True)
+    say(f"wrote {target.path}; open {target.report}")
     _show(document, as_json, tables.metric_tables)
 
 
@@ -198,25 +205,11 @@ def predict(
 def _write(pieces: Iterable[str], output: Path | None) -> None:
     """To a file, or to stdout as they come."""
     if output is None:
-        _print_pieces(pieces)
+        print_pieces(pieces)
         return
     from textclf.run import write_pieces
 
     write_pieces(output, pieces)
-
-
-def _print_pieces(pieces: Iterable[str]) -> None:
-    """Each piece on stdout at once; ends quietly when the reader, such as `head`, has enough."""
-    for piece in pieces:
-        try:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL
-                raise
-            # what Python flushes at exit must not complain either
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
 
 
 @main.command()
@@ -251,9 +244,9 @@ def report(run: Path, as_json: bool) -> None:
     from textclf.redraw import redraw
 
     path = redraw(run)
-    click.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}")
     if as_json:
-        click.echo(json.dumps({"report": path.as_posix()}))
+        print_pieces([json.dumps({"report": path.as_posix()}), "\n"])
 
 
 @main.command()
@@ -261,4 +254,4 @@ def schema() -> None:
     """Print the JSON schema of the config, for editors."""
     from textclf.config import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=1))
+    print_pieces([json.dumps(json_schema(), indent=1), "\n"])

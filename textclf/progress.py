@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
+from textclf.console import say
 from textclf.training import Epoch, Step, Watch
 
 
@@ -36,7 +35,7 @@ class LogWatch:
         """Nothing to put away."""
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+        say(line)
 
 
 class BarWatch(LogWatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import shutil
@@ -153,15 +154,48 @@ def check_target(run: Run, *, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written, or the like.
+    """
     # The suffix stays last: Keras tells the format of a file by it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    with _write_faults(path, temporary), _folder_of(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def _write_faults(path: Path, temporary: Path) -> Iterator[None]:
+    """Says of an OSError in the block that `path` cannot be written, and why; what it names `temporary` is `path`."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        named = str(error.filename or "")
+        where = "" if named in ("", str(path), str(temporary)) or named.startswith(str(temporary)) else f" ({named})"
+        advice = "Free space, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
+        raise UserError(f"{path} cannot be written: {error.strerror or error}{where}. {advice}") from None
+
+
+@contextlib.contextmanager
+def _folder_of(path: Path) -> Iterator[None]:
+    """Makes the folder that `path` is in; where the block fails, what was made goes again."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # others may have put something into it
+                folder.rmdir()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -170,10 +204,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Writes text that comes piece by piece, without holding all of it; straight into what is no ordinary file."""
+    """Writes text that comes piece by piece, without holding all of it; straight into what is no ordinary file.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written, or the like.
+    """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with _write_faults(path, path), path.open("w", encoding="utf-8", newline="") as file:
             file.writelines(pieces)
         return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -203,3 +241,42 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def replacing_files(run: Run) -> Iterator[Run]:
+    """A folder to write some files of a run into; they take their places together when the block ends well.
+
+    Where that fails half-way, the earlier files come back, so that those of a run are always of one measurement.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written, or the like.
+    """
+    new = run.path / f".{os.getpid()}.new"
+    with _write_faults(run.path, new), _folder_of(new):
+        try:
+            new.mkdir()
+            yield Run(new)
+            _move_files(new, run.path)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _move_files(new: Path, folder: Path) -> None:
+    """Moves the files of the one folder into the other, all or none."""
+    files = sorted(new.iterdir(), key=lambda file: (file == Run(new).metrics, file.name))
+    earlier = {file: file.with_name(f"{file.name}{RETIRED}") for file in files if (folder / file.name).exists()}
+    for file, kept in earlier.items():
+        shutil.copyfile(folder / file.name, kept)
+    moved: list[Path] = []
+    try:
+        for file in files:
+            file.replace(folder / file.name)
+            moved.append(file)
+    except BaseException:
+        for file in moved:
+            if file in earlier:
+                earlier[file].replace(folder / file.name)
+            else:
+                (folder / file.name).unlink()
+        raise
