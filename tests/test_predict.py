@@ -232,8 +232,8 @@ def test_ctrl_c_ends_it_while_it_waits_for_input(reviews: Path) -> None:
         process.stdin.flush()
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 1
-        assert process.stderr.read() == b"\nAborted!\n"
+        assert process.wait(10) == 130
+        assert process.stderr.read() == b"\nstopped by Ctrl-C\n"
 
 
 def test_more_lines_than_are_read_at_once_stay_in_order(reviews: Path, tmp_path: Path, classifier: Classifier) -> None:

@@ -1,10 +1,10 @@
 """The command line: parses, calls one function, prints. Data on stdout, talk on stderr."""
 
-import errno
 import io
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,15 +14,11 @@ from typing import Any
 import click
 
 from textclf import __version__
+from textclf.console import Stopped, open_streams, print_pieces, say, stoppable
 from textclf.errors import UserError
 from textclf.visible import visible, visible_json, visible_lines
 
 # What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
-
-
-def _say(*lines: str) -> None:
-    """Lines of talk on stderr, whatever they hold."""
-    click.echo("\n".join(map(visible, lines)), err=True)
 
 
 @contextmanager
@@ -38,7 +34,7 @@ def _visible_usage() -> Iterator[None]:
 
 
 class _Commands(click.Group):
-    """Turns a UserError into its message and exit code 1."""
+    """Turns what ends a command early into a message and an exit code: 1, or that of a shell for a signal."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         with _visible_usage():
@@ -46,14 +42,19 @@ class _Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            with _visible_usage():
+            with stoppable(), _visible_usage():
                 return super().invoke(context)
         except UserError as error:
-            _say(*error.lines)
+            lines, code = error.lines, 1
         except OSError as error:
-            # a full disk, a folder without permission: the user's to mend, and the system says what and where
-            _say(f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.")
-        return context.exit(1)
+            # a folder without permission: the user's to mend, and the system says what and where
+            lines, code = (f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.",), 1
+        except KeyboardInterrupt:
+            lines, code = ("", "stopped by Ctrl-C"), 128 + signal.SIGINT  # a terminal shows ^C on the line above
+        except Stopped as stopped:
+            lines, code = (str(stopped),), 128 + stopped.signal
+        say(*lines)
+        return context.exit(code)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order in which they are used
@@ -64,13 +65,14 @@ class _Talk(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        _say(prefix + record.getMessage())
+        say(prefix + record.getMessage())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="textclf")
 def main() -> None:
     """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # whatever the locale: labels are in any script
@@ -98,7 +100,7 @@ def _chosen_run(path: Path | None) -> Any:
     if path is not None:
         return recover(Run(path))
     run = newest_run()
-    _say(f"using {run.path}, the newest run")
+    say(f"using {run.path}, the newest run")
     return run
 
 
@@ -106,11 +108,11 @@ def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, An
     if as_json:
         _print_json(document)
     else:
-        click.echo("\n".join(map(visible, table(document))))
+        print_pieces(f"{visible(line)}\n" for line in table(document))
 
 
 def _print_json(document: dict[str, Any]) -> None:
-    click.echo(visible_json(json.dumps(document, indent=1, ensure_ascii=False)))
+    print_pieces([visible_json(json.dumps(document, indent=1, ensure_ascii=False)), "\n"])
 
 
 @main.command()
@@ -128,14 +130,14 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
         raise click.UsageError("--json and --output - both print to stdout; choose one.")
     path = None if output == "-" else init.config_path(data, output, overwrite=overwrite)
     draft = init.draft_config(data, text=text, label=label)
-    _say(*init.summary(draft))
+    say(*init.summary(draft))
     if path is None:
-        _write([draft.text], None)
+        print_pieces([draft.text])
         return
     init.write_config(draft, path)
     if as_json:
         _print_json(init.document(draft, path))
-    _say(f"wrote {path}; next: {init.next_command(path)}")
+    say(f"wrote {path}; next: {init.next_command(path)}")
 
 
 @main.command()
@@ -248,25 +250,11 @@ def predict(
 def _write(pieces: Iterable[str], output: Path | None, *, shown: Callable[[str], str] = visible_lines) -> None:
     """To a file, or to stdout as they come; on a terminal as `shown` makes them safe to look at."""
     if output is None:
-        _print_pieces(map(shown, pieces) if sys.stdout.isatty() else pieces)
+        print_pieces(pieces, shown=shown)
         return
     from textclf.run import write_pieces
 
     write_pieces(output, pieces)
-
-
-def _print_pieces(pieces: Iterable[str]) -> None:
-    """Each piece on stdout at once; ends quietly when the reader, such as `head`, has enough."""
-    for piece in pieces:
-        try:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL
-                raise
-            # what Python flushes at exit must not complain either
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
 
 
 @main.command()
@@ -304,9 +292,9 @@ def report(run: Path, as_json: bool) -> None:
     from textclf.redraw import redraw
 
     path = redraw(run)
-    _say(f"wrote {path}")
+    say(f"wrote {path}")
     if as_json:
-        click.echo(json.dumps({"report": path.as_posix()}))
+        _print_json({"report": path.as_posix()})
 
 
 @main.command()
@@ -314,4 +302,4 @@ def schema() -> None:
     """Print the JSON schema of the config, for editors."""
     from textclf.config import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=1))
+    print_pieces([json.dumps(json_schema(), indent=1), "\n"])

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 
 from textclf.errors import UserError
+from textclf.store import temporary_faults
 
 
 def start_tensorflow(*, device: str, seed: int) -> str:
@@ -41,7 +42,9 @@ def _quiet_stderr() -> Iterator[None]:
     """
     sys.stderr.flush()
     before = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
+    with temporary_faults():
+        kept = tempfile.TemporaryFile()  # noqa: SIM115 - what the block raises is no fault of the file
+    with kept:
         os.dup2(kept.fileno(), 2)
         try:
             yield

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from textclf.config import Config, saved_config
 from textclf.curves import length_histogram
 from textclf.data import DataOptions, LabelReader
 from textclf.errors import UserError
-from textclf.files import OpenData, file_digest, file_format, find_files
+from textclf.files import OpenData, file_format
 from textclf.material import Labelled
 from textclf.outcome import Outcome, outcome, write_outcome
 from textclf.report import write_report
-from textclf.run import Run, read_json, write_json
+from textclf.run import Run, read_json, replacing_files, write_json
 from textclf.samples import sample_document
+from textclf.seen import SeenFile, see_files, unchanged
 from textclf.slices import by_column, by_length, by_unknown_words
 from textclf.text import Extent
 
@@ -38,7 +40,15 @@ def evaluate_rows(
 
     Args:
         slices: columns of the files by which the rows are grouped too.
+
+    Raises:
+        UserError: a file is at fault, or changed since it was first looked at.
     """
+    with unchanged(labelled.files):
+        return _evaluate_rows(classifier, labelled, slices)
+
+
+def _evaluate_rows(classifier: Classifier, labelled: Labelled, slices: Sequence[str]) -> tuple[Outcome, dict[str, Any]]:
     from textclf.intervals import LEVEL, intervals
     from textclf.metrics import confusion_matrix, label_metrics
 
@@ -91,7 +101,7 @@ def evaluate_rows(
 
 
 def write_evaluation(run: Run, found: Outcome, document: dict[str, Any], *, name: str) -> None:
-    """predictions.csv, report.html and, last, metrics.json."""
+    """predictions.csv, report.html and, last, metrics.json; the page shows the history and samples that the run has."""
     write_outcome(run.predictions, found)
     write_report(run, document, found, name=name)
     write_json(run.metrics, document)
@@ -108,26 +118,26 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
     classifier = load_classifier(run.path)
     if data is None:
         return _evaluate_again(run, classifier)
-    paths = find_files(data, key="DATA")
-    options = _data_options(run, classifier)
-    labelled = Labelled(paths, options, "all")
-    columns = _slices_in(paths, run)
+    files = see_files(data, key="DATA")
+    labelled = Labelled(files, _data_options(run, classifier), "all")
+    columns = _slices_in(files, run)
     found, document = evaluate_rows(classifier, labelled, slices=columns)
     if run.complete:
         target = _evaluation(run, document["data"]["file"])
-        if saved_config(run.config).report.texts:
-            write_json(target.samples, sample_document(classifier, run.path, labelled, found))
-        write_evaluation(target, found, document, name=f"{run.path.name}: {data}")
+        with replacing_files(target) as new:
+            if saved_config(run.config).report.texts:
+                write_json(new.samples, sample_document(classifier, run.path, labelled, found))
+            write_evaluation(new, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
 
 
-def _slices_in(paths: list[Path], run: Run) -> list[str]:
+def _slices_in(files: list[SeenFile], run: Run) -> list[str]:
     """Those of the run's columns to slice by that the files have."""
     if not run.config.is_file():
         return []
     wanted = saved_config(run.config).report.slices
-    for path in paths:
+    for path in [file.path for file in files]:
         with OpenData(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
         wanted = [name for name in wanted if name.strip() in columns]
@@ -171,7 +181,11 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
         )
     found, document = evaluate_rows(classifier, labelled, slices=config.report.slices)
     document |= {key: value for key, value in before.items() if key not in document}
-    write_evaluation(run, found, document, name=run.path.name)
+    with replacing_files(run) as new:
+        for file in (run.history, run.samples):
+            if file.is_file():
+                shutil.copyfile(file, new.path / file.name)  # the page shows them
+        write_evaluation(new, found, document, name=run.path.name)
     return document
 
 
@@ -184,11 +198,11 @@ def own_rows(run: Run, config: Config) -> Labelled:
     data = config.data
     for part in ("test", "validation"):
         if getattr(data, part):
-            return Labelled(find_files(getattr(data, part), key=f"data.{part}"), data, part)
+            return Labelled(see_files(getattr(data, part), key=f"data.{part}"), data, part)
     held_out = read_json(run.split)
-    paths = find_files(data.train, key="data.train")
-    if [file_digest(path) for path in paths] != held_out.get("sha256"):
+    files = see_files(data.train, key="data.train")
+    if [file.sha256 for file in files] != held_out.get("sha256"):
         raise UserError(
             f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
         )
-    return Labelled(paths, data, "validation", np.array(held_out["validation"], np.int64))
+    return Labelled(files, data, "validation", np.array(held_out["validation"], np.int64))

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import glob
 import gzip
-import hashlib
+import io
 import json
 import os
 import re
@@ -65,12 +65,6 @@ def is_file(name: str) -> bool:
     return os.path.isfile(name)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class Format(NamedTuple):
     """How a kind of file is read, from an open stream; `name` is for messages."""
 
@@ -107,21 +101,30 @@ class OpenData:
         self.path = path
 
     def __enter__(self) -> BinaryIO:
-        if os.path.isdir(self.path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
-            raise UserError(f"{self.path} is a folder. Name a file in it, or a glob such as {self.path}/*.csv.")
-        opened = gzip.open if self.path.suffix.lower() == ".gz" else open
-        try:
-            self.stream = cast(BinaryIO, opened(self.path, "rb"))
-        except FileNotFoundError:
-            raise UserError(f"no file '{self.path}' (looked in {Path.cwd()}).") from None
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be read: {error.strerror}.") from None
+        self.file = opened(self.path)
+        compressed = self.path.suffix.lower() == ".gz"
+        self.stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.file)) if compressed else self.file
         return self.stream
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.stream.close()
+        self.file.close()
         if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
             raise UserError(f"{self.path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
+        if isinstance(error, OSError):
+            raise UserError(f"{self.path} cannot be read: {error.strerror or error}.") from None
+
+
+def opened(path: Path) -> io.BufferedReader:
+    """The file as it stands; a UserError where there is none, it is a folder, or it cannot be opened."""
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
+        raise UserError(f"{path} is a folder. Name a file in it, or a glob such as {path}/*.csv.")
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"no file '{path}' (looked in {Path.cwd()}).") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from textclf.config import Config
 from textclf.data import ROWS_AT_ONCE, DataOptions, LabelReader, Labels, Rows, TextKeys, read_rows, split, text_keys
 from textclf.errors import UserError
-from textclf.files import file_digest, find_files, read_columns
+from textclf.files import read_columns
+from textclf.seen import SeenFile, see_files, unchanged
 from textclf.store import smallest_kind, stored
 from textclf.text import UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
 from textclf.tokens import TextOptions
@@ -28,12 +29,16 @@ RowNumbers = npt.NDArray[np.int64]
 class Labelled:
     """Rows to measure on, as they stand in their files."""
 
-    paths: list[Path]
+    files: list[SeenFile]
     options: DataOptions
     part: str
     """What they are: test, validation or all."""
     numbers: RowNumbers | None = None
     """Which rows of the files, counted from 0, ascending; None: all."""
+
+    @property
+    def paths(self) -> list[Path]:
+        return [file.path for file in self.files]
 
     def chunks(self) -> Iterator[Rows]:
         """The rows, some thousands at a time."""
@@ -51,7 +56,7 @@ class Labelled:
 
     def describe(self, rows: int) -> dict[str, Any]:
         """What metrics.json says of them, being so many."""
-        files, digests = [path.as_posix() for path in self.paths], [file_digest(path) for path in self.paths]
+        files, digests = [path.as_posix() for path in self.paths], [file.sha256 for file in self.files]
         file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
         return {"file": file, "part": self.part, "rows": rows, "sha256": digest}
 
@@ -182,12 +187,12 @@ def prepare(config: Config, *, folder: Path | None = None) -> Material:
 def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
     """The rows of all files, by what they are for."""
     data = config.data
-    paths = find_files(data.train, key="data.train")
-    read = _read(Labelled(paths, data, "train"), words, folder)
-    document = {"validation": [], "rows": len(read), "sha256": [file_digest(path) for path in paths]}
+    files = see_files(data.train, key="data.train")
+    read = _read(Labelled(files, data, "train"), words, folder)
+    document = {"validation": [], "rows": len(read), "sha256": [file.sha256 for file in files]}
     if data.validation:
-        validation_paths = find_files(data.validation, key="data.validation")
-        train, validation = read, _read(Labelled(validation_paths, data, "validation"), words, folder)
+        validation_files = see_files(data.validation, key="data.validation")
+        train, validation = read, _read(Labelled(validation_files, data, "validation"), words, folder)
     else:
         fraction, seed = data.validation_split, config.training.seed
         parts = split(read.labels, read.all_keys.near, fraction=fraction, seed=seed, separator=data.label_separator)
@@ -195,14 +200,14 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", ", ".join(parts.rare)
             )
-        held_out = replace(read, source=Labelled(paths, data, "validation"))
+        held_out = replace(read, source=Labelled(files, data, "validation"))
         train, validation = read.take(parts.train), held_out.take(parts.validation)
         document["validation"] = parts.validation.tolist()
-    labels = _labels(train.labels, validation.labels, data.label_separator, paths)
+    labels = _labels(train.labels, validation.labels, data.label_separator, read.source.paths)
     measured = validation
     if data.test:
-        test_paths = find_files(data.test, key="data.test")
-        measured = _read(Labelled(test_paths, data, "test"), words, folder)
+        test_files = see_files(data.test, key="data.test")
+        measured = _read(Labelled(test_files, data, "test"), words, folder)
     return Sides(labels, train, validation, measured, document)
 
 
@@ -223,7 +228,11 @@ def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[st
 
 
 def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
-    """All rows of the files."""
+    """All rows of the files.
+
+    Raises:
+        UserError: a file is at fault, or changed while it was read.
+    """
     labels, counts, keys = LabelReader(), [], []
 
     def numbers() -> Iterator[npt.NDArray[np.int32]]:
@@ -234,7 +243,8 @@ def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
             keys.append(text_keys(rows.texts))
             yield found.flat
 
-    flat = stored(numbers(), np.int32, folder=folder)
+    with unchanged(source.files):
+        flat = stored(numbers(), np.int32, folder=folder)
     read = labels.labels()
     all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
     return Side(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))

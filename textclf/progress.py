@@ -5,9 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from textclf.checkpoint import Epoch
+from textclf.console import say
 from textclf.training import Step, Watch
 
 
@@ -37,7 +36,7 @@ class LogWatch:
         """Nothing to put away."""
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+        say(line)
 
 
 class BarWatch(LogWatch):

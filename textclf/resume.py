@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from textclf.config import Config, option_values, saved_config
+from textclf.data import PARTS
 from textclf.errors import UserError
-from textclf.files import file_digest, find_files
 from textclf.run import Run, read_json
+from textclf.seen import SeenFile, see_files
 from textclf.stage import drop_all_but_checkpoint, stage_of
 
 logger = logging.getLogger(__name__)
@@ -36,16 +36,16 @@ def beginning(config: Config) -> Beginning:
     Raises:
         UserError: a file is missing.
     """
-    digests = {path.as_posix(): file_digest(path) for path in _files(config)}
+    digests = {file.path.as_posix(): file.sha256 for file in _files(config)}
     return Beginning(option_values(config), digests, {name: version(name) for name in PACKAGES})
 
 
-def _files(config: Config) -> Iterator[Path]:
-    for part in ("train", "validation", "test"):
+def _files(config: Config) -> Iterator[SeenFile]:
+    for part in PARTS:
         if patterns := getattr(config.data, part):
-            yield from find_files(patterns, key=f"data.{part}")
+            yield from see_files(patterns, key=f"data.{part}")
     if config.model.pretrained:
-        yield Path(config.model.pretrained)
+        yield from see_files(config.model.pretrained, key="model.pretrained")
 
 
 def complete_already(run: Run, now: Beginning) -> bool:

@@ -1,8 +1,10 @@
 """The run folder: every file name once, and how files are written so that no reader sees half of one."""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -106,29 +108,57 @@ def run_for_config(config: Path) -> Run:
     return Run(RUNS / (config.resolve().parent.name if config.name == "config.yaml" else config.stem))
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder, and those that it is in, unless it is there.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: the disk is full, the folder cannot be written, or the like.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be made a folder: {error.strerror}. Choose another place.") from None
+    # The suffix stays last: Keras tells the format of a file by it.
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    with _write_faults(path, temporary), folder_for(path):
+        try:
+            yield temporary
+            _to_disk(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until the file is on the disk: else the machine's crash could leave its new name without its bytes."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: Keras tells the format of a file by it.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+def _write_faults(path: Path, temporary: Path) -> Iterator[None]:
+    """Says of an OSError in the block that `path` cannot be written, and why; what it names `temporary` is `path`."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        named = str(error.filename or "")
+        where = "" if named in ("", str(path), str(temporary)) or named.startswith(str(temporary)) else f" ({named})"
+        advice = "Free space, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
+        raise UserError(f"{path} cannot be written: {error.strerror or error}{where}. {advice}") from None
+
+
+@contextlib.contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Makes the folder that `path` is in; where the block fails, what was made goes again."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # others may have put something into it
+                folder.rmdir()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -137,10 +167,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Writes text that comes piece by piece, without holding all of it; straight into what is no ordinary file."""
+    """Writes text that comes piece by piece, without holding all of it; straight into what is no ordinary file.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written, or the like.
+    """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with _write_faults(path, path), path.open("w", encoding="utf-8", newline="") as file:
             file.writelines(map(visible_lines, pieces) if file.isatty() else pieces)
         return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -168,3 +202,42 @@ def read_json(path: Path) -> Any:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> None:
     """A table that a spreadsheet shows and does not compute, unless its texts are to stay `raw`."""
     write_pieces(path, csv_lines(chain([header], rows), raw=raw))
+
+
+@contextlib.contextmanager
+def replacing_files(run: Run) -> Iterator[Run]:
+    """A folder to write some files of a run into; they take their places together when the block ends well.
+
+    Where that fails half-way, the earlier files come back, so that those of a run are always of one measurement.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written, or the like.
+    """
+    new = run.path / f".{os.getpid()}.new"
+    with _write_faults(run.path, new), folder_for(new):
+        try:
+            new.mkdir()
+            yield Run(new)
+            _move_files(new, run.path)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _move_files(new: Path, folder: Path) -> None:
+    """Moves the files of the one folder into the other, all or none."""
+    files = sorted(new.iterdir(), key=lambda file: (file == Run(new).metrics, file.name))
+    earlier = {file: file.with_name(f"{file.name}.old") for file in files if (folder / file.name).exists()}
+    for file, kept in earlier.items():
+        shutil.copyfile(folder / file.name, kept)
+    moved: list[Path] = []
+    try:
+        for file in files:
+            file.replace(folder / file.name)
+            moved.append(file)
+    except BaseException:
+        for file in moved:
+            if file in earlier:
+                earlier[file].replace(folder / file.name)
+            else:
+                (folder / file.name).unlink()
+        raise

@@ -13,6 +13,7 @@ from textclf.explain import FEWEST_STEPS, Explainer, Explanation, strongest_word
 from textclf.explained import with_shares
 from textclf.material import Labelled
 from textclf.outcome import Outcome
+from textclf.seen import unchanged
 
 Array = npt.NDArray[Any]
 
@@ -74,8 +75,9 @@ def _first(texts: list[str], explainer: Explainer) -> list[Explanation]:
 
 def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
     """The texts of the rows with these numbers, ascending."""
-    for rows in replace(labelled, numbers=numbers).chunks():
-        yield from rows.texts
+    with unchanged(labelled.files):
+        for rows in replace(labelled, numbers=numbers).chunks():
+            yield from rows.texts
 
 
 def _sample(found: Outcome, place: int, text: str, explained: list[Explanation]) -> dict[str, Any]:
