@@ -42,14 +42,14 @@ def test_a_killed_training_goes_on_to_the_same_bits(reviews: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reviews.yaml", "run"]
 
 
-@pytest.mark.parametrize("stop", [ctrl_c, full_disk])
+@pytest.mark.parametrize(("stop", "code"), [(ctrl_c, 130), (full_disk, 1)])
 def test_stopped_within_an_epoch_it_goes_on_to_the_same_bits(
-    stop: Callable[[str], BaseException], reviews: Path, tmp_path: Path
+    stop: Callable[[str], BaseException], code: int, reviews: Path, tmp_path: Path
 ) -> None:
     often = ("training.checkpoint_minutes=1e-9",)
     with failing_writes(40, tmp_path, error=stop) as disk:
         result = train(tmp_path, settings=often)
-    assert (disk.failed[0].endswith("state.npz"), result.exit_code, result.stdout) == (True, 1, "")
+    assert (disk.failed[0].endswith("state.npz"), result.exit_code, result.stdout) == (True, code, "")
     assert f"what was trained is kept in {tmp_path}/run.partial; go on with --resume" in result.stderr
     assert sorted(contents(tmp_path / "run.partial")) == [
         "checkpoint/",
