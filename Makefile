@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check bench clean
+.PHONY: help install data demo test check bench load clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -40,6 +40,9 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py
 	$(BIN)/python tests/benchmarks/trust.py
+
+load: data  ## Predict, evaluate and train under load and see what breaks: about 20 minutes, on Linux
+	$(BIN)/python tests/reliability/load.py
 
 clean:  ## Remove everything that was made here, except runs/
 	rm -rf $(VENV) .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache

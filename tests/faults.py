@@ -43,7 +43,9 @@ class Disk:
         if path is None or not (path == self.folder or path.startswith(self.folder + os.sep)):
             return
         self.writes += 1
-        if self.writes > self.first and (self.lasting or not self.failed):
+        # a full disk has room to rename, so that a rename that fails is one of another cause, and the next goes well
+        again = self.lasting and event != "os.rename"
+        if self.writes > self.first and (again or self.writes == self.first + 1):
             self.failed.append(f"{event} {path}")
             raise self.error(path)
 
@@ -76,11 +78,11 @@ sys.addaudithook(_audit)  # for good: Python takes none away
 def failing_writes(
     n: int, folder: Path, *, error: Callable[[str], BaseException] = full_disk, lasting: bool = True
 ) -> Iterator[Disk]:
-    """After n writes beneath the folder, each further one raises; a write is an open, a mkdir or a rename.
+    """After n writes beneath the folder, the next one raises; a write is an open, a mkdir or a rename.
 
     Args:
         error: what is raised, given the path.
-        lasting: False: only one write fails, and the disk is well again.
+        lasting: each open and mkdir after it raises too.
     """
     disk = Disk(os.path.abspath(folder), n, lasting, error)  # noqa: PTH100
     _DISKS.append(disk)

@@ -8,10 +8,12 @@ from typing import Any
 
 from textclf.config import json_schema, option_rows
 
-BENCHMARKS = Path(__file__).parent / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+TESTS = Path(__file__).parent
+BENCHMARKS = TESTS / "benchmarks"
+sys.path[:0] = [str(BENCHMARKS), str(TESTS / "reliability")]
 
 import large_data  # noqa: E402
+import load  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
 import train_speed  # noqa: E402
@@ -19,7 +21,7 @@ import trust  # noqa: E402
 from measuring import markdown  # noqa: E402
 
 README = Path(__file__).parent.parent / "README.md"
-SCRIPTS = (predict_speed, predict_memory, train_speed, large_data, trust)
+SCRIPTS = (predict_speed, predict_memory, train_speed, large_data, trust, load)
 ACCURACY = BENCHMARKS / "accuracy.json"
 
 
@@ -90,10 +92,10 @@ def recipes_table() -> str:
 
 
 def benchmark_table(script: Any) -> Callable[[], str]:
-    """A function that gives the table of a benchmark that `make bench` ran last."""
+    """A function that gives the table of what a script found when it ran last."""
 
     def table() -> str:
-        path = BENCHMARKS / f"{script.__name__}.json"
+        path = Path(script.__file__).with_suffix(".json")
         if not path.is_file():
             return ""
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -105,10 +107,7 @@ def benchmark_table(script: Any) -> Callable[[], str]:
 TABLES = {
     "options": options_table,
     "recipes": recipes_table,
-    **{
-        script.__name__: benchmark_table(script)
-        for script in (predict_speed, predict_memory, train_speed, large_data, trust)
-    },
+    **{script.__name__: benchmark_table(script) for script in SCRIPTS},
 }
 
 

@@ -1,5 +1,7 @@
 """Full disks, read-only folders, signals and closed pipes: earlier files stay, nothing half-written, one message."""
 
+import copy
+import importlib
 import itertools
 import os
 import shutil
@@ -21,12 +23,12 @@ posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits a
 @pytest.fixture
 def run(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the run, with an evaluation; files without a name go beneath the same folder."""
-    copy = tmp_path / "work" / "run"
-    shutil.copytree(reviews, copy, ignore=shutil.ignore_patterns("evaluations"))
+    folder = tmp_path / "work" / "run"
+    shutil.copytree(reviews, folder, ignore=shutil.ignore_patterns("evaluations"))
     (tmp_path / "work" / "out.txt").write_text("earlier\n")
-    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", copy).exit_code == 0
+    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", folder).exit_code == 0
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "work"))
-    return copy
+    return folder
 
 
 def commands(run: Path) -> dict[str, list[str | Path]]:
@@ -53,6 +55,23 @@ WRITING = [
 ]  # fmt: skip
 
 
+def compute_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has what takes seconds and writes nothing computed once, however often a command runs."""
+    for name in ("evaluate.evaluate_rows", "evaluate.sample_document", "report.render", "compare.intervals"):
+        monkeypatch.setattr(f"textclf.{name}", remembered(name))
+
+
+def remembered(name: str) -> Callable[..., object]:
+    module, _, function = name.partition(".")
+    compute, found = getattr(importlib.import_module(f"textclf.{module}"), function), []
+
+    def give(*arguments: object, **options: object) -> object:
+        found.append(copy.deepcopy(found[0]) if found else compute(*arguments, **options))
+        return found[-1]
+
+    return give
+
+
 def assert_refused(message: str, folder: Path) -> None:
     """The last line names a file or folder beneath the folder and says what to do."""
     last = message.splitlines()[-1]
@@ -63,12 +82,14 @@ def assert_refused(message: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WRITING)
-@pytest.mark.parametrize("lasting", [True, False], ids=["full", "once"])
-def test_a_disk_that_is_full_at_any_write_changes_nothing(name: str, lasting: bool, run: Path) -> None:
+def test_a_disk_that_is_full_at_any_write_changes_nothing(
+    name: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute_once(monkeypatch)
     folder, arguments = run.parent, commands(run)[name]
     before = contents(folder)
     for n in itertools.count():
-        with failing_writes(n, folder, lasting=lasting) as disk:
+        with failing_writes(n, folder) as disk:
             result = textclf(*arguments)
         if not disk.failed or result.exit_code == 0:  # a temporary file may find another way
             break
@@ -80,7 +101,8 @@ def test_a_disk_that_is_full_at_any_write_changes_nothing(name: str, lasting: bo
 
 
 @pytest.mark.parametrize("name", ["predict", "evaluate, again", "init"])
-def test_ctrl_c_at_any_write_changes_nothing(name: str, run: Path) -> None:
+def test_ctrl_c_at_any_write_changes_nothing(name: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_once(monkeypatch)
     folder, arguments = run.parent, commands(run)[name]
     before = contents(folder)
     for n in itertools.count():

@@ -21,6 +21,7 @@ from textclf.files import is_file
 from textclf.guess import Findings, Setting, look, percent, settings
 from textclf.run import write_text
 from textclf.source import ConfigDumper
+from textclf.store import temporary_faults
 
 
 class Sibling(NamedTuple):
@@ -56,7 +57,7 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     _check(data, found, roles, keys)
     siblings = [_look_at(key, path, roles, keys) for key, path in _siblings(data)]
     draft = Draft(data, found, siblings, _config_text(data, found, siblings))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_faults(), tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         write_text(config, draft.text)
         load_config(config)
