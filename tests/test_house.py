@@ -21,7 +21,7 @@ LAYERS = [
     {"figures", "explained"},
     {"outcome", "material", "baseline", "plots", "charts", "explain"},
     {"classifier"},
-    {"config", "guess"},
+    {"config", "guess", "model_files"},
     {"columns", "training"},
     {"vectors", "data", "models", "calibration", "metrics", "intervals"},
     {
@@ -40,8 +40,8 @@ LAYERS = [
         "device",
         "svg",
     },
-    {"tokens", "onnx_graph", "visible"},
-    {"options", "errors"},
+    {"tokens", "onnx_graph", "visible", "fields"},
+    {"options", "errors", "wire"},
     {"__init__"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -18,7 +18,7 @@ from textclf import __version__
 from textclf.ahead import begin
 from textclf.calibration import without_temperature
 from textclf.checks import Checked, check_data
-from textclf.classifier import PARITY_LIMIT, Classifier, Description, save_classifier
+from textclf.classifier import PARITY_LIMIT, Classifier, save_classifier
 from textclf.config import Config, dump_config
 from textclf.decision import Decision, check_aim, decide_on
 from textclf.device import start_tensorflow
@@ -26,6 +26,7 @@ from textclf.errors import UserError
 from textclf.evaluate import evaluate_rows, write_evaluation
 from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
+from textclf.model_files import Description
 from textclf.models import MODELS, Shape
 from textclf.outcome import Outcome, difference
 from textclf.run import Run, replacing, staged, write_csv, write_json, write_text
@@ -155,10 +156,11 @@ def _fit(config: Config, material: Material, device: str, watch: Watch) -> tuple
 
 
 def _shape(config: Config, material: Material) -> Shape:
-    vocabulary, labels = len(material.encoder.vocabulary) + RESERVED, len(material.sides.labels)
-    if config.data.label_separator is not None:
-        return Shape(vocabulary, labels, "sigmoid")
-    return Shape(vocabulary, 1, "sigmoid") if labels == 2 else Shape(vocabulary, labels, "softmax")
+    return Shape.of(
+        vocabulary=len(material.encoder.vocabulary) + RESERVED,
+        labels=len(material.sides.labels),
+        several=config.data.label_separator is not None,
+    )
 
 
 def _trust(
@@ -205,7 +207,7 @@ def _save_model(
         label_column=config.data.label,
         threshold=threshold,
     )
-    graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
+    graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network)
     probe = material.validation.token_ids.first(PARITY_ROWS)
     kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(stage.model, graph, description, kept)
@@ -275,7 +277,7 @@ def _baselines(linear: Linear, sides: Sides, train: Array, found: Outcome) -> di
 def _environment(
     config: Config, device: str, material: Material, measured: dict[str, Any], clock: Clock
 ) -> dict[str, Any]:
-    packages = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "scikit-learn")
+    packages = ("tensorflow", "keras", "numpy", "onnxruntime", "scikit-learn")
     return {
         "textclf": __version__,
         "python": platform.python_version(),
