@@ -136,14 +136,16 @@ def first_difference(found: Any, expected: Any, path: str = "") -> str | None:
         pairs = [(f"{path}.{name}" if path else name, found.get(name), expected.get(name)) for name in found | expected]
     elif isinstance(found, list) and isinstance(expected, list):
         pairs = [(f"{path}[{place}]", *pair) for place, pair in enumerate(zip_longest(found, expected))]
+    elif found == expected:
+        return None
+    elif isinstance(found, memoryview) and isinstance(expected, memoryview):
+        return f"{path} holds other bytes"
     else:
-        return None if found == expected else f"{path} is {_shown(found)}, not {_shown(expected)}"
+        return f"{path} is {_shown(found)}, not {_shown(expected)}"
     return next(filter(None, (first_difference(*pair[1:], pair[0]) for pair in pairs)), None)
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "missing"
-    if isinstance(value, memoryview):
-        return f"{len(value)} bytes of its own"
     return f"{value!r:.60}" if isinstance(value, str | int) else "there"
