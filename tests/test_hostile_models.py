@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, textclf
-from hostile_models import HOSTILE, Damage, constant
+from damages import Damage, constant
+from hostile_models import HOSTILE
 
 from textclf.onnx_graph import read_graph
 
