@@ -21,7 +21,7 @@ LAYERS = [
     {"figures", "explained"},
     {"outcome", "material", "baseline", "plots", "charts", "explain"},
     {"classifier"},
-    {"config", "guess"},
+    {"config", "guess", "model_files"},
     {"columns", "training", "console"},
     {"checkpoint", "stage", "vectors", "data", "models", "calibration", "metrics", "intervals", "seen"},
     {
@@ -39,8 +39,8 @@ LAYERS = [
         "device",
         "svg",
     },
-    {"tokens", "onnx_graph", "visible", "cells", "store"},
-    {"options", "errors"},
+    {"tokens", "onnx_graph", "visible", "cells", "store", "fields"},
+    {"options", "errors", "wire"},
     {"__init__"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

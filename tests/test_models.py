@@ -62,7 +62,7 @@ def test_onnx_gives_what_keras_gives(
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
     for small_enough in (0, 1 << 20):  # a large vocabulary and a small one are looked up in different ways
         monkeypatch.setattr("textclf.bilstm_onnx.FOLDED", small_enough)
-        session = onnxruntime.InferenceSession(MODELS[name].onnx(options, shape, network).SerializeToString())
+        session = onnxruntime.InferenceSession(MODELS[name].onnx(options, shape, network))
         [onnx_gives] = session.run(None, inputs)
         assert np.abs(onnx_gives - keras_gives).max() < 1e-5
 

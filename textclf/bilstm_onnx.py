@@ -11,32 +11,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.onnx_graph import Graph
+from textclf.onnx_graph import ForeignGraph, Graph
 
 Floats = npt.NDArray[np.float32]
+Constants = Mapping[str, npt.NDArray[Any]]
 DIRECTIONS = ("forward", "backward")
-FOLDED = 1 << 23  # numbers, 32 MB, that the products of a whole vocabulary may take
+FIRST = "bilstm_1.forward.recurrent"  # has a row a unit
+# Numbers, 32 MB, that the products of a whole vocabulary may take. As all that decides how a graph looks, it is a part
+# of the format: a file is accepted when it is what would be written today.
+FOLDED = 1 << 23
 
 
-def bilstm_graph(
-    weights: Mapping[str, Floats], *, units: int, layers: int, pooling: str, activation: str, outputs: int
-) -> Any:
+def bilstm_graph(constants: Constants, *, pooling: str, activation: str) -> bytes:
     """The model from token_ids, shape (batch, width), and lengths, shape (batch,), to probabilities.
 
     Their shape is (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
 
     Args:
-        weights: by the names that `models.bilstm_weights` gives them.
+        constants: from `graph_constants`. Only their shapes are looked at, so that the graph that belongs to constants
+            that were read from a file can be written again and compared with the file.
     """
-    graph = Graph(weights)
+    graph = Graph(constants)
     steps = graph.node("Transpose", "token_ids", perm=[1, 0])
-    vocabulary = len(weights["embedding"])
+    vocabulary, units, layers = len(constants["embedding"]), _units(constants), _layers(constants)
     if vocabulary * 8 * units <= FOLDED:
         inputs, places = "embedding", steps
     else:
         inputs, places = _distinct_words(graph, steps, vocabulary)
     for layer in range(1, layers + 1):
-        forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", weights, units)
+        forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", constants, units)
         if layer < layers:
             states = graph.node("Concat", forward, _reversed(graph, backward), axis=2)
             inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))
@@ -45,10 +48,56 @@ def bilstm_graph(
     pooled = _pool(graph, graph.node("Concat", forward, backward, axis=2), pooling)
     logits = graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
     metadata = {"architecture": "bilstm", "pooling": pooling, "activation": activation}
-    return graph.finish(logits, activation=activation, outputs=outputs, metadata=metadata)
+    return graph.finish(logits, activation=activation, outputs=len(constants["dense.bias"]), metadata=metadata)
 
 
-def graph_weights(constants: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+def graph_constants(weights: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The constants of the graph, from weights as `models.bilstm_weights` names them.
+
+    Those of both directions stand side by side, and the gates in the graph's order: i, f, o, c.
+    """
+    constants = {name: weights[name] for name in ("embedding", "dense.kernel", "dense.bias")}
+    for layer in range(1, sum(name.endswith(".forward.kernel") for name in weights) + 1):
+        name = f"bilstm_{layer}"
+        for part in ("kernel", "bias"):
+            both = [_gates(weights[f"{name}.{direction}.{part}"]) for direction in DIRECTIONS]
+            constants[f"{name}.{part}"] = np.concatenate(both, axis=-1)
+        for direction in DIRECTIONS:
+            constants[f"{name}.{direction}.recurrent"] = _gates(weights[f"{name}.{direction}.recurrent"])
+    return constants
+
+
+def constant_shapes(constants: Constants, *, vocabulary: int, outputs: int, pooling: str) -> dict[str, tuple[int, ...]]:
+    """The shape of each constant of a graph with as many dimensions, units and layers as these have.
+
+    Raises:
+        ForeignGraph: they do not say how many.
+    """
+    for name in ("embedding", FIRST):
+        if name not in constants or constants[name].ndim != 2:
+            raise ForeignGraph(f"its constant '{name}' is missing or no table")
+    dimensions, units = constants["embedding"].shape[1], _units(constants)
+    pooled = 2 * units * (2 if pooling == "max_mean" else 1)
+    shapes: dict[str, tuple[int, ...]] = {
+        "embedding": (vocabulary, dimensions), "dense.kernel": (pooled, outputs), "dense.bias": (outputs,)
+    }  # fmt: skip
+    for layer in range(1, _layers(constants) + 1):
+        name = f"bilstm_{layer}"
+        shapes[f"{name}.kernel"] = (dimensions if layer == 1 else 2 * units, 8 * units)
+        shapes[f"{name}.bias"] = (8 * units,)
+        shapes |= {f"{name}.{direction}.recurrent": (units, 4 * units) for direction in DIRECTIONS}
+    return shapes
+
+
+def _units(constants: Constants) -> int:
+    return len(constants[FIRST])
+
+
+def _layers(constants: Constants) -> int:
+    return sum(name.startswith("bilstm_") and name.endswith(".kernel") for name in constants)
+
+
+def graph_weights(constants: Constants) -> dict[str, npt.NDArray[Any]]:
     """The weights as `models.bilstm_weights` names them, from the constants of a graph; gates in the graph's order."""
     weights = {name: constants[name] for name in ("embedding", "dense.kernel", "dense.bias")}
     for name in constants:
@@ -85,23 +134,14 @@ def _reversed(graph: Graph, values: str) -> str:
     return graph.node("ReverseSequence", values, lengths, time_axis=0, batch_axis=1)
 
 
-def _recurrence(
-    graph: Graph, inputs: str, places: str, name: str, weights: Mapping[str, Floats], units: int
-) -> tuple[str, str]:
+def _recurrence(graph: Graph, inputs: str, places: str, name: str, constants: Constants, units: int) -> tuple[str, str]:
     """The states of both directions, shape (width, batch, units) each, in the order of reading.
 
     Args:
         inputs: the vectors that steps read, shape (vectors, dimensions).
         places: which of them each step reads, shape (width, batch).
     """
-    kernel, bias, recurrent = (
-        [_gates(weights[f"{name}.{direction}.{part}"]) for direction in DIRECTIONS]
-        for part in ("kernel", "bias", "recurrent")
-    )
-    both = (
-        graph.constant(np.concatenate(kernel, axis=1), name=f"{name}.kernel"),
-        graph.constant(np.concatenate(bias), name=f"{name}.bias"),
-    )
+    both = [graph.constant(constants[f"{name}.{part}"], name=f"{name}.{part}") for part in ("kernel", "bias")]
     # (vectors, 2 * gates) -> (2 * vectors, gates): vector v is read forward at 2 v, backward at 2 v + 1
     products = graph.node("Reshape", graph.node("Gemm", inputs, *both), graph.ints(-1, 4 * units))
     twice = graph.node("Mul", places, graph.ids(2))
@@ -112,10 +152,8 @@ def _recurrence(
 
     def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
         h_forward, c_forward, h_backward, c_backward = states
-        by = [
-            body.constant(part, name=f"{name}.{direction}.recurrent")
-            for direction, part in zip(DIRECTIONS, recurrent, strict=True)
-        ]
+        recurrent = [f"{name}.{direction}.recurrent" for direction in DIRECTIONS]
+        by = [body.constant(constants[each], name=each) for each in recurrent]
         forward = _cell(body, products, read[0], h_forward, c_forward, by[0], units)
         backward = _cell(body, products, read[1], h_backward, c_backward, by[1], units)
         return [*forward[:2], *backward[:2]], [forward[2], backward[2]]

@@ -1,10 +1,8 @@
 """Texts in, probabilities out: the `model/` folder, written once and read without TensorFlow."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +11,32 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-from textclf import __version__
 from textclf.ahead import ahead
 from textclf.errors import UserError
-from textclf.run import read_json, replacing, write_json
+from textclf.model_files import Description, read_model_files, write_model_files
 from textclf.text import Encoder, TokenIds, pad
-from textclf.tokens import TextOptions
 
-FORMAT = 1
+# ONNX Runtime has a class for each kind of fault, and no base class of its own for them
+FAULTS = tuple(each for each in vars(faults).values() if isinstance(each, type) and issubclass(each, Exception))
 ROWS_TOGETHER, TOKENS_TOGETHER = 256, 6144  # limits of a batch: more is no faster, and takes memory
 CHUNKS_AHEAD = 2  # read and turned into ids while those before them are computed
 PROBE_ROWS = 8
 PARITY_LIMIT = 1e-4  # a larger difference between two ways to the same probabilities is no rounding
 
+
 Probabilities = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What model.json says, besides the graph's digest."""
-
-    text: TextOptions
-    vocabulary: list[str]
-    labels: list[str]
-    label_separator: str | None
-    column: str
-    """The column that the texts of a table are in, unless said otherwise."""
-    label_column: str
-    """The same of the labels."""
-    threshold: float = 0.5
-    """Two labels: probability from which a row gets the second; several labels a row: from which it gets a label."""
+Score = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.float32]]
+"""From padded token ids, shape (batch, width), and lengths, shape (batch,), to probabilities, shape (batch, labels)."""
 
 
 class Classifier:
     """A trained classifier; the seam that evaluate, predict and everything after them stand on."""
 
-    def __init__(self, description: Description, session: onnxruntime.InferenceSession, probe: dict[str, Any]):
+    def __init__(self, description: Description, score: Score, probe: dict[str, Any]):
         self.description = description
         self.labels = description.labels
         self._encoder = Encoder(description.vocabulary, description.text)
-        self._session = session
+        self._score = score
         self._threads = ThreadPoolExecutor(_cores())
         self._probe = probe
 
@@ -80,8 +64,7 @@ class Classifier:
         def compute(rows: npt.NDArray[np.int64]) -> None:
             lengths = token_ids.lengths[rows]
             padded = pad(token_ids.flat, token_ids.starts[rows], lengths)
-            inputs = {"token_ids": padded, "lengths": lengths.astype(np.int32)}
-            found[rows] = self._session.run(["probabilities"], inputs)[0]
+            found[rows] = self._score(padded, lengths.astype(np.int32))
 
         batches = [self._threads.submit(compute, rows) for rows in batches_by_length(token_ids.lengths)]
 
@@ -138,79 +121,51 @@ def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np
 
 def save_classifier(folder: Path, graph: bytes, description: Description, probe: TokenIds) -> Classifier:
     """Writes the folder and gives the classifier that it holds, the first rows of `probe` kept in it as a check."""
-    path = folder / "model.onnx"
-    with replacing(path) as temporary:
-        temporary.write_bytes(graph)
-    session = _session(graph, str(path))
+    score = _scorer(graph, folder / "model.onnx", len(description.labels))
     rows = probe.first(PROBE_ROWS)
-    document = {
-        "format": FORMAT,
-        "textclf": __version__,
-        "sha256": hashlib.sha256(graph).hexdigest(),
-        **asdict(description),
-        "probe": {
-            "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
-            "probabilities": Classifier(description, session, {}).probabilities(rows).tolist(),
-        },
+    kept = {
+        "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
+        "probabilities": Classifier(description, score, {}).probabilities(rows).tolist(),
     }
-    write_json(folder / "model.json", document)
-    return Classifier(description, session, document["probe"])
-
-
-def model_folder(folder: Path) -> Path:
-    """The `model/` folder of a run, or the folder itself where it is one."""
-    inside = folder / "model"
-    return inside if not (folder / "model.json").is_file() and (inside / "model.json").is_file() else folder
+    write_model_files(folder, graph, description, kept)
+    return Classifier(description, score, kept)
 
 
 def load_classifier(folder: Path) -> Classifier:
     """The classifier in a run or in a bare `model/` folder.
 
     Raises:
-        UserError: there is none, it is damaged, or a newer textclf wrote it.
+        UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
     """
-    folder = model_folder(folder)
-    path = folder / "model.json"
-    if not path.is_file():
-        raise UserError(f"{folder} holds no model: {path} is missing. Name a run or a model/ folder with --run.")
-    document = read_json(path)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        found = document.get("format") if isinstance(document, dict) else document
-        raise UserError(f"{path} has format {found!r}; this textclf ({__version__}) reads {FORMAT}.")
-    graph_path = folder / "model.onnx"
-    try:
-        graph = graph_path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{graph_path} cannot be read: {error.strerror}.") from None
-    if hashlib.sha256(graph).hexdigest() != document.get("sha256"):
-        raise UserError(f"{graph_path} is not the file that {path} describes: another sha256. Copy the folder again.")
-    return Classifier(_description(document, path), _session(graph, str(graph_path)), document["probe"])
+    files = read_model_files(folder)
+    score = _scorer(files.graph, files.graph_path, len(files.description.labels))
+    return Classifier(files.description, score, files.probe)
 
 
-def _description(document: dict[str, Any], path: Path) -> Description:
-    """What the document says, as a Description.
+def _scorer(graph: bytes, path: Path, labels: int) -> Score:
+    """What the graph computes.
 
     Raises:
-        UserError: something is missing or is not what it should be.
+        UserError: ONNX Runtime cannot run it; also when it is called, then too if what comes out are no probabilities.
     """
-    missing = {*Description.__dataclass_fields__, "probe"} - document.keys()
-    if missing:
-        raise UserError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}. Copy the folder again.")
-    fields = {name: document[name] for name in Description.__dataclass_fields__}
-    try:
-        return Description(**{**fields, "text": TextOptions(**document["text"])})
-    except TypeError as error:
-        raise UserError(f"{path} is damaged: {error}. Copy the folder again.") from None
-
-
-def _session(graph: bytes, name: str) -> onnxruntime.InferenceSession:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1  # batches run side by side, which wastes less than sharing each
     settings.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
-    except (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.InvalidArgument) as error:
-        raise UserError(f"{name} is no graph that ONNX Runtime can run: {error}") from None
+        session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
+    except FAULTS as error:
+        raise UserError(f"{path} is no graph that ONNX Runtime can run: {error}") from None
+
+    def score(token_ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        try:
+            [found] = session.run(["probabilities"], {"token_ids": token_ids, "lengths": lengths})
+        except FAULTS as error:
+            raise UserError(f"{path}: ONNX Runtime cannot compute it: {error}") from None
+        if found.shape != (len(lengths), labels) or not np.isfinite(found).all():
+            raise UserError(f"{path} gives no probabilities: NaN, infinity or another number of labels. Train again.")
+        return found
+
+    return score
 
 
 def _cores() -> int:

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from textclf.classifier import Classifier, model_folder
+from textclf.classifier import Classifier
 from textclf.errors import UserError
+from textclf.model_files import read_model_files
 from textclf.models import MODELS
-from textclf.onnx_graph import read_graph
 from textclf.text import UNKNOWN, TokenIds
 from textclf.tokens import tokenize
 
@@ -69,18 +69,15 @@ class Explainer:
     """Explains what a classifier gives; needs its `model/` folder, and no TensorFlow.
 
     Raises:
-        UserError: an older textclf wrote the folder, so that its weights cannot be read.
+        UserError: the folder is no longer what it was when the classifier was loaded from it.
     """
 
     def __init__(self, classifier: Classifier, folder: Path):
-        path = model_folder(folder) / "model.onnx"
-        constants, metadata = read_graph(path)
-        if metadata.get("architecture") not in MODELS:
-            raise UserError(f"{path} does not say what network it is: an older textclf wrote it. Train the run again.")
+        files = read_model_files(folder)
         self._classifier = classifier
         self._pools = ThreadpoolController()  # many small products: two threads in their way take longer than one
-        self._softmax = metadata["activation"] == "softmax"
-        self._network = MODELS[metadata["architecture"]].gradient(constants, metadata)
+        self._softmax = files.metadata["activation"] == "softmax"
+        self._network = MODELS[files.metadata["architecture"]].gradient(files.constants, files.metadata)
 
     def explain(
         self, texts: Sequence[str], label: str | None = None, *, most_steps: int = MOST_STEPS

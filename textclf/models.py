@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Activation = Literal["sigmoid", "softmax"]
+Pooling = Literal["last", "max", "mean", "max_mean"]
 
 
 @options
@@ -36,9 +37,7 @@ class BilstmOptions:
     trainable_embedding: bool = option(default=True, help="whether training changes the word vectors")
     units: int = option(default=64, help="units of the LSTM in each direction", ge=1, le=4096)
     layers: int = option(default=1, help="bidirectional LSTM layers, one on the other", ge=1, le=8)
-    pooling: Literal["last", "max", "mean", "max_mean"] = option(
-        default="last", help="how a text's states become one vector"
-    )
+    pooling: Pooling = option(default="last", help="how a text's states become one vector")
     embedding_dropout: float = option(
         default=0.2, help="share of the word vectors' dimensions dropped in training", ge=0, lt=1
     )
@@ -52,6 +51,13 @@ class Shape(NamedTuple):
     """Rows of the embedding table, padding and unknown counted in."""
     outputs: int
     activation: Activation
+
+    @classmethod
+    def of(cls, *, vocabulary: int, labels: int, several: bool) -> Shape:
+        """That for so many words, those reserved counted in, and labels, one or several a row."""
+        if several:
+            return cls(vocabulary, labels, "sigmoid")
+        return cls(vocabulary, 1, "sigmoid") if labels == 2 else cls(vocabulary, labels, "softmax")
 
 
 class Differentiable(NamedTuple):
@@ -67,7 +73,11 @@ class Differentiable(NamedTuple):
 class Architecture(NamedTuple):
     options: type[BilstmOptions]
     build: Callable[..., keras.Model]
-    onnx: Callable[..., Any]
+    onnx: Callable[[Any, Shape, keras.Model], bytes]
+    """The trained network as an ONNX model."""
+    again: Callable[[Shape, Mapping[str, npt.NDArray[Any]], Mapping[str, str]], bytes]
+    """The ONNX model that would be written with constants and metadata that were read from one; raises ForeignGraph
+    where they do not fit. A file is run only if it is this, to the byte."""
     gradient: Callable[[Mapping[str, npt.NDArray[Any]], Mapping[str, str]], Differentiable]
     """From the constants and the metadata of its ONNX graph."""
 
@@ -153,22 +163,29 @@ def bilstm_weights(network: keras.Model) -> dict[str, Floats]:
     return weights
 
 
-def bilstm_onnx(options: BilstmOptions, shape: Shape, network: keras.Model) -> Any:
+def bilstm_onnx(options: BilstmOptions, shape: Shape, network: keras.Model) -> bytes:
     """The trained network as an ONNX model, exact to rounding.
 
     Its inputs are token_ids, shape (batch, width), and lengths, shape (batch,); its output probabilities, shape
     (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
     """
-    from textclf.bilstm_onnx import bilstm_graph
+    from textclf.bilstm_onnx import bilstm_graph, graph_constants
 
-    return bilstm_graph(
-        bilstm_weights(network),
-        units=options.units,
-        layers=options.layers,
-        pooling=options.pooling,
-        activation=shape.activation,
-        outputs=shape.outputs,
+    constants = graph_constants(bilstm_weights(network))
+    return bilstm_graph(constants, pooling=options.pooling, activation=shape.activation)
+
+
+def bilstm_again(shape: Shape, constants: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    from textclf.bilstm_onnx import bilstm_graph, constant_shapes
+    from textclf.onnx_graph import ForeignGraph, check_constants
+
+    pooling = metadata.get("pooling", "")
+    if pooling not in get_args(Pooling):
+        raise ForeignGraph(f"its pooling is {pooling!r:.60}, none of {', '.join(get_args(Pooling))}")
+    check_constants(
+        constants, constant_shapes(constants, vocabulary=shape.vocabulary, outputs=shape.outputs, pooling=pooling)
     )
+    return bilstm_graph(constants, pooling=pooling, activation=shape.activation)
 
 
 def bilstm_differentiable(constants: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> Differentiable:
@@ -180,5 +197,5 @@ def bilstm_differentiable(constants: Mapping[str, npt.NDArray[Any]], metadata: M
 
 
 MODELS: dict[str, Architecture] = {
-    "bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx, bilstm_differentiable)
+    "bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx, bilstm_again, bilstm_differentiable)
 }

@@ -1,18 +1,79 @@
-"""A few words to write an ONNX graph with: nodes by operator, constants by name, loops over steps."""
+"""A few words to write an ONNX graph with, nodes by operator, constants by name, loops over steps, and to read it by.
+
+Of ONNX's format only what stands in MESSAGES is written, and nothing else is read: no functions, no data outside the
+file, no operators of other domains, no branches, no loops in loops.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+
+from textclf.wire import Document, Field, WireError, read, write
 
 OPSET = 18  # reductions take their axes as an input from here on; read by ONNX Runtime since 1.14
 IR_VERSION = 8
+
+KINDS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 6: np.dtype("<i4"), 7: np.dtype("<i8")}  # by ONNX's numbers
+NUMBERS = {kind: number for number, kind in KINDS.items()}
+FLOAT, INT32, INT64 = KINDS
+INT_ATTRIBUTE, GRAPH_ATTRIBUTE, INTS_ATTRIBUTE = 2, 5, 7
+
+
+def _graph_message(node: str) -> dict[int, Field]:
+    return {
+        1: Field("node", node, many=True),
+        2: Field("name", "text"),
+        5: Field("initializer", "tensor", many=True),
+        11: Field("input", "value", many=True),
+        12: Field("output", "value", many=True),
+    }
+
+
+def _node_message(attribute: str) -> dict[int, Field]:
+    return {
+        1: Field("input", "text", many=True),
+        2: Field("output", "text", many=True),
+        4: Field("op_type", "text"),
+        5: Field("attribute", attribute, many=True),
+    }
+
+
+_NUMBERS_ATTRIBUTE = {
+    1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", many=True), 20: Field("type", "int")
+}  # fmt: skip
+MESSAGES = {
+    "model": {
+        1: Field("ir_version", "int"),
+        2: Field("producer_name", "text"),
+        7: Field("graph", "graph"),
+        8: Field("opset_import", "opset", many=True),
+        14: Field("metadata_props", "entry", many=True),
+    },
+    "opset": {1: Field("domain", "text"), 2: Field("version", "int")},
+    "entry": {1: Field("key", "text"), 2: Field("value", "text")},
+    "graph": _graph_message("node"),
+    "node": _node_message("attribute"),
+    "attribute": dict(sorted({**_NUMBERS_ATTRIBUTE, 6: Field("g", "body")}.items())),
+    "body": _graph_message("body_node"),
+    "body_node": _node_message("body_attribute"),
+    "body_attribute": _NUMBERS_ATTRIBUTE,
+    "tensor": {
+        1: Field("dims", "int", many=True),
+        2: Field("data_type", "int"),
+        8: Field("name", "text"),
+        9: Field("raw_data", "bytes"),
+    },
+    "value": {1: Field("name", "text"), 2: Field("type", "type")},
+    "type": {1: Field("tensor_type", "tensor_type")},
+    "tensor_type": {1: Field("elem_type", "int"), 2: Field("shape", "shape")},
+    "shape": {1: Field("dim", "dim", many=True)},
+    "dim": {1: Field("dim_value", "int"), 2: Field("dim_param", "text")},
+}
 
 Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 
@@ -20,17 +81,23 @@ Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 class Graph:
     """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them."""
 
-    FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+    FLOAT, INT64 = FLOAT, INT64
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf"):
         self.name = name
         self._weights = weights
-        self._constants: dict[str, onnx.TensorProto] = {}
-        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, Document] = {}
+        self._nodes: list[Document] = []
 
     def constant(self, array: npt.NDArray[Any], *, name: str | None = None) -> str:
         name = name or f"{self.name}.constant_{len(self._constants)}"
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))  # a single number gets shape (1,)
+        self._constants[name] = {
+            "dims": list(data.shape),
+            "data_type": NUMBERS[data.dtype],
+            "name": name,
+            "raw_data": data.reshape(-1).view(np.uint8).data,
+        }
         return name
 
     def ints(self, *values: int) -> str:
@@ -51,7 +118,8 @@ class Graph:
             if name in self._weights and name not in self._constants:
                 self.constant(self._weights[name], name=name)
         names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
-        self._nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
+        written = [_attribute(name, value) for name, value in sorted(attributes.items())]
+        self._nodes.append({"input": list(inputs), "output": names, "op_type": operator, "attribute": written})
         return names
 
     def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:
@@ -63,22 +131,17 @@ class Graph:
             carried: what the first step finds.
         """
         body = Graph({}, name=name)
-        states = {f"{name}.state_{i}": TensorProto.FLOAT for i in range(len(carried))}
-        rows = {f"{name}.row_{i}": TensorProto.INT32 for i in range(len(read))}
+        states = {f"{name}.state_{i}": FLOAT for i in range(len(carried))}
+        rows = {f"{name}.row_{i}": INT32 for i in range(len(read))}
         after, kept = step(body, list(states), list(rows))
         assert len({*after, *kept}) == len([*after, *kept])  # else ONNX Runtime mixes them up without a word
-        graph = helper.make_graph(
-            body._nodes,
-            name,
-            [helper.make_tensor_value_info(value, kind, None) for value, kind in (states | rows).items()],
-            [helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in (*after, *kept)],
-            list(body._constants.values()),
-        )
+        inputs = [_value(value, kind) for value, kind in (states | rows).items()]
+        graph = body._document(inputs, [_value(value, FLOAT) for value in (*after, *kept)])
         results = len(after) + len(kept)
         return self.nodes("Scan", *carried, *read, outputs=results, body=graph, num_scan_inputs=len(read))[len(after) :]
 
-    def finish(self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
-        """The model from token_ids and lengths to probabilities, shape (batch, labels).
+    def finish(self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str]) -> bytes:
+        """The bytes of the model from token_ids and lengths to probabilities, shape (batch, labels).
 
         A single sigmoid becomes two columns: of the first label and of the second.
 
@@ -91,28 +154,97 @@ class Graph:
         if outputs == 1:
             other = self.node("Sub", self.constant(np.array(1, np.float32)), probabilities)
             probabilities = self.node("Concat", other, probabilities, axis=1)
-        self._nodes.append(helper.make_node("Identity", [probabilities], ["probabilities"]))
-        graph = helper.make_graph(
-            self._nodes,
-            self.name,
-            [
-                helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["batch", "width"]),
-                helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
-            ],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", max(2, outputs)])],
-            list(self._constants.values()),
-        )
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="textclf")
-        helper.set_model_props(model, dict(metadata))
-        onnx.checker.check_model(model)
-        return model
+        self._nodes.append({"input": [probabilities], "output": ["probabilities"], "op_type": "Identity"})
+        model = {
+            "ir_version": IR_VERSION,
+            "producer_name": "textclf",
+            "graph": self._document(
+                [_value("token_ids", INT32, "batch", "width"), _value("lengths", INT32, "batch")],
+                [_value("probabilities", FLOAT, "batch", max(2, outputs))],
+            ),
+            "opset_import": [{"domain": "", "version": OPSET}],
+            "metadata_props": [{"key": key, "value": value} for key, value in metadata.items()],
+        }
+        return b"".join(write(model, "model", MESSAGES))
+
+    def _document(self, inputs: list[Document], outputs: list[Document]) -> Document:
+        return {
+            "node": self._nodes,
+            "name": self.name,
+            "initializer": list(self._constants.values()),
+            "input": inputs,
+            "output": outputs,
+        }
 
 
-def read_graph(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The constants of a graph that was written here, those in its loops included, by their names; and its metadata."""
-    model = onnx.load(path, load_external_data=False)
-    graphs = [model.graph]
-    graphs += [a.g for node in model.graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    constants = {tensor.name: numpy_helper.to_array(tensor) for graph in graphs for tensor in graph.initializer}
-    return constants, {entry.key: entry.value for entry in model.metadata_props}
+def _attribute(name: str, value: Any) -> Document:
+    if isinstance(value, int):
+        return {"name": name, "i": value, "type": INT_ATTRIBUTE}
+    if isinstance(value, dict):
+        return {"name": name, "g": value, "type": GRAPH_ATTRIBUTE}
+    return {"name": name, "ints": value, "type": INTS_ATTRIBUTE}
+
+
+def _value(name: str, kind: int, *dimensions: int | str) -> Document:
+    """What is said of an input or output; without dimensions nothing of its shape."""
+    written: Document = {"elem_type": kind}
+    if dimensions:
+        dims = [{"dim_param" if isinstance(each, str) else "dim_value": each} for each in dimensions]
+        written["shape"] = {"dim": dims}
+    return {"name": name, "type": {"tensor_type": written}}
+
+
+class ForeignGraph(Exception):  # noqa: N818 - not every one is an error
+    """A graph that was not written here; the text says by what that was seen."""
+
+
+def read_graph(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The constants of a graph, those in its loops included, by their names, as views of the bytes; and its metadata.
+
+    Raises:
+        ForeignGraph: it has what no graph has that is written here.
+    """
+    model = read_model(data)
+    graphs = [model.get("graph", {})]
+    graphs += [
+        attribute["g"] for node in graphs[0].get("node", []) for attribute in node["attribute"] if "g" in attribute
+    ]
+    tensors = [tensor for graph in graphs for tensor in graph.get("initializer", [])]
+    constants = {tensor.get("name", ""): _array(tensor) for tensor in tensors}
+    return constants, {entry.get("key", ""): entry.get("value", "") for entry in model["metadata_props"]}
+
+
+def read_model(data: bytes) -> Document:
+    """All of a graph's file as a document; see `read_graph`."""
+    try:
+        return read(memoryview(data), "model", MESSAGES)
+    except WireError as error:
+        raise ForeignGraph(str(error)) from None
+
+
+def _array(tensor: Document) -> npt.NDArray[Any]:
+    name, shape, number = tensor.get("name", ""), tuple(tensor["dims"]), tensor.get("data_type")
+    if number not in KINDS:
+        raise ForeignGraph(f"{name!r:.60} holds numbers of ONNX's type {number}")
+    data, kind = tensor.get("raw_data", b""), KINDS[number]
+    if not len(data) or prod(shape) * kind.itemsize != len(data):
+        raise ForeignGraph(f"{name!r:.60} has {len(data)} bytes for shape {shape!s:.60}")
+    return np.frombuffer(data, kind).reshape(shape)
+
+
+def check_constants(constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuses constants that are not finite float32 numbers of these shapes; others than these may stand beside them.
+
+    Raises:
+        ForeignGraph: which is not, and how.
+    """
+    for name, shape in shapes.items():
+        array = constants.get(name)
+        if array is None:
+            raise ForeignGraph(f"its constant '{name}' is missing")
+        if array.shape != shape or array.dtype != KINDS[FLOAT]:
+            raise ForeignGraph(
+                f"its constant '{name}' has {array.dtype} of shape {array.shape}, not float32 of {shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ForeignGraph(f"its constant '{name}' holds NaN or infinity")

@@ -15,7 +15,7 @@ from textclf.stage import drop_all_but_checkpoint, stage_of
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "scikit-learn")
+PACKAGES = ("tensorflow", "keras", "numpy", "onnxruntime", "scikit-learn")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from textclf.ahead import begin
 from textclf.calibration import without_temperature
 from textclf.checkpoint import Checkpoint, Epoch
 from textclf.checks import Checked, check_data
-from textclf.classifier import PARITY_LIMIT, Classifier, Description, save_classifier
+from textclf.classifier import PARITY_LIMIT, Classifier, save_classifier
 from textclf.config import Config, dump_config
 from textclf.decision import Decision, check_aim, decide_on
 from textclf.device import start_tensorflow
@@ -26,6 +26,7 @@ from textclf.errors import UserError
 from textclf.evaluate import evaluate_rows, write_evaluation
 from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
+from textclf.model_files import Description
 from textclf.models import MODELS, Shape
 from textclf.outcome import Outcome, difference
 from textclf.resume import Beginning, beginning, complete_already, stage_to_resume
@@ -177,10 +178,11 @@ def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoi
 
 
 def _shape(config: Config, material: Material) -> Shape:
-    vocabulary, labels = len(material.encoder.vocabulary) + RESERVED, len(material.sides.labels)
-    if config.data.label_separator is not None:
-        return Shape(vocabulary, labels, "sigmoid")
-    return Shape(vocabulary, 1, "sigmoid") if labels == 2 else Shape(vocabulary, labels, "softmax")
+    return Shape.of(
+        vocabulary=len(material.encoder.vocabulary) + RESERVED,
+        labels=len(material.sides.labels),
+        several=config.data.label_separator is not None,
+    )
 
 
 def _trust(
@@ -227,7 +229,7 @@ def _save_model(
         label_column=config.data.label,
         threshold=threshold,
     )
-    graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network).SerializeToString()
+    graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network)
     probe = material.validation.token_ids.first(PARITY_ROWS)
     kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(stage.model, graph, description, kept)

@@ -67,7 +67,7 @@ def _digests(run: Run) -> dict[str, str]:
 
 
 def _weight_difference(runs: Sequence[Run]) -> float:
-    (first, _), (second, _) = (read_graph(run.model / "model.onnx") for run in runs)
+    (first, _), (second, _) = (read_graph((run.model / "model.onnx").read_bytes()) for run in runs)
     gaps = [
         np.abs(first[name] - second[name]).max()
         for name in first
