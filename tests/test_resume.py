@@ -21,7 +21,9 @@ SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/m
 
 def train(folder: Path, *options: str, settings: tuple[str, ...] = ()) -> Result:
     """Trains folder/run as the fixture `reviews` was trained, but for the settings."""
-    config = write_config(folder, "reviews")
+    config = folder / "reviews.yaml"
+    if not config.exists():
+        write_config(folder, "reviews")
     return textclf("train", config, "--run", folder / "run", *overrides(*SMALL, *settings), *options)
 
 
@@ -63,6 +65,7 @@ def test_stopped_within_an_epoch_it_goes_on_to_the_same_bits(
 
 def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(reviews: Path, tmp_path: Path) -> None:
     shutil.copytree(reviews, tmp_path / "run")
+    write_config(tmp_path, "reviews")
     before = contents(tmp_path / "run")
     settings = ("training.epochs=1", "report.baseline=false")
     for writes in [*range(12), 14, 18, 23, 27, 32, 37, 41, 45, 46, 47, 48]:
