@@ -40,7 +40,8 @@ LAYERS = [
         "device",
         "svg",
     },
-    {"tokens", "onnx_graph", "visible"},
+    {"tokens", "onnx_graph", "streams"},
+    {"visible"},
     {"options", "errors"},
     {"__init__"},
 ]

@@ -14,6 +14,7 @@ import click
 
 from textclf import __version__
 from textclf.errors import UserError
+from textclf.visible import visible
 
 # What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
 
@@ -29,7 +30,7 @@ class _Commands(click.Group):
         except OSError as error:
             # a full disk, a folder without permission: the user's to mend, and the system says what and where
             message = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}."
-        click.echo(message, err=True)
+        _say(message)
         return context.exit(1)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -41,7 +42,12 @@ class _Talk(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + record.getMessage(), err=True)
+        _say(prefix + record.getMessage())
+
+
+def _say(message: str) -> None:
+    """The lines on stderr; names and texts from elsewhere must do nothing to a terminal."""
+    click.echo("\n".join(map(visible, message.split("\n"))), err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from textclf.data import split_labels
 from textclf.errors import UserError
 from textclf.files import as_text, find_column, read_records
+from textclf.visible import plain
 
+MOST_COLUMNS = 50  # shown
 MOST_ROWS, MOST_BYTES = 100_000, 1 << 27  # looked at; a file may hold more
 
 
@@ -223,14 +225,10 @@ def _none_found(name: str, table: Table, wanted: str, option: str) -> str:
         for column in table.columns
     ]
     lines += [f"  {plain(left)}: no text, or missing, in some rows" for left in table.left_out]
+    if len(lines) > MOST_COLUMNS:
+        lines[MOST_COLUMNS:] = [f"  and {len(lines) - MOST_COLUMNS:,} more"]
     head = f"{name} has no column that looks like {wanted}{looked}. {option} names it. Columns:"
     return "\n".join([head, *lines])
-
-
-def plain(text: str, *, longest: int = 60) -> str:
-    """The text on one line, cut, without characters that do something to a terminal or a YAML file."""
-    short = text if len(text) <= longest else text[: longest - 3] + "..."
-    return "".join(character if character.isprintable() else "\ufffd" for character in short)
 
 
 # What values look like

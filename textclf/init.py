@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from textclf.columns import Roles, find_roles, plain, read_table
+from textclf.columns import Roles, find_roles, read_table
 from textclf.config import load_config, option_rows
 from textclf.data import DataOptions, LabelReader, read_rows, split, split_labels, text_keys
 from textclf.errors import UserError
-from textclf.files import is_file
 from textclf.guess import Findings, Setting, look, percent, settings
 from textclf.run import write_text
 from textclf.source import ConfigDumper
+from textclf.streams import is_file
+from textclf.visible import plain
 
 
 class Sibling(NamedTuple):
@@ -50,6 +51,8 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     Raises:
         UserError: the file cannot be read, or holds nothing to train on.
     """
+    if any("\ud800" <= character <= "\udfff" for character in data):
+        raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
     roles = find_roles(table, data, text=text, label=label)
     found, keys = look(table, roles), text_keys(roles.text.values).near
