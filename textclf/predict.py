@@ -1,6 +1,5 @@
 """Predictions for a stream of texts: row n out is row n in, and the first are out before the last are read."""
 
-import csv
 import io
 import json
 import sys
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from textclf.classifier import Classifier, Probabilities
 from textclf.files import FORMATS, Format, file_format, has_columns
+from textclf.run import csv_writer
 from textclf.streams import LONGEST, OpenData, decoded, too_long
 from textclf.text import Numbering
 
@@ -208,7 +208,7 @@ def _csv_rows(found: Predicted) -> str:
 
 def _csv_text(rows: Iterable[list[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv_writer(text).writerows(rows)
     return text.getvalue()
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from textclf.errors import UserError
 
@@ -199,8 +199,23 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged: {error}. Train the run again.") from None
 
 
+class _LineFeeds:
+    """A file for csv.writer, which quotes only what its own line end holds: told CR LF, and given LF in its place."""
+
+    def __init__(self, file: TextIO):
+        self._write = file.write
+
+    def write(self, row: str) -> int:
+        return self._write(row.removesuffix("\r\n") + "\n")
+
+
+def csv_writer(file: TextIO) -> Any:
+    """A csv.writer whose rows end with a line feed and come back as they were, carriage returns included."""
+    return csv.writer(_LineFeeds(file), lineterminator="\r\n")
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(header)
         writer.writerows(rows)

@@ -126,7 +126,7 @@ def _text(node: yaml.Node, where: str) -> str:
 
 def _override(values: dict[str, Any], override: str, places: dict[Key, str]) -> None:
     dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
+    if not equals or not all(dotted.split(".")):
         raise UserError(f"--set {override}: should be KEY=VALUE, such as model.units=128")
     place = f"--set {override}"
     *sections, last = key = tuple(dotted.split("."))

@@ -100,11 +100,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 opened = gzip.open if path.suffix.lower() == ".gz" else open
                 yield cast(BinaryIO, stack.enter_context(opened(path, "rb")))
     except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{path} cannot be read: {error}. Set model.pretrained.") from None
+        raise UserError(f"{path} cannot be read: {str(error).rstrip('.')}. Set model.pretrained.") from None
 
 
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     if len(members) != 1:
         names = listed([member.filename for member in members]) or "none"
         raise UserError(f"{path} should hold one file, found {len(members)}: {names}. Unpack the one you mean.")
