@@ -244,3 +244,10 @@ def test_a_name_that_no_terminal_should_see_is_shown_with_marks(name: str) -> No
     result = textclf_process("check", name)
     said = f"no config '{visible(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
     assert (result.returncode, result.stdout, result.stderr.decode()) == (1, b"", said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_not_utf_8_is_refused() -> None:
+    put({"c.yaml": b"data: {train: '*.tsv'}", "\udcff.tsv": b"text\tlabel\n"})
+    said = "the name \ufffd.tsv is not UTF-8, so that no run can hold it. Rename the file."
+    assert refusal("check c.yaml") == f"c.yaml:1:8: data.train: {said}"

@@ -18,6 +18,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TABLES: dict[str, tuple[Any, Any, str]] = {
+    "labels that are ids by order": (
+        {"a.csv": b"text,label\n" + b"".join(b"a text %d,%d\n" % (i, i) for i in range(10_000))},
+        "init a.csv --label label",
+        "a.csv: 10,000 different labels in 10,000 rows; at most 2,000 can be told apart. "
+        "If data.label names a column of ids or texts, name another.",
+    ),
     "a pipe": (
         {"a.csv": os.mkfifo},
         "init a.csv",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from textclf.data import split_labels
 from textclf.errors import UserError
 from textclf.files import as_text, find_column, read_records
+from textclf.streams import is_whole
 from textclf.visible import plain
 
 MOST_COLUMNS = 50  # shown
@@ -129,7 +130,7 @@ def read_table(path: Path, *, rows: int = MOST_ROWS, memory: int = MOST_BYTES) -
 
 def _nameable(name: str) -> bool:
     """Whether a config can name such a column: the name is not empty, and no half of a character is in it."""
-    return bool(name) and not any("\ud800" <= character <= "\udfff" for character in name)
+    return bool(name) and is_whole(name)
 
 
 # Which is what

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from textclf.errors import UserError
-from textclf.streams import LONGEST, OpenData, decoded_lines, too_long
+from textclf.streams import LONGEST, OpenData, decoded_lines, is_whole, too_long
 from textclf.visible import listed
 
 # The module's own limit of a field, 131072 characters, is below the length of some texts; rows are limited below.
@@ -48,13 +48,16 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
     """The files that names or globs stand for, a glob's in alphabetical order.
 
     Raises:
-        UserError: a name or a glob stands for none; `key` is the setting that it came from.
+        UserError: a name or a glob stands for none, or a name is not UTF-8; `key` is the setting that it came from.
     """
     files: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         found = _matching(pattern)
         if not found:
             raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
+        unnamed = [path for path in found if not is_whole(str(path))]
+        if unnamed:
+            raise UserError(f"{key}: the name {unnamed[0]} is not UTF-8, so that no run can hold it. Rename the file.")
         files += found
     if not files:
         raise UserError(f"{key}: an empty list; name at least one file.")
@@ -120,7 +123,7 @@ def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:
 
 def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields of each record; a blank line is none unless the file has one column."""
-    line = size = 0
+    line = size = 0  # where the record begins, and its characters: a quoted text may go over lines without end
 
     def limited() -> Iterator[str]:
         nonlocal size

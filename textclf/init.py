@@ -15,12 +15,12 @@ import yaml
 
 from textclf.columns import Roles, find_roles, read_table
 from textclf.config import load_config, option_rows
-from textclf.data import DataOptions, LabelReader, read_rows, split, split_labels, text_keys
+from textclf.data import DataOptions, LabelReader, check_labels, read_rows, split, split_labels, text_keys
 from textclf.errors import UserError
 from textclf.guess import Findings, Setting, look, percent, settings
 from textclf.run import write_text
 from textclf.source import ConfigDumper
-from textclf.streams import is_file
+from textclf.streams import is_file, is_whole
 from textclf.visible import plain
 
 
@@ -51,7 +51,7 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     Raises:
         UserError: the file cannot be read, or holds nothing to train on.
     """
-    if any("\ud800" <= character <= "\udfff" for character in data):
+    if not is_whole(data):
         raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
     roles = find_roles(table, data, text=text, label=label)
@@ -95,6 +95,7 @@ def _check(data: str, found: Findings, roles: Roles, keys: npt.NDArray[np.uint64
     reader = LabelReader()
     reader.add(roles.label.values)
     labels = reader.labels()
+    check_labels(labels, found.label_separator, [Path(data)])
     name = plain(found.label)
     if found.unlabelled and found.label_separator is None:
         first = next(row for row, label in enumerate(roles.label.values) if not label.strip())

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from textclf.errors import UserError
+from textclf.streams import is_whole
 
 Key = tuple[str, ...]
 
@@ -119,7 +120,7 @@ def _where(node: yaml.Node, name: str) -> str:
 def _text(node: yaml.Node, where: str) -> str:
     """What a scalar says; an escape in it may stand for half a character, which no file can hold."""
     text: str = node.value
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_whole(text):
         raise UserError(f"{where}: an escape that is no character; write the character itself")
     return text
 
@@ -132,7 +133,7 @@ def _override(values: dict[str, Any], override: str, places: dict[Key, str]) -> 
     *sections, last = key = tuple(dotted.split("."))
     if len(key) > DEEPEST:
         raise UserError(f"{place}: not a config: nested too deeply")
-    if any("\ud800" <= character <= "\udfff" for character in override):
+    if not is_whole(override):
         raise UserError(f"{place}: is not UTF-8")
     for depth, section in enumerate(sections, start=1):
         if not isinstance(values.get(section), dict):

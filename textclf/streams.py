@@ -51,6 +51,11 @@ def is_file(name: str) -> bool:
     return os.path.isfile(name)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
+def is_whole(text: str) -> bool:
+    """Whether the text has no half of a character, which an escape or a file's name may be, and no file can hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
     """The lines of a stream with their line feeds; only a line feed ends a line.
 
