@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check bench load clean
+.PHONY: help install data demo test check fuzz bench load clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -32,6 +32,11 @@ check: install  ## Lint, format, types and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+FUZZ_SECONDS ?= 300
+fuzz: install  ## Feed what reads files with mutated bytes, FUZZ_SECONDS=300 long, all readers at the same time
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
 
 bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour
 	$(BIN)/python tests/benchmarks/predict_speed.py

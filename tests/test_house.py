@@ -39,7 +39,8 @@ LAYERS = [
         "device",
         "svg",
     },
-    {"tokens", "onnx_graph", "visible", "cells", "store", "fields"},
+    {"tokens", "onnx_graph", "cells", "store", "fields", "streams"},
+    {"visible"},
     {"options", "errors", "wire"},
     {"__init__"},
 ]

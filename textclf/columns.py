@@ -11,8 +11,9 @@ from typing import NamedTuple
 from textclf.data import split_labels
 from textclf.errors import UserError
 from textclf.files import as_text, find_column, read_records
-from textclf.visible import visible
+from textclf.visible import is_whole, plain
 
+MOST_COLUMNS = 50  # shown
 MOST_ROWS, MOST_BYTES = 100_000, 1 << 27  # looked at; a file may hold more
 
 
@@ -128,7 +129,7 @@ def read_table(path: Path, *, rows: int = MOST_ROWS, memory: int = MOST_BYTES) -
 
 def _nameable(name: str) -> bool:
     """Whether a config can name such a column: the name is not empty, and no half of a character is in it."""
-    return bool(name) and not any("\ud800" <= character <= "\udfff" for character in name)
+    return bool(name) and is_whole(name)
 
 
 # Which is what
@@ -224,13 +225,10 @@ def _none_found(name: str, table: Table, wanted: str, option: str) -> list[str]:
         for column in table.columns
     ]
     lines += [f"  {plain(left)}: no text, or missing, in some rows" for left in table.left_out]
+    if len(lines) > MOST_COLUMNS:
+        lines[MOST_COLUMNS:] = [f"  and {len(lines) - MOST_COLUMNS:,} more"]
     head = f"{name} has no column that looks like {wanted}{looked}. {option} names it. Columns:"
     return [head, *lines]
-
-
-def plain(text: str, *, longest: int = 60) -> str:
-    """The text on one line, cut, without characters that do something to a terminal or a YAML file."""
-    return visible(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
 # What values look like

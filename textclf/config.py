@@ -13,10 +13,10 @@ import yaml
 from textclf.calibration import DecisionOptions
 from textclf.data import DataOptions, data_problems
 from textclf.errors import UserError
-from textclf.files import is_file
 from textclf.models import BilstmOptions
 from textclf.options import option, options
 from textclf.source import ConfigDumper, Key, read_source
+from textclf.streams import is_file
 from textclf.tokens import TextOptions
 from textclf.training import TrainingOptions
 

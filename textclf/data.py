@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
-from textclf.files import OpenData, file_format, find_column, find_files, read_columns
+from textclf.files import file_format, find_column, find_files, read_columns
 from textclf.options import option, options
+from textclf.streams import OpenData
 
 
 @options
@@ -148,6 +149,23 @@ class Labels:
         for field, each in enumerate(found):
             targets[field, each] = 1
         return targets[self.codes]
+
+
+MOST_LABELS = 2000
+
+
+def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -> None:
+    """Refuses labels so many that no table of them could be kept in memory, or looked at.
+
+    Raises:
+        UserError: there are more than MOST_LABELS.
+    """
+    names = labels.counts(separator)
+    if len(names) > MOST_LABELS:
+        raise UserError(
+            f"{', '.join(map(str, paths))}: {len(names):,} different labels in {len(labels):,} rows; at most "
+            f"{MOST_LABELS:,} can be told apart. If data.label names a column of ids or texts, name another."
+        )
 
 
 class LabelReader:

@@ -14,9 +14,9 @@ from textclf.calibration import needs_threshold
 from textclf.classifier import Classifier, load_classifier
 from textclf.config import Config, saved_config
 from textclf.curves import length_histogram
-from textclf.data import DataOptions, LabelReader
+from textclf.data import DataOptions, LabelReader, check_labels
 from textclf.errors import UserError
-from textclf.files import OpenData, file_format
+from textclf.files import file_format
 from textclf.material import Labelled
 from textclf.outcome import Outcome, outcome, write_outcome
 from textclf.report import write_report
@@ -24,7 +24,9 @@ from textclf.run import Run, read_json, replacing_files, write_json
 from textclf.samples import sample_document
 from textclf.seen import SeenFile, see_files, unchanged
 from textclf.slices import by_column, by_length, by_unknown_words
+from textclf.streams import OpenData
 from textclf.text import Extent
+from textclf.visible import listed
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +68,11 @@ def _evaluate_rows(classifier: Classifier, labelled: Labelled, slices: Sequence[
         tokens.append(token_ids.tokens)
         unknown.append(token_ids.unknown_shares())
     rows = np.arange(extent.rows) if labelled.numbers is None else labelled.numbers
+    check_labels(labels.labels(), classifier.description.label_separator, labelled.paths)
     found = outcome(classifier, labels.labels(), np.concatenate(probabilities), rows)
     unseen = found.names[len(classifier.labels) :]
     if unseen:
-        logger.warning("labels that training never saw, counted as wrong: %s", ", ".join(unseen))
+        logger.warning("labels that training never saw, counted as wrong: %s", listed(unseen))
     lengths = np.concatenate(tokens)
     counts, edges = length_histogram(lengths)
     document = {

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from textclf.visible import is_whole
+
 
 class Unfit(Exception):  # noqa: N818 - it becomes the end of a sentence
     """A field that is not what it should be; the text says which, what was found and what is needed."""
@@ -40,18 +42,13 @@ def check_names(found: Collection[str], expected: Collection[str], *, of: str = 
 
 
 def text(value: Any, name: str) -> None:
-    need(isinstance(value, str) and not _torn(value), value, name, "text")
+    need(isinstance(value, str) and is_whole(value), value, name, "text")
 
 
 def text_or_null(value: Any, name: str) -> None:
     if value is not None:
         text(value, name)
         need(value, value, name, "text that is not empty, or null")
-
-
-def _torn(value: str) -> bool:
-    """Whether there are halves of characters in it, which JSON can say and UTF-8 cannot."""
-    return not value.isascii() and re.search("[\ud800-\udfff]", value) is not None
 
 
 def digest(value: Any, name: str) -> None:
@@ -67,7 +64,7 @@ def words(value: Any, name: str) -> None:
     """Texts, none empty and each once."""
     need(isinstance(value, list), value, name, "a list of texts")
     # a vocabulary may be long: one by one only to say which it is
-    if {*map(type, value)} <= {str} and len({*value, ""}) == len(value) + 1 and not _torn("".join(value)):
+    if {*map(type, value)} <= {str} and len({*value, ""}) == len(value) + 1 and is_whole("".join(value)):
         return
     seen: set[str] = set()
     for place, word in enumerate(value):

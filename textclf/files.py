@@ -4,19 +4,20 @@ import contextlib
 import csv
 import glob
 import gzip
-import io
 import json
 import os
 import re
-import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 from textclf.errors import UserError
+from textclf.streams import LONGEST, OpenData, decoded_lines, too_long
+from textclf.visible import is_whole, listed
 
-# The module's own limit, 131072 characters, is below the length of some texts; C's long on Windows is the ceiling.
-csv.field_size_limit(2**31 - 1)
+# The module's own limit of a field, 131072 characters, is below the length of some texts; rows are limited below.
+csv.field_size_limit(LONGEST)
 
 
 def read_columns(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -46,23 +47,27 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
     """The files that names or globs stand for, a glob's in alphabetical order.
 
     Raises:
-        UserError: a name or a glob stands for none; `key` is the setting that it came from.
+        UserError: a name or a glob stands for none, or a name is not UTF-8; `key` is the setting that it came from.
     """
     files: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        exists = os.path.exists(pattern)  # noqa: PTH110 - Path.exists raises where a name is too long
-        found = [Path(pattern)] if exists else sorted(map(Path, glob.glob(pattern, recursive=True)))
+        found = _matching(pattern)
         if not found:
             raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
+        unnamed = [path for path in found if not is_whole(str(path))]
+        if unnamed:
+            raise UserError(f"{key}: the name {unnamed[0]} is not UTF-8, so that no run can hold it. Rename the file.")
         files += found
     if not files:
         raise UserError(f"{key}: an empty list; name at least one file.")
     return files
 
 
-def is_file(name: str) -> bool:
-    """Whether there is a file of that name."""
-    return os.path.isfile(name)  # noqa: PTH113 - Path.is_file raises where a name is too long
+def _matching(pattern: str) -> list[Path]:
+    if os.path.exists(pattern):  # noqa: PTH110 - Path.exists raises where a name is too long
+        return [Path(pattern)]
+    # glob raises where there is a NUL, which no name can hold
+    return [] if "\0" in pattern else sorted(map(Path, glob.glob(pattern, recursive=True)))
 
 
 class Format(NamedTuple):
@@ -94,39 +99,6 @@ def _suffix(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
-class OpenData:
-    """A context manager: the file as a stream of bytes, decompressed, with its faults as UserError."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> BinaryIO:
-        self.file = opened(self.path)
-        compressed = self.path.suffix.lower() == ".gz"
-        self.stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.file)) if compressed else self.file
-        return self.stream
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.stream.close()
-        self.file.close()
-        if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
-            raise UserError(f"{self.path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
-        if isinstance(error, OSError):
-            raise UserError(f"{self.path} cannot be read: {error.strerror or error}.") from None
-
-
-def opened(path: Path) -> io.BufferedReader:
-    """The file as it stands; a UserError where there is none, it is a folder, or it cannot be opened."""
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
-        raise UserError(f"{path} is a folder. Name a file in it, or a glob such as {path}/*.csv.")
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"no file '{path}' (looked in {Path.cwd()}).") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-
-
 def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:
     """Where a column stands, blanks around its name aside.
 
@@ -136,34 +108,29 @@ def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:
     found = [i for i, column in enumerate(columns) if column == wanted]
     found = found or [i for i, column in enumerate(columns) if column.strip() == wanted.strip()]
     if not found:
-        raise UserError(f"{name} has no column '{wanted}'; it has: {', '.join(columns)}. Set {key}.")
+        raise UserError(f"{name} has no column '{wanted}'; it has: {listed(columns) or 'none'}. Set {key}.")
     if len(found) > 1:
         raise UserError(f"{name} has {len(found)} columns '{wanted}'. Rename all but one.")
     return found[0]
 
 
-def decoded_lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    """The lines of a UTF-8 stream with their line feeds; only a line feed ends a line.
-
-    Raises:
-        UserError: a byte is not UTF-8.
-    """
-    for number, line in enumerate(stream, start=1):
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            byte = line[error.start]
-            raise UserError(f"{name}:{number}: byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8.") from None
-        yield text.removeprefix("\ufeff") if number == 1 else text
-
-
 def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields of each record; a blank line is none unless the file has one column."""
+    line = size = 0  # where the record begins, and its characters: a quoted text may go over lines without end
+
+    def limited() -> Iterator[str]:
+        nonlocal size
+        for text in decoded_lines(stream, name):
+            size += len(text)
+            if size > LONGEST:
+                raise too_long(f"{name}:{line}", "row")
+            yield text
+
     # strict: else a quote that is never closed would swallow every row after it without a word
-    reader = csv.reader(decoded_lines(stream, name), delimiter=delimiter, strict=True)
+    reader = csv.reader(limited(), delimiter=delimiter, strict=True)
     width = 0
     while True:
-        line = reader.line_num + 1
+        line, size = reader.line_num + 1, 0
         try:
             fields = next(reader, None)
         except csv.Error as error:
@@ -206,7 +173,8 @@ def _separated(delimiter: str) -> Format:
     def records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
         found = _csv_records(stream, name, delimiter)
         header = _csv_header(found, name)
-        places = {column: place for place, column in enumerate(header) if header.count(column) == 1}
+        named = Counter(header)
+        places = {column: place for place, column in enumerate(header) if named[column] == 1}
         for _, fields in found:
             yield {column: fields[place] for column, place in places.items()}
 
@@ -227,14 +195,23 @@ def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, 
         where = f"{name}:{number}"
         try:
             # Numbers stay the text they are: a label 1e3 or 007 must not change.
-            record = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+            record = json.loads(line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
             raise UserError(f"{where}:{error.pos + 1}: not JSON: {error.msg}. Put an object on each line.") from None
         except RecursionError:
             raise UserError(f"{where}: nested too deeply. Put an object with texts on each line.") from None
+        except KeyError as error:
+            raise UserError(f"{where}: the key '{error.args[0]}' stands twice. Drop one.") from None
         if not isinstance(record, dict):
             raise UserError(f'{where}: found {line.strip()[:40]}, need an object such as {{"text": ...}}.')
         yield number, record
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise KeyError(next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1))
+    return found
 
 
 def _json_columns(stream: BinaryIO, name: str) -> list[str]:
@@ -265,7 +242,7 @@ def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Ite
         header = list(file.schema_arrow.names)
         columns = [header[find_column(name, header, column, key=key)] for key, column in wanted.items()]
         row = 0
-        for batch in file.iter_batches(columns=columns):
+        for batch in file.iter_batches(PARQUET_ROWS, columns=columns):
             for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
                 yield tuple([as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
                 row += 1
@@ -273,8 +250,11 @@ def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Ite
 
 def _parquet_records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
     with _parquet_file(stream, name) as file:
-        for batch in file.iter_batches(batch_size=1024):
+        for batch in file.iter_batches(PARQUET_ROWS):
             yield from batch.to_pylist()
+
+
+PARQUET_ROWS = 1024
 
 
 @contextlib.contextmanager
@@ -287,7 +267,7 @@ def _parquet_file(stream: BinaryIO, name: str) -> Iterator[Any]:
         yield pyarrow.parquet.ParquetFile(stream)
     except gzip.BadGzipFile:
         raise
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # a date may be none that Python has
         said = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{name} is a damaged parquet file: {said}. Write it again.") from None
 
@@ -299,9 +279,11 @@ def as_text(value: object, where: str) -> str:
     """The text that a value of JSON or parquet stands for.
 
     Raises:
-        UserError: it is a list or the like, found at this place.
+        UserError: it is a list or the like, or too long, found at this place.
     """
     if isinstance(value, str):
+        if len(value) > LONGEST:
+            raise too_long(where, "text")
         return _HALVES.sub("\ufffd", value)
     if value is None:
         return ""

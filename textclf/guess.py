@@ -8,10 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from textclf.columns import Roles, Table, plain
+from textclf.columns import Roles, Table
 from textclf.data import text_keys
 from textclf.text import RESERVED, WordCounts
 from textclf.tokens import CLEANINGS, TextOptions
+from textclf.visible import plain
 
 SMALL, LARGE = 2000, 20_000  # rows
 LONGEST = 400  # tokens kept at most: a longer text takes time in proportion

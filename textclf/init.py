@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from textclf.columns import Roles, find_roles, plain, read_table
+from textclf.columns import Roles, find_roles, read_table
 from textclf.config import load_config, option_rows
-from textclf.data import DataOptions, LabelReader, read_rows, split, split_labels, text_keys
+from textclf.data import DataOptions, LabelReader, check_labels, read_rows, split, split_labels, text_keys
 from textclf.errors import UserError
-from textclf.files import is_file
 from textclf.guess import Findings, Setting, look, percent, settings
 from textclf.run import write_text
 from textclf.source import ConfigDumper
 from textclf.store import temporary_faults
+from textclf.streams import is_file
+from textclf.visible import is_whole, plain
 
 
 class Sibling(NamedTuple):
@@ -51,6 +52,8 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     Raises:
         UserError: the file cannot be read, or holds nothing to train on.
     """
+    if not is_whole(data):
+        raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
     roles = find_roles(table, data, text=text, label=label)
     found, keys = look(table, roles), text_keys(roles.text.values).near
@@ -93,6 +96,7 @@ def _check(data: str, found: Findings, roles: Roles, keys: npt.NDArray[np.uint64
     reader = LabelReader()
     reader.add(roles.label.values)
     labels = reader.labels()
+    check_labels(labels, found.label_separator, [Path(data)])
     name = plain(found.label)
     if found.unlabelled and found.label_separator is None:
         first = next(row for row, label in enumerate(roles.label.values) if not label.strip())

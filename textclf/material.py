@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config import Config
-from textclf.data import ROWS_AT_ONCE, DataOptions, LabelReader, Labels, Rows, TextKeys, read_rows, split, text_keys
+from textclf.data import (
+    ROWS_AT_ONCE,
+    DataOptions,
+    LabelReader,
+    Labels,
+    Rows,
+    TextKeys,
+    check_labels,
+    read_rows,
+    split,
+    text_keys,
+)
 from textclf.errors import UserError
 from textclf.files import read_columns
 from textclf.seen import SeenFile, see_files, unchanged
@@ -19,6 +30,7 @@ from textclf.text import UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts,
 from textclf.tokens import TextOptions
 from textclf.training import Examples
 from textclf.vectors import WordVectors, read_vectors, vector_words
+from textclf.visible import listed
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +210,7 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
         parts = split(read.labels, read.all_keys.near, fraction=fraction, seed=seed, separator=data.label_separator)
         if parts.rare:
             logger.warning(
-                "labels with too few distinct texts to be validated, all rows in train: %s", ", ".join(parts.rare)
+                "labels with too few distinct texts to be validated, all rows in train: %s", listed(parts.rare)
             )
         held_out = replace(read, source=Labelled(files, data, "validation"))
         train, validation = read.take(parts.train), held_out.take(parts.validation)
@@ -246,6 +258,7 @@ def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
     with unchanged(source.files):
         flat = stored(numbers(), np.int32, folder=folder)
     read = labels.labels()
+    check_labels(read, source.options.label_separator, source.paths)
     all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
     return Side(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))
 
@@ -299,5 +312,5 @@ def _labels(train: Labels, validation: Labels, separator: str | None, paths: lis
         raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
     unseen = sorted(set(validation.names(separator)) - set(labels))
     if unseen:
-        raise UserError(f"data.validation has labels that data.train lacks: {', '.join(unseen)}.")
+        raise UserError(f"data.validation has labels that data.train lacks: {listed(unseen)}.")
     return labels

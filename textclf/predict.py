@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from textclf.cells import csv_lines, harmless
 from textclf.classifier import Classifier, Probabilities
-from textclf.errors import UserError
-from textclf.files import FORMATS, Format, OpenData, file_format, has_columns
+from textclf.files import FORMATS, Format, file_format, has_columns
+from textclf.streams import LONGEST, OpenData, decoded, too_long
 from textclf.text import Numbering
 
 READ_AT_ONCE = 1 << 20
@@ -129,17 +129,20 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     """Lines in chunks, each as soon as the stream has it; only a line feed ends a line, CR before it dropped.
 
     Raises:
-        UserError: a line is not UTF-8.
+        UserError: a line is not UTF-8 or longer than LONGEST.
     """
     read = getattr(stream, "read1", stream.read)  # what is there, without waiting for more
     begun: list[bytes] = []  # pieces of a line whose end has not come
-    number = 0
+    number = size = 0
     while data := read(READ_AT_ONCE):
         if b"\n" not in data:
             begun.append(data)
+            size += len(data)
+            if size > LONGEST:
+                raise too_long(f"{name}:{number + 1}", "line")
             continue
         *lines, rest = b"".join([*begun, data]).split(b"\n")
-        begun = [rest]
+        begun, size = [rest], len(rest)
         yield _decode(lines, name, number)
         number += len(lines)
     if any(begun):
@@ -149,14 +152,9 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
 def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
     if before == 0:
         lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-    texts = []
-    for number, line in enumerate(lines, start=before + 1):
-        try:
-            texts.append(line.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            byte = line[error.start]
-            raise UserError(f"{name}:{number}: byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8.") from None
-    return texts
+    if len(lines[0]) > LONGEST:  # the others came in one reading, which is shorter
+        raise too_long(f"{name}:{before + 1}", "line")
+    return [decoded(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
 
 
 def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterator[list[str]]:
@@ -176,13 +174,13 @@ def _stdin() -> BinaryIO:
 
 
 def _file_lines(path: Path) -> Iterator[list[str]]:
-    with OpenData(path) as stream:
+    with OpenData(path, pipes=True) as stream:
         yield from read_lines(stream, str(path))
 
 
 def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
     kind = file_format(path)
-    with OpenData(path) as stream:
+    with OpenData(path, pipes=True) as stream:
         yield from _columns(stream, str(path), kind, column)
 
 

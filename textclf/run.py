@@ -105,7 +105,8 @@ class Run:
 
 def run_for_config(config: Path) -> Run:
     """The run that training a config writes by default: runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml."""
-    return Run(RUNS / (config.resolve().parent.name if config.name == "config.yaml" else config.stem))
+    folder = Path(os.path.realpath(config)).parent  # Path.resolve raises where links go round in a circle
+    return Run(RUNS / (folder.name if config.name == "config.yaml" else config.stem))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textclf.errors import UserError
-from textclf.files import find_files, opened
+from textclf.files import find_files
+from textclf.streams import opened
 
 
 class SeenFile(NamedTuple):

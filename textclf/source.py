@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from textclf.errors import UserError
+from textclf.visible import is_whole
 
 Key = tuple[str, ...]
 
@@ -37,7 +38,9 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
         UserError: it cannot be read, is no YAML, or an override is no KEY=VALUE.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(
             f"no config '{path}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}"
@@ -47,6 +50,8 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
     except UnicodeDecodeError as error:
         line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
         raise UserError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8.") from None
+    if len(content) > LARGEST:
+        raise UserError(f"{path} is no config: it has more than {LARGEST >> 10} KB.")
     places: dict[Key, str] = {}
     values = _plain(_compose(text, str(path)), (), str(path), places)
     if values is None:
@@ -60,14 +65,19 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
 
 def _compose(text: str, name: str) -> yaml.Node | None:
     try:
-        node = yaml.compose(text, Loader=ConfigLoader)
+        loader = ConfigLoader(text)
+    except yaml.reader.ReaderError as error:
+        line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
+        raise UserError(f"{name}:{line}:{column}: not YAML: a control character, U+{error.character:04X}") from None
+    try:
+        node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise UserError(f"{where}: not YAML: {', '.join(filter(None, (error.context, error.problem)))}") from None
-    except yaml.reader.ReaderError as error:
-        line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
-        raise UserError(f"{name}:{line}:{column}: not YAML: a control character, U+{error.character:04X}") from None
+    except (ValueError, OverflowError):  # PyYAML asks Python for the character of an escape such as \UFFFFFFFF
+        where = f"{name}:{loader.line + 1}:{loader.column + 1}"
+        raise UserError(f"{where}: not YAML: an escape that is no character") from None
     except RecursionError:
         raise UserError(f"{name}: not a config: nested too deeply") from None
     return node
@@ -110,17 +120,21 @@ def _where(node: yaml.Node, name: str) -> str:
 def _text(node: yaml.Node, where: str) -> str:
     """What a scalar says; an escape in it may stand for half a character, which no file can hold."""
     text: str = node.value
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_whole(text):
         raise UserError(f"{where}: an escape that is no character; write the character itself")
     return text
 
 
 def _override(values: dict[str, Any], override: str, places: dict[Key, str]) -> None:
     dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
+    if not equals or not all(dotted.split(".")):
         raise UserError(f"--set {override}: should be KEY=VALUE, such as model.units=128")
     place = f"--set {override}"
     *sections, last = key = tuple(dotted.split("."))
+    if len(key) > DEEPEST:
+        raise UserError(f"{place}: not a config: nested too deeply")
+    if not is_whole(override):
+        raise UserError(f"{place}: is not UTF-8")
     for depth, section in enumerate(sections, start=1):
         if not isinstance(values.get(section), dict):
             values[section] = {}
@@ -132,6 +146,7 @@ def _override(values: dict[str, Any], override: str, places: dict[Key, str]) -> 
     places[key] = place
 
 
+LARGEST = 1 << 17  # bytes of a config; a list of a thousand files takes half
 DEEPEST = 20  # keys one below the other; the schema has two
 _TAG = "tag:yaml.org,2002:"
 

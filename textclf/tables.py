@@ -49,8 +49,12 @@ def check_table(document: dict[str, Any]) -> list[str]:
         ["tokens that are lost by it", f"{100 * cut['share_of_tokens']:.1f} %"],
         *([f"unknown words, {part}", f"{100 * share:.1f} %"] for part, share in document["unknown_words"].items()),
     ]
-    labels = [["label", "training rows"], *([name, str(count)] for name, count in document["labels"].items())]
-    parts = [_table(facts), _table(labels), *map(_finding, document["findings"])]
+    counts = list(document["labels"].items())
+    labels = [["label", "training rows"], *([name, str(count)] for name, count in counts[:MOST_LABELS])]
+    parts = [_table(facts), _table(labels)]
+    if len(counts) > MOST_LABELS:
+        parts.append([f"and {len(counts) - MOST_LABELS:,} labels more"])
+    parts += map(_finding, document["findings"])
     if "suspects" in document:
         parts.append(["{rows} training rows are probably labelled wrong: {file}".format(**document["suspects"])])
     return _paragraphs(parts)

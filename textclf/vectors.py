@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
+from textclf.streams import lines
 from textclf.text import PADDING, RESERVED, UNKNOWN
+from textclf.visible import listed
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
     rows = {word.encode(): row for row, word in enumerate(vocabulary, start=RESERVED)}
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     with _opened(path) as file:
-        for number, word, numbers in _entries(file):
+        for number, word, numbers in _entries(file, path):
             row = rows.get(word)
             if row is not None and row not in vectors:
                 vectors[row] = _vector(numbers, f"{path}:{number}", dimensions)
@@ -57,13 +60,13 @@ def vector_words(path: Path) -> Iterator[str]:
         UserError: the file is missing or damaged.
     """
     with _opened(path) as file:
-        for _, word, _ in _entries(file):
+        for _, word, _ in _entries(file, path):
             yield word.decode("utf-8", errors="replace")
 
 
-def _entries(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
+def _entries(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
     """Line number, word and the rest of the line; the header of word2vec and fastText, two whole numbers, left out."""
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(lines(file, str(path)), start=1):
         word, _, numbers = line.rstrip().partition(b" ")
         if not (number == 1 and word.isdigit() and numbers.isdigit()):
             yield number, word, numbers
@@ -96,14 +99,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             else:
                 opened = gzip.open if path.suffix.lower() == ".gz" else open
                 yield cast(BinaryIO, stack.enter_context(opened(path, "rb")))
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read: {error}. Set model.pretrained.") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).rstrip('.')}. Set model.pretrained.") from None
 
 
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     if len(members) != 1:
-        names = ", ".join(member.filename for member in members[:5]) or "none"
+        names = listed([member.filename for member in members]) or "none"
         raise UserError(f"{path} should hold one file, found {len(members)}: {names}. Unpack the one you mean.")
     if members[0].flag_bits & ENCRYPTED:
         raise UserError(f"{path} asks for a password. Unpack it.")

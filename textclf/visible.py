@@ -3,8 +3,14 @@
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 
 JOINERS = "\u200c\u200d\ufe0f"  # parts of emoji, and written in Persian
+
+
+def is_whole(text: str) -> bool:
+    """Whether the text has no half of a character, which an escape or a file's name may be, and no file can hold."""
+    return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
 def visible(text: str) -> str:
@@ -31,3 +37,14 @@ def _escaped(character: str) -> str:
 def _hidden(character: str) -> bool:
     category = unicodedata.category(character)
     return (category[0] == "C" or category in ("Zl", "Zp")) and character not in JOINERS
+
+
+def plain(text: str, *, longest: int = 60) -> str:
+    """The text visible and cut."""
+    return visible(text if len(text) <= longest else text[: longest - 3] + "...")
+
+
+def listed(names: Sequence[str], *, most: int = 20) -> str:
+    """The names one after the other for a message, the first of them where there are many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(plain, names[:most])) + more

@@ -1,0 +1,75 @@
+"""What the tests of bad input share: files that nobody should be given, and what a command says of them."""
+
+import gzip
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+from conftest import textclf
+
+Content = bytes | Callable[[Path], object]
+
+GOOD = b"data: {train: rows.csv}\n"
+ROWS = b"text,label\n" + b"".join(b"good %d,yes\nbad %d,no\n" % (i, i) for i in range(5))
+LONG = "a" * 300
+
+
+def sparse(begin: bytes) -> Callable[[Path], object]:
+    """A file that begins so, and goes on with 100 MB of zeros on one line, which take no room on the disk."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(begin)
+        os.truncate(path, 100 << 20)
+
+    return write
+
+
+def bomb(name: str) -> bytes:
+    """One line: of a gigabyte in gzip, which can be put together from parts, else of 32 MB in a zip file."""
+    if name.endswith(".gz"):
+        return gzip.compress(bytes(1 << 24)) * 64
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("v.txt", bytes(1 << 25))
+    return file.getvalue()
+
+
+def parquet(*columns: tuple[str, object]) -> bytes:
+    file = io.BytesIO()
+    table = pyarrow.Table.from_arrays([pyarrow.array(values) for _, values in columns], [name for name, _ in columns])
+    pyarrow.parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def damaged_zip(place: int, value: int) -> bytes:
+    """Word vectors in a zip file, a byte of its directory changed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("v.txt", "good 1 2\n")
+    content = bytearray(file.getvalue())
+    content[content.index(b"PK\x01\x02") + place] = value
+    return bytes(content)
+
+
+def link(target: str) -> Callable[[Path], object]:
+    return lambda path: path.symlink_to(target)
+
+
+def put(files: dict[str, Content]) -> None:
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            Path(name).write_bytes(content)
+        else:
+            content(Path(name))
+
+
+def refusal(command: str, *, run: str = "") -> str:
+    """What a command says on stderr, after exit code 1 and nothing on stdout; the folder and the long name as words."""
+    arguments = [run if argument == "RUN" else argument.replace("LONG", LONG) for argument in command.split()]
+    result = textclf(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    return result.stderr.replace(str(Path.cwd()), "HERE").replace(LONG, "LONG").removesuffix("\n")

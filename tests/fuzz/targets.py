@@ -1,0 +1,189 @@
+"""What is fuzzed: functions of bytes out of which nothing but UserError may come, and seeds to begin with."""
+
+import contextlib
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from textclf.bilstm_onnx import bilstm_graph
+from textclf.classifier import Description, load_classifier, save_classifier
+from textclf.columns import find_roles, read_table
+from textclf.config import Config, dump_config, load_config, saved_config
+from textclf.data import DataOptions, data_problems
+from textclf.errors import UserError
+from textclf.files import FORMATS, read_columns
+from textclf.guess import look, settings
+from textclf.predict import read_lines
+from textclf.text import Encoder
+from textclf.tokens import TextOptions
+from textclf.vectors import read_vectors, vector_words
+
+
+class Target(NamedTuple):
+    """Something that reads bytes."""
+
+    seeds: list[bytes]
+    words: list[bytes]
+    """What a mutation may put in."""
+    run: Callable[[bytes], None]
+    """Reads the bytes in the working directory; raises nothing that is no bug."""
+
+
+CONFIG = b"""\
+data: {train: rows.csv, text: "text", label: 'label'}
+text:
+  tokenizer: char
+  clean: [html, url]
+model: {units: 1e1, pretrained: null}
+training: {learning_rate: 1e-3, early_stopping: ~}
+report: {slices: []}
+"""
+
+
+def read_config(data: bytes) -> None:
+    """A config, and the same as the argument of --set."""
+    path = Path("config.yaml")
+    path.write_bytes(data)
+    override = data.decode("utf-8", "surrogateescape")
+    attempts: list[Callable[[], Config]] = [
+        lambda: load_config(path),
+        lambda: load_config(Path("good.yaml"), [override]),
+    ]
+    for attempt in attempts:
+        with contextlib.suppress(UserError):
+            attempt()
+    with contextlib.suppress(UserError):
+        config = saved_config(path)
+        path.write_text(dump_config(config), encoding="utf-8", newline="\n")
+        assert saved_config(path) == config
+
+
+ROWS = [("good film", "yes"), ('so "bad",\nreally', "no"), ("", "1"), ("caf\u00e9 \U0001f600 x", "no")]
+NAMES = [f"rows{suffix}" for suffix in FORMATS]
+
+
+def row_seeds() -> list[bytes]:
+    """The same rows in every format, behind the byte that says how they are read."""
+    table = io.BytesIO()
+    columns = {"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), table)
+    csv = b'text,label\ngood film,yes\n"so ""bad"",\nreally",no\n,1\n\xc3\xa9 x,no\n'
+    tsv = b"text\tlabel\ngood film\tyes\nbad\tno\n"
+    jsonl = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS).encode()
+    contents = [csv, tsv, jsonl, table.getvalue()]
+    plain = [bytes([place]) + content for place, content in enumerate(contents)]
+    packed = [bytes([place + 8]) + content for place, content in enumerate(contents)]
+    raw = [bytes([place + 16]) + gzip.compress(content, mtime=0) for place, content in enumerate(contents)]
+    return plain + packed + raw
+
+
+def read_rows(data: bytes) -> None:
+    """Bytes as a table, its format by the first of them: as they are, compressed here, or taken for compressed."""
+    kind, content = data[:1] or b"\0", data[1:]
+    name = NAMES[kind[0] % len(NAMES)]
+    compressed = (kind[0] >> 3) % 3
+    path = Path(name + (".gz" if compressed else ""))
+    path.write_bytes(gzip.compress(content, 1, mtime=0) if compressed == 1 else content)
+    attempts: list[Callable[[], Any]] = [
+        lambda: list(read_columns(path, {"data.text": "text", "data.label": "label"})),
+        lambda: list(read_lines(io.BytesIO(content), "-")),
+        lambda: data_problems(DataOptions(train=str(path)), ["stars"]),
+        lambda: guess(path),
+    ]
+    for attempt in attempts:
+        with contextlib.suppress(UserError):
+            attempt()
+
+
+def guess(path: Path) -> None:
+    """What init makes of a table."""
+    table = read_table(path)
+    found = look(table, find_roles(table, str(path)))
+    if len(found.labels) > 1:
+        list(settings(found, validated=False))
+
+
+VECTORS = b"3 2\ngood 1 -2.5\nfilm 3e-1 4\n\xc3\xa9 0 0\n"
+
+
+def vector_seeds() -> list[bytes]:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("v.txt", VECTORS)
+    return [b"\0" + VECTORS, b"\1" + gzip.compress(VECTORS, mtime=0), b"\2" + archive.getvalue()]
+
+
+def read_word_vectors(data: bytes) -> None:
+    """Bytes as word vectors, the first of them saying how the file is named."""
+    kind, content = data[:1] or b"\0", data[1:]
+    path = Path(["v.txt", "v.txt.gz", "v.zip"][kind[0] % 3])
+    path.write_bytes(content)
+    with contextlib.suppress(UserError):
+        list(vector_words(path))
+    with contextlib.suppress(UserError):
+        read_vectors(path, ["good", "film", "the"], dimensions=2, seed=1)
+
+
+def model_seeds() -> list[bytes]:
+    """model.json of a network of five words and three labels, which is left in the folder model."""
+    rng = np.random.default_rng(1)
+    shapes = {"embedding": (5, 2), "dense.kernel": (4, 3), "dense.bias": (3,)}
+    for direction in ("forward", "backward"):
+        parts = {"kernel": (2, 8), "recurrent": (2, 8), "bias": (8,)}
+        shapes |= {f"bilstm_1.{direction}.{part}": shape for part, shape in parts.items()}
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    graph = bilstm_graph(weights, units=2, layers=1, pooling="last", activation="softmax", outputs=3)
+    description = Description(
+        text=TextOptions(vocab_size=5, max_length=4),
+        vocabulary=["good", "film", "bad"],
+        labels=["no", "perhaps", "yes"],
+        label_separator=None,
+        column="text",
+        label_column="label",
+    )
+    probe = Encoder(description.vocabulary, description.text).encode(["good film", "bad"])
+    save_classifier(Path("model"), graph.SerializeToString(), description, probe)
+    return [Path("model/model.json").read_bytes()]
+
+
+def read_model(data: bytes) -> None:
+    """Bytes as model.json beside a graph; what loads must predict."""
+    Path("model/model.json").write_bytes(data)
+    with contextlib.suppress(UserError):
+        classifier = load_classifier(Path("model"))
+        classifier.decide(classifier.predict_proba(["good film", ""]))
+        classifier.probe_difference()
+
+
+# What a mutation may put in
+YAML_WORDS = (
+    b"data: train: model: null true .inf 1e999 -1 [ ] { } & * ! !!int | > ? - --- ... # "
+    b"\\U00110000 %YAML <<: text: clean: [html] seed: \xff \xef\xbb\xbf"
+).split()
+ROW_WORDS = (
+    b'" "" , \n \r \r\n \t \0 \xef\xbb\xbf \xff text label {"text": "label": \\ud83d NaN 1e999 [[ PAR1 \x1f\x8b'
+).split(b" ")
+JSON_WORDS = (
+    b'null true 1e999 NaN -1 0 "" [] {} [ ] { } , : "\\ud83d" "format" "text" "labels" "probe" 2147483648'
+).split()
+VECTOR_WORDS = b"nan inf 1e39 -1 good film \n \xff PK\x01\x02 PK\x03\x04 PK\x05\x06 0x1p3 1_0".split(b" ")
+
+
+def targets() -> dict[str, Target]:
+    """Every target by its name, with the files that it needs in the working directory."""
+    Path("rows.csv").write_text("text,label\n" + "good,yes\nbad,no\n" * 3)
+    Path("good.yaml").write_text("data: {train: rows.csv}\n")
+    return {
+        "config": Target([CONFIG, b"data.train=rows.csv", b'model: {units: "\\x41"}'], YAML_WORDS, read_config),
+        "rows": Target(row_seeds(), ROW_WORDS, read_rows),
+        "vectors": Target(vector_seeds(), VECTOR_WORDS, read_word_vectors),
+        "model": Target(model_seeds(), JSON_WORDS, read_model),
+    }

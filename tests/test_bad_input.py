@@ -1,0 +1,253 @@
+"""Configs, and files for a model, that nobody should be given: one message, exit code 1, in bounded time and memory.
+
+Mistakes in a config stand in test_config.py too, damaged files in test_damaged_files.py.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bad_files import GOOD, ROWS, Content, bomb, link, put, refusal, sparse
+from conftest import textclf_process
+
+from textclf.visible import visible
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, links and sparse files")
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_bytes(ROWS)
+
+
+CONFIGS: dict[str, tuple[Any, Any, str]] = {
+    "an escape for no character": (
+        {"c.yaml": GOOD + b"text: {clean: ['', \"\\U00110000\"]}"},
+        "check c.yaml",
+        "c.yaml:2:23: not YAML: an escape that is no character",
+    ),
+    "an escape for a number too large": (
+        {"c.yaml": GOOD + b'text: {clean: ["\\UFFFFFFFF"]}'},
+        "check c.yaml",
+        "c.yaml:2:19: not YAML: an escape that is no character",
+    ),
+    "a NUL in a name": (
+        {"c.yaml": b'data: {train: "a\\0b.csv"}'},
+        "check c.yaml",
+        "c.yaml:1:8: data.train: no file 'a\ufffdb.csv' (looked in HERE).",
+    ),
+    "a NUL in a glob": (
+        {"c.yaml": b'data: {train: "a\\0b/*.csv"}'},
+        "check c.yaml",
+        "c.yaml:1:8: data.train: no file 'a\ufffdb/*.csv' (looked in HERE).",
+    ),
+    "an escape sequence and a line end in a name": (
+        {"c.yaml": b'data: {train: "a\\e[31m\\nb.csv"}'},
+        "check c.yaml",
+        ("c.yaml:1:8: data.train: no file 'a\ufffd[31m\nb.csv' (looked in HERE)."),
+    ),
+    "a YAML of the future": (
+        {"c.yaml": b"%YAML 9.9\n---\n" + GOOD},
+        "check c.yaml",
+        "c.yaml:1:1: not YAML: found incompatible YAML document (version 1.* is required)",
+    ),
+    "an alias": (
+        {"c.yaml": b"data: &a {train: rows.csv}\nmodel: *a"},
+        "check c.yaml",
+        "c.yaml:2:8: not YAML: aliases and tags have no use here; quote a text that begins with * or !",
+    ),
+    "a key twice": (
+        {"c.yaml": GOOD + GOOD},
+        "check c.yaml",
+        "c.yaml:2:1: data: stands twice; the first is at c.yaml:1:1",
+    ),
+    "UTF-16": (
+        {"c.yaml": GOOD.decode().encode("utf-16")},
+        "check c.yaml",
+        "c.yaml:1: byte 0xff is not UTF-8. Save the file as UTF-8.",
+    ),
+    "numbers without end": (
+        {"c.yaml": GOOD + b"training: {learning_rate: 1e999, seed: -1e999}\nmodel: {units: 1e999}"},
+        "check c.yaml",
+        (
+            "c.yaml:3:9: model.units: should be a whole number, found Infinity\n"
+            "c.yaml:2:12: training.learning_rate: should be less than or equal to 100, found Infinity\n"
+            "c.yaml:2:34: training.seed: should be a whole number, found -Infinity"
+        ),
+    ),
+    "a network as large as a house": (
+        {"c.yaml": GOOD + b"model: {units: 100000000, embedding_dim: 100000000}"},
+        "check c.yaml",
+        (
+            "c.yaml:2:27: model.embedding_dim: should be less than or equal to 4096, found 100000000\n"
+            "c.yaml:2:9: model.units: should be less than or equal to 4096, found 100000000"
+        ),
+    ),
+    "more than any config": (
+        {"c.yaml": GOOD + b"#" * (1 << 17)},
+        "check c.yaml",
+        "c.yaml is no config: it has more than 128 KB.",
+    ),
+    "zeros without end": (
+        {"c.yaml": link("/dev/zero")},
+        "check c.yaml",
+        "c.yaml is no config: it has more than 128 KB.",
+    ),
+    "a link to nothing": (
+        {"c.yaml": link("nowhere")},
+        "check c.yaml",
+        "no config 'c.yaml' (looked in HERE). The shortest says: data: {train: DATA.csv}",
+    ),
+    "a link to itself": (
+        {"config.yaml": link("config.yaml")},
+        "train config.yaml",
+        "config.yaml cannot be read: Too many levels of symbolic links.",
+    ),
+    "a name too long": ({}, "check LONG.yaml", "LONG.yaml cannot be read: File name too long."),
+    "a deep --set": (
+        {"c.yaml": GOOD},
+        "check c.yaml --set a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=|",
+        "--set a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=|: not a config: nested too deeply",
+    ),
+    "a --set that is not UTF-8": (
+        {"c.yaml": GOOD},
+        "check c.yaml --set data.text=\udcff",
+        "--set data.text=\ufffd: is not UTF-8",
+    ),
+    "a --set of a key that is not UTF-8": (
+        {"c.yaml": GOOD},
+        "check c.yaml --set \udcff.a=|",
+        "--set \ufffd.a=|: is not UTF-8",
+    ),
+    "a --set without a key": (
+        {"c.yaml": GOOD},
+        "check c.yaml --set ..=1",
+        "--set ..=1: should be KEY=VALUE, such as model.units=128",
+    ),
+    "slices by a column that there is not": (
+        {"c.yaml": GOOD + b"report: {slices: [age]}"},
+        "check c.yaml",
+        ("c.yaml:2:10: report.slices: rows.csv has no column 'age'; it has: text, label. Set report.slices."),
+    ),
+    "validation rows of other labels": (
+        {"c.yaml": b"data: {train: rows.csv, validation: a.csv}", "a.csv": b"text,label\na b,maybe\n"},
+        "check c.yaml",
+        "data.validation has labels that data.train lacks: maybe.",
+    ),
+    "validation rows without a column of labels": (
+        {"c.yaml": b"data: {train: rows.csv, validation: a.csv}", "a.csv": b"text\na b\n"},
+        "check c.yaml",
+        "c.yaml:1:1: data.label: a.csv has no column 'label'; it has: text. Set data.label.",
+    ),
+    "test rows without a column of labels": (
+        {"c.yaml": b"data: {train: rows.csv, test: a.csv}", "a.csv": b"text\na b\n"},
+        "check c.yaml",
+        "c.yaml:1:1: data.label: a.csv has no column 'label'; it has: text. Set data.label.",
+    ),
+    "a test row without a label": (
+        {"c.yaml": b"data: {train: rows.csv, test: a.csv}", "a.csv": b"text,label\na b,yes\nc d,\t\n"},
+        "check c.yaml",
+        "a.csv: row 1 has no label (rows count from 0). Add it or drop the row.",
+    ),
+    "test rows without a row": (
+        {"c.yaml": b"data: {train: rows.csv, test: a.csv}", "a.csv": b"text,label\n"},
+        "check c.yaml",
+        "a.csv has no rows. Add some, or name another file.",
+    ),
+    "texts that are the labels": (
+        {"c.yaml": b"data: {train: rows.csv, text: label}"},
+        "check c.yaml",
+        (
+            "warning: labels with too few distinct texts to be validated, all rows in train: no, yes\n"
+            "rows.csv: too few rows to hold any out for validation. Add rows, or name data.validation."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "command", "message"), CONFIGS.values(), ids=CONFIGS.keys())
+def test_a_config_is_refused(files: dict[str, Content], command: str, message: str) -> None:
+    put(files)
+    assert refusal(command) == message
+
+
+FOR_A_MODEL: dict[str, tuple[Any, Any, str]] = {
+    "predict: a folder": (
+        {"a.csv": Path.mkdir},
+        "predict a.csv --run RUN",
+        "a.csv is a folder. Name a file in it, or a glob such as a.csv/*.csv.",
+    ),
+    "predict: nothing": ({}, "predict nowhere.txt --run RUN", "no file 'nowhere.txt' (looked in HERE)."),
+    "predict: a column that there is not": (
+        {},
+        "predict rows.csv --column body --run RUN",
+        "rows.csv has no column 'body'; it has: text, label. Set --column.",
+    ),
+    "predict: a line of 100 MB": (
+        {"a.txt": sparse(b"")},
+        "predict a.txt --run RUN",
+        "a.txt:1: a line of more than 16 MB. Cut the text, or drop the row.",
+    ),
+    "predict: zeros without end": (
+        {"a.txt": link("/dev/zero")},
+        "predict a.txt --run RUN",
+        "a.txt:1: a line of more than 16 MB. Cut the text, or drop the row.",
+    ),
+    "predict: a gigabyte in a gzip file": (
+        {"a.gz": bomb("a.gz")},
+        "predict a.gz --run RUN",
+        "a.gz:1: a line of more than 16 MB. Cut the text, or drop the row.",
+    ),
+    "predict: UTF-16": (
+        {"a.txt": "a\nb".encode("utf-16")},
+        "predict a.txt --run RUN",
+        "a.txt:1: byte 0xff is not UTF-8. Save the file as UTF-8.",
+    ),
+    "evaluate: a pipe": (
+        {"a.csv": os.mkfifo},
+        "evaluate a.csv --run RUN",
+        "a.csv is a pipe or a device, no file. Write what it gives into a file.",
+    ),
+    "evaluate: a folder": (
+        {"a.csv": Path.mkdir},
+        "evaluate a.csv --run RUN",
+        "a.csv is a folder. Name a file in it, or a glob such as a.csv/*.csv.",
+    ),
+    "evaluate: nothing": ({}, "evaluate nowhere.csv --run RUN", "DATA: no file 'nowhere.csv' (looked in HERE)."),
+    "evaluate: no column of labels": (
+        {"a.csv": b"text\na\n"},
+        "evaluate a.csv --run RUN",
+        "a.csv has no column 'label'; it has: text. Set data.label.",
+    ),
+    "evaluate: 10,000 labels": (
+        {"a.csv": b"text,label\n" + b"".join(b"a,%d\n" % i for i in range(10_000))},
+        "evaluate a.csv --run RUN",
+        (
+            "a.csv: 10,000 different labels in 10,000 rows; at most 2,000 can be told apart. If data.label "
+            "names a column of ids or texts, name another."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "command", "message"), FOR_A_MODEL.values(), ids=FOR_A_MODEL.keys())
+def test_a_file_for_a_model_is_refused(files: dict[str, Content], command: str, message: str, reviews: Path) -> None:
+    put(files)
+    assert refusal(command, run=str(reviews)) == message
+
+
+@pytest.mark.parametrize("name", ["\udcff.yaml", "\x1b[31m.yaml"])
+def test_a_name_that_no_terminal_should_see_is_shown_with_marks(name: str) -> None:
+    result = textclf_process("check", name)
+    said = f"no config '{visible(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
+    assert (result.returncode, result.stdout, result.stderr.decode()) == (1, b"", said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_not_utf_8_is_refused() -> None:
+    put({"c.yaml": b"data: {train: '*.tsv'}", "\udcff.tsv": b"text\tlabel\n"})
+    said = "the name \ufffd.tsv is not UTF-8, so that no run can hold it. Rename the file."
+    assert refusal("check c.yaml") == f"c.yaml:1:8: data.train: {said}"

@@ -1,0 +1,186 @@
+"""What holds for any text, any bytes and any setting: hypothesis looks for an example against it."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from textclf.calibration import DecisionOptions
+from textclf.classifier import Classifier, load_classifier
+from textclf.config import Config, ReportOptions, dump_config, saved_config
+from textclf.data import DataOptions, LabelReader, split, text_keys
+from textclf.files import read_columns
+from textclf.models import BilstmOptions
+from textclf.outcome import Outcome, read_outcome, write_outcome
+from textclf.predict import predict_stream, read_lines
+from textclf.run import write_csv
+from textclf.text import UNKNOWN, Encoder
+from textclf.tokens import CLEANINGS, TOKENIZERS, TextOptions
+from textclf.training import TrainingOptions
+
+pytestmark = pytest.mark.usefixtures("_folder")
+SAME_EVERY_TIME = settings(
+    derandomize=True, deadline=None, database=None, max_examples=60, suppress_health_check=list(HealthCheck)
+)
+
+CHARACTERS = st.characters(exclude_categories=["Cs"])  # no file can hold half a character
+ODD = " \t\n\r\0'\"<>&#;@.,x0n\u0301\u0130\u2019\u3042\u9152\U0001f600\u200d\x85\u2028"
+TEXTS = st.text(CHARACTERS | st.sampled_from(ODD), max_size=40)
+HTML = st.sampled_from("<b> <!-- --> &amp; &#0; &#x110000; https://x.org/ a@b.org n't 1,5".split())  # noqa: SIM905
+ANY_TEXT = st.lists(TEXTS | HTML, max_size=4).map("".join)
+
+
+@pytest.fixture
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@st.composite
+def text_options(draw: st.DrawFn) -> TextOptions:
+    return TextOptions(
+        tokenizer=draw(st.sampled_from(list(TOKENIZERS))),
+        lowercase=draw(st.booleans()),
+        clean=draw(st.lists(st.sampled_from(list(CLEANINGS)), unique=True)),
+        max_length=draw(st.integers(1, 5)),
+        truncate=draw(st.sampled_from(["start", "end"])),
+    )
+
+
+VOCABULARY = ["a", "x", "0", "url", "n't", "<", "\u9152", "\u3042", " ", "film"]
+
+
+@given(st.lists(ANY_TEXT, max_size=5), text_options())
+@SAME_EVERY_TIME
+def test_any_text_becomes_valid_ids(texts: list[str], options: TextOptions) -> None:
+    ids = Encoder(VOCABULARY, options).encode(texts)
+    assert len(ids) == len(texts)
+    assert ((ids.lengths >= 1) & (ids.lengths <= options.max_length)).all()
+    assert ((ids.flat >= UNKNOWN) & (ids.flat < len(VOCABULARY) + 2)).all()
+    assert len(ids.flat) == ids.lengths.sum()
+
+
+@given(st.lists(ANY_TEXT, min_size=1, max_size=5), text_options())
+@SAME_EVERY_TIME
+def test_how_texts_are_grouped_does_not_matter(texts: list[str], options: TextOptions) -> None:
+    together = Encoder(VOCABULARY, options).encode(texts)
+    one_by_one = Encoder(VOCABULARY, options)
+    alone = [one_by_one.encode([text]) for text in texts]
+    assert together.flat.tolist() == np.concatenate([ids.flat for ids in alone]).tolist()
+    assert together.tokens.tolist() == [int(ids.tokens[0]) for ids in alone]
+
+
+@pytest.fixture(scope="session")
+def classifier(reviews: Path) -> Classifier:
+    return load_classifier(reviews)
+
+
+LINES = st.lists(ANY_TEXT.map(lambda text: text.replace("\n", " ")), max_size=6)
+
+
+@given(LINES, st.booleans(), st.sampled_from(["tsv", "csv", "jsonl"]))
+@SAME_EVERY_TIME
+def test_a_line_in_is_a_row_out(classifier: Classifier, lines: list[str], last_newline: bool, format: str) -> None:
+    content = "".join([f"{line}\n" for line in lines]).encode()
+    if not last_newline and lines and lines[-1]:
+        content = content.removesuffix(b"\n")
+    chunks = read_lines(io.BytesIO(content), "-")
+    output = "".join(predict_stream(classifier, chunks, format=format))
+    rows = list(csv.reader(io.StringIO(output)))[1:] if format == "csv" else output.splitlines()
+    assert len(rows) == len(lines)
+
+
+@given(st.lists(st.tuples(ANY_TEXT, ANY_TEXT), max_size=5))
+@SAME_EVERY_TIME
+def test_csv_written_is_csv_read(rows: list[tuple[str, str]]) -> None:
+    write_csv(Path("rows.csv"), ["text", "label"], rows)
+    assert list(read_columns(Path("rows.csv"), {"data.text": "text", "data.label": "label"})) == rows
+
+
+LABELS = st.lists(ANY_TEXT.filter(str.strip), min_size=2, max_size=4, unique=True)
+
+
+@given(LABELS, st.data())
+@SAME_EVERY_TIME
+def test_an_outcome_written_is_the_outcome_read(names: list[str], data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 5))
+    codes = [np.array(data.draw(st.lists(st.integers(0, len(names) - 1), min_size=count, max_size=count)))] * 2
+    shares = data.draw(st.lists(st.floats(0, 1), min_size=count * len(names), max_size=count * len(names)))
+    reader = LabelReader()
+    reader.add([names[code] for code in codes[0]])
+    probabilities = np.array(shares).reshape(count, len(names))
+    outcome = Outcome(np.arange(count), reader.labels(), None, names, *codes, probabilities)
+    write_outcome(Path("predictions.csv"), outcome)
+    read = read_outcome(Path("predictions.csv"), separator=None)
+    assert (read.names, read.truth_texts(), read.chosen_texts()) == (
+        names,
+        outcome.truth_texts(),
+        outcome.chosen_texts(),
+    )
+    assert (read.rows == outcome.rows).all()
+    assert (read.probabilities == probabilities).all()
+
+
+NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+CONFIGS = st.builds(
+    Config,
+    data=st.builds(
+        DataOptions,
+        train=NAME | st.lists(NAME, max_size=3),
+        validation=st.none() | NAME,
+        test=st.none() | NAME,
+        text=NAME,
+        label=NAME,
+        validation_split=st.floats(0, 1, exclude_min=True, exclude_max=True),
+        label_separator=st.none() | NAME,
+    ),
+    text=text_options(),
+    model=st.builds(
+        BilstmOptions,
+        type=st.just("bilstm"),
+        embedding_dim=st.integers(1, 4096),
+        pretrained=st.none() | NAME,
+        units=st.integers(1, 4096),
+        layers=st.integers(1, 8),
+        dropout=st.floats(0, 1, exclude_max=True),
+        embedding_dropout=st.floats(0, 1, exclude_max=True),
+    ),
+    training=st.builds(
+        TrainingOptions,
+        epochs=st.integers(1, 10_000),
+        batch_size=st.integers(1, 65536),
+        learning_rate=st.floats(0, 100, exclude_min=True),
+        early_stopping=st.none() | st.integers(min_value=1, max_value=10**18 - 1),
+        seed=st.integers(0, 2**31 - 1),
+    ),
+    decision=st.builds(DecisionOptions, aim=st.just("f1")),
+    report=st.builds(ReportOptions, slices=st.lists(NAME, max_size=3)),
+)
+
+
+@given(CONFIGS)
+@SAME_EVERY_TIME
+def test_a_config_dumped_is_the_config_loaded(config: Config) -> None:
+    Path("c.yaml").write_text(dump_config(config), encoding="utf-8", newline="\n")
+    assert saved_config(Path("c.yaml")) == config
+
+
+@given(
+    st.lists(st.tuples(ANY_TEXT, st.sampled_from(["a", "b", "a|b", ""])), min_size=1, max_size=30),
+    st.floats(0.01, 0.99),
+    st.integers(0, 5),
+    st.sampled_from([None, "|"]),
+)
+@SAME_EVERY_TIME
+def test_no_text_is_on_both_sides(
+    rows: list[tuple[str, str]], fraction: float, seed: int, separator: str | None
+) -> None:
+    keys = text_keys([text for text, _ in rows]).near
+    reader = LabelReader()
+    reader.add([label for _, label in rows])
+    parts = split(reader.labels(), keys, fraction=fraction, seed=seed, separator=separator)
+    assert sorted([*parts.train.tolist(), *parts.validation.tolist()]) == list(range(len(rows)))
+    assert set(keys[parts.train]).isdisjoint(keys[parts.validation])
