@@ -48,7 +48,7 @@ wheel: install  ## Build sdist and wheel, install the wheel in an empty environm
 
 lowest: install  ## Run the tests on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
-	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --editable '.[test]'
+	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --build-constraints $(LOCK) --editable '.[test]'
 	.venv-lowest/bin/python -m pytest
 
 lock:  ## Write requirements-dev.txt anew, every version as high as it goes
