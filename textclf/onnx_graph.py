@@ -20,7 +20,7 @@ Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 class Graph:
     """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them."""
 
-    FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+    FLOAT, INT32, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf"):
         self.name = name
