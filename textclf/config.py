@@ -208,7 +208,7 @@ def _message(problem: Any) -> str:
     found = json.dumps(problem["input"], ensure_ascii=False)
     if problem["type"] == "union_tag_invalid":
         return _wrong_type(problem["input"][key[-1]])
-    if problem["type"] in ("dataclass_type", "model_attributes_type"):
+    if problem["type"] in ("dataclass_type", "dict_type"):
         return f"should be a section with keys, found {found[:60]}"
     if problem["type"] == "string_pattern_mismatch":
         return f"should be such as {', '.join(_examples('.'.join(key)))}, found {found[:60]}"
@@ -239,7 +239,7 @@ def _wrong_type(found: Any) -> str:
 
 def _unknown(key: Key, type_: str) -> str:
     """What is wrong with a key that its section, of this type, does not have."""
-    elsewhere = [row.type for row in option_rows() if row.key == ".".join(key)]
+    elsewhere = [row.type for row in option_rows() if tuple(row.key.split(".")) == key]
     if elsewhere:
         return f"belongs to type {' and '.join(elsewhere)}; the type here is {type_}"
     return f"unknown key{_nearest(key, type_)}"
