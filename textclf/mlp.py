@@ -43,7 +43,7 @@ class MlpOptions:
         default=True, help="features: embedding: whether training changes the word vectors"
     )
     input_dropout: float = option(
-        default=0.5, help="share of a text's words, and of its pairs, dropped in training", ge=0, lt=1
+        default=0.3, help="share of a text's words, and of its pairs, dropped in training", ge=0, lt=1
     )
     hidden: list[int] = option(default=lambda: [64, 64], help="units of each hidden layer (ReLU)")
     dropout: float = option(default=0.5, help="share of each hidden layer's units dropped in training", ge=0, lt=1)
@@ -90,18 +90,14 @@ def _text_vector(options: MlpOptions, shape: Shape, token_ids: Any, start: Start
     import keras
     from keras import ops
 
-    pairs = options.ngrams > 1
-    rows = shape.vocabulary + options.buckets * pairs
+    rows = shape.vocabulary + options.buckets * (options.ngrams - 1)
     grams = _grams(token_ids, shape.vocabulary, options)
     if options.features == "tfidf":
-        idf = keras.layers.Embedding(rows, 1, trainable=False, name="idf")
-        grams, weights = _tfidf(grams, idf)
-        found = inverse_document_frequencies(
-            start.rows, vocabulary=shape.vocabulary, buckets=options.buckets, pairs=pairs
-        )
-        idf.set_weights([found[:, None]])
+        grams, weights = _tfidf(grams, _idf(options, shape, start, rows))
     else:
         grams, weights = FEATURES[options.features](grams)
+    if options.input_dropout:
+        weights = keras.layers.Dropout(options.input_dropout, name="input_dropout")(weights)
     means = options.features == "embedding"
     embedding = keras.layers.Embedding(
         rows,
@@ -110,12 +106,23 @@ def _text_vector(options: MlpOptions, shape: Shape, token_ids: Any, start: Start
         trainable=options.trainable_embedding or not means,
         name="embedding",
     )
-    if options.input_dropout:
-        weights = keras.layers.Dropout(options.input_dropout, name="input_dropout")(weights)
     vectors = embedding(grams)
     if start.embeddings is not None:
         embedding.set_weights([np.concatenate([start.embeddings, embedding.get_weights()[0][len(start.embeddings) :]])])
     return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), vectors), 1)
+
+
+def _idf(options: MlpOptions, shape: Shape, start: Start, rows: int) -> keras.layers.Layer:
+    """What gives each row's inverse document frequency in the training rows; training leaves it as it is."""
+    import keras
+
+    layer = keras.layers.Embedding(rows, 1, trainable=False, name="idf")
+    layer.build((None, None))
+    found = inverse_document_frequencies(
+        start.rows, vocabulary=shape.vocabulary, buckets=options.buckets, pairs=options.ngrams > 1
+    )
+    layer.set_weights([found[:, None]])
+    return layer
 
 
 def _bias(token_ids: Any, units: int) -> Any:
