@@ -70,7 +70,7 @@ MISTAKES = {
         "2:9: model.batchsize: unknown key; did you mean 'training.batch_size'?",
     ),
     "a key like no other": ("model: {zzz: 3}", f"2:9: model.zzz: unknown key; known: {OF_MODEL}"),
-    "a key named like a type": ("model: {str: 3}", f"2:9: model.str: unknown key; known: {OF_MODEL}"),
+    "a key named like a type": ("model: {str: [3]}", f"2:9: model.str: unknown key; known: {OF_MODEL}"),
     "a number as key": ("model: {1: 3}", f"2:9: model.1: unknown key; known: {OF_MODEL}"),
     "a key that YAML 1.1 merges": ("model: {<<: 3}", f"2:9: model.<<: unknown key; known: {OF_MODEL}"),
     "a misspelt section": ("modle: {}", "2:1: modle: unknown key; did you mean 'model'?"),

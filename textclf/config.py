@@ -179,9 +179,8 @@ def _key(problem: Any) -> Key:
     loc = problem["loc"]
     if problem["type"] == "union_tag_invalid":
         return _TYPE
-    if _type(loc):
-        loc = loc[:1] + loc[2:]
-    return tuple(str(part) for part in (loc[:2] + loc[3:] if _branch(loc) else loc))
+    added = 1 if _type(loc) else 2 if _branch(loc) else len(loc)
+    return tuple(str(part) for part in loc[:added] + loc[added + 1 :])
 
 
 def _type(loc: tuple[int | str, ...]) -> str:
@@ -191,7 +190,7 @@ def _type(loc: tuple[int | str, ...]) -> str:
 
 def _branch(loc: tuple[int | str, ...]) -> str | None:
     """The branch of a union that pydantic adds to the key of an option, such as 'str' or 'list[str]'."""
-    return str(loc[2]) if len(loc) > 2 and loc[2] in ("str", "list[str]") else None
+    return str(loc[2]) if len(loc) > 2 and not _type(loc) and loc[2] in ("str", "list[str]") else None
 
 
 def _message(problem: Any) -> str:
