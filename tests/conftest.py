@@ -13,7 +13,8 @@ from textclf.cli import main
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "sample"
 
-SMALL = ["model.embedding_dim=16", "model.units=8", "training.epochs=3", "training.learning_rate=1e-2"]
+LEARNING = ["training.epochs=3", "training.learning_rate=1e-2"]
+SMALL = ["model.embedding_dim=16", "model.units=8", *LEARNING]
 
 
 def textclf(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
@@ -67,3 +68,14 @@ def topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with several labels a row."""
     settings = ("data.label=labels", 'data.label_separator="|"', "model.pooling=max", "report.baseline=true")
     return trained(tmp_path_factory.mktemp("runs"), "topics", *settings)
+
+
+@pytest.fixture(scope="session")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of bags of words and of pairs, with four labels."""
+    folder = tmp_path_factory.mktemp("runs")
+    settings = ("model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
+    config = write_config(folder, "questions")
+    result = textclf("train", config, "--run", folder / "bags", *overrides(*LEARNING, *settings))
+    assert result.exit_code == 0, result.output
+    return folder / "bags"

@@ -29,12 +29,19 @@ def options_table() -> str:
     """Key, default, values and meaning of every option, as a Markdown table."""
     schema = json_schema()
     rows = [("key", "default", "values", "meaning")]
-    for key, default, text in option_rows():
-        section, _, name = key.partition(".")
-        definition = schema["$defs"][schema["properties"][section]["$ref"].rpartition("/")[2]]
-        values = values_of(definition["properties"][name])
-        rows.append((f"`{key}`", f"`{default}`" if default else "required", values, text))
+    for row in option_rows():
+        section, _, name = row.key.partition(".")
+        values = values_of(definitions(schema, section)[row.type]["properties"][name])
+        key = f"`{row.key}`" + (f" of {row.type}" if row.type and name != "type" else "")
+        rows.append((key, f"`{row.default}`" if row.default else "required", values, row.help))
     return markdown(rows)
+
+
+def definitions(schema: dict[str, Any], section: str) -> dict[str, Any]:
+    """What the schema says of a section by its type; of most sections there is one, without a name."""
+    described = schema["properties"][section]
+    types = described.get("discriminator", {}).get("mapping", {"": described.get("$ref")})
+    return {name: schema["$defs"][reference.rpartition("/")[2]] for name, reference in types.items()}
 
 
 def values_of(property: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ import pytest
 import yaml
 from conftest import textclf
 
+from textclf.bilstm import BilstmOptions
 from textclf.config import Config, dump_config, load_config, option_rows, saved_config
 from textclf.data import DataOptions
 from textclf.errors import UserError
-from textclf.models import BilstmOptions
+from textclf.mlp import MlpOptions
 from textclf.text import TextOptions
 
 GOOD = "data: {train: rows.csv}\n"
@@ -69,7 +70,7 @@ MISTAKES = {
         "2:9: model.batchsize: unknown key; did you mean 'training.batch_size'?",
     ),
     "a key like no other": ("model: {zzz: 3}", f"2:9: model.zzz: unknown key; known: {OF_MODEL}"),
-    "a key named like a type": ("model: {str: 3}", f"2:9: model.str: unknown key; known: {OF_MODEL}"),
+    "a key named like a type": ("model: {str: [3]}", f"2:9: model.str: unknown key; known: {OF_MODEL}"),
     "a number as key": ("model: {1: 3}", f"2:9: model.1: unknown key; known: {OF_MODEL}"),
     "a key that YAML 1.1 merges": ("model: {<<: 3}", f"2:9: model.<<: unknown key; known: {OF_MODEL}"),
     "a misspelt section": ("modle: {}", "2:1: modle: unknown key; did you mean 'model'?"),
@@ -79,6 +80,30 @@ MISTAKES = {
     ),
     "an option outside its section": ("units: 3", "2:1: units: unknown key; did you mean 'model.units'?"),
     "a dotted key": ("model.units: 3", "2:1: model.units: unknown key; write 'units' in the section 'model'"),
+    "a type that there is not": (
+        "model: {type: mpl, units: many}",
+        "2:9: model.type: should be 'bilstm' or 'mlp', found \"mpl\"; did you mean 'mlp'?",
+    ),
+    "a key of another type": (
+        "model: {units: 3, type: mlp}",
+        "2:9: model.units: belongs to type bilstm; the type here is mlp",
+    ),
+    "a key of a type that is not the default": (
+        "model: {hidden: [3]}",
+        "2:9: model.hidden: belongs to type mlp; the type here is bilstm",
+    ),
+    "a wrong value of a type": (
+        "model: {type: mlp, hidden: [3, many]}",
+        '2:32: model.hidden.1: should be a whole number, found "many"',
+    ),
+    "layers without units": (
+        "model: {type: mlp, hidden: [0]}",
+        "2:1: model: hidden should be a list of 1 to 4096 units a layer, found [0]",
+    ),
+    "word vectors for a bag of words": (
+        "model: {type: mlp, pretrained: glove.txt}",
+        "2:1: model: pretrained needs features: embedding, found tfidf",
+    ),
     "a text for a whole number": (
         "model: {units: many}",
         '2:9: model.units: should be a whole number, found "many"',
@@ -204,6 +229,7 @@ def test_a_config_that_is_missing_is_refused() -> None:
         ("model.units=128", "model", "units", 128),
         ("training.learning_rate=1e-2", "training", "learning_rate", 0.01),
         ("model.dropout=0", "model", "dropout", 0),
+        ("model.type=mlp", "model", "hidden", [64, 64]),
         ("text.clean=[url, html]", "text", "clean", ["url", "html"]),
         ("training.early_stopping=null", "training", "early_stopping", None),
         ("data.label_separator='1'", "data", "label_separator", "1"),
@@ -212,7 +238,7 @@ def test_a_config_that_is_missing_is_refused() -> None:
     ],
 )
 def test_an_override_takes_the_place_of_a_key(override: str, section: str, key: str, value: object) -> None:
-    config = loaded(GOOD + "model: {units: 3}", override)
+    config = loaded(GOOD, override)
     assert getattr(getattr(config, section), key) == value
 
 
@@ -230,6 +256,7 @@ def test_an_override_makes_a_wrong_config_right() -> None:
         ("model.units=many", 'model.units: should be a whole number, found "many"'),
         ("model.units=", "model.units: should be a whole number, found null"),
         ("model.unit=3", "model.unit: unknown key; did you mean 'units'?"),
+        ("model.type=mlps", "model.type: should be 'bilstm' or 'mlp', found \"mlps\"; did you mean 'mlp'?"),
         ("units=3", "units: unknown key; did you mean 'model.units'?"),
         ("zzz.a=3", "zzz: unknown key; known: data, text, model, training, decision, report"),
         ("model.units.x=3", 'model.units: should be a whole number, found {"x": 3}'),
@@ -269,8 +296,14 @@ def test_a_dumped_config_loads_as_the_same_config(text: str, folder: Path) -> No
 def test_a_dumped_config_has_every_key() -> None:
     written = yaml.safe_load(dump_config(Config(data=DataOptions(train="rows.csv"))))
     assert [f"{section}.{key}" for section, keys in written.items() for key in keys] == [
-        key for key, _, _ in option_rows()
+        row.key for row in option_rows() if row.type in ("", "bilstm")
     ]
+
+
+def test_a_config_of_another_type_loads_as_the_same_config(folder: Path) -> None:
+    config = Config(data=DataOptions(train="rows.csv"), model=MlpOptions(type="mlp", hidden=[3, 4]))
+    (folder / "dumped.yaml").write_text(dump_config(config), encoding="utf-8")
+    assert saved_config(folder / "dumped.yaml") == config
 
 
 def test_the_config_of_a_run_loads_where_its_data_are_gone() -> None:

@@ -2,18 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import textclf, trained
 
+from textclf.architecture import Differentiable, Shape
+from textclf.bilstm import BilstmOptions
 from textclf.classifier import load_classifier
 from textclf.explain import Explainer, Explanation, Word, strongest_words
-from textclf.models import MODELS, BilstmOptions, Shape, logits_model
+from textclf.mlp import MlpOptions
+from textclf.models import MODELS, logits_model
 from textclf.onnx_graph import read_graph
+from textclf.text import TokenIds
+from textclf.training import forward_function
 
 TEXT = "The staff were friendly but the room was zzyx and cold"
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "last": {"pooling": "last"},
     "max": {"pooling": "max"},
     "mean, two layers": {"pooling": "mean", "layers": 2},
@@ -23,17 +29,16 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (3, "softmax")])
-def test_the_gradient_is_tensorflows(name: str, outputs: int, activation: str) -> None:
+def test_the_gradient_is_tensorflows(name: str, outputs: int, activation: Any) -> None:
     import tensorflow as tf
 
     options = BilstmOptions(embedding_dim=5, units=4, **VARIANTS[name])
     shape = Shape(20, outputs, activation)
     network = MODELS["bilstm"].build(options, shape)
-    found = MODELS["bilstm"].gradient(*read_graph(MODELS["bilstm"].onnx(options, shape, network)))
+    found = differentiable(options, shape, network)
     token_ids = np.array([[3, 7, 7, 2, 19, 5]], np.int32)
-    vectors = found.embedding[token_ids]
     direction = np.random.default_rng(0).normal(size=(1, outputs)).astype(np.float32)
-    logits, gradient = found.gradient(vectors, weigh=lambda _: direction)
+    logits, gradient = found.gradient(found.vectors(token_ids), weigh=lambda _: direction)
     logits_of = logits_model(network)
     with tf.GradientTape() as tape:
         expected = logits_of(tf.constant(token_ids))
@@ -44,7 +49,36 @@ def test_the_gradient_is_tensorflows(name: str, outputs: int, activation: str) -
     assert gradient.reshape(rows.shape) == pytest.approx(rows.numpy(), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["reviews", "questions", "topics"])
+@pytest.mark.parametrize("ngrams", [1, 2])
+@pytest.mark.parametrize("features", ["count", "binary", "tfidf", "embedding"])
+def test_the_vectors_of_a_bag_of_words_add_up_to_what_the_network_sees(features: Any, ngrams: int) -> None:
+    options = MlpOptions(type="mlp", features=features, ngrams=ngrams, buckets=7, embedding_dim=5, hidden=[4, 3])
+    shape = Shape(20, 3, "softmax")
+    network = MODELS["mlp"].build(options, shape)
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
+    found = differentiable(options, shape, network)
+    token_ids = np.array([3, 7, 7, 2, 19, 7])
+    vectors = found.vectors(token_ids)[None].astype(np.float64)
+    direction = rng.normal(size=(1, 3))
+    logits, gradient = found.gradient(vectors, weigh=lambda _: direction)
+    lengths = np.array([len(token_ids)])
+    expected = forward_function(logits_model(network))(TokenIds(token_ids, lengths, lengths))
+    assert logits == pytest.approx(expected, abs=1e-5)
+    for word in range(len(token_ids)):
+        nudged = vectors.copy()
+        nudged[0, word] += 1e-6
+        change = found.gradient(nudged, weigh=np.zeros_like)[0] - logits
+        assert gradient[0, word].sum() == pytest.approx((change * direction).sum() / 1e-6, abs=1e-4)
+
+
+def differentiable(options: Any, shape: Shape, network: Any) -> Differentiable:
+    """The network in NumPy, from its ONNX graph."""
+    architecture = MODELS[options.type]
+    return architecture.gradient(*read_graph(architecture.onnx(options, shape, network)))
+
+
+@pytest.mark.parametrize("name", ["reviews", "questions", "topics", "bags"])
 def test_the_weights_add_up_to_what_the_words_change(name: str, request: pytest.FixtureRequest) -> None:
     run = request.getfixturevalue(name)
     classifier = load_classifier(run)

@@ -1,12 +1,13 @@
 """Contracts that every architecture of MODELS keeps, in every shape that its options allow."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from textclf.models import MODELS, Shape, logits_model
+from textclf.architecture import Shape, Start
+from textclf.models import MODELS, ModelOptions, logits_model
 from textclf.text import TokenIds, pad
 from textclf.training import forward_function
 
@@ -16,7 +17,7 @@ SHAPES = {
     "more labels": Shape(VOCABULARY, 3, "softmax"),
     "several a row": Shape(VOCABULARY, 4, "sigmoid"),
 }
-VARIANTS = {
+VARIANTS: dict[str, list[dict[str, Any]]] = {
     "bilstm": [
         *(
             {"pooling": pooling, "layers": layers}
@@ -24,13 +25,27 @@ VARIANTS = {
             for layers in (1, 2)
         ),
         {"pooling": "max", "trainable_embedding": False, "dropout": 0.0, "embedding_dropout": 0.0},
-    ]
+    ],
+    "mlp": [
+        *(
+            {"features": features, "ngrams": ngrams}
+            for features in ("count", "binary", "tfidf", "embedding")
+            for ngrams in (1, 2)
+        ),
+        {"features": "embedding", "trainable_embedding": False, "dropout": 0.0, "input_dropout": 0.0, "hidden": [3]},
+        {"features": "binary", "hidden": [3]},
+    ],
 }
+SIZES: dict[str, dict[str, Any]] = {"bilstm": {"units": 4}, "mlp": {"hidden": [4, 3], "buckets": 7}}
 CASES = [
     pytest.param(name, variant, id="-".join([name, *map(str, variant.values())]))
     for name in MODELS
     for variant in VARIANTS[name]
 ]
+
+
+def test_the_options_of_every_architecture_can_be_those_of_a_config() -> None:
+    assert [architecture.options for architecture in MODELS.values()] == list(get_args(ModelOptions))
 
 
 def token_ids(seed: int = 0) -> TokenIds:
@@ -40,9 +55,13 @@ def token_ids(seed: int = 0) -> TokenIds:
     return TokenIds(rng.integers(1, VOCABULARY, lengths.sum(), np.int32), lengths, lengths)
 
 
+def options_of(name: str, variant: dict[str, Any]) -> Any:
+    return MODELS[name].options(**{"type": name, "embedding_dim": 5, **SIZES[name], **variant})
+
+
 def built(name: str, variant: dict[str, Any], shape: Shape, **options: Any) -> tuple[Any, Any]:
     """Options and a network with weights drawn at random, biases too."""
-    chosen = MODELS[name].options(embedding_dim=5, units=4, **variant)
+    chosen = options_of(name, variant)
     network = MODELS[name].build(chosen, shape, **options)
     rng = np.random.default_rng(1)
     network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
@@ -103,8 +122,8 @@ def test_the_exact_twin_has_the_same_outputs_and_gradients(name: str, variant: d
         assert np.abs(one - other).max() < 1e-4
 
 
-def test_pretrained_vectors_are_where_training_begins() -> None:
+@pytest.mark.parametrize(("name", "variant"), [("bilstm", {}), ("mlp", {"features": "embedding", "ngrams": 2})])
+def test_pretrained_vectors_are_where_training_begins(name: str, variant: dict[str, Any]) -> None:
     vectors = np.arange(VOCABULARY * 5, dtype=np.float32).reshape(VOCABULARY, 5)
-    options = MODELS["bilstm"].options(embedding_dim=5, units=4)
-    network = MODELS["bilstm"].build(options, SHAPES["two labels"], embeddings=vectors)
-    assert (network.get_layer("embedding").get_weights()[0] == vectors).all()
+    network = MODELS[name].build(options_of(name, variant), SHAPES["two labels"], start=Start(vectors))
+    assert (network.get_layer("embedding").get_weights()[0][:VOCABULARY] == vectors).all()

@@ -7,10 +7,11 @@ import readme_table
 from conftest import textclf
 
 from textclf.config import Config, option_rows
+from textclf.models import MODELS
 
 
 def test_every_option_has_a_help_text() -> None:
-    assert [key for key, _, text in option_rows() if not text] == []
+    assert [row.key for row in option_rows() if not row.help] == []
     assert [section.name for section in dataclasses.fields(Config) if not section.metadata["description"]] == []
 
 
@@ -19,17 +20,17 @@ def test_the_json_schema_has_every_option_with_its_default_and_no_other() -> Non
     schema = json.loads(result.stdout)
     assert (result.exit_code, result.stderr, schema["required"]) == (0, "", ["data"])
     rows = []
-    for section, reference in schema["properties"].items():
-        described = schema["$defs"][reference["$ref"].rpartition("/")[2]]
-        assert described["additionalProperties"] is False
-        for key, option in described["properties"].items():
-            default = json.dumps(option["default"]) if "default" in option else None
-            rows.append((f"{section}.{key}", default, option["description"]))
+    for section in schema["properties"]:
+        for type_, described in readme_table.definitions(schema, section).items():
+            assert described["additionalProperties"] is False
+            for key, option in described["properties"].items():
+                default = json.dumps(option["default"]) if "default" in option else None
+                rows.append((f"{section}.{key}", default, option["description"], type_))
     # pydantic leaves out a default that is made anew for each config: a list
-    assert [(k, d, text) for k, d, text in rows if d] == [
-        (key, default, text) for key, default, text in option_rows() if default not in ("", "[]", '["html"]')
-    ]
-    assert [key for key, default, _ in rows if default is None] == ["data.train", "text.clean", "report.slices"]
+    assert [row for row in rows if row[1]] == [row for row in option_rows() if row.default[:1] not in ("", "[")]
+    assert [key for key, default, *_ in rows if default is None] == [
+        "data.train", "text.clean", "model.type", "model.hidden", "report.slices"
+    ]  # fmt: skip
 
 
 def test_the_json_schema_knows_types_choices_and_ranges() -> None:
@@ -38,6 +39,14 @@ def test_the_json_schema_knows_types_choices_and_ranges() -> None:
     assert train["anyOf"] == [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]
     assert text["truncate"]["enum"] == ["start", "end"]
     assert (text["min_count"]["type"], text["min_count"]["minimum"]) == ("integer", 1)
+
+
+def test_an_editor_tells_the_types_of_a_section_apart() -> None:
+    schema = json.loads(textclf("schema").stdout)
+    found = readme_table.definitions(schema, "model")
+    assert [each["properties"]["type"]["const"] for each in found.values()] == list(found) == list(MODELS)
+    # one may leave its type out; else a section without any could be either
+    assert ["type" in each.get("required", []) for each in found.values()] == [False, True]
 
 
 def test_the_readme_has_the_current_tables() -> None:

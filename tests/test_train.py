@@ -118,9 +118,9 @@ for name, path in zip(sys.argv[1::2], sys.argv[2::2]):
 
 
 def test_keras_loads_the_model_where_textclf_is_not(
-    reviews: Path, questions: Path, topics: Path, tmp_path: Path
+    reviews: Path, questions: Path, topics: Path, bags: Path, tmp_path: Path
 ) -> None:
-    runs = (reviews, questions, topics)
+    runs = (reviews, questions, topics, bags)
     named = [part for run in runs for part in (run.name, run / "model.keras")]
     command = [sys.executable, "-c", LOAD_WITHOUT_TEXTCLF, *named]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)

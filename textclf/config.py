@@ -5,15 +5,16 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import pydantic
 import yaml
 
+from textclf.bilstm import BilstmOptions
 from textclf.calibration import DecisionOptions
 from textclf.data import DataOptions, data_problems
 from textclf.errors import UserError
-from textclf.models import BilstmOptions
+from textclf.models import MODELS, ModelOptions
 from textclf.options import option, options
 from textclf.source import ConfigDumper, Key, read_source
 from textclf.streams import is_file
@@ -39,13 +40,14 @@ class Config:
 
     data: DataOptions = option(help="the rows")
     text: TextOptions = option(default=TextOptions, help="texts to token ids")
-    model: BilstmOptions = option(default=BilstmOptions, help="the network")
+    model: ModelOptions = option(default=BilstmOptions, discriminator="type", help="the network")
     training: TrainingOptions = option(default=TrainingOptions, help="how it learns")
     decision: DecisionOptions = option(default=DecisionOptions, help="from probabilities to labels")
     report: ReportOptions = option(default=ReportOptions, help="what is measured beside it")
 
 
 _CONFIG = pydantic.TypeAdapter(Config)
+_TYPE = ("model", "type")  # the key that says which options its section has
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -56,7 +58,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     source = read_source(path, overrides)
     problems = schema_problems(source.values)
-    wrong = [key for key, _ in problems]
+    # nothing can be said of a section whose type is wrong
+    wrong = [key[:-1] if key == _TYPE else key for key, _ in problems]
     sound = _without(source.values, wrong)
     config = _parse({**sound, "data": {"train": [], **sound.get("data", {})}})
     for dotted, message in _outside_problems(config):
@@ -99,12 +102,32 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_CONFIG.json_schema()}
 
 
-def option_rows() -> Iterator[tuple[str, str, str]]:
-    """Dotted key, default as YAML and help of every option, in order."""
+class OptionRow(NamedTuple):
+    """What there is to know of an option."""
+
+    key: str
+    """Dotted."""
+    default: str
+    """As YAML; empty where there is none."""
+    help: str
+    type: str
+    """Of the sections of which there are several types, the one that has this option; else empty."""
+
+
+def option_rows() -> Iterator[OptionRow]:
+    """Every option, in order."""
     for section in dataclasses.fields(Config):
-        section_type: Any = section.type
-        for field in dataclasses.fields(section_type):
-            yield f"{section.name}.{field.name}", _default_text(field), field.metadata["description"]
+        for type_, variant in _variants(section.name).items():
+            for field in dataclasses.fields(variant):
+                key = f"{section.name}.{field.name}"
+                yield OptionRow(key, _default_text(field), field.metadata["description"], type_)
+
+
+def _variants(section: str) -> dict[str, Any]:
+    """The options classes of a section by their type; of most there is one, without a name."""
+    [kind] = [field.type for field in dataclasses.fields(Config) if field.name == section]
+    names = {architecture.options: name for name, architecture in MODELS.items()}
+    return {names[each]: each for each in get_args(kind)} or {"": kind}
 
 
 def _default_text(field: Any) -> str:
@@ -122,7 +145,7 @@ def schema_problems(values: Any) -> list[tuple[Key, str]]:
         _parse({"data": {}, **values})
     except pydantic.ValidationError as error:
         found = [
-            (_key(problem["loc"]), _message(problem))
+            (_key(problem), _message(problem))
             for problem in error.errors(include_url=False)
             if not (_branch(problem["loc"]) == "str" and isinstance(problem["input"], list))
         ]
@@ -133,6 +156,9 @@ def schema_problems(values: Any) -> list[tuple[Key, str]]:
 def _parse(values: Any) -> Config:
     # a section whose keys are all commented out reads as null
     filled = {name: {} if value is None else value for name, value in values.items()}
+    section, name = _TYPE
+    if isinstance(filled.get(section), dict):
+        filled[section] = {name: BilstmOptions.type, **filled[section]}
     return _CONFIG.validate_json(json.dumps(filled), strict=True)
 
 
@@ -148,27 +174,40 @@ def _one_in_the_other(key: Key, other: Key) -> bool:
     return all(a == b for a, b in zip(key, other, strict=False))
 
 
-def _key(loc: tuple[int | str, ...]) -> Key:
+def _key(problem: Any) -> Key:
     """The key in the YAML file."""
-    return tuple(str(part) for part in (loc[:2] + loc[3:] if _branch(loc) else loc))
+    loc = problem["loc"]
+    if problem["type"] == "union_tag_invalid":
+        return _TYPE
+    added = 1 if _type(loc) else 2 if _branch(loc) else len(loc)
+    return tuple(str(part) for part in loc[:added] + loc[added + 1 :])
+
+
+def _type(loc: tuple[int | str, ...]) -> str:
+    """The type that pydantic adds behind the name of a section that has several, else nothing."""
+    return str(loc[1]) if loc[:1] == _TYPE[:1] and len(loc) > 1 else ""
 
 
 def _branch(loc: tuple[int | str, ...]) -> str | None:
     """The branch of a union that pydantic adds to the key of an option, such as 'str' or 'list[str]'."""
-    return str(loc[2]) if len(loc) > 2 and loc[2] in ("str", "list[str]") else None
+    return str(loc[2]) if len(loc) > 2 and not _type(loc) and loc[2] in ("str", "list[str]") else None
 
 
 def _message(problem: Any) -> str:
-    key = _key(problem["loc"])
+    key = _key(problem)
     if problem["type"] == "unexpected_keyword_argument":
-        return f"unknown key{_nearest(key)}"
+        return _unknown(key, _type(problem["loc"]))
     if problem["type"] == "missing":
-        meaning = {name: text for name, _, text in option_rows()}
+        meaning = {row.key: row.help for row in option_rows()}
         return f"is missing; it names {meaning['.'.join(key)]}"
     if problem["type"] == "string_too_short":
         return "is empty" + ("; put a mark such as | in quotes" if key[-1] == "label_separator" else "")
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     found = json.dumps(problem["input"], ensure_ascii=False)
-    if problem["type"] == "dataclass_type":
+    if problem["type"] == "union_tag_invalid":
+        return _wrong_type(problem["input"][key[-1]])
+    if problem["type"] in ("dataclass_type", "dict_type"):
         return f"should be a section with keys, found {found[:60]}"
     if problem["type"] == "string_pattern_mismatch":
         return f"should be such as {', '.join(_examples('.'.join(key)))}, found {found[:60]}"
@@ -186,14 +225,31 @@ def _message(problem: Any) -> str:
 def _examples(dotted: str) -> list[str]:
     """What the option with this key says that it may be."""
     section, _, name = dotted.partition(".")
-    fields: dict[str, Any] = Config.__dataclass_fields__
-    return list(fields[section].type.__dataclass_fields__[name].metadata["examples"])
+    variants = _variants(section).values()
+    [field] = [field for each in variants for field in dataclasses.fields(each) if field.name == name]
+    return list(field.metadata["examples"])
 
 
-def _nearest(key: Key) -> str:
-    known = [name for name, _, _ in option_rows()]
+def _wrong_type(found: Any) -> str:
+    close = difflib.get_close_matches(str(found), MODELS, n=1)
+    meant = f"; did you mean '{close[0]}'?" if close else ""
+    return f"should be {' or '.join(map(repr, MODELS))}, found {json.dumps(found, ensure_ascii=False)[:60]}{meant}"
+
+
+def _unknown(key: Key, type_: str) -> str:
+    """What is wrong with a key that its section, of this type, does not have."""
+    elsewhere = [row.type for row in option_rows() if tuple(row.key.split(".")) == key]
+    if elsewhere:
+        return f"belongs to type {' and '.join(elsewhere)}; the type here is {type_}"
+    return f"unknown key{_nearest(key, type_)}"
+
+
+def _nearest(key: Key, type_: str) -> str:
+    rows = list(option_rows())
+    known = [row.key for row in rows]
     section = ".".join(key[:-1])
-    here = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section] or _sections()
+    in_section = [row for row in rows if row.key.rpartition(".")[0] == section and row.type == type_]
+    here = [row.key.rpartition(".")[2] for row in in_section] or _sections()
     if key[-1] in known:  # a dotted key, as --set has it
         return f"; write '{key[-1].partition('.')[2]}' in the section '{key[-1].partition('.')[0]}'"
     close = difflib.get_close_matches(key[-1], here if section else _sections(), n=1)

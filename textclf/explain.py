@@ -130,7 +130,7 @@ class Explainer:
 
     def _attribute(self, token_ids: TokenIds, pairs: list[tuple[int, int]], most_steps: int) -> list["_Attributed"]:
         """What the words of each text add to a label, of pairs of a text and a label; the texts equally long."""
-        vectors = np.stack([self._network.embedding[token_ids.row(row)] for row, _ in pairs])
+        vectors = np.stack([self._network.vectors(token_ids.row(row)) for row, _ in pairs])
         labels = np.array([label for _, label in pairs])
         here, zero = (self._log_odds(self._logits(ends), labels) for ends in (vectors, np.zeros_like(vectors)))
         steps = FEWEST_STEPS

@@ -188,7 +188,7 @@ def _data_settings(data: str, found: Findings, siblings: list[Sibling]) -> Itera
 
 def _sections(lines: Sequence[Setting]) -> Iterator[str]:
     """The settings as lines of YAML, section by section, the comments in a column."""
-    order = [key for key, _, _ in option_rows()]
+    order = [row.key for row in option_rows()]
     lines = sorted(lines, key=lambda line: order.index(line.key))
     width = min(40, max(len(_yaml_line(line)) for line in lines))
     for section, inside in groupby(lines, key=lambda line: line.key.partition(".")[0]):

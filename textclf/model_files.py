@@ -17,6 +17,7 @@ from typing import Any
 import numpy.typing as npt
 
 from textclf import __version__
+from textclf.architecture import Shape
 from textclf.errors import UserError
 from textclf.fields import (
     Unfit,
@@ -31,8 +32,8 @@ from textclf.fields import (
     text_or_null,
     words,
 )
-from textclf.models import MODELS, Shape
-from textclf.onnx_graph import ForeignGraph, read_graph, read_model
+from textclf.models import MODELS
+from textclf.onnx_graph import ForeignGraph, choice, read_graph, read_model
 from textclf.run import replacing, write_json
 from textclf.text import PADDING, RESERVED
 from textclf.tokens import TextOptions
@@ -239,9 +240,7 @@ def _checked_graph(graph: bytes, description: Description) -> tuple[dict[str, np
         ForeignGraph: it is not what is written for these constants and this description.
     """
     constants, metadata = read_graph(graph)
-    architecture = metadata.get("architecture", "")
-    if architecture not in MODELS:
-        raise ForeignGraph(f"its architecture is {architecture!r:.60}, none of {', '.join(MODELS)}")
+    architecture = choice(metadata, "architecture", MODELS)
     shape = Shape.of(
         vocabulary=len(description.vocabulary) + RESERVED,
         labels=len(description.labels),

@@ -6,7 +6,7 @@ file, no operators of other domains, no branches, no loops in loops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
@@ -21,6 +21,7 @@ IR_VERSION = 8
 KINDS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 6: np.dtype("<i4"), 7: np.dtype("<i8")}  # by ONNX's numbers
 NUMBERS = {kind: number for number, kind in KINDS.items()}
 FLOAT, INT32, INT64 = KINDS
+BOOL = 9
 INT_ATTRIBUTE, GRAPH_ATTRIBUTE, INTS_ATTRIBUTE = 2, 5, 7
 
 
@@ -81,7 +82,7 @@ Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 class Graph:
     """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them."""
 
-    FLOAT, INT64 = FLOAT, INT64
+    FLOAT, INT32, INT64, BOOL = FLOAT, INT32, INT64, BOOL
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf"):
         self.name = name
@@ -230,6 +231,18 @@ def _array(tensor: Document) -> npt.NDArray[Any]:
     if not len(data) or prod(shape) * kind.itemsize != len(data):
         raise ForeignGraph(f"{name!r:.60} has {len(data)} bytes for shape {shape!s:.60}")
     return np.frombuffer(data, kind).reshape(shape)
+
+
+def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> str:
+    """The entry of that name in a graph's metadata, one of those known.
+
+    Raises:
+        ForeignGraph: it is none of them.
+    """
+    found = metadata.get(name, "")
+    if found not in known:
+        raise ForeignGraph(f"its {name} is {found!r:.60}, none of {', '.join(known)}")
+    return found
 
 
 def check_constants(constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from textclf import __version__
 from textclf.ahead import begin
+from textclf.architecture import Shape, Start
 from textclf.calibration import without_temperature
 from textclf.checkpoint import Checkpoint, Epoch
 from textclf.checks import Checked, check_data
@@ -27,14 +28,14 @@ from textclf.evaluate import evaluate_rows, write_evaluation
 from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
 from textclf.model_files import Description
-from textclf.models import MODELS, Shape
+from textclf.models import MODELS
 from textclf.outcome import Outcome, difference
 from textclf.resume import Beginning, beginning, complete_already, stage_to_resume
 from textclf.run import Run, read_json, replacing, write_csv, write_json, write_text
 from textclf.samples import sample_document
 from textclf.stage import begin_stage, claimed, finishing
 from textclf.text import RESERVED, TokenIds
-from textclf.training import Fit, Watch, fit, forward_function
+from textclf.training import Fit, Watch, fit, forward_function, padded_rows
 from textclf.vectors import WordVectors
 
 if TYPE_CHECKING:
@@ -163,8 +164,9 @@ def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoi
     options = config.model
     shape = _shape(config, material)
     embeddings = material.vectors.table if material.vectors else None
+    start = Start(embeddings, padded_rows(material.train.token_ids))
     build = MODELS[options.type].build
-    network = build(options, shape, embeddings=embeddings, exact_twin=device == "cpu")
+    network = build(options, shape, start=start, exact_twin=device == "cpu")
     fitted = fit(network, material.train, material.validation, config.training, watch, checkpoint=checkpoint)
     if fitted.interrupted:
         logger.warning(

@@ -200,6 +200,14 @@ def _filled(values: Array, size: int) -> Array:
     return np.concatenate([values, np.zeros((size - len(values), *values.shape[1:]), values.dtype)])
 
 
+def padded_rows(token_ids: TokenIds, *, together: int = 256) -> Iterator[npt.NDArray[np.int32]]:
+    """All rows padded, so many at a time, shape (rows, width) each; rows of similar length together."""
+    by_length = np.argsort(token_ids.lengths, kind="stable")
+    for start in range(0, len(by_length), together):
+        rows = by_length[start : start + together]
+        yield pad(token_ids.flat, token_ids.starts[rows], token_ids.lengths[rows])
+
+
 def row_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.float32]:
     """Weight of each target in the loss, of the targets' shape; balanced: rows / (classes * rows of the class)."""
     if class_weight is None:

@@ -22,7 +22,8 @@ RESULTS = Path(__file__).with_suffix(".json")
 VECTORS = "glove/glove.6B.100d.top50k.txt.gz"
 RECIPES = {
     "movies": "movies", "plain": "mr", "mr": "mr", "sms_spam": "sms_spam", "trec6": "trec6", "banking77": "banking77",
-    "ag_news": "ag_news_sub", "imdb": "imdb", "chnsenticorp": "chnsenticorp_htl", "goemotions": "goemotions",
+    "ag_news": "ag_news_sub", "imdb": "imdb", "mlp": "imdb", "chnsenticorp": "chnsenticorp_htl",
+    "goemotions": "goemotions",
 }  # fmt: skip
 
 

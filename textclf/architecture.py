@@ -1,0 +1,68 @@
+"""What a network is to the rest of textclf: what it is built from, and what it must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
+Constants = Mapping[str, npt.NDArray[Any]]
+Metadata = Mapping[str, str]
+Activation = Literal["sigmoid", "softmax"]
+
+
+class Shape(NamedTuple):
+    """What the data ask of a network."""
+
+    vocabulary: int
+    """Token ids that there are, padding and unknown counted in."""
+    outputs: int
+    activation: Activation
+
+    @classmethod
+    def of(cls, *, vocabulary: int, labels: int, several: bool) -> Shape:
+        """That for so many words, those reserved counted in, and labels, one or several a row."""
+        if several:
+            return cls(vocabulary, labels, "sigmoid")
+        return cls(vocabulary, 1, "sigmoid") if labels == 2 else cls(vocabulary, labels, "softmax")
+
+
+class Start(NamedTuple):
+    """What a network may begin with; each takes what it has a use for."""
+
+    embeddings: Floats | None = None
+    """Word vectors, shape (vocabulary, embedding_dim)."""
+    rows: Iterable[Ids] = ()
+    """Token ids of the training rows, padded, some rows at a time, shape (rows, width) each."""
+
+
+class Differentiable(NamedTuple):
+    """A trained network in NumPy, as far as explaining its answers needs it."""
+
+    vectors: Callable[[Ids], Floats]
+    """From the token ids of a text, shape (width,), what each of them brings to the network, (width, dimensions)."""
+    gradient: Callable[..., tuple[Floats, Floats]]
+    """From vectors, shape (batch, width, dimensions), and `weigh`, which gives the gradient of what is explained by the
+    logits: the logits, shape (batch, outputs), and the gradient of it by the vectors."""
+
+
+class Architecture(NamedTuple):
+    options: type[Any]
+    build: Callable[..., keras.Model]
+    """From options and a Shape; keywords: `start`, a Start, and `exact_twin`: other layers, for the same numbers
+    sooner on a CPU, if there are such."""
+    onnx: Callable[[Any, Shape, keras.Model], bytes]
+    """The trained network as an ONNX model from token_ids, shape (batch, width), and lengths, shape (batch,), to
+    probabilities, shape (batch, labels), exact to rounding."""
+    again: Callable[[Shape, Constants, Metadata], bytes]
+    """The ONNX model that would be written with constants and metadata that were read from one; raises ForeignGraph
+    where they do not fit. A file is run only if it is this, to the byte."""
+    gradient: Callable[[Constants, Metadata], Differentiable]
+    """From the constants and the metadata of its ONNX graph."""
