@@ -110,10 +110,14 @@ class Classifier:
 
     def probe_difference(self) -> float:
         """Largest difference between the probabilities of the stored rows now and when the model was saved."""
+        now = self.probabilities(self.probe_rows())
+        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
+
+    def probe_rows(self) -> TokenIds:
+        """The rows that are stored with the model."""
         rows = [np.array(row, np.int32) for row in self._probe["token_ids"]]
         lengths = np.array([len(row) for row in rows])
-        now = self.probabilities(TokenIds(np.concatenate(rows), lengths, lengths))
-        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
+        return TokenIds(np.concatenate(rows), lengths, lengths)
 
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:

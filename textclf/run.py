@@ -120,19 +120,26 @@ def staged(run: Run, *, overwrite: bool) -> Iterator[Run]:
         UserError: the run exists and is not to be overwritten, or the folder holds something else.
     """
     check_target(run, overwrite=overwrite)
-    path = run.path.absolute()
-    stage = Run(path.with_name(f"{path.name}.{os.getpid()}{STAGED}"))
+    with replacing_folder(run.path) as stage:
+        yield Run(stage)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of `path` when the block ends well, and goes when it does not."""
+    path = path.absolute()
+    stage = path.with_name(f"{path.name}.{os.getpid()}{STAGED}")
     retired = path.with_name(f"{path.name}.{os.getpid()}{RETIRED}")
-    stage.path.mkdir(parents=True)
+    stage.mkdir(parents=True)
     try:
         yield stage
         if path.exists():
             path.replace(retired)
-        stage.path.replace(path)
+        stage.replace(path)
     except BaseException:
         if retired.exists() and not path.exists():
             retired.replace(path)
-        shutil.rmtree(stage.path, ignore_errors=True)
+        shutil.rmtree(stage, ignore_errors=True)
         raise
     shutil.rmtree(retired, ignore_errors=True)
 

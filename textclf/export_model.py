@@ -1,0 +1,60 @@
+"""The exports that are made from `model/` alone: ONNX for other tools, and one file of Python."""
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from textclf import __version__
+from textclf.bundle import bundle
+from textclf.classifier import Classifier, model_folder
+from textclf.exported import DESCRIPTION, PredictProba, description_text, on_texts
+from textclf.run import Run
+
+LICENSE_LINE = f"# Made of parts of textclf {__version__}, under the Apache License 2.0.\n"
+
+
+def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
+    """The graph with the one input that it needs, checked by ONNX's own rules, the description in its metadata."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(model_folder(run.path) / "model.onnx", load_external_data=False)
+    graph = model.graph
+    inputs = [value for value in graph.input if value.name != "lengths"]
+    # padding is 0 and every other id is above, so that the signs add up to the length
+    lengths = [
+        helper.make_node("Sign", ["token_ids"], ["lengths.words"]),
+        helper.make_node("ReduceSum", ["lengths.words", "lengths.axis"], ["lengths"], keepdims=0),
+    ]
+    nodes = [*lengths, *graph.node]
+    del graph.input[:], graph.node[:]
+    graph.input.extend(inputs)
+    graph.node.extend(nodes)
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "lengths.axis"))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = DESCRIPTION, description_text(classifier.description)
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def load_onnx(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return on_texts(classifier, lambda token_ids: session.run(["probabilities"], {"token_ids": token_ids})[0])
+
+
+def write_python(_run: Run, _classifier: Classifier, path: Path) -> None:
+    """The module `standalone` and all that it needs of textclf, in one file."""
+    path.write_text(LICENSE_LINE + bundle("standalone"), encoding="utf-8", newline="\n")
+
+
+def load_python(path: Path, run: Run, _classifier: Classifier) -> PredictProba:
+    spec = importlib.util.spec_from_file_location("exported_classifier", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return partial(module.predict_proba, model=model_folder(run.path))
