@@ -154,6 +154,16 @@ def test_recipients_need_neither_textclf_nor_keras(
         assert np.abs(np.array(given) - wanted).max() < 1e-5
 
 
+def test_one_name_for_two_things_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "textclf"
+    package.mkdir()
+    (package / "upper.py").write_text("from textclf.lower import a\nB = 1\ndef c(): return a() + B\n")
+    (package / "lower.py").write_text("B = 2\ndef a(): return B\n")
+    monkeypatch.setattr("textclf.bundle.PACKAGE", package)
+    with pytest.raises(ValueError, match=r"^modules that are bundled use these names for different things: B$"):
+        bundle("upper")
+
+
 ANY_TEXT = [
     TextOptions(clean=["html", "url", "email", "number", "accents"], truncate="end", max_length=7),
     TextOptions(lowercase=False, clean=[]),

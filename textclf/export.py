@@ -109,7 +109,7 @@ def proof_texts(classifier: Classifier) -> list[str]:
     rows = [stored.row(index) for index in range(len(stored))]
     rng = np.random.default_rng(len(words))
     lengths = np.linspace(1, min(description.text.max_length, LONGEST), DRAWN_TEXTS, dtype=int)
-    rows += [rng.integers(RESERVED, len(words), length) for length in lengths]
+    rows += [rng.integers(len(words), size=length) for length in lengths]
     return ["", *(" ".join([words[index] for index in row]) for row in rows)]
 
 

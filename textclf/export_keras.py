@@ -23,7 +23,7 @@ def write_keras(run: Run, classifier: Classifier, path: Path) -> None:
 
 def load_keras(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
     network = _network(path)
-    return on_texts(classifier, lambda token_ids: _two_columns(network.predict_on_batch(token_ids)))
+    return on_texts(classifier, lambda token_ids: _two_columns(network(token_ids, training=False)).numpy())
 
 
 def trained_difference(_path: Path, run: Run) -> float:
@@ -37,7 +37,7 @@ def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:
     import tensorflow as tf
 
     def forward(token_ids: Any) -> dict[str, Any]:
-        return {"probabilities": _tensor_columns(network(token_ids, training=False))}
+        return {"probabilities": _two_columns(network(token_ids, training=False))}
 
     # Keras's own export keeps every weight twice
     module = tf.Module()
@@ -71,7 +71,7 @@ def write_tflite(run: Run, classifier: Classifier, path: Path) -> None:
 
     def forward(token_ids: Any) -> dict[str, Any]:
         outputs, _ = network.stateless_call(*weights, token_ids, training=False)
-        return {"probabilities": _tensor_columns(outputs)}
+        return {"probabilities": _two_columns(outputs)}
 
     module = tf.Module()
     # one row of any width: the states of a loop must have a shape that is known
@@ -85,7 +85,7 @@ def write_tflite(run: Run, classifier: Classifier, path: Path) -> None:
 
 def load_tflite(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
     with quiet_stderr():
-        interpreter = _interpreter()(model_path=str(path))
+        interpreter = _interpreter()(model_content=path.read_bytes())
         interpreter.allocate_tensors()
     run = interpreter.get_signature_runner("serving_default")
 
@@ -141,13 +141,8 @@ def _pack(path: Path, classifier: Classifier) -> None:
         archive.writestr(DESCRIPTION, description_text(classifier.description))
 
 
-def _two_columns(probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Shape (n, labels): a single sigmoid is that of the second of two labels."""
-    return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
-
-
-def _tensor_columns(probabilities: Any) -> Any:
-    """The same of a tensor."""
+def _two_columns(probabilities: Any) -> Any:
+    """A tensor of shape (n, labels): a single sigmoid is that of the second of two labels."""
     import tensorflow as tf
 
     return tf.concat([1 - probabilities, probabilities], axis=1) if probabilities.shape[1] == 1 else probabilities

@@ -1,6 +1,6 @@
 """The exports that are made from `model/` alone: ONNX for other tools, and one file of Python."""
 
-import importlib.util
+import runpy
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
 def load_onnx(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     return on_texts(classifier, lambda token_ids: session.run(["probabilities"], {"token_ids": token_ids})[0])
 
 
@@ -52,9 +52,5 @@ def write_python(_run: Run, _classifier: Classifier, path: Path) -> None:
 
 
 def load_python(path: Path, run: Run, _classifier: Classifier) -> PredictProba:
-    spec = importlib.util.spec_from_file_location("exported_classifier", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return partial(module.predict_proba, model=model_folder(run.path))
+    names = runpy.run_path(str(path))  # an import would leave a compiled copy beside the file
+    return partial(names["predict_proba"], model=model_folder(run.path))
