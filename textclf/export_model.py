@@ -3,6 +3,7 @@
 import runpy
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,27 +17,32 @@ LICENSE_LINE = f"# Made of parts of textclf {__version__}, under the Apache Lice
 
 
 def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
-    """The graph with the one input that it needs, checked by ONNX's own rules, the description in its metadata."""
+    """The graph with token_ids for its one input, checked by ONNX's own rules, the description in its metadata."""
     import onnx
-    from onnx import helper, numpy_helper
 
     model = onnx.load(model_folder(run.path) / "model.onnx", load_external_data=False)
-    graph = model.graph
-    inputs = [value for value in graph.input if value.name != "lengths"]
-    # padding is 0 and every other id is above, so that the signs add up to the length
-    lengths = [
-        helper.make_node("Sign", ["token_ids"], ["lengths.words"]),
-        helper.make_node("ReduceSum", ["lengths.words", "lengths.axis"], ["lengths"], keepdims=0),
-    ]
-    nodes = [*lengths, *graph.node]
-    del graph.input[:], graph.node[:]
-    graph.input.extend(inputs)
-    graph.node.extend(nodes)
-    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "lengths.axis"))
+    _count_lengths(model.graph)
     entry = model.metadata_props.add()
     entry.key, entry.value = DESCRIPTION, description_text(classifier.description)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
+
+
+def _count_lengths(graph: Any) -> None:
+    """Has the graph find the lengths of the rows itself, instead of asking for them."""
+    from onnx import helper, numpy_helper
+
+    inputs = [value for value in graph.input if value.name != "lengths"]
+    # padding is 0 and every other id is above, so that the signs add up to the length
+    nodes = [
+        helper.make_node("Sign", ["token_ids"], ["lengths.words"]),
+        helper.make_node("ReduceSum", ["lengths.words", "lengths.axis"], ["lengths"], keepdims=0),
+        *graph.node,
+    ]
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "lengths.axis"))
+    del graph.input[:], graph.node[:]
+    graph.input.extend(inputs)
+    graph.node.extend(nodes)
 
 
 def load_onnx(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
