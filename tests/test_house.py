@@ -16,10 +16,11 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"progress", "tables", "train", "verify"},
-    {"check", "compare", "evaluate", "init", "predict", "redraw"},
+    {"check", "compare", "evaluate", "export", "init", "predict", "redraw"},
     {"suspects", "checks", "decision", "resume", "slices", "report", "samples"},
     {"figures", "explained"},
-    {"outcome", "material", "baseline", "plots", "charts", "explain"},
+    {"export_keras", "export_model"},
+    {"outcome", "material", "baseline", "plots", "charts", "explain", "exported", "standalone"},
     {"classifier"},
     {"config", "guess", "model_files"},
     {"columns", "training", "console"},
@@ -30,6 +31,7 @@ LAYERS = [
         "scores",
         "curves",
         "ahead",
+        "bundle",
         "files",
         "run",
         "source",
@@ -105,13 +107,19 @@ COMMANDS = [
     "compare {run} {run}",
     "explain words --run {run}",
     "report {run}",
+    "export --run {run} --format keras --output {folder}/model.keras",
+    "export --run {run} --format onnx --output {folder}/model.onnx",
+    "export --run {run} --format python --output {folder}/classifier.py",
 ]
 
 
-def test_tensorflow_stays_out(reviews: Path) -> None:
+def test_tensorflow_stays_out(reviews: Path, tmp_path: Path) -> None:
     samples = ROOT / "data" / "sample"
-    names = {"config": ROOT / "configs" / "sample.yaml", "run": reviews, "lines": samples / "lines.txt"}
-    arguments = [command.format(**names, data=samples / "reviews.csv").split() for command in COMMANDS]
+    names = {"config": ROOT / "configs" / "sample.yaml", "run": reviews, "folder": tmp_path}
+    arguments = [
+        command.format(**names, data=samples / "reviews.csv", lines=samples / "lines.txt").split()
+        for command in COMMANDS
+    ]
     script = LIGHT.format(commands=arguments)
     subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, check=True, capture_output=True)
 

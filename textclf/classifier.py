@@ -93,10 +93,14 @@ class Classifier:
 
     def probe_difference(self) -> float:
         """Largest difference between the probabilities of the stored rows now and when the model was saved."""
+        now = self.probabilities(self.probe_rows())
+        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
+
+    def probe_rows(self) -> TokenIds:
+        """The rows that are stored with the model."""
         rows = [np.array(row, np.int32) for row in self._probe["token_ids"]]
         lengths = np.array([len(row) for row in rows])
-        now = self.probabilities(TokenIds(np.concatenate(rows), lengths, lengths))
-        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
+        return TokenIds(np.concatenate(rows), lengths, lengths)
 
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:
@@ -121,7 +125,7 @@ def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np
 
 def save_classifier(folder: Path, graph: bytes, description: Description, probe: TokenIds) -> Classifier:
     """Writes the folder and gives the classifier that it holds, the first rows of `probe` kept in it as a check."""
-    score = _scorer(graph, folder / "model.onnx", len(description.labels))
+    score = scorer(graph, folder / "model.onnx", len(description.labels))
     rows = probe.first(PROBE_ROWS)
     kept = {
         "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
@@ -138,11 +142,11 @@ def load_classifier(folder: Path) -> Classifier:
         UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
     """
     files = read_model_files(folder)
-    score = _scorer(files.graph, files.graph_path, len(files.description.labels))
+    score = scorer(files.graph, files.graph_path, len(files.description.labels))
     return Classifier(files.description, score, files.probe)
 
 
-def _scorer(graph: bytes, path: Path, labels: int) -> Score:
+def scorer(graph: bytes, path: Path, labels: int) -> Score:
     """What the graph computes.
 
     Raises:

@@ -303,3 +303,30 @@ def schema() -> None:
     from textclf.config import json_schema
 
     print_pieces([json.dumps(json_schema(), indent=1), "\n"])
+
+
+@main.command()
+@_run
+@click.option("--format", "-f", type=click.Choice(["keras", "onnx", "python", "savedmodel", "tflite"]), required=True)
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@_json
+def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
+    """Write a run in the format of another tool, and compare the two before it is given.
+
+    \b
+    keras       OUTPUT.keras, for keras.saving.load_model
+    onnx        OUTPUT.onnx, for ONNX Runtime and others
+    python      OUTPUT.py, with predict(texts); needs numpy, onnxruntime, and model/ beside it
+    savedmodel  OUTPUT/, for TensorFlow and TF Serving
+    tflite      OUTPUT.tflite, for LiteRT on phones; a row at a time; needs textclf[tflite]
+
+    All but python take token ids, with zeros behind shorter rows, and hold textclf.json: the labels, the vocabulary,
+    and how a text becomes ids.
+    """
+    from textclf.export import export as write_export
+
+    document = write_export(_chosen_run(run), format=format, output=output, overwrite=overwrite)
+    say("wrote {path}, {bytes} bytes; differs from the run by {parity:.1e} at most".format(**document))
+    if as_json:
+        _print_json(document)

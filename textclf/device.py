@@ -18,7 +18,7 @@ def start_tensorflow(*, device: str, seed: int) -> str:
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet_stderr(), _without("sklearn"):
+    with quiet_stderr(), _without("sklearn"):
         import keras
         import tensorflow as tf
 
@@ -35,7 +35,7 @@ def start_tensorflow(*, device: str, seed: int) -> str:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Keeps back what is written to descriptor 2, unless the block fails.
 
     TensorFlow's libraries write there before their own log level is in force.

@@ -206,6 +206,30 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 @contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of `path` when the block ends well, and goes when it does not.
+
+    Raises:
+        UserError: the disk is full, the place cannot be written, or the like.
+    """
+    new, earlier = (path.with_name(f".{os.getpid()}.{path.name}{suffix}") for suffix in ("", ".old"))
+    with _write_faults(path, new), folder_for(path):
+        try:
+            new.mkdir()
+            yield new
+            if path.exists():
+                path.replace(earlier)
+            new.replace(path)
+        except BaseException:
+            if earlier.exists() and not path.exists():
+                earlier.replace(path)
+            raise
+        finally:
+            for left in (new, earlier):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def replacing_files(run: Run) -> Iterator[Run]:
     """A folder to write some files of a run into; they take their places together when the block ends well.
 

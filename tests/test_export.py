@@ -1,0 +1,276 @@
+"""What `textclf export` writes: every format of EXPORTERS gives the probabilities of the run that it comes from."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from conftest import textclf
+
+from textclf.bundle import bundle
+from textclf.classifier import load_classifier
+from textclf.cli import export as export_command
+from textclf.export import EXPORTERS
+from textclf.run import Run
+from textclf.text import Encoder
+from textclf.tokens import TextOptions, tokenize
+
+HOSTILE = [
+    "",
+    " \t\r\n\u2028\u0085\x1c\x1f ",
+    "A good film, isn't it?",
+    "don\u2019t NA null nan \0 none",
+    "<br/>good<b title='>'>film</b><!-- bad --> &amp;lt; &#0; &#x110000; &#" + "9" * 5000 + ";",
+    "STRASSE straße İstanbul ΟΔΟΣ ﬁne",
+    "e\u0301 é \u0928\u092e\u0938\u094d\u0924\u0947 สวัสดี שָׁלוֹם",
+    "好电影 とても良い film映画 한국어 영화",
+    "👩‍👩‍👧 🇨🇭 \u202egood\u202c \ufeff\u200b",
+    "http://x.y/?a=b me@example.org 3.14 1,000",
+    "\ud800 lone surrogate",
+    "word " * 400,
+]
+
+
+def exported(run: Path, format: str, folder: Path) -> Path:
+    """The run in the format, in an empty folder."""
+    path = folder / f"classifier{EXPORTERS[format].suffix}"
+    result = textclf("export", "--run", run, "--format", format, "--output", path, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document.keys() == {"format", "path", "bytes", "parity"}
+    assert (document["format"], document["path"]) == (format, path.as_posix())
+    assert document["parity"] < 1e-5
+    assert result.stderr == (
+        f"wrote {path.as_posix()}, {document['bytes']} bytes; "
+        f"differs from the run by {document['parity']:.1e} at most\n"
+    )
+    assert list(folder.iterdir()) == [path]
+    return path
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Path]:
+    """A run in a format, written once for all tests that read it."""
+    return cache(lambda run, name: exported(run, name, tmp_path_factory.mktemp(name)))
+
+
+def test_the_command_knows_every_format() -> None:
+    [option] = [option for option in export_command.params if option.name == "format"]
+    assert list(option.type.choices) == list(EXPORTERS)
+
+
+@pytest.mark.parametrize("name", ["reviews", "questions", "topics"])
+@pytest.mark.parametrize("format", EXPORTERS)
+def test_an_export_gives_what_the_run_gives(
+    format: str, name: str, export: Callable[[Path, str], Path], request: pytest.FixtureRequest
+) -> None:
+    run = request.getfixturevalue(name)
+    classifier = load_classifier(run)
+    given = EXPORTERS[format].load(export(run, format), Run(run), classifier)(HOSTILE)
+    assert np.abs(given - classifier.predict_proba(HOSTILE)).max() < 1e-5
+
+
+DESCRIBED = {
+    "keras": lambda path: zipfile.ZipFile(path).read("textclf.json").decode(),
+    "onnx": lambda path: {entry.key: entry.value for entry in onnx.load(path).metadata_props}["textclf.json"],
+    "savedmodel": lambda path: (path / "assets.extra" / "textclf.json").read_text(encoding="utf-8"),
+    "tflite": lambda path: zipfile.ZipFile(path).read("textclf.json").decode(),
+}
+
+
+@pytest.mark.parametrize("format", DESCRIBED)
+def test_an_export_says_what_its_numbers_mean(format: str, export: Callable[[Path, str], Path], topics: Path) -> None:
+    document = json.loads(DESCRIBED[format](export(topics, format)))
+    description = load_classifier(topics).description
+    assert (document["labels"], document["vocabulary"]) == (description.labels, description.vocabulary)
+    assert (document["label_separator"], document["threshold"]) == ("|", 0.5)
+    assert document["text"]["max_length"] == 100
+    assert document["token_ids"] == {"padding": 0, "unknown": 1, "first_of_vocabulary": 2}
+
+
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+LIGHT = """
+import json
+import numpy, onnxruntime
+from ai_edge_litert.interpreter import Interpreter
+import classifier
+
+texts = json.load(open("texts.json"))
+ids = classifier.token_ids(texts)
+session = onnxruntime.InferenceSession("classifier.onnx")
+run = Interpreter("classifier.tflite").get_signature_runner()
+print(json.dumps({
+    "labels": classifier.labels(),
+    "given": classifier.predict(texts),
+    "python": classifier.predict_proba(texts).tolist(),
+    "onnx": session.run(None, {"token_ids": ids})[0].tolist(),
+    "tflite": [run(token_ids=row[None])["probabilities"][0].tolist() for row in ids],
+}))
+"""
+TENSORFLOW = """
+import json
+import tensorflow
+
+serve = tensorflow.saved_model.load("classifier").signatures["serving_default"]
+rows = tensorflow.constant(json.load(open("ids.json")))
+print(json.dumps({"savedmodel": serve(token_ids=rows)["probabilities"].numpy().tolist()}))
+"""
+
+
+def recipient(script: str, folder: Path, absent: list[str]) -> dict:
+    """What a script prints in a folder of exports, where some packages are not installed."""
+    code = WITHOUT.format(absent=absent) + "sys.path.insert(0, '')" + script
+    result = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+    return json.loads(result.stdout)
+
+
+def test_recipients_need_neither_textclf_nor_keras(
+    export: Callable[[Path, str], Path], questions: Path, tmp_path: Path
+) -> None:
+    for path in (export(questions, name) for name in ("onnx", "python", "tflite")):
+        shutil.copy(path, tmp_path)
+    shutil.copytree(export(questions, "savedmodel"), tmp_path / "classifier")
+    shutil.copytree(questions / "model", tmp_path / "model")
+    classifier = load_classifier(questions)
+    ids = classifier.encode(HOSTILE)
+    padded = [[*ids.row(row).tolist(), *[0] * (100 - ids.lengths[row])] for row in range(len(ids))]
+    (tmp_path / "texts.json").write_text(json.dumps(HOSTILE))
+    (tmp_path / "ids.json").write_text(json.dumps(padded))
+    heavy = ["textclf", "keras", "tensorflow", "pandas", "click", "scipy", "sklearn", "pydantic", "yaml", "onnx"]
+    found = recipient(LIGHT, tmp_path, heavy) | recipient(TENSORFLOW, tmp_path, ["textclf", "keras"])
+    wanted = classifier.predict_proba(HOSTILE)
+    assert found.pop("labels") == classifier.labels
+    assert found.pop("given") == classifier.decide(wanted)[0]
+    assert found.pop("python") == wanted.tolist()
+    for given in found.values():
+        assert np.abs(np.array(given) - wanted).max() < 1e-5
+
+
+def test_one_name_for_two_things_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "textclf"
+    package.mkdir()
+    (package / "upper.py").write_text("from textclf.lower import a\nB = 1\ndef c(): return a() + B\n")
+    (package / "lower.py").write_text("B = 2\ndef a(): return B\n")
+    monkeypatch.setattr("textclf.bundle.PACKAGE", package)
+    with pytest.raises(ValueError, match=r"^modules that are bundled use these names for different things: B$"):
+        bundle("upper")
+
+
+ANY_TEXT = [
+    TextOptions(clean=["html", "url", "email", "number", "accents"], truncate="end", max_length=7),
+    TextOptions(lowercase=False, clean=[]),
+    TextOptions(tokenizer="char", clean=["html", "accents"]),
+]
+
+
+@pytest.mark.parametrize("options", ANY_TEXT, ids=lambda options: options.tokenizer)
+def test_the_python_file_has_the_same_tokens(options: TextOptions) -> None:
+    namespace = {"__name__": "classifier", "__file__": "classifier.py"}
+    exec(compile(bundle("standalone"), "classifier.py", "exec"), namespace)
+    vocabulary = list(dict.fromkeys(token for text in HOSTILE for token in tokenize(text, options)))[::2]
+    ours, theirs = (encoder(vocabulary, options).encode(HOSTILE) for encoder in (Encoder, namespace["Encoder"]))
+    assert (theirs.flat.tolist(), theirs.lengths.tolist()) == (ours.flat.tolist(), ours.lengths.tolist())
+
+
+def test_the_python_file_is_sound_and_whole(export: Callable[[Path, str], Path], reviews: Path) -> None:
+    path = export(reviews, "python")
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--line-length=120", "--select=E,F,W,N", path]
+    assert subprocess.run(command, capture_output=True, check=False).stdout == b"All checks passed!\n"
+    assert "import textclf" not in path.read_text(encoding="utf-8")
+    assert "from textclf" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("format", ["keras", "savedmodel", "tflite"])
+def test_a_bare_model_folder_has_no_keras_file(format: str, reviews: Path, tmp_path: Path) -> None:
+    model, path = reviews / "model", tmp_path / f"new{EXPORTERS[format].suffix}"
+    result = textclf("export", "--run", model, "--format", format, "--output", path)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"{model}/model.keras is missing, which this format is made from. Name a whole run with --run, or export to "
+        "onnx or python, which are made from model/ alone.\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["onnx", "python"])
+def test_a_bare_model_folder_is_enough_for_the_others(format: str, reviews: Path, tmp_path: Path) -> None:
+    assert exported(reviews / "model", format, tmp_path).is_file()
+
+
+def refusal(*arguments: str | Path) -> str:
+    """What is said when an export is refused."""
+    result = textclf("export", *arguments)
+    assert result.exit_code == 1
+    return result.stderr
+
+
+def test_what_is_there_is_replaced_only_where_it_is_an_export(reviews: Path, tmp_path: Path) -> None:
+    file, folder = tmp_path / "a.onnx", tmp_path / "b"
+    for path, kind in ((file, "onnx"), (folder, "savedmodel")):
+        arguments = ("--run", reviews, "--format", kind, "--output")
+        assert textclf("export", *arguments, path).exit_code == 0
+        assert refusal(*arguments, path) == (
+            f"{path} exists. Replace it with --overwrite, or choose another path with --output.\n"
+        )
+        assert textclf("export", *arguments, path, "--overwrite").exit_code == 0
+    assert sorted(tmp_path.iterdir()) == [file, folder]
+    other = "{} exists and is no export as {}. Choose another path with --output.\n"
+    for path, kind in (
+        (tmp_path, "savedmodel"),
+        (file, "savedmodel"),
+        (reviews / "model" / "model.onnx", "onnx"),
+        (reviews / "model.keras", "keras"),
+    ):
+        said = refusal("--run", reviews, "--format", kind, "--output", path, "--overwrite")
+        assert said == other.format(path, kind)
+
+
+def test_a_name_must_end_as_the_format_asks(reviews: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    said = refusal("--run", reviews, "--format", "keras", "--output", path)
+    assert said == f"--output {path}: the name of a file of --format keras must end in .keras.\n"
+
+
+def test_tflite_asks_for_its_extra(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    said = refusal("--run", reviews, "--format", "tflite", "--output", tmp_path / "a.tflite")
+    assert said == "A .tflite file is tried out in LiteRT before it is given: pip install 'textclf[tflite]'.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shift", [0.01, float("nan")])
+def test_an_export_that_differs_is_not_given(
+    shift: float, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx_exporter = EXPORTERS["onnx"]
+
+    def load(path: Path, run: Run, classifier: object) -> object:
+        return lambda texts: onnx_exporter.load(path, run, classifier)(texts) + shift
+
+    monkeypatch.setitem(EXPORTERS, "onnx", onnx_exporter._replace(load=load))
+    said = refusal("--run", reviews, "--format", "onnx", "--output", tmp_path / "a.onnx")
+    assert said.startswith(
+        f"--format onnx: the export differs from {reviews} by {'nan' if shift != shift else '1.0e-02'} "
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_keras_file_is_not_passed_on(reviews: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    for name in ("model/model.onnx", "model/model.json", "metrics.json"):
+        (run / name).write_bytes((reviews / name).read_bytes())
+    whole = (reviews / "model.keras").read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole.replace(whole[3000:3004], b"\0" * 4)):
+        (run / "model.keras").write_bytes(damaged)
+        said = refusal("--run", run, "--format", "keras", "--output", tmp_path / "a.keras")
+        assert said == f"{run}/model.keras is damaged. Copy it again, or train the run again.\n"
+        assert list(tmp_path.iterdir()) == [run]
