@@ -57,7 +57,7 @@ FILES: dict[str, tuple[Damage, str]] = {
         lambda folder: os.truncate(folder / "model.onnx", 5000),
         "{model}/model.onnx is not the file that {model}/model.json describes: another sha256" + COPY,
     ),
-    "model.onnx is empty": (graph_bytes(lambda _: b""), FOREIGN + "its architecture is '', none of bilstm" + TRAIN),
+    "model.onnx is empty": (graph_bytes(lambda _: b""), FOREIGN + "its architecture is '', none of bilstm, mlp" + TRAIN),
 }
 LINKS_AND_PIPES: dict[str, tuple[Damage, str]] = {
     "model.onnx leads out of the folder": (
@@ -261,7 +261,7 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
     ),
     "another architecture": (
         graph(lambda document: document["metadata_props"][0].update(value="../../evil")),
-        FOREIGN + "its architecture is '../../evil', none of bilstm" + TRAIN,
+        FOREIGN + "its architecture is '../../evil', none of bilstm, mlp" + TRAIN,
     ),
     "another pooling": (
         graph(lambda document: document["metadata_props"][1].update(value="none")),
