@@ -45,13 +45,15 @@ def parquet(*columns: tuple[str, object]) -> bytes:
     return file.getvalue()
 
 
-def damaged_zip(place: int, value: int) -> bytes:
-    """Word vectors in a zip file, a byte of its directory changed."""
+def damaged_zip(changes: dict[int, int]) -> bytes:
+    """Word vectors in a zip file, bytes of its directory changed."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("v.txt", "good 1 2\n")
     content = bytearray(file.getvalue())
-    content[content.index(b"PK\x01\x02") + place] = value
+    directory = content.index(b"PK\x01\x02")
+    for place, value in changes.items():
+        content[directory + place] = value
     return bytes(content)
 
 

@@ -24,6 +24,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CONFIGS: dict[str, tuple[Any, Any, str]] = {
+    "no data": (
+        {"c.yaml": GOOD},
+        "check c.yaml --set data=---",
+        "c.yaml:1:8: data.train: is missing; it names a .csv, .tsv, .jsonl or .parquet file, each also .gz; "
+        "a list or a glob too",
+    ),
     "an escape for no character": (
         {"c.yaml": GOOD + b"text: {clean: ['', \"\\U00110000\"]}"},
         "check c.yaml",
@@ -47,7 +53,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "an escape sequence and a line end in a name": (
         {"c.yaml": b'data: {train: "a\\e[31m\\nb.csv"}'},
         "check c.yaml",
-        ("c.yaml:1:8: data.train: no file 'a\ufffd[31m\nb.csv' (looked in HERE)."),
+        ("c.yaml:1:8: data.train: no file 'a\ufffd[31m\ufffdb.csv' (looked in HERE)."),
     ),
     "a YAML of the future": (
         {"c.yaml": b"%YAML 9.9\n---\n" + GOOD},
@@ -106,7 +112,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
         "train config.yaml",
         "config.yaml cannot be read: Too many levels of symbolic links.",
     ),
-    "a name too long": ({}, "check LONG.yaml", "LONG.yaml cannot be read: File name too long."),
+    "a name too long": ({}, "check LONG.yaml", "LONG.yaml cannot be read or written: File name too long."),
     "a deep --set": (
         {"c.yaml": GOOD},
         "check c.yaml --set a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=|",

@@ -208,6 +208,12 @@ def test_a_training_file_is_refused(name: str, content: Content, message: str) -
 
 
 VECTORS: dict[str, tuple[Any, Any, str]] = {
+    "a member whose name is not UTF-8": (
+        "v.zip",
+        damaged_zip({9: 8, 46: 255}),
+        "v.zip cannot be read: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte. "
+        "Set model.pretrained.",
+    ),
     "a ragged line": (
         "v.txt",
         b"good 1 2\nbad 1\n",
@@ -236,12 +242,12 @@ VECTORS: dict[str, tuple[Any, Any, str]] = {
     ),
     "a compression that there is not": (
         "v.zip",
-        damaged_zip(10, 99),
+        damaged_zip({10: 99}),
         "v.zip cannot be read: That compression method is not supported. Set model.pretrained.",
     ),
     "a member without a name": (
         "v.zip",
-        damaged_zip(46, 0),
+        damaged_zip({46: 0}),
         ("v.zip cannot be read: File name in directory '\\x00.txt' and header b'v.txt' differ. Set model.pretrained."),
     ),
     "a folder": ("v.txt", Path.mkdir, "c.yaml:2:27: model.pretrained: no file 'v.txt' (looked in HERE)."),

@@ -58,7 +58,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     problems = schema_problems(source.values)
     wrong = [key for key, _ in problems]
     sound = _without(source.values, wrong)
-    config = _parse({**sound, "data": {"train": [], **sound.get("data", {})}})
+    config = _parse({**sound, "data": {"train": [], **(sound.get("data") or {})}})
     for dotted, message in _outside_problems(config):
         key = tuple(dotted.split("."))
         if not any(_one_in_the_other(key, known) for known in wrong):

@@ -99,7 +99,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             else:
                 opened = gzip.open if path.suffix.lower() == ".gz" else open
                 yield cast(BinaryIO, stack.enter_context(opened(path, "rb")))
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+    except FAULTS as error:
         raise UserError(f"{path} cannot be read: {str(error).rstrip('.')}. Set model.pretrained.") from None
 
 
@@ -113,4 +113,8 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     return members[0]
 
 
+# zipfile says NotImplementedError to a compression that it lacks, UnicodeDecodeError to the name of a member
+FAULTS = (
+    OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError
+)  # fmt: skip
 ENCRYPTED = 1  # the bit of a zip member's flags
