@@ -158,7 +158,7 @@ def model_seeds() -> list[bytes]:
 
 
 def read_model(data: bytes) -> None:
-    """Bytes as model.json beside a graph, with the right checksum, so that the rest is looked at; what loads predicts."""
+    """Bytes as model.json beside a graph, the checksum made right to reach what is behind it; what loads predicts."""
     with contextlib.suppress(ValueError, RecursionError, TypeError):
         document = json.loads(data)
         data = json.dumps(document | {"checksum": checksum(document)} if "checksum" in document else document).encode()
