@@ -260,7 +260,7 @@ def test_a_text_that_comes_again_gets_what_it_got(
 
 
 def test_nothing_is_written_or_sent_that_was_not_asked_for(reviews: Path, tmp_path: Path) -> None:
-    """ONNX Runtime would keep a device's id and a queue of reports, in the user's folder and in that of temporary files."""
+    """ONNX Runtime would keep a device's id and a queue of reports, in the user's folder and in the temporary one."""
     for name in ("home", "temporary"):
         (tmp_path / name).mkdir()
     places = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(ROOT)}
