@@ -7,7 +7,7 @@ LOCK := requirements-dev.txt
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check wheel lowest lock audit fuzz kills load bench clean
+.PHONY: help install data demo test check wheel lowest lock audit fuzz kills load promises bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -77,6 +77,9 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 
 kills: install  ## Kill 200 trainings at random moments, resume them and compare: about half an hour
 	$(BIN)/python tests/reliability/kills.py
+
+promises: install  ## Count the tests' cases behind "What you can rely on" and print that table
+	$(BIN)/python tests/reliability/promises.py
 
 load: data  ## Predict, evaluate and train under load and see what breaks: about 20 minutes, on Linux
 	$(BIN)/python tests/reliability/load.py

@@ -13,15 +13,15 @@ BENCHMARKS = TESTS / "benchmarks"
 sys.path[:0] = [str(BENCHMARKS), str(TESTS / "reliability")]
 
 import large_data  # noqa: E402
-import load  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
+import promises  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
 from measuring import markdown  # noqa: E402
 
 README = Path(__file__).parent.parent / "README.md"
-SCRIPTS = (predict_speed, predict_memory, train_speed, large_data, trust, load)
+SCRIPTS = (predict_speed, predict_memory, train_speed, large_data, trust, promises)
 ACCURACY = BENCHMARKS / "accuracy.json"
 
 

@@ -257,3 +257,14 @@ def test_a_text_that_comes_again_gets_what_it_got(
     result = textclf("predict", "--run", reviews, stdin="\n".join(texts))
     assert 100 <= sum(asked) < 150
     assert result.stdout == expected_tsv(classifier, texts)
+
+
+def test_nothing_is_written_or_sent_that_was_not_asked_for(reviews: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would keep a device's id and a queue of reports, in the user's folder and in the temporary one."""
+    for name in ("home", "temporary"):
+        (tmp_path / name).mkdir()
+    places = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "textclf", "predict", SAMPLES / "lines.txt", "--run", reviews]
+    done = subprocess.run(command, cwd=tmp_path, env=places, capture_output=True, check=True)
+    assert done.stdout.count(b"\n") == (SAMPLES / "lines.txt").read_bytes().count(b"\n")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(revi
     write_config(tmp_path, "reviews")
     before = contents(tmp_path / "run")
     settings = ("training.epochs=1", "report.baseline=false")
-    for writes in [*range(12), 14, 18, 23, 27, 32, 37, 41, 45, 46, 47, 48]:
+    for writes in [*range(12), *range(14, 200, 5)]:
         with failing_writes(writes, tmp_path) as disk:
             result = train(tmp_path, "--overwrite", settings=settings)
         if not disk.failed:
@@ -76,11 +76,8 @@ def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(revi
         assert result.exit_code == 1
         assert "No space left on device" in result.stderr.splitlines()[-1]
         assert str(tmp_path) in result.stderr.splitlines()[-1]
-        left = contents(tmp_path)
-        assert {name: held for name, held in left.items() if name.startswith("run/")} == {
-            f"run/{name}": held for name, held in before.items()
-        }
-        further = {name for name in left if not name.startswith("run/")} - {"reviews.yaml"}
+        assert contents(tmp_path / "run") == before
+        further = {name for name in contents(tmp_path) if not name.startswith("run/")} - {"reviews.yaml"}
         assert further in (set(), KEPT), (writes, disk.failed)
     assert not disk.failed
     assert result.exit_code == 0

@@ -163,7 +163,9 @@ def _document(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged: {error}. Copy the folder again.") from None
     except RecursionError:
         raise UserError(f"{path} is damaged: nested too deeply. Copy the folder again.") from None
-    found = document.get("format") if isinstance(document, dict) else document
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is damaged: found {document!r:.60}, need an object. Copy the folder again.")
+    found = document.get("format")
     if type(found) is not int or found not in FORMATS:
         known = " and ".join(map(str, FORMATS))
         raise UserError(f"{path} has format {found!r:.60}; this textclf ({__version__}) reads {known}.")

@@ -72,12 +72,12 @@ def finishing(stage: Run, run: Run) -> Iterator[None]:
     """Puts the stage in the run's place when the block ends well; otherwise keeps of it what can be resumed."""
     try:
         yield
-        _place(stage, run)
     except BaseException:
         if stage.checkpoint.exists():
             logger.warning("what was trained is kept in %s; go on with --resume", stage.path)
         drop_all_but_checkpoint(stage)
         raise
+    _place(stage, run)
 
 
 def drop_all_but_checkpoint(stage: Run) -> None:
@@ -115,7 +115,7 @@ def newest_run() -> Run:
 
 
 def _place(stage: Run, run: Run) -> None:
-    """Puts a complete stage in the run's place, which a process that dies half-way leaves to `_settle`."""
+    """Puts a complete stage in the run's place; where that fails half-way, `_settle` does the rest the next time."""
     stage.checkpoint.unlink(missing_ok=True)  # first: what is complete and has none is on its way to its place
     _remove(stage.checkpoint.parent)
     retired = _beside(run, RETIRED)

@@ -13,14 +13,15 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from textclf.bilstm_onnx import bilstm_graph
-from textclf.classifier import Description, load_classifier, save_classifier
+from textclf.bilstm_onnx import bilstm_graph, graph_constants
+from textclf.classifier import load_classifier, save_classifier
 from textclf.columns import find_roles, read_table
 from textclf.config import Config, dump_config, load_config, saved_config
 from textclf.data import DataOptions, data_problems
 from textclf.errors import UserError
 from textclf.files import FORMATS, read_columns
 from textclf.guess import look, settings
+from textclf.model_files import Description, checksum
 from textclf.predict import read_lines
 from textclf.text import Encoder
 from textclf.tokens import TextOptions
@@ -140,7 +141,7 @@ def model_seeds() -> list[bytes]:
         parts = {"kernel": (2, 8), "recurrent": (2, 8), "bias": (8,)}
         shapes |= {f"bilstm_1.{direction}.{part}": shape for part, shape in parts.items()}
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    graph = bilstm_graph(weights, units=2, layers=1, pooling="last", activation="softmax", outputs=3)
+    graph = bilstm_graph(graph_constants(weights), pooling="last", activation="softmax")
     description = Description(
         text=TextOptions(vocab_size=5, max_length=4),
         vocabulary=["good", "film", "bad"],
@@ -150,12 +151,17 @@ def model_seeds() -> list[bytes]:
         label_column="label",
     )
     probe = Encoder(description.vocabulary, description.text).encode(["good film", "bad"])
-    save_classifier(Path("model"), graph.SerializeToString(), description, probe)
-    return [Path("model/model.json").read_bytes()]
+    save_classifier(Path("model"), graph, description, probe)
+    document = json.loads(Path("model/model.json").read_bytes())
+    first = {name: value for name, value in document.items() if name != "checksum"} | {"format": 1}
+    return [json.dumps(each).encode() for each in (document, first)]
 
 
 def read_model(data: bytes) -> None:
-    """Bytes as model.json beside a graph; what loads must predict."""
+    """Bytes as model.json beside a graph, the checksum made right to reach what is behind it; what loads predicts."""
+    with contextlib.suppress(ValueError, RecursionError, TypeError):
+        document = json.loads(data)
+        data = json.dumps(document | {"checksum": checksum(document)} if "checksum" in document else document).encode()
     Path("model/model.json").write_bytes(data)
     with contextlib.suppress(UserError):
         classifier = load_classifier(Path("model"))

@@ -1,29 +1,33 @@
 """Trainings killed at random moments and resumed, each compared at its end with one that nothing disturbed.
 
-`make kills`. Every training has an earlier run in its place, which must be whole until the new one is. A chain of
-trainings runs on each core; each process is killed (SIGKILL) or, once in four times, left to end.
+`make kills`. Every training has an earlier run in its place, which must be whole until the new one is. Two chains of
+trainings run side by side; each process is killed (SIGKILL) or, once in four times, left to end.
 """
 
 import argparse
+import multiprocessing
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+import traceback
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "benchmarks"), str(HERE.parent)]
+sys.path[:0] = [str(HERE.parent / "benchmarks"), str(HERE.parent), str(HERE.parent.parent)]
 
 from faults import contents  # noqa: E402
 from measuring import ROOT, TEXTCLF, report, say  # noqa: E402
 
+from textclf.device import start_tensorflow  # noqa: E402
+
+KILLED = 0.75  # share of the processes
 SMALL = """
 text: {max_length: 40}
 model: {embedding_dim: 16, units: 8, dropout: 0.5, embedding_dropout: 0.2, pooling: POOLING}
@@ -39,15 +43,71 @@ SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/m
 """What must be the same to the bit. The other files hold times, or are drawn from these."""
 
 
-@dataclass
-class Tally:
-    """What came of all kills; several threads add to it."""
+class Ready(NamedTuple):
+    """What chains are compared with."""
 
-    kills: Counter[str] = field(default_factory=Counter)
+    reference: dict[str, bytes]
+    """The files of a run that nothing disturbed."""
+    earlier: Path
+    """A run of other settings, which is in the place of the new one."""
+    seconds: float
+    """What a training takes, about."""
+
+
+class Chain(NamedTuple):
+    """What came of one training that was killed again and again."""
+
+    kills: Counter[str]
     """By the moment at which the process died."""
-    complete: int = 0
-    faults: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    fault: str | None
+
+
+class Process:
+    """`textclf train`, forked from a process that has imported TensorFlow: a third of the time of a new one."""
+
+    def __init__(self, config: Path, run: Path, *options: str):
+        self._log = run.with_name("log")
+        self.code: int | None = None
+        self._id = os.fork()
+        if not self._id:
+            _be_textclf(["train", str(config), "--run", str(run), *options], self._log)
+
+    def poll(self) -> int | None:
+        """The exit code, -9 where it was killed; None while it runs."""
+        if self.code is None:
+            ended, status = os.waitpid(self._id, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if ended else None
+        return self.code
+
+    def wait(self) -> str:
+        """Waits for its end; what it said."""
+        while self.poll() is None:
+            time.sleep(0.002)
+        talk = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        self._log.unlink(missing_ok=True)
+        return talk
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self._id, signal.SIGKILL)
+
+
+def _be_textclf(arguments: list[str], log: Path) -> NoReturn:
+    """Turns this process into the command, its talk in the log."""
+    from textclf.cli import main
+
+    code: Any = 70
+    try:
+        for descriptor, path in ((1, os.devnull), (2, str(log))):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:  # a bug: its traceback goes to the log
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code or 0)
 
 
 def write_config(folder: Path, name: str) -> Path:
@@ -59,12 +119,7 @@ def write_config(folder: Path, name: str) -> Path:
     return path
 
 
-def begin(config: Path, run: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [*TEXTCLF, "train", str(config), "--run", str(run), *options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def wait_for_moment(process: subprocess.Popen[bytes], stage: Path, seconds: float, rng: random.Random) -> None:
+def wait_for_moment(process: Process, stage: Path, seconds: float, rng: random.Random) -> None:
     """Returns at a random moment: anywhere, in an epoch, while a file is written, or while the run is saved."""
     kind = rng.choice(["anywhere", "training", "writing", "saving"])
     if kind == "anywhere":
@@ -99,58 +154,59 @@ def moment_of_death(stage: Path) -> str:
     return "training" if (stage / "checkpoint" / "state.npz").exists() else "before the first checkpoint"
 
 
-def chain(folder: Path, name: str, reference: dict[str, bytes], earlier: Path, seconds: float, tally: Tally,
-          rng: random.Random) -> None:  # fmt: skip
+def chain(folder: Path, name: str, ready: Ready, rng: random.Random) -> Chain:
     """One training, killed again and again until it is complete; then compared."""
     config, run = write_config(folder, name), folder / "run"
-    shutil.copytree(earlier, run)
+    shutil.copytree(ready.earlier, run)
     before = contents(run)
     stage, retired = folder / "run.partial", folder / "run.old"
-    while True:
+    kills: Counter[str] = Counter()
+    while not same(contents(run), ready.reference):
         resumable = (stage / "checkpoint" / "state.npz").exists()
-        process = begin(config, run, "--resume" if resumable else "--overwrite")
-        if rng.random() < 0.75:
-            wait_for_moment(process, stage, seconds, rng)
+        process = Process(config, run, "--resume" if resumable else "--overwrite")
+        if rng.random() < KILLED:
+            wait_for_moment(process, stage, ready.seconds, rng)
             process.kill()
-        talk = process.communicate()[1].decode()
-        if process.returncode == 0:
-            break
-        if process.returncode > 0:
-            return note(tally, f"{name}: exit {process.returncode}: {talk}")
+        talk = process.wait()
+        if process.code == -signal.SIGKILL:
+            kills[moment_of_death(stage)] += 1
+        elif process.code:
+            return Chain(kills, f"{name}: exit {process.code}: {talk}")
         found = contents(run if run.exists() else retired)
-        with tally.lock:
-            tally.kills[moment_of_death(stage)] += 1
-        if found != before and not same(found, reference):
-            return note(tally, f"{name}: the earlier run is damaged")
-        if same(found, reference):  # killed after its last act: complete
-            break
-    with tally.lock:
-        tally.complete += 1
-    subprocess.run([*TEXTCLF, "train", str(config), "--run", str(run), "--resume"], cwd=ROOT, capture_output=True)
-    if not same(contents(run), reference):
-        return note(tally, f"{name}: another result")
+        if found != before and not same(found, ready.reference):
+            return Chain(kills, f"{name}: the run in its place is damaged, or another result")
+    Process(config, run, "--resume").wait()  # puts away what a kill after the last rename may have left
     left = sorted(path.name for path in folder.iterdir() if path not in (config, run))
-    return note(tally, f"{name}: left behind: {left}") if left else None
+    return Chain(kills, f"{name}: left behind: {left}" if left else None)
 
 
 def same(found: dict[str, bytes], reference: dict[str, bytes]) -> bool:
     return all(found.get(name) == reference[name] for name in SAME)
 
 
-def note(tally: Tally, fault: str) -> None:
-    say(f"FAULT {fault}")
-    with tally.lock:
-        tally.faults.append(fault)
-
-
-def prepare(folder: Path, name: str) -> tuple[dict[str, bytes], Path, float]:
-    """The undisturbed run, an earlier run of other settings, and the seconds that a training takes."""
+def prepare(folder: Path, name: str) -> Ready:
+    """Trains undisturbed, in new processes, what the chains are compared with and what they find in their place."""
     config = write_config(folder, name)
     start = time.perf_counter()
-    assert begin(config, folder / "reference").wait() == 0
+    _train(config, folder / "reference")
     seconds = time.perf_counter() - start
-    assert begin(config, folder / "earlier", "--set", "training.seed=1", "--set", "training.epochs=1").wait() == 0
-    return contents(folder / "reference"), folder / "earlier", seconds
+    _train(config, folder / "earlier", "--set", "training.seed=1", "--set", "training.epochs=1")
+    return Ready(contents(folder / "reference"), folder / "earlier", seconds / 2)
+
+
+def _train(config: Path, run: Path, *options: str) -> None:
+    subprocess.run([*TEXTCLF, "train", config, "--run", run, *options], cwd=ROOT, check=True, capture_output=True)
+
+
+def work(task: tuple[Path, str, Ready, str]) -> Chain:
+    """A chain in a folder of its own."""
+    place, name, ready, seed = task
+    start_tensorflow(device="cpu", seed=0)
+    folder = place / seed.replace(" ", "-")
+    folder.mkdir()
+    found = chain(folder, name, ready, random.Random(seed))
+    shutil.rmtree(folder)
+    return found
 
 
 def main() -> None:
@@ -158,29 +214,28 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=200, help="at least so many")
     options.add_argument("--seed", type=int, default=time.time_ns())
     asked = options.parse_args()
-    tally = Tally()
-    with tempfile.TemporaryDirectory(prefix="textclf-kills-") as place:
-        ready: dict[str, Any] = {}
-        for name in CONFIGS:
-            (folder := Path(place) / name).mkdir()
-            ready[name] = prepare(folder, name)
-
-        def work(worker: int) -> None:
-            rng = random.Random(f"{asked.seed} {worker}")
-            for number in range(10**6):
-                if tally.kills.total() >= asked.kills or tally.faults:
-                    return
-                name = rng.choice(list(CONFIGS))
-                (folder := Path(place) / f"{worker}-{number}").mkdir()
-                chain(folder, name, *ready[name], tally, rng)
-                shutil.rmtree(folder)
-                say(f"{tally.kills.total()} kills, {tally.complete} trainings complete, {len(tally.faults)} faults")
-
-        with ThreadPoolExecutor(2) as workers:
-            list(workers.map(work, range(2)))
-    results = {"kills": dict(tally.kills.most_common()), "complete": tally.complete, "faults": tally.faults}
+    kills: Counter[str] = Counter()
+    complete, faults = 0, []
+    with tempfile.TemporaryDirectory(prefix="textclf-kills-") as name:
+        place = Path(name)
+        ready = {}
+        for each in CONFIGS:
+            (place / each).mkdir()
+            ready[each] = prepare(place / each, each)
+        names = random.Random(asked.seed).choices(list(CONFIGS), k=10**5)
+        tasks = ((place, each, ready[each], f"{asked.seed} {number}") for number, each in enumerate(names))
+        with multiprocessing.get_context("spawn").Pool(2) as workers:
+            for found in workers.imap_unordered(work, tasks):
+                kills += found.kills
+                complete += found.fault is None
+                faults += [found.fault] if found.fault else []
+                say(f"{kills.total()} kills, {complete} trainings complete, {len(faults)} faults {found.fault or ''}")
+                if kills.total() >= asked.kills or faults:
+                    workers.terminate()
+                    break
+    results = {"kills": dict(kills.most_common()), "complete": complete, "faults": faults}
     report(HERE / "kills.json", {"seed": asked.seed, "results": results}, table(results))
-    sys.exit(bool(tally.faults))
+    sys.exit(bool(faults))
 
 
 def table(results: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,145 @@
+"""What textclf promises, how each promise is tried, and the figures that it held for: the README's table of them.
+
+`make promises` counts the tests' cases anew; the other figures are those that `make kills`, `make load` and `make fuzz`
+left in their JSON files. A promise without a figure has not been tried, and is left out.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parent
+sys.path.insert(0, str(TESTS / "benchmarks"))
+
+from measuring import ROOT, report  # noqa: E402
+
+BAD_INPUT = ("bad_input", "bad_tables", "bad_training_files", "damaged_files")
+COUNTED = (*BAD_INPUT, "hostile_models", "faults", "resume", "safe_output", "properties", "seen")
+
+
+def main() -> None:
+    results = {"cases": count_cases()}
+    report(HERE / "promises.json", {"results": results}, table(results))
+
+
+def count_cases() -> dict[str, int]:
+    """How many cases each of the test files has, as pytest counts them."""
+    files = [str(TESTS / f"test_{name}.py") for name in COUNTED]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *files]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return {name: int(count) for name, count in re.findall(r"test_(\w+)\.py: (\d+)", listed)}
+
+
+def table(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Promise, how it is tried, figure and command, as rows."""
+    rows = [*_kills(), *_tested(results["cases"]), *_fuzz(), *_load()]
+    return [("promise", "how it is tried", "figure", "command"), *rows]
+
+
+def _found(path: Path) -> Any:
+    """What a program found when it ran last; nothing where it never has."""
+    return json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else None
+
+
+def _kills() -> list[tuple[str, ...]]:
+    found = _found(HERE / "kills.json")
+    if not found:
+        return []
+    kills, moments = sum(found["kills"].values()), ", ".join(f"{n} {name}" for name, n in found["kills"].items())
+    return [
+        (
+            "a training killed at any moment goes on with `--resume` to the same weights, history and metrics, to the "
+            "bit; the earlier run is whole until the new one is",
+            f"SIGKILL, with dropout, two, four and several labels: {moments}",
+            f"{kills - len(found['faults'])} of {kills} kills survived, "
+            f"{found['complete']} trainings complete and equal",
+            "`make kills`",
+        )
+    ]
+
+
+def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
+    bad = sum(cases[name] for name in BAD_INPUT)
+    faults = cases["faults"] + cases["resume"]
+    return [
+        (
+            "no half file: a full disk, Ctrl-C, SIGTERM, a closed pipe at any write leave earlier files as they were",
+            "each write of each command fails in turn; file size limits; signals; two trainings of one run",
+            f"{faults} tests",
+            "`make test`",
+        ),
+        (
+            "bad input: one message with place, cause and remedy, exit code 1",
+            "configs, tables, word vectors, texts: damaged, endless, hostile",
+            f"{bad} cases, each with its exact message",
+            "`make test`",
+        ),
+        (
+            "a `model/` folder is data: from a stranger it can at worst be refused, an older format is read",
+            "damaged and hostile folders; frozen folders of format 1 and 2",
+            f"{cases['hostile_models']} cases",
+            "`make test`",
+        ),
+        (
+            "output is safe to open: in a spreadsheet, on a terminal, in a browser",
+            "labels, columns, texts and names that are formulas, escape sequences or scripts",
+            f"{cases['safe_output']} cases",
+            "`make test`",
+        ),
+        (
+            "any text has valid ids, any line one prediction; what is written is read back",
+            "random Unicode (hypothesis)",
+            f"{cases['properties']} properties, 60 examples each",
+            "`make test`",
+        ),
+        (
+            "the same config on the same machine gives the same run (CPU)",
+            "trained twice, in two processes, digests compared",
+            "the same to the bit",
+            "`textclf train CONFIG --verify`",
+        ),
+        (
+            "it installs and runs where nothing else is, and on the lowest versions allowed",
+            "wheel in an empty environment; the tests on the lowest versions",
+            "in every CI run",
+            "`make wheel lowest`",
+        ),
+    ]
+
+
+def _fuzz() -> list[tuple[str, ...]]:
+    found = _found(TESTS / "fuzz" / "fuzz.json")
+    if not found:
+        return []
+    seconds = max(each["seconds"] for each in found.values())
+    executions = ", ".join(f"{name} {each['executions']:,}" for name, each in found.items())
+    findings = sum(len(each["findings"]) for each in found.values())
+    return [
+        (
+            "whatever the bytes, nothing but our own message comes out of what reads them",
+            f"mutations guided by coverage, {seconds:.0f} s each: configs, rows, word vectors, model.json",
+            f"{executions} executions, {findings} findings",
+            "`make fuzz`",
+        )
+    ]
+
+
+def _load() -> list[tuple[str, ...]]:
+    if not (HERE / "load.json").is_file():
+        return []
+    from load import table as load_table
+
+    return [(*row, "`make load`") for row in map(_texts, load_table(_found(HERE / "load.json"))[1:])]
+
+
+def _texts(row: Sequence[str]) -> tuple[str, ...]:
+    return tuple(row)
+
+
+if __name__ == "__main__":
+    main()
