@@ -293,8 +293,8 @@ def evaluations(
                 found["consistent"] += 1
             else:
                 said = talk.decode()
-                hold(code == 1 and said.endswith("Try again when nothing writes to it.\n"), code, said)
-                hold(said.count("\n") == 1, "more than a message:", said)
+                # that it changed, or, where it was looked at while it was empty, that it is
+                hold(code == 1 and said.startswith(str(target)) and said.count("\n") == 1, code, said)
                 found["refused"] += 1
     return found
 
