@@ -57,7 +57,10 @@ FILES: dict[str, tuple[Damage, str]] = {
         lambda folder: os.truncate(folder / "model.onnx", 5000),
         "{model}/model.onnx is not the file that {model}/model.json describes: another sha256" + COPY,
     ),
-    "model.onnx is empty": (graph_bytes(lambda _: b""), FOREIGN + "its architecture is '', none of bilstm, mlp" + TRAIN),
+    "model.onnx is empty": (
+        graph_bytes(lambda _: b""),
+        FOREIGN + "its architecture is '', none of bilstm, mlp" + TRAIN,
+    ),
 }
 LINKS_AND_PIPES: dict[str, tuple[Damage, str]] = {
     "model.onnx leads out of the folder": (

@@ -16,7 +16,7 @@ from conftest import textclf
 
 from textclf.bundle import bundle
 from textclf.classifier import load_classifier
-from textclf.cli import export as export_command
+from textclf.cli_using import export as export_command
 from textclf.export import EXPORTERS
 from textclf.run import Run
 from textclf.text import Encoder

@@ -15,6 +15,8 @@ from textclf.config import read_source, schema_problems
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"cli_making", "cli_using"},
+    {"cli_parts"},
     {"progress", "tables", "train", "verify"},
     {"check", "compare", "evaluate", "export", "init", "predict", "redraw"},
     {"suspects", "checks", "decision", "resume", "slices", "report", "samples"},

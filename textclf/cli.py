@@ -1,24 +1,19 @@
-"""The command line: parses, calls one function, prints. Data on stdout, talk on stderr."""
+"""The command line: its commands, how their errors and signals end, and what is said on stderr meanwhile."""
 
 import io
-import json
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 
-from textclf import __version__
-from textclf.console import Stopped, open_streams, print_pieces, say, stoppable
+from textclf import __version__, cli_making, cli_using
+from textclf.console import Stopped, open_streams, say, stoppable
 from textclf.errors import UserError
-from textclf.visible import visible, visible_json, visible_lines
-
-# What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
+from textclf.visible import visible_lines
 
 
 @contextmanager
@@ -82,251 +77,18 @@ def main() -> None:
     logger.propagate = False
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-_config = click.argument("config", type=click.Path(path_type=Path))
-_run = click.option(
-    "--run", type=click.Path(path_type=Path), help="A run or a model/ folder [default: the newest run]."
+COMMANDS = (
+    cli_making.init,
+    cli_making.check,
+    cli_making.train,
+    cli_using.evaluate,
+    cli_using.compare,
+    cli_using.predict,
+    cli_using.explain,
+    cli_using.report,
+    cli_using.export,
+    cli_making.schema,
 )
-_set = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
-)
-_raw = click.option("--raw", is_flag=True, help="Write as they stand the texts that a spreadsheet would compute.")
-
-
-def _chosen_run(path: Path | None) -> Any:
-    from textclf.run import Run
-    from textclf.stage import newest_run, recover
-
-    if path is not None:
-        return recover(Run(path))
-    run = newest_run()
-    say(f"using {run.path}, the newest run")
-    return run
-
-
-def _show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], list[str]]) -> None:
-    if as_json:
-        _print_json(document)
-    else:
-        print_pieces(f"{visible(line)}\n" for line in table(document))
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print_pieces([visible_json(json.dumps(document, indent=1, ensure_ascii=False)), "\n"])
-
-
-@main.command()
-@click.argument("data")
-@click.option("--text", help="Column with the texts [default: the one that looks like it].")
-@click.option("--label", help="Column with the labels [default: the one that looks like it].")
-@click.option("--output", "-o", help="Config to write, or - for stdout [default: NAME.yaml of the data].")
-@click.option("--overwrite", is_flag=True, help="Replace an existing config.")
-@_json
-def init(data: str, text: str | None, label: str | None, output: str | None, overwrite: bool, as_json: bool) -> None:
-    """Look at DATA and write a commented config that trains on it as it stands."""
-    from textclf import init
-
-    if as_json and output == "-":
-        raise click.UsageError("--json and --output - both print to stdout; choose one.")
-    path = None if output == "-" else init.config_path(data, output, overwrite=overwrite)
-    draft = init.draft_config(data, text=text, label=label)
-    say(*init.summary(draft))
-    if path is None:
-        print_pieces([draft.text])
-        return
-    init.write_config(draft, path)
-    if as_json:
-        _print_json(init.document(draft, path))
-    say(f"wrote {path}; next: {init.next_command(path)}")
-
-
-@main.command()
-@click.argument("config", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
-@_set
-@click.option(
-    "--suspects", type=click.Path(path_type=Path), help="CSV to write: training rows that are probably labelled wrong."
-)
-@_raw
-@_json
-def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
-    """Validate a config and its data, or a run's saved model; trains nothing."""
-    from textclf import check, tables
-    from textclf.config import load_config
-    from textclf.run import Run
-    from textclf.stage import recover
-
-    run = recover(Run(config))
-    if os.path.isdir(config):  # noqa: PTH112 - Path.is_dir raises where a name is too long
-        if overrides or suspects:
-            raise click.UsageError("--set and --suspects are for a config, not for a run.")
-        _show(check.check_run(run), as_json, tables.run_check_table)
-    else:
-        document = check.check_config(load_config(config, overrides), suspects=suspects, raw=raw)
-        _show(document, as_json, tables.check_table)
-
-
-@main.command()
-@_config
-@_set
-@click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME of the config].")
-@click.option("--resume", is_flag=True, help="Go on with a training that was stopped: the run is the same.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
-@click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
-@_json
-def train(
-    config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, verify: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Train on a config, evaluate, and write the run."""
-    from textclf import tables, train
-    from textclf.config import load_config
-    from textclf.progress import watching
-    from textclf.run import Run, run_for_config
-
-    if resume + overwrite + verify > 1:
-        raise click.UsageError("--resume goes on, --overwrite begins anew, --verify writes no run; choose one.")
-    if verify:
-        from textclf.verify import verify as train_twice
-
-        _show(train_twice(load_config(config, overrides)), as_json, tables.verify_table)
-        return
-    target = Run(run) if run else run_for_config(config)
-    with watching() as watch:
-        document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite, resume=resume)
-    _show(document, as_json, tables.metric_tables)
-
-
-@main.command()
-@click.argument("data", required=False)
-@_run
-@_json
-def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
-    """Measure a run on DATA, or on the rows that its training was measured on."""
-    from textclf import evaluate, tables
-
-    _show(evaluate.evaluate(_chosen_run(run), data), as_json, tables.metric_tables)
-
-
-@main.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
-@click.option("--changed", type=click.Path(path_type=Path), help="CSV to write: the rows that they label differently.")
-@_raw
-@_json
-def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
-    """Set runs side by side on the same rows, with intervals and a test of their difference."""
-    from textclf import compare, tables
-
-    if len(runs) < 2:
-        raise click.UsageError("name two runs at least.")
-    _show(compare.compare(list(runs), changed=changed, raw=raw), as_json, tables.compare_tables)
-
-
-@main.command()
-@click.argument("file", default="-", type=click.Path(path_type=Path))
-@_run
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
-@click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
-@click.option("--column", help="Column with the texts, when FILE is a table.")
-@click.option(
-    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty under this probability."
-)
-@_raw
-@click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
-def predict(
-    file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
-    raw: bool, as_json: bool,
-) -> None:  # fmt: skip
-    """Predict the label of each line of FILE, or of standard input: row n out is row n in."""
-    from textclf.classifier import load_classifier
-    from textclf.predict import predict_stream, read_texts
-
-    classifier = load_classifier(_chosen_run(run).path)
-    chunks = read_texts(file, column=column, default_column=classifier.description.column)
-    chosen = "json" if as_json else format
-    pieces = predict_stream(classifier, chunks, format=chosen, min_confidence=min_confidence, raw=raw)
-    _write(pieces, output, shown=visible_json if chosen in ("json", "jsonl") else visible_lines)
-
-
-def _write(pieces: Iterable[str], output: Path | None, *, shown: Callable[[str], str] = visible_lines) -> None:
-    """To a file, or to stdout as they come; on a terminal as `shown` makes them safe to look at."""
-    if output is None:
-        print_pieces(pieces, shown=shown)
-        return
-    from textclf.run import write_pieces
-
-    write_pieces(output, pieces)
-
-
-@main.command()
-@click.argument("text", default="-")
-@_run
-@click.option("--label", help="Explain this label instead of the one that the text is given.")
-@click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
-def explain(
-    text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
-) -> None:  # fmt: skip
-    """Show which words spoke for and against the label of TEXT, or of each line of standard input."""
-    from textclf.classifier import load_classifier
-    from textclf.explain import Explainer, explain_lines
-    from textclf.explained import WRITERS
-    from textclf.predict import read_texts
-
-    folder = _chosen_run(run).path
-    explainer = Explainer(load_classifier(folder), folder)
-    chunks = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
-    explained = explain_lines(explainer, chunks, label)
-    colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    chosen = "jsonl" if as_json else format
-    # what is written as text is safe to look at, and its colours are control characters themselves
-    shown: dict[str, Callable[[str], str]] = {"text": str, "jsonl": visible_json, "html": visible_lines}
-    _write(WRITERS[chosen](explained, colour=colour), output, shown=shown[chosen])
-
-
-@main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@_json
-def report(run: Path, as_json: bool) -> None:
-    """Draw the report of RUN, or of RUN/evaluations/NAME, anew from its other files."""
-    from textclf.redraw import redraw
-
-    path = redraw(run)
-    say(f"wrote {path}")
-    if as_json:
-        _print_json({"report": path.as_posix()})
-
-
-@main.command()
-def schema() -> None:
-    """Print the JSON schema of the config, for editors."""
-    from textclf.config import json_schema
-
-    print_pieces([json.dumps(json_schema(), indent=1), "\n"])
-
-
-@main.command()
-@_run
-@click.option("--format", "-f", type=click.Choice(["keras", "onnx", "python", "savedmodel", "tflite"]), required=True)
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
-@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
-@_json
-def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
-    """Write a run in the format of another tool, and compare the two before it is given.
-
-    \b
-    keras       OUTPUT.keras, for keras.saving.load_model
-    onnx        OUTPUT.onnx, for ONNX Runtime and others
-    python      OUTPUT.py, with predict(texts); needs numpy, onnxruntime, and model/ beside it
-    savedmodel  OUTPUT/, for TensorFlow and TF Serving
-    tflite      OUTPUT.tflite, for LiteRT on phones; a row at a time; needs textclf[tflite]
-
-    All but python take token ids, with zeros behind shorter rows, and hold textclf.json: the labels, the vocabulary,
-    and how a text becomes ids.
-    """
-    from textclf.export import export as write_export
-
-    document = write_export(_chosen_run(run), format=format, output=output, overwrite=overwrite)
-    say("wrote {path}, {bytes} bytes; differs from the run by {parity:.1e} at most".format(**document))
-    if as_json:
-        _print_json(document)
+"""In the order in which they are used."""
+for _command in COMMANDS:
+    main.add_command(_command)

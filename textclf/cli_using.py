@@ -1,0 +1,132 @@
+"""The commands that use a run."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from textclf.cli_parts import as_json_option, chosen_run, print_json, raw_option, run_option, show, write
+from textclf.console import say
+from textclf.visible import visible_json, visible_lines
+
+# What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
+
+
+@click.command()
+@click.argument("data", required=False)
+@run_option
+@as_json_option
+def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
+    """Measure a run on DATA, or on the rows that its training was measured on."""
+    from textclf import evaluate, tables
+
+    show(evaluate.evaluate(chosen_run(run), data), as_json, tables.metric_tables)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
+@click.option("--changed", type=click.Path(path_type=Path), help="CSV to write: the rows that they label differently.")
+@raw_option
+@as_json_option
+def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
+    """Set runs side by side on the same rows, with intervals and a test of their difference."""
+    from textclf import compare, tables
+
+    if len(runs) < 2:
+        raise click.UsageError("name two runs at least.")
+    show(compare.compare(list(runs), changed=changed, raw=raw), as_json, tables.compare_tables)
+
+
+@click.command()
+@click.argument("file", default="-", type=click.Path(path_type=Path))
+@run_option
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
+@click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
+@click.option("--column", help="Column with the texts, when FILE is a table.")
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty under this probability."
+)
+@raw_option
+@click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
+def predict(
+    file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
+    raw: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Predict the label of each line of FILE, or of standard input: row n out is row n in."""
+    from textclf.classifier import load_classifier
+    from textclf.predict import predict_stream, read_texts
+
+    classifier = load_classifier(chosen_run(run).path)
+    chunks = read_texts(file, column=column, default_column=classifier.description.column)
+    chosen = "json" if as_json else format
+    pieces = predict_stream(classifier, chunks, format=chosen, min_confidence=min_confidence, raw=raw)
+    write(pieces, output, shown=visible_json if chosen in ("json", "jsonl") else visible_lines)
+
+
+@click.command()
+@click.argument("text", default="-")
+@run_option
+@click.option("--label", help="Explain this label instead of the one that the text is given.")
+@click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+def explain(
+    text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Show which words spoke for and against the label of TEXT, or of each line of standard input."""
+    from textclf.classifier import load_classifier
+    from textclf.explain import Explainer, explain_lines
+    from textclf.explained import WRITERS
+    from textclf.predict import read_texts
+
+    folder = chosen_run(run).path
+    explainer = Explainer(load_classifier(folder), folder)
+    chunks = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
+    explained = explain_lines(explainer, chunks, label)
+    colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    chosen = "jsonl" if as_json else format
+    # what is written as text is safe to look at, and its colours are control characters themselves
+    shown: dict[str, Callable[[str], str]] = {"text": str, "jsonl": visible_json, "html": visible_lines}
+    write(WRITERS[chosen](explained, colour=colour), output, shown=shown[chosen])
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@as_json_option
+def report(run: Path, as_json: bool) -> None:
+    """Draw the report of RUN, or of RUN/evaluations/NAME, anew from its other files."""
+    from textclf.redraw import redraw
+
+    path = redraw(run)
+    say(f"wrote {path}")
+    if as_json:
+        print_json({"report": path.as_posix()})
+
+
+@click.command()
+@run_option
+@click.option("--format", "-f", type=click.Choice(["keras", "onnx", "python", "savedmodel", "tflite"]), required=True)
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@as_json_option
+def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
+    """Write a run in the format of another tool, and compare the two before it is given.
+
+    \b
+    keras       OUTPUT.keras, for keras.saving.load_model
+    onnx        OUTPUT.onnx, for ONNX Runtime and others
+    python      OUTPUT.py, with predict(texts); needs numpy, onnxruntime, and model/ beside it
+    savedmodel  OUTPUT/, for TensorFlow and TF Serving
+    tflite      OUTPUT.tflite, for LiteRT on phones; a row at a time; needs textclf[tflite]
+
+    All but python take token ids, with zeros behind shorter rows, and hold textclf.json: the labels, the vocabulary,
+    and how a text becomes ids.
+    """
+    from textclf.export import export as write_export
+
+    document = write_export(chosen_run(run), format=format, output=output, overwrite=overwrite)
+    say("wrote {path}, {bytes} bytes; differs from the run by {parity:.1e} at most".format(**document))
+    if as_json:
+        print_json(document)
