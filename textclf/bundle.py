@@ -40,8 +40,12 @@ class Module:
     statements: list[Statement]
 
 
-def bundle(root: str) -> str:
-    """The source of a file that does what the module does, and imports nothing of textclf."""
+def bundle(root: str, *, first: str = "") -> str:
+    """The source of a file that does what the module does, and imports nothing of textclf.
+
+    Args:
+        first: what is to be done before anything is imported.
+    """
     modules = _modules(root)
     reached = _reached(modules, root)
     kept = [
@@ -52,7 +56,8 @@ def bundle(root: str) -> str:
     ]
     imports = {modules[name].imports[used] for name, used in reached if used in modules[name].imports}
     _check_names(kept, imports)
-    head = [f'"""{modules[root].docstring}"""', "\n".join(_import_lines(imports))]
+    docstring = f'"""{modules[root].docstring}"""'
+    head = [part for part in (docstring, first, "\n".join(_import_lines(imports))) if part]
     sources = dict.fromkeys(statement.source for statement in kept)
     return "\n\n".join(head) + "\n" + "".join(f"\n\n{source}\n" for source in sources)
 
@@ -146,5 +151,5 @@ def _statement(node: ast.stmt, lines: list[str]) -> Statement:
     first = min([node.lineno, *(decorator.lineno for decorator in decorators)]) - 1
     while lines[first - 1].startswith("#"):
         first -= 1
-    uses = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    uses = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
     return Statement("\n".join(lines[first : node.end_lineno]), _names(node), uses)

@@ -17,6 +17,12 @@ from textclf.run import Run
 
 LICENSE_LINE = f"# Made of parts of textclf {__version__}, under the Apache License 2.0.\n"
 
+NO_TELEMETRY = """\
+import os
+
+# ONNX Runtime tells its maker what it runs, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")"""
+
 
 def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
     """The graph with token_ids for its one input, checked by ONNX's own rules, the description in its metadata."""
@@ -58,7 +64,7 @@ def load_onnx(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
 
 def write_python(_run: Run, _classifier: Classifier, path: Path) -> None:
     """The module `standalone` and all that it needs of textclf, in one file."""
-    path.write_text(LICENSE_LINE + bundle("standalone"), encoding="utf-8", newline="\n")
+    path.write_text(LICENSE_LINE + bundle("standalone", first=NO_TELEMETRY), encoding="utf-8", newline="\n")
 
 
 def load_python(path: Path, run: Run, _classifier: Classifier) -> PredictProba:
