@@ -26,6 +26,7 @@ LAYERS = [
     {"classifier"},
     {"config", "guess", "model_files"},
     {"columns", "training", "console"},
+    {"augment"},
     {"checkpoint", "stage", "vectors", "data", "models", "calibration", "metrics", "intervals", "seen"},
     {"bilstm", "mlp"},
     {

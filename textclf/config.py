@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, get_args
 import pydantic
 import yaml
 
+from textclf.augment import AugmentOptions
 from textclf.bilstm import BilstmOptions
 from textclf.calibration import DecisionOptions
 from textclf.data import DataOptions, data_problems
@@ -42,6 +43,7 @@ class Config:
     text: TextOptions = option(default=TextOptions, help="texts to token ids")
     model: ModelOptions = option(default=BilstmOptions, discriminator="type", help="the network")
     training: TrainingOptions = option(default=TrainingOptions, help="how it learns")
+    augment: AugmentOptions = option(default=AugmentOptions, help="what is changed of the training rows")
     decision: DecisionOptions = option(default=DecisionOptions, help="from probabilities to labels")
     report: ReportOptions = option(default=ReportOptions, help="what is measured beside it")
 
@@ -167,6 +169,8 @@ def _outside_problems(config: Config) -> list[tuple[str, str]]:
     pretrained = config.model.pretrained
     if pretrained is not None and not is_file(pretrained):
         problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))
+    if config.augment.synonyms and pretrained is None:
+        problems.append(("augment.synonyms", "needs word vectors, whose neighbours they are. Set model.pretrained."))
     return problems
 
 

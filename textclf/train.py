@@ -16,6 +16,7 @@ import numpy.typing as npt
 from textclf import __version__
 from textclf.ahead import begin
 from textclf.architecture import Shape, Start
+from textclf.augment import augmentation
 from textclf.calibration import without_temperature
 from textclf.checkpoint import Checkpoint, Epoch
 from textclf.checks import Checked, check_data
@@ -167,7 +168,11 @@ def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoi
     start = Start(embeddings, padded_rows(material.train.token_ids))
     build = MODELS[options.type].build
     network = build(options, shape, start=start, exact_twin=device == "cpu")
-    fitted = fit(network, material.train, material.validation, config.training, watch, checkpoint=checkpoint)
+    changes = augmentation(config.augment, material.vectors, material.encoder.vocabulary, words=material.trained_words)
+    fitted = fit(
+        network, material.train, material.validation, config.training, watch,
+        checkpoint=checkpoint, augmentation=changes,
+    )  # fmt: skip
     if fitted.interrupted:
         logger.warning(
             "interrupted in epoch %d; keeping epoch %d, the best so far", len(fitted.history), fitted.best.epoch

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from textclf.augment import Augmentation, AugmentOptions
 from textclf.checkpoint import Checkpoint, Epoch, Progress
 from textclf.models import logits_model
 from textclf.options import option, options
@@ -49,7 +50,10 @@ class TrainingOptions:
     )
     device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU where TensorFlow finds one")
     seed: int = option(
-        default=42, help="of the split, the first weights, the order of the rows and dropout", ge=0, le=2**31 - 1
+        default=42,
+        help="of the split, the first weights, the order of the rows, dropout and `augment`",
+        ge=0,
+        le=2**31 - 1,
     )
 
 
@@ -95,6 +99,9 @@ class Fit:
     interrupted: bool
 
 
+AS_THEY_STAND = Augmentation(AugmentOptions())
+
+
 def fit(
     network: Any,
     train: Examples,
@@ -103,6 +110,7 @@ def fit(
     watch: Watch,
     *,
     checkpoint: Checkpoint | None = None,
+    augmentation: Augmentation = AS_THEY_STAND,
 ) -> Fit:
     """Trains the network and leaves it with the weights of its best epoch.
 
@@ -110,8 +118,10 @@ def fit(
 
     Args:
         checkpoint: where to go on, and where to keep how far training has come.
+        augmentation: what is done with the training rows each time that they come.
     """
-    steps = math.ceil(len(train) / options.batch_size)
+    lengths = np.tile(train.token_ids.lengths, augmentation.options.factor)
+    steps = math.ceil(len(lengths) / options.batch_size)
     optimizer = build_optimizer(options, total_steps=steps * options.epochs)
     take_step = _step_function(network, optimizer, train.targets)
     forward = forward_function(logits_model(network), together=options.batch_size)
@@ -121,8 +131,10 @@ def fit(
     with _interruptible() as interrupted:
         while not _finished(at, options):
             rng = np.random.default_rng([options.seed, at.epoch])
-            for rows in islice(batches(train.token_ids.lengths, options.batch_size, rng), at.step, None):
-                ids = _batch(train.token_ids, rows, options.batch_size)
+            for numbers in islice(batches(lengths, options.batch_size, rng), at.step, None):
+                rows = numbers % len(train)
+                texts = augmentation.changed(train.token_ids.take(rows), numbers, seed=options.seed, epoch=at.epoch)
+                ids = _batch(texts, options.batch_size)
                 at.total += take_step(ids, _filled(train.targets[rows], len(ids)), _filled(weights[rows], len(ids)))
                 at.step += 1
                 watch.step(Step(at.epoch, options.epochs, at.step, steps, at.total / at.step))
@@ -187,10 +199,10 @@ def batches(
         yield ordered[start : start + batch_size]
 
 
-def _batch(token_ids: TokenIds, rows: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int32]:
-    """Padded ids of the rows and, up to `size` rows, of blank ones: where XLA compiles, each new size costs seconds."""
-    padded = pad(token_ids.flat, token_ids.starts[rows], token_ids.lengths[rows])
-    blank = np.full((size - len(rows), padded.shape[1]), PADDING, np.int32)
+def _batch(texts: TokenIds, size: int) -> npt.NDArray[np.int32]:
+    """Padded ids of the texts and, up to `size`, of blank rows: where XLA compiles, each new size costs seconds."""
+    padded = pad(texts.flat, texts.starts, texts.lengths)
+    blank = np.full((size - len(texts), padded.shape[1]), PADDING, np.int32)
     blank[:, 0] = UNKNOWN  # cuDNN needs a token in every row
     return np.concatenate([padded, blank])
 
@@ -249,7 +261,7 @@ def forward_function(network: Any, *, together: int = 128) -> Forward:
         by_length = np.argsort(token_ids.lengths, kind="stable")
         for start in range(0, len(by_length), together):
             rows = by_length[start : start + together]
-            outputs[rows] = forward(_batch(token_ids, rows, together)).numpy()[: len(rows)]
+            outputs[rows] = forward(_batch(token_ids.take(rows), together)).numpy()[: len(rows)]
         return outputs
 
     return all_rows

@@ -25,8 +25,13 @@ class WordVectors:
 
     table: npt.NDArray[np.float32]
     """Shape (vocabulary, dimensions), the reserved ids first; words that the file lacks are drawn at random."""
-    found: int
-    """Words of the vocabulary that the file has."""
+    known: npt.NDArray[np.bool_]
+    """Which of its rows are of words that the file has, shape (vocabulary,)."""
+
+    @property
+    def found(self) -> int:
+        """Words of the vocabulary that the file has."""
+        return int(self.known.sum())
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed: int) -> WordVectors:
@@ -50,7 +55,60 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
     table = np.random.default_rng(seed).normal(0, found.std(), (len(vocabulary) + RESERVED, dimensions))
     table[PADDING], table[UNKNOWN] = 0, found.mean(axis=0)
     table[list(vectors)] = found
-    return WordVectors(table.astype(np.float32), len(vectors))
+    known = np.zeros(len(table), np.bool_)
+    known[list(vectors)] = True
+    return WordVectors(table.astype(np.float32), known)
+
+
+NEIGHBOURS = 10  # of a word, at most
+FREQUENT = 100  # words that have none: of so frequent ones most are grammar, and their neighbours mean something else
+COSINES = 1 << 23  # computed together, some 30 megabytes
+
+
+def neighbours(
+    vectors: WordVectors, vocabulary: Sequence[str], *, words: int, similarity: float
+) -> npt.NDArray[np.int32]:
+    """Token ids of the words nearest by cosine to each of the first words, shape (RESERVED + words, NEIGHBOURS).
+
+    Where a word has fewer, these come again; where it has none, its own id stands. Frequent words, tokens with a digit
+    and tokens without a letter have none and are none.
+
+    Args:
+        vocabulary: most frequent first, as the table has it.
+        similarity: the least cosine.
+    """
+    usable = vectors.known.copy()
+    usable[:RESERVED] = False
+    usable[RESERVED:] &= [rank >= FREQUENT and _is_spelt(word) for rank, word in enumerate(vocabulary)]
+    ids = np.flatnonzero(usable)
+    table = vectors.table[ids]
+    table /= np.maximum(np.linalg.norm(table, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    found = np.repeat(np.arange(RESERVED + words, dtype=np.int32)[:, None], NEIGHBOURS, axis=1)
+    asked, together = int(usable[: len(found)].sum()), max(1, COSINES // max(1, len(ids)))
+    for begin in range(0, asked, together):
+        rows = np.arange(begin, min(asked, begin + together))
+        cosines = table[rows] @ table.T
+        cosines[rows - begin, rows] = 0  # itself
+        having, nearest = _nearest(cosines, similarity)
+        found[ids[rows[having]]] = ids[nearest]
+    return found
+
+
+def _is_spelt(word: str) -> bool:
+    return any(map(str.isalpha, word)) and not any(map(str.isdigit, word))
+
+
+def _nearest(
+    cosines: npt.NDArray[np.float32], similarity: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The rows that have a cosine of at least `similarity`, and the columns of their greatest ones, the greatest first,
+    shape (rows, NEIGHBOURS); where there are fewer, these again."""
+    row, column = np.divmod(np.flatnonzero(cosines >= similarity), cosines.shape[1])  # sooner than np.nonzero
+    column = column[np.lexsort((-cosines[row, column], row))]
+    counts = np.bincount(row, minlength=len(cosines))
+    having, starts = np.flatnonzero(counts), np.cumsum(counts) - counts
+    place = np.arange(NEIGHBOURS) % np.minimum(counts[having], NEIGHBOURS)[:, None]
+    return having, column[starts[having][:, None] + place]
 
 
 def vector_words(path: Path) -> Iterator[str]:

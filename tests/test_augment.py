@@ -1,0 +1,120 @@
+"""augment: what becomes of training rows, the same for each row wherever it stands, and nothing of the others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SMALL, overrides, textclf, write_config
+from faults import ctrl_c, failing_writes
+
+from textclf.augment import CHANGES, Augmentation, AugmentOptions
+from textclf.text import RESERVED, UNKNOWN, TokenIds
+from textclf.vectors import WordVectors, neighbours
+
+WORDS = 500
+OWN_NEIGHBOUR = np.repeat(np.arange(WORDS, dtype=np.int32)[:, None] + WORDS, 3, axis=1)  # none is a word of the texts
+
+
+def some_texts(lengths: list[int]) -> TokenIds:
+    counts = np.array(lengths)
+    ids = np.random.default_rng(0).integers(RESERVED, WORDS, counts.sum())
+    return TokenIds(ids.astype(np.uint16), counts, counts)
+
+
+def changed(texts: TokenIds, *, epoch: int = 1, numbers: list[int] | None = None, **shares: Any) -> TokenIds:
+    augmentation = Augmentation(AugmentOptions(**shares), OWN_NEIGHBOUR)
+    rows = np.arange(len(texts)) if numbers is None else np.array(numbers)
+    return augmentation.changed(texts, rows, seed=42, epoch=epoch)
+
+
+def rows(texts: TokenIds) -> list[list[int]]:
+    return [texts.row(row).tolist() for row in range(len(texts))]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_row_changes_by_seed_epoch_and_number_alone(change: str) -> None:
+    texts = some_texts([40, 1, 25, 60])
+    found = rows(changed(texts, **{change: 0.5}))
+    other_order = changed(texts.take(np.array([3, 0])), numbers=[3, 0], **{change: 0.5})
+    assert rows(other_order) == [found[3], found[0]]
+    assert rows(changed(texts, epoch=2, **{change: 0.5})) != found
+    assert rows(changed(texts, numbers=[7, 8, 9, 10], **{change: 0.5})) != found
+
+
+def test_without_a_share_nothing_changes() -> None:
+    texts = some_texts([5, 1])
+    assert changed(texts) is texts
+
+
+def test_each_change_does_what_its_name_says_to_about_its_share() -> None:
+    texts = some_texts([50] * 400)
+    before = texts.flat
+    replaced = changed(texts, synonyms=0.2).flat
+    assert set((replaced - before)[replaced != before].tolist()) == {WORDS}
+    assert (replaced != before).mean() == pytest.approx(0.2, abs=0.01)
+    unknown = changed(texts, word_dropout=0.2).flat
+    assert set(unknown[unknown != before].tolist()) == {UNKNOWN}
+    assert (unknown != before).mean() == pytest.approx(0.2, abs=0.01)
+    swapped = changed(texts, swap=0.2)
+    assert [sorted(row) for row in rows(swapped)] == [sorted(row) for row in rows(texts)]
+    assert (swapped.flat != before).mean() == pytest.approx(0.2, abs=0.01)
+    fewer = changed(texts, deletion=0.2)
+    assert len(fewer.flat) / len(before) == pytest.approx(0.8, abs=0.01)
+    assert all(_is_part(some, whole) for some, whole in zip(rows(fewer), rows(texts), strict=True))
+
+
+def _is_part(some: list[int], whole: list[int]) -> bool:
+    left = iter(whole)
+    return all(word in left for word in some)
+
+
+def test_no_text_becomes_empty() -> None:
+    texts = some_texts([1, 2, 3] * 200)
+    assert changed(texts, deletion=0.99).lengths.min() == 1
+
+
+def test_neighbours_are_the_nearest_words_that_are_spelt_and_not_too_frequent() -> None:
+    words = [*(f"the{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(100)), "good", "fine", "bad", "9th", "rare"]
+    table = np.zeros((RESERVED + len(words), 2), np.float32)
+    table[RESERVED:] = [0, 1]
+    table[-5:] = [[1, 0], [0.9, 0.1], [-1, 0], [1, 0], [0.8, 0.2]]
+    known = np.ones(len(table), bool)
+    known[-1] = False
+    found = neighbours(WordVectors(table, known), words, words=len(words), similarity=0.7)
+    good, fine, bad, ninth, rare = range(len(table) - 5, len(table))
+    assert {*found[good]} == {fine}
+    assert {*found[fine]} == {good}
+    assert [{*found[word]} for word in (RESERVED, bad, ninth, rare)] == [{RESERVED}, {bad}, {ninth}, {rare}]
+
+
+def test_a_run_with_changed_rows_repeats_and_resumes_to_the_bit(tmp_path: Path) -> None:
+    settings = ["report.baseline=false", "augment.deletion=0.2", "augment.swap=0.2", "augment.factor=2"]
+    config = write_config(tmp_path, "reviews")
+    arguments = overrides(*SMALL, *settings, "training.checkpoint_minutes=1e-9")
+    assert textclf("train", config, "--run", tmp_path / "whole", *arguments).exit_code == 0
+    with failing_writes(60, tmp_path, error=ctrl_c):
+        assert textclf("train", config, "--run", tmp_path / "stopped", *arguments).exit_code == 130
+    assert textclf("train", config, "--run", tmp_path / "stopped", *arguments, "--resume").exit_code == 0
+    for name in ("history.csv", "metrics.json", "model/model.onnx"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    document = json.loads((tmp_path / "whole" / "metrics.json").read_text(encoding="utf-8"))
+    assert document["data"]["rows"] == 40  # those measured are as they were
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "augment.synonyms=0.1",
+            "augment.synonyms: needs word vectors, whose neighbours they are. Set model.pretrained.",
+        ),
+        ("augment.deletion=1", "augment.deletion: should be less than 1, found 1"),
+        ("augment.factor=2", "augment: factor: 2 needs one of synonyms, word_dropout, swap, deletion above 0"),
+        ("augment.delete=0.1", "augment.delete: unknown key; did you mean 'deletion'?"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_training(setting: str, message: str, tmp_path: Path) -> None:
+    result = textclf("train", write_config(tmp_path, "reviews"), "--set", setting)
+    assert (result.exit_code, result.stderr) == (1, f"--set {setting}: {message}\n")
