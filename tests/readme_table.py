@@ -12,6 +12,7 @@ TESTS = Path(__file__).parent
 BENCHMARKS = TESTS / "benchmarks"
 sys.path[:0] = [str(BENCHMARKS), str(TESTS / "reliability")]
 
+import augment  # noqa: E402
 import large_data  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
@@ -21,7 +22,7 @@ import trust  # noqa: E402
 from measuring import markdown  # noqa: E402
 
 README = Path(__file__).parent.parent / "README.md"
-SCRIPTS = (predict_speed, predict_memory, train_speed, large_data, trust, promises)
+SCRIPTS = (augment, predict_speed, predict_memory, train_speed, large_data, trust, promises)
 ACCURACY = BENCHMARKS / "accuracy.json"
 
 

@@ -13,6 +13,7 @@ import json
 import random
 import statistics
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def main() -> None:
         known.append({**cell, **measure(**cell, paths=data_paths(cell["data"], asked.data))})
         say(str(known[-1]))
         asked.json.write_text(json.dumps({"machine": machine(), "results": known}, indent=1) + "\n")
-    print(markdown(table(known)), end="")
+    sys.stdout.write(markdown(table(known)))
 
 
 def measure(*, data: str, share: float, seed: int, change: str, paths: dict[str, Path]) -> dict[str, Any]:
