@@ -1,9 +1,11 @@
 """Runs that many tests read: small networks trained once on the samples in data/sample."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -27,6 +29,19 @@ def textclf_process(*arguments: str | Path, cwd: Path | None = None, **options: 
     command = [sys.executable, "-W", "error", "-m", "textclf", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, **options)
+
+
+def textclf_begun(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+    """The command line in a process that goes on meanwhile, and obeys signals even where the tests run without."""
+    command = [sys.executable, "-m", "textclf", *map(str, arguments)]
+    obey = None if os.name == "nt" else obey_signals
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=obey, **options)
+
+
+def obey_signals() -> None:
+    """What `nohup` and a shell's `&` take away."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def overrides(*settings: str) -> list[str]:

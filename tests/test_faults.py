@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, textclf, write_config
+from conftest import ROOT, SAMPLES, textclf, textclf_begun, write_config
 from faults import contents, ctrl_c, failing_writes, small_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits and sends no such signals")
@@ -151,11 +151,6 @@ def test_a_read_only_folder_is_named(run: Path) -> None:
 # Signals and pipes
 
 
-def start(*arguments: str | Path, **options: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", "textclf", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, **options)
-
-
 @posix
 @pytest.mark.parametrize(
     ("number", "code", "message"),
@@ -169,7 +164,7 @@ def test_a_signal_ends_it_and_leaves_the_earlier_file(number: str, code: int, me
     folder = run.parent
     before = contents(folder)
     arguments = ["predict", "-", "--run", run, "--output", folder / "out.txt"]
-    with start(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with textclf_begun(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdin.write(b"good\n" * 1000)
         process.stdin.flush()
         wait_for(lambda: len(contents(folder)) > len(before))
@@ -191,7 +186,7 @@ def test_a_signal_that_is_ignored_stays_ignored(run: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    with start(
+    with textclf_begun(
         "predict", "-", "--run", run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=ignore
     ) as process:
         process.stdin.write(b"good\n")

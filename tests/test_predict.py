@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, SAMPLES, textclf
+from conftest import ROOT, SAMPLES, textclf, textclf_begun
 
 from textclf.classifier import Classifier, load_classifier
 
@@ -184,9 +184,8 @@ def test_the_model_folder_alone_is_enough(tmp_path: Path, reviews: Path) -> None
     )
 
 
-def start_predict(run: Path, file: str | Path = "-") -> subprocess.Popen:
-    command = [sys.executable, "-m", "textclf", "predict", str(file), "--run", str(run)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def start_predict(run: Path, file: str | Path = "-") -> subprocess.Popen[bytes]:
+    return textclf_begun("predict", file, "--run", run, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def test_the_first_rows_are_out_before_the_last_are_in(reviews: Path) -> None:
