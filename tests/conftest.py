@@ -34,8 +34,8 @@ def textclf_process(*arguments: str | Path, cwd: Path | None = None, **options: 
 def textclf_begun(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
     """The command line in a process that goes on meanwhile, and obeys signals even where the tests run without."""
     command = [sys.executable, "-m", "textclf", *map(str, arguments)]
-    obey = None if os.name == "nt" else obey_signals
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=obey, **options)
+    obey = {} if os.name == "nt" else {"preexec_fn": obey_signals}
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, **{**obey, **options})
 
 
 def obey_signals() -> None:
