@@ -1,5 +1,6 @@
 """Where training stands, in one file: all that it takes to go on as if it had never stopped."""
 
+import io
 import json
 import time
 import zipfile
@@ -74,8 +75,10 @@ class Checkpoint:
         arrays: dict[str, Any] = {"progress": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
         arrays |= {f"variable_{i}": variable.numpy() for i, variable in enumerate(variables)}
         arrays |= {f"best_{i}": weight for i, weight in enumerate(progress.best_weights)}
-        with replacing(self._path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+        held = io.BytesIO()  # into a file, NumPy 2.1 leaves the archive open where a write fails
+        np.savez(held, **arrays)
+        with replacing(self._path) as temporary:
+            temporary.write_bytes(held.getbuffer())
         self._saved = time.monotonic()
 
     def load(self, variables: Sequence[Any]) -> Progress:
