@@ -11,6 +11,7 @@ from conftest import textclf, trained
 from textclf.architecture import Differentiable, Shape
 from textclf.bilstm import BilstmOptions
 from textclf.classifier import load_classifier
+from textclf.ensemble import differentiable, onnx_model
 from textclf.explain import Explainer, Explanation, Word, strongest_words
 from textclf.mlp import MlpOptions
 from textclf.models import MODELS, logits_model
@@ -35,10 +36,11 @@ def test_the_gradient_is_tensorflows(name: str, outputs: int, activation: Any) -
     options = BilstmOptions(embedding_dim=5, units=4, **VARIANTS[name])
     shape = Shape(20, outputs, activation)
     network = MODELS["bilstm"].build(options, shape)
-    found = differentiable(options, shape, network)
+    found = in_numpy(options, shape, network)
     token_ids = np.array([[3, 7, 7, 2, 19, 5]], np.int32)
     direction = np.random.default_rng(0).normal(size=(1, outputs)).astype(np.float32)
-    logits, gradient = found.gradient(found.vectors(token_ids), weigh=lambda _: direction)
+    logits, back = found.forward(found.vectors(token_ids[0])[None])
+    gradient = back(direction)
     logits_of = logits_model(network)
     with tf.GradientTape() as tape:
         expected = logits_of(tf.constant(token_ids))
@@ -57,25 +59,25 @@ def test_the_vectors_of_a_bag_of_words_add_up_to_what_the_network_sees(features:
     network = MODELS["mlp"].build(options, shape)
     rng = np.random.default_rng(0)
     network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
-    found = differentiable(options, shape, network)
+    found = in_numpy(options, shape, network)
     token_ids = np.array([3, 7, 7, 2, 19, 7])
     vectors = found.vectors(token_ids)[None].astype(np.float64)
     direction = rng.normal(size=(1, 3))
-    logits, gradient = found.gradient(vectors, weigh=lambda _: direction)
+    logits, back = found.forward(vectors)
+    gradient = back(direction)
     lengths = np.array([len(token_ids)])
     expected = forward_function(logits_model(network))(TokenIds(token_ids, lengths, lengths))
     assert logits == pytest.approx(expected, abs=1e-5)
     for word in range(len(token_ids)):
         nudged = vectors.copy()
         nudged[0, word] += 1e-6
-        change = found.gradient(nudged, weigh=np.zeros_like)[0] - logits
+        change = found.forward(nudged)[0] - logits
         assert gradient[0, word].sum() == pytest.approx((change * direction).sum() / 1e-6, abs=1e-4)
 
 
-def differentiable(options: Any, shape: Shape, network: Any) -> Differentiable:
+def in_numpy(options: Any, shape: Shape, network: Any) -> Differentiable:
     """The network in NumPy, from its ONNX graph."""
-    architecture = MODELS[options.type]
-    return architecture.gradient(*read_graph(architecture.onnx(options, shape, network)))
+    return differentiable(*read_graph(onnx_model(options, shape, network)))
 
 
 @pytest.mark.parametrize("name", ["reviews", "questions", "topics", "bags"])

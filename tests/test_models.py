@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 
 from textclf.architecture import Shape, Start
+from textclf.ensemble import onnx_model
 from textclf.models import MODELS, ModelOptions, logits_model
 from textclf.text import TokenIds, pad
 from textclf.training import forward_function
@@ -81,7 +82,7 @@ def test_onnx_gives_what_keras_gives(
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
     for small_enough in (0, 1 << 20):  # a large vocabulary and a small one are looked up in different ways
         monkeypatch.setattr("textclf.bilstm_onnx.FOLDED", small_enough)
-        session = onnxruntime.InferenceSession(MODELS[name].onnx(options, shape, network))
+        session = onnxruntime.InferenceSession(onnx_model(options, shape, network))
         [onnx_gives] = session.run(None, inputs)
         assert np.abs(onnx_gives - keras_gives).max() < 1e-5
 

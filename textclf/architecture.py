@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.onnx_graph import Graph
+
 if TYPE_CHECKING:
     import keras
 
@@ -48,9 +50,9 @@ class Differentiable(NamedTuple):
 
     vectors: Callable[[Ids], Floats]
     """From the token ids of a text, shape (width,), what each of them brings to the network, (width, dimensions)."""
-    gradient: Callable[..., tuple[Floats, Floats]]
-    """From vectors, shape (batch, width, dimensions), and `weigh`, which gives the gradient of what is explained by the
-    logits: the logits, shape (batch, outputs), and the gradient of it by the vectors."""
+    forward: Callable[[Floats], tuple[Floats, Callable[[Floats], Floats]]]
+    """From vectors, shape (batch, width, dimensions): the logits, shape (batch, outputs), and what gives, from the
+    gradient of something by the logits, that by the vectors."""
 
 
 class Architecture(NamedTuple):
@@ -58,11 +60,13 @@ class Architecture(NamedTuple):
     build: Callable[..., keras.Model]
     """From options and a Shape; keywords: `start`, a Start, and `exact_twin`: other layers, for the same numbers
     sooner on a CPU, if there are such."""
-    onnx: Callable[[Any, Shape, keras.Model], bytes]
-    """The trained network as an ONNX model from token_ids, shape (batch, width), and lengths, shape (batch,), to
-    probabilities, shape (batch, labels), exact to rounding."""
-    again: Callable[[Shape, Constants, Metadata], bytes]
-    """The ONNX model that would be written with constants and metadata that were read from one; raises ForeignGraph
-    where they do not fit. A file is run only if it is this, to the byte."""
-    gradient: Callable[[Constants, Metadata], Differentiable]
+    constants: Callable[[Any, keras.Model], tuple[Constants, Metadata]]
+    """From options and the trained network the constants of its ONNX graph, and what else decides how that looks."""
+    checked: Callable[[Shape, Constants, Metadata], tuple[Constants, Metadata]]
+    """Of constants and metadata that were read from a file those that a network of this shape has; raises ForeignGraph
+    where they do not fit."""
+    logits: Callable[[Graph, Constants, Metadata], str]
+    """Writes the network into a graph that has these constants, from token_ids, shape (batch, width), and lengths,
+    shape (batch,), to the logits, shape (batch, outputs), exact to rounding; their name."""
+    differentiable: Callable[[Constants, Metadata], Differentiable]
     """From the constants and the metadata of its ONNX graph."""

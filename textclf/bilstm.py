@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from textclf.architecture import Constants, Differentiable, Floats, Metadata, Shape, Start
+from textclf.onnx_graph import Graph
 from textclf.options import option, options
 
 if TYPE_CHECKING:
@@ -109,34 +110,32 @@ def bilstm_weights(network: keras.Model) -> dict[str, Floats]:
     return weights
 
 
-def bilstm_onnx(options: BilstmOptions, shape: Shape, network: keras.Model) -> bytes:
-    """The trained network as an ONNX model, exact to rounding.
+def bilstm_constants(options: BilstmOptions, network: keras.Model) -> tuple[Constants, Metadata]:
+    from textclf.bilstm_onnx import graph_constants
 
-    Its inputs are token_ids, shape (batch, width), and lengths, shape (batch,); its output probabilities, shape
-    (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
-    """
-    from textclf.bilstm_onnx import bilstm_graph, graph_constants
-
-    constants = graph_constants(bilstm_weights(network))
-    return bilstm_graph(constants, pooling=options.pooling, activation=shape.activation)
+    return graph_constants(bilstm_weights(network)), {"pooling": options.pooling}
 
 
-def bilstm_again(shape: Shape, constants: Constants, metadata: Metadata) -> bytes:
-    from textclf.bilstm_onnx import bilstm_graph, constant_shapes
+def bilstm_checked(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
+    from textclf.bilstm_onnx import constant_shapes
     from textclf.onnx_graph import check_constants, choice
 
     pooling = choice(metadata, "pooling", get_args(Pooling))
-    check_constants(
-        constants, constant_shapes(constants, vocabulary=shape.vocabulary, outputs=shape.outputs, pooling=pooling)
-    )
-    return bilstm_graph(constants, pooling=pooling, activation=shape.activation)
+    shapes = constant_shapes(constants, vocabulary=shape.vocabulary, outputs=shape.outputs, pooling=pooling)
+    return check_constants(constants, shapes), {"pooling": pooling}
+
+
+def bilstm_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
+    from textclf.bilstm_onnx import write_bilstm
+
+    return write_bilstm(graph, constants, pooling=metadata["pooling"])
 
 
 def bilstm_differentiable(constants: Constants, metadata: Metadata) -> Differentiable:
-    from textclf.bilstm_gradient import bilstm_gradient
+    from textclf.bilstm_gradient import bilstm_forward
     from textclf.bilstm_onnx import graph_weights
 
     weights = graph_weights(constants)
     return Differentiable(
-        weights["embedding"].__getitem__, partial(bilstm_gradient, weights, pooling=metadata["pooling"])
+        weights["embedding"].__getitem__, partial(bilstm_forward, weights, pooling=metadata["pooling"])
     )

@@ -4,7 +4,7 @@ Only single texts without padding pass through, many versions of one side by sid
 weights have the names of `models.bilstm_weights`; gates stand in the order i, f, o, c, as in the ONNX graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +27,11 @@ class _Steps(NamedTuple):
     h: Array
 
 
-def bilstm_gradient(weights: Weights, vectors: Array, *, pooling: str, weigh: Any) -> tuple[Array, Array]:
-    """The logits, shape (batch, outputs), and the gradient by the vectors, shape (batch, width, dimensions).
+def bilstm_forward(weights: Weights, vectors: Array, *, pooling: str) -> tuple[Array, Callable[[Array], Array]]:
+    """The logits, shape (batch, outputs), and what gives from a gradient by them that by the vectors.
 
     Args:
         vectors: what stands for the words of the text, shape (batch, width, dimensions).
-        weigh: given the logits, the gradient of what is explained by them, of the same shape.
     """
     inputs = vectors.transpose(1, 0, 2)
     layers = sum(name.endswith("forward.kernel") for name in weights)
@@ -40,18 +39,22 @@ def bilstm_gradient(weights: Weights, vectors: Array, *, pooling: str, weigh: An
     for layer in range(1, layers + 1):
         forward = _run(weights, f"bilstm_{layer}.forward", inputs)
         backward = _run(weights, f"bilstm_{layer}.backward", inputs[::-1])
-        passes.append((inputs, forward, backward))
+        passes.append((forward, backward))
         inputs = np.concatenate([forward.h, backward.h[::-1]], axis=2)
-    pooled, spread = _pool(passes[-1][1].h, passes[-1][2].h, pooling)
+    pooled, spread = _pool(passes[-1][0].h, passes[-1][1].h, pooling)
     logits = pooled @ weights["dense.kernel"] + weights["dense.bias"]
-    d_forward, d_backward = spread(weigh(logits) @ weights["dense.kernel"].T)
-    for layer in range(layers, 0, -1):
-        inputs, forward, backward = passes[layer - 1]
-        d_inputs = _run_back(weights, f"bilstm_{layer}.forward", forward, d_forward)
-        d_inputs = d_inputs + _run_back(weights, f"bilstm_{layer}.backward", backward, d_backward)[::-1]
-        units = d_inputs.shape[2] // 2
-        d_forward, d_backward = d_inputs[:, :, :units], d_inputs[::-1, :, units:]
-    return logits, d_inputs.transpose(1, 0, 2)
+
+    def back(d_logits: Array) -> Array:
+        d_forward, d_backward = spread(d_logits @ weights["dense.kernel"].T)
+        for layer in range(layers, 0, -1):
+            forward, backward = passes[layer - 1]
+            d_inputs = _run_back(weights, f"bilstm_{layer}.forward", forward, d_forward)
+            d_inputs = d_inputs + _run_back(weights, f"bilstm_{layer}.backward", backward, d_backward)[::-1]
+            units = d_inputs.shape[2] // 2
+            d_forward, d_backward = d_inputs[:, :, :units], d_inputs[::-1, :, units:]
+        return d_inputs.transpose(1, 0, 2)
+
+    return logits, back
 
 
 def _run(weights: Weights, name: str, inputs: Array) -> _Steps:

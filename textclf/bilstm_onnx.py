@@ -22,16 +22,13 @@ FIRST = "bilstm_1.forward.recurrent"  # has a row a unit
 FOLDED = 1 << 23
 
 
-def bilstm_graph(constants: Constants, *, pooling: str, activation: str) -> bytes:
-    """The model from token_ids, shape (batch, width), and lengths, shape (batch,), to probabilities.
-
-    Their shape is (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
+def write_bilstm(graph: Graph, constants: Constants, *, pooling: str) -> str:
+    """The name of the logits, shape (batch, outputs), that the graph has from token_ids and lengths.
 
     Args:
-        constants: from `graph_constants`. Only their shapes are looked at, so that the graph that belongs to constants
-            that were read from a file can be written again and compared with the file.
+        constants: those of the graph, from `graph_constants`. Only their shapes are looked at, so that the graph that
+            belongs to constants that were read from a file can be written again and compared with the file.
     """
-    graph = Graph(constants)
     steps = graph.node("Transpose", "token_ids", perm=[1, 0])
     vocabulary, units, layers = len(constants["embedding"]), _units(constants), _layers(constants)
     if vocabulary * 8 * units <= FOLDED:
@@ -46,9 +43,7 @@ def bilstm_graph(constants: Constants, *, pooling: str, activation: str) -> byte
             places = _numbered(graph, steps)
     # pooling does not ask in which order a row's states come, so the backward ones stay in that of reading
     pooled = _pool(graph, graph.node("Concat", forward, backward, axis=2), pooling)
-    logits = graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
-    metadata = {"architecture": "bilstm", "pooling": pooling, "activation": activation}
-    return graph.finish(logits, activation=activation, outputs=len(constants["dense.bias"]), metadata=metadata)
+    return graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
 
 
 def graph_constants(weights: Mapping[str, Floats]) -> dict[str, Floats]:

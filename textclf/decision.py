@@ -8,6 +8,7 @@ import numpy as np
 
 from textclf.calibration import choose_threshold, fit_temperature, needs_threshold
 from textclf.config import Config
+from textclf.ensemble import divide_logits
 from textclf.errors import UserError
 from textclf.material import Material
 from textclf.models import logits_model
@@ -37,8 +38,7 @@ def decide_on(config: Config, material: Material, network: Any) -> Decision:
     targets = validation.targets[rows]
     logits = forward_function(logits_model(network))(validation.token_ids.take(rows)).astype(np.float64)
     temperature = fit_temperature(logits, targets) if options.calibrate else 1.0
-    layer = network.get_layer("logits")
-    layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
+    divide_logits(network, temperature)
     if options.aim is None:
         return Decision(temperature, options.threshold, True)
     scores = 1 / (1 + np.exp(-logits / temperature))

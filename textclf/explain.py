@@ -9,7 +9,6 @@ miss it is measured for each text, and the steps are doubled until it is little.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +18,9 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from textclf.classifier import Classifier
+from textclf.ensemble import differentiable
 from textclf.errors import UserError
 from textclf.model_files import read_model_files
-from textclf.models import MODELS
 from textclf.text import UNKNOWN, TokenIds
 from textclf.tokens import tokenize
 
@@ -77,7 +76,7 @@ class Explainer:
         self._classifier = classifier
         self._pools = ThreadpoolController()  # many small products: two threads in their way take longer than one
         self._softmax = files.metadata["activation"] == "softmax"
-        self._network = MODELS[files.metadata["architecture"]].gradient(files.constants, files.metadata)
+        self._network = differentiable(files.constants, files.metadata)
 
     def explain(
         self, texts: Sequence[str], label: str | None = None, *, most_steps: int = MOST_STEPS
@@ -144,7 +143,7 @@ class Explainer:
         return [_Attributed(*each) for each in zip(weights, ends, missed.tolist(), strict=True)]
 
     def _logits(self, vectors: Array) -> Array:
-        return self._network.gradient(vectors, weigh=np.zeros_like)[0]
+        return self._network.forward(vectors)[0]
 
     def _integrated(self, vectors: Array, labels: Array, steps: int) -> Array:
         """The weight of each word, shape (texts, width), by Gauss-Legendre quadrature over so many steps."""
@@ -155,8 +154,8 @@ class Explainer:
         for begin in range(0, steps, together):
             some = slice(begin, begin + together)
             scaled = ((points[some, None, None, None] + 1) / 2 * vectors).reshape(-1, *vectors.shape[1:])
-            repeated = np.tile(labels, len(points[some]))
-            gradient = self._network.gradient(scaled, weigh=partial(self._weigh, labels=repeated))[1]
+            logits, back = self._network.forward(scaled)
+            gradient = back(self._weigh(logits, np.tile(labels, len(points[some]))))
             total += np.tensordot(shares[some] / 2, gradient.reshape(-1, *vectors.shape), axes=1)
         return np.asarray((total * vectors).sum(axis=2))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from textclf.architecture import Constants, Differentiable, Floats, Metadata, Shape, Start
 from textclf.grams import bucket, inverse_document_frequencies
+from textclf.onnx_graph import Graph
 from textclf.options import option, options
 
 if TYPE_CHECKING:
@@ -212,17 +213,16 @@ def mlp_weights(network: keras.Model) -> dict[str, Floats]:
     return weights
 
 
-def mlp_onnx(options: MlpOptions, shape: Shape, network: keras.Model) -> bytes:
-    from textclf.mlp_onnx import graph_constants, mlp_graph
+def mlp_constants(options: MlpOptions, network: keras.Model) -> tuple[Constants, Metadata]:
+    from textclf.mlp_onnx import graph_constants
 
     buckets = options.buckets if options.ngrams > 1 else 0
-    constants = graph_constants(mlp_weights(network))
-    return mlp_graph(constants, features=options.features, buckets=buckets, activation=shape.activation)
+    return graph_constants(mlp_weights(network)), {"features": options.features, "buckets": str(buckets)}
 
 
-def mlp_again(shape: Shape, constants: Constants, metadata: Metadata) -> bytes:
+def mlp_checked(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
     from textclf.mlp_onnx import FEATURES as KNOWN
-    from textclf.mlp_onnx import constant_shapes, mlp_graph
+    from textclf.mlp_onnx import constant_shapes
     from textclf.onnx_graph import ForeignGraph, check_constants, choice
 
     features = choice(metadata, "features", KNOWN)
@@ -230,12 +230,18 @@ def mlp_again(shape: Shape, constants: Constants, metadata: Metadata) -> bytes:
     if not re.fullmatch("0|[1-9][0-9]{0,7}", found):
         raise ForeignGraph(f"its buckets are {found!r:.60}, no whole number below 100 million")
     rows = shape.vocabulary + int(found)
-    check_constants(constants, constant_shapes(constants, rows=rows, outputs=shape.outputs, features=features))
-    return mlp_graph(constants, features=features, buckets=int(found), activation=shape.activation)
+    shapes = constant_shapes(constants, rows=rows, outputs=shape.outputs, features=features)
+    return check_constants(constants, shapes), {"features": features, "buckets": found}
+
+
+def mlp_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
+    from textclf.mlp_onnx import write_mlp
+
+    return write_mlp(graph, constants, features=metadata["features"], buckets=int(metadata["buckets"]))
 
 
 def mlp_differentiable(constants: Constants, metadata: Metadata) -> Differentiable:
-    from textclf.mlp_gradient import mlp_gradient, word_vectors
+    from textclf.mlp_gradient import mlp_forward, word_vectors
 
     vectors = partial(word_vectors, constants, features=metadata["features"], buckets=int(metadata["buckets"]))
-    return Differentiable(vectors, partial(mlp_gradient, constants))
+    return Differentiable(vectors, partial(mlp_forward, constants))

@@ -4,7 +4,7 @@ A word brings its row of the table by its weight; of a pair's, each of its two w
 text's words add up to the text's. Weights that depend on the other words, as those of TF-IDF, are taken as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,11 @@ def _gram_weights(weights: Weights, grams: Array, features: str) -> Array:
     return (of_distinct / counts).astype(np.float32)[place]
 
 
-def mlp_gradient(weights: Weights, vectors: Array, *, weigh: Any) -> tuple[Array, Array]:
-    """The logits, shape (batch, outputs), and the gradient by the vectors, shape (batch, width, dimensions).
+def mlp_forward(weights: Weights, vectors: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """The logits, shape (batch, outputs), and what gives from a gradient by them that by the vectors.
 
     Args:
         vectors: what the words of the texts bring, shape (batch, width, dimensions).
-        weigh: given the logits, the gradient of what is explained by them, of the same shape.
     """
     value = vectors.sum(axis=1)
     layers = sum(name.startswith("hidden_") and name.endswith(".bias") for name in weights)
@@ -62,8 +61,12 @@ def mlp_gradient(weights: Weights, vectors: Array, *, weigh: Any) -> tuple[Array
         passed.append((product > 0, kernel))
         value = np.maximum(product, 0)
     logits = value @ weights["logits.kernel"] + weights["logits.bias"]
-    gradient = weigh(logits) @ weights["logits.kernel"].T
-    for above, kernel in reversed(passed):
-        gradient = gradient * above
-        gradient = gradient if kernel is None else gradient @ kernel.T
-    return logits, np.broadcast_to(gradient[:, None, :], vectors.shape)
+
+    def back(d_logits: Array) -> Array:
+        gradient = d_logits @ weights["logits.kernel"].T
+        for above, kernel in reversed(passed):
+            gradient = gradient * above
+            gradient = gradient if kernel is None else gradient @ kernel.T
+        return np.broadcast_to(gradient[:, None, :], vectors.shape)
+
+    return logits, back

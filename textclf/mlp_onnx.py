@@ -10,25 +10,20 @@ from textclf.grams import FACTORS, PRIME
 from textclf.onnx_graph import ForeignGraph, Graph
 
 
-def mlp_graph(constants: Constants, *, features: str, buckets: int, activation: str) -> bytes:
-    """The model from token_ids, shape (batch, width), and lengths, shape (batch,), to probabilities.
-
-    Their shape is (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
+def write_mlp(graph: Graph, constants: Constants, *, features: str, buckets: int) -> str:
+    """The name of the logits, shape (batch, outputs), that the graph has from token_ids.
 
     Args:
-        constants: from `graph_constants`. Only their shapes are looked at.
+        constants: those of the graph, from `graph_constants`. Only their shapes are looked at.
         buckets: of pairs of words; 0: no pairs.
     """
-    graph = Graph(constants)
     grams = _with_pairs(graph, len(constants["embedding"]) - buckets, buckets) if buckets else "token_ids"
     hidden = FEATURES[features](graph, grams)
     for layer in range(1, _layers(constants) + 1):
         kernel, bias = f"hidden_{layer}.kernel", f"hidden_{layer}.bias"
         product = graph.node("Gemm", hidden, kernel, bias) if kernel in constants else graph.node("Add", hidden, bias)
         hidden = graph.node("Relu", product)
-    logits = graph.node("Gemm", hidden, "logits.kernel", "logits.bias")
-    metadata = {"architecture": "mlp", "features": features, "buckets": str(buckets), "activation": activation}
-    return graph.finish(logits, activation=activation, outputs=len(constants["logits.bias"]), metadata=metadata)
+    return graph.node("Gemm", hidden, "logits.kernel", "logits.bias")
 
 
 def graph_constants(weights: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from textclf import __version__
 from textclf.architecture import Shape
+from textclf.ensemble import model_again
 from textclf.errors import UserError
 from textclf.fields import (
     Unfit,
@@ -32,8 +33,7 @@ from textclf.fields import (
     text_or_null,
     words,
 )
-from textclf.models import MODELS
-from textclf.onnx_graph import ForeignGraph, choice, read_graph, read_model
+from textclf.onnx_graph import ForeignGraph, read_graph, read_model
 from textclf.run import replacing, write_json
 from textclf.text import PADDING, RESERVED
 from textclf.tokens import TextOptions
@@ -242,13 +242,12 @@ def _checked_graph(graph: bytes, description: Description) -> tuple[dict[str, np
         ForeignGraph: it is not what is written for these constants and this description.
     """
     constants, metadata = read_graph(graph)
-    architecture = choice(metadata, "architecture", MODELS)
     shape = Shape.of(
         vocabulary=len(description.vocabulary) + RESERVED,
         labels=len(description.labels),
         several=description.label_separator is not None,
     )
-    again = MODELS[architecture].again(shape, constants, metadata)
+    again = model_again(shape, constants, metadata)
     if again != graph:
         difference = first_difference(read_model(graph), read_model(again))
         raise ForeignGraph(difference or "the same content is written in another way")

@@ -1,6 +1,6 @@
 """The architectures: what a network can be, by the name that `model.type` gives it.
 
-An architecture is an options class and five functions, named in MODELS; see `Architecture`. Stock Keras layers and ops
+An architecture is an options class and its functions, named in MODELS; see `Architecture`. Stock Keras layers and ops
 only, so that a saved model loads where textclf is not installed. TensorFlow is imported inside `build`.
 """
 
@@ -9,23 +9,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textclf.architecture import Architecture
-from textclf.bilstm import BilstmOptions, bilstm_again, bilstm_differentiable, bilstm_onnx, build_bilstm
-from textclf.mlp import MlpOptions, build_mlp, mlp_again, mlp_differentiable, mlp_onnx
+from textclf.bilstm import (
+    BilstmOptions,
+    bilstm_checked,
+    bilstm_constants,
+    bilstm_differentiable,
+    bilstm_logits,
+    build_bilstm,
+)
+from textclf.mlp import MlpOptions, build_mlp, mlp_checked, mlp_constants, mlp_differentiable, mlp_logits
 
 if TYPE_CHECKING:
     import keras
 
 MODELS: dict[str, Architecture] = {
-    "bilstm": Architecture(BilstmOptions, build_bilstm, bilstm_onnx, bilstm_again, bilstm_differentiable),
-    "mlp": Architecture(MlpOptions, build_mlp, mlp_onnx, mlp_again, mlp_differentiable),
+    "bilstm": Architecture(
+        BilstmOptions, build_bilstm, bilstm_constants, bilstm_checked, bilstm_logits, bilstm_differentiable
+    ),
+    "mlp": Architecture(MlpOptions, build_mlp, mlp_constants, mlp_checked, mlp_logits, mlp_differentiable),
 }
 
 ModelOptions = BilstmOptions | MlpOptions
 """The options of any of them, told apart by `type`."""
 
 
-def logits_model(network: keras.Model) -> keras.Model:
+def logits_model(network: keras.Model, *, name: str | None = None) -> keras.Model:
     """The network less its activation: numerically the better end for a loss."""
     import keras
 
-    return keras.Model(network.inputs, network.get_layer("logits").output)
+    return keras.Model(network.inputs, network.get_layer("logits").output, name=name)

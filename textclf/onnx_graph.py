@@ -7,6 +7,7 @@ file, no operators of other domains, no branches, no loops in loops.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from math import prod
 from typing import Any
 
@@ -80,18 +81,29 @@ Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 
 
 class Graph:
-    """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them."""
+    """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them.
+
+    Args:
+        prefix: what stands before the names of weights and of loops.
+    """
 
     FLOAT, INT32, INT64, BOOL = FLOAT, INT32, INT64, BOOL
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf"):
+    def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf", prefix: str = ""):
         self.name = name
+        self._prefix = prefix
         self._weights = weights
         self._constants: dict[str, Document] = {}
         self._nodes: list[Document] = []
 
+    def part(self, prefix: str, weights: Mapping[str, npt.NDArray[Any]]) -> Graph:
+        """The same graph for a part of it that has weights of its own."""
+        part = copy(self)
+        part._prefix, part._weights = prefix, weights
+        return part
+
     def constant(self, array: npt.NDArray[Any], *, name: str | None = None) -> str:
-        name = name or f"{self.name}.constant_{len(self._constants)}"
+        name = self._prefix + name if name else f"{self.name}.constant_{len(self._constants)}"
         data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))  # a single number gets shape (1,)
         self._constants[name] = {
             "dims": list(data.shape),
@@ -115,12 +127,10 @@ class Graph:
 
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Adds a node of several outputs; their names."""
-        for name in inputs:
-            if name in self._weights and name not in self._constants:
-                self.constant(self._weights[name], name=name)
+        read = [self.constant(self._weights[name], name=name) if name in self._weights else name for name in inputs]
         names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
         written = [_attribute(name, value) for name, value in sorted(attributes.items())]
-        self._nodes.append({"input": list(inputs), "output": names, "op_type": operator, "attribute": written})
+        self._nodes.append({"input": read, "output": names, "op_type": operator, "attribute": written})
         return names
 
     def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:
@@ -131,7 +141,8 @@ class Graph:
                 (batch,); gives the names of what is carried on and of what is kept, all different.
             carried: what the first step finds.
         """
-        body = Graph({}, name=name)
+        name = self._prefix + name
+        body = Graph({}, name=name, prefix=self._prefix)
         states = {f"{name}.state_{i}": FLOAT for i in range(len(carried))}
         rows = {f"{name}.row_{i}": INT32 for i in range(len(read))}
         after, kept = step(body, list(states), list(rows))
@@ -245,8 +256,10 @@ def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> st
     return found
 
 
-def check_constants(constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses constants that are not finite float32 numbers of these shapes; others than these may stand beside them.
+def check_constants(
+    constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, npt.NDArray[Any]]:
+    """Those of the constants that have a shape here, all finite float32 numbers of it.
 
     Raises:
         ForeignGraph: which is not, and how.
@@ -261,3 +274,4 @@ def check_constants(constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[s
             )
         if not np.isfinite(array).all():
             raise ForeignGraph(f"its constant '{name}' holds NaN or infinity")
+    return {name: constants[name] for name in shapes}

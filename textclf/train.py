@@ -24,6 +24,7 @@ from textclf.classifier import PARITY_LIMIT, Classifier, save_classifier
 from textclf.config import Config, dump_config
 from textclf.decision import Decision, check_aim, decide_on
 from textclf.device import start_tensorflow
+from textclf.ensemble import onnx_model
 from textclf.errors import UserError
 from textclf.evaluate import evaluate_rows, write_evaluation
 from textclf.intervals import intervals
@@ -236,7 +237,7 @@ def _save_model(
         label_column=config.data.label,
         threshold=threshold,
     )
-    graph = MODELS[config.model.type].onnx(config.model, _shape(config, material), network)
+    graph = onnx_model(config.model, _shape(config, material), network)
     probe = material.validation.token_ids.first(PARITY_ROWS)
     kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(stage.model, graph, description, kept)

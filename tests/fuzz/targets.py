@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from textclf.bilstm_onnx import bilstm_graph, graph_constants
+from textclf.architecture import Shape
+from textclf.bilstm_onnx import graph_constants
 from textclf.classifier import load_classifier, save_classifier
 from textclf.columns import find_roles, read_table
 from textclf.config import Config, dump_config, load_config, saved_config
 from textclf.data import DataOptions, data_problems
+from textclf.ensemble import model_again
 from textclf.errors import UserError
 from textclf.files import FORMATS, read_columns
 from textclf.guess import look, settings
@@ -141,7 +143,8 @@ def model_seeds() -> list[bytes]:
         parts = {"kernel": (2, 8), "recurrent": (2, 8), "bias": (8,)}
         shapes |= {f"bilstm_1.{direction}.{part}": shape for part, shape in parts.items()}
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    graph = bilstm_graph(graph_constants(weights), pooling="last", activation="softmax")
+    metadata = {"architecture": "bilstm", "pooling": "last"}
+    graph = model_again(Shape.of(vocabulary=5, labels=3, several=False), graph_constants(weights), metadata)
     description = Description(
         text=TextOptions(vocab_size=5, max_length=4),
         vocabulary=["good", "film", "bad"],
