@@ -29,6 +29,12 @@ class Epoch:
     val_accuracy: float
 
 
+def better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
+    """Whether the epoch's validation score is better than that of the best so far."""
+    new, old = asdict(epoch)[monitor], asdict(best)[monitor]
+    return bool(new < old if monitor == "val_loss" else new > old)
+
+
 @dataclass
 class Progress:
     """Where training stands between two steps, besides the variables of network and optimizer."""

@@ -69,10 +69,12 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: 
 @click.option("--resume", is_flag=True, help="Go on with a training that was stopped: the run is the same.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
 @click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
+@click.option("--seeds", metavar="N", help="Train N networks and keep the best on validation rows [training.seeds].")
+@click.option("--ensemble", is_flag=True, help="Keep all of them as one model [training.ensemble].")
 @as_json_option
 def train(
     config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, verify: bool,
-    as_json: bool,
+    seeds: str | None, ensemble: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train on a config, evaluate, and write the run."""
     from textclf import tables, train
@@ -82,6 +84,8 @@ def train(
 
     if resume + overwrite + verify > 1:
         raise click.UsageError("--resume goes on, --overwrite begins anew, --verify writes no run; choose one.")
+    overrides += (f"training.seeds={seeds}",) if seeds else ()
+    overrides += ("training.ensemble=true",) if ensemble else ()
     if verify:
         from textclf.verify import verify as train_twice
 

@@ -10,8 +10,8 @@ from textclf.errors import UserError
 from textclf.store import temporary_faults
 
 
-def start_tensorflow(*, device: str, seed: int) -> str:
-    """Imports TensorFlow, seeds it, and gives the device that training takes, "cpu" or "gpu".
+def start_tensorflow(*, device: str) -> str:
+    """Imports TensorFlow, and gives the device that training takes, "cpu" or "gpu".
 
     Raises:
         UserError: a GPU is asked for and there is none.
@@ -19,11 +19,11 @@ def start_tensorflow(*, device: str, seed: int) -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr(), _without("sklearn"):
-        import keras
+        import keras  # noqa: F401 - quietly here, it is quiet everywhere
         import tensorflow as tf
 
         found = tf.config.list_physical_devices("GPU")
-        keras.utils.set_random_seed(seed)
+    tf.get_logger().setLevel("ERROR")  # else it calls it a mistake that each of several networks is compiled
     if device == "gpu" and not found:
         raise UserError(
             "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
@@ -32,6 +32,13 @@ def start_tensorflow(*, device: str, seed: int) -> str:
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     return "gpu" if found and device != "cpu" else "cpu"
+
+
+def seed_tensorflow(seed: int) -> None:
+    """Has what TensorFlow and Keras draw from now on depend on the seed alone."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
 
 
 @contextlib.contextmanager

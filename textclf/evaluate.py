@@ -185,9 +185,9 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
     found, document = evaluate_rows(classifier, labelled, slices=config.report.slices)
     document |= {key: value for key, value in before.items() if key not in document}
     with replacing_files(run) as new:
-        for file in (run.history, run.samples):
+        for file in (run.history, run.samples, run.environment):
             if file.is_file():
-                shutil.copyfile(file, new.path / file.name)  # the page shows them
+                shutil.copy2(file, new.path / file.name)  # the page shows them; the time says when it was trained
         write_evaluation(new, found, document, name=run.path.name)
     return document
 

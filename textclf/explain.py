@@ -153,7 +153,7 @@ class Explainer:
         together = max(1, AT_ONCE // (texts * width))
         for begin in range(0, steps, together):
             some = slice(begin, begin + together)
-            scaled = ((points[some, None, None, None] + 1) / 2 * vectors).reshape(-1, *vectors.shape[1:])
+            scaled: Array = ((points[some, None, None, None] + 1) / 2 * vectors).reshape(-1, *vectors.shape[1:])
             logits, back = self._network.forward(scaled)
             gradient = back(self._weigh(logits, np.tile(labels, len(points[some]))))
             total += np.tensordot(shares[some] / 2, gradient.reshape(-1, *vectors.shape), axes=1)

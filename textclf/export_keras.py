@@ -129,7 +129,7 @@ def _damaged_part(archive: Path) -> str | None:
 
 
 def _network(path: Path) -> Any:
-    start_tensorflow(device="cpu", seed=0)
+    start_tensorflow(device="cpu")
     import keras
 
     return keras.saving.load_model(path, compile=False)

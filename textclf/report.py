@@ -28,6 +28,7 @@ TITLES = {
     "brier_score_loss": "Brier score",
     "expected_calibration_error": "Expected calibration error",
 }
+SPREAD = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # what is shown of each seed
 MODEL_TITLES = {
     "network": "network",
     "majority": "majority class",
@@ -43,6 +44,7 @@ SECTIONS = {
     "weak": "Where is it weak?",
     "texts": "What did it see of the texts?",
     "rows": "Which rows are worth a look?",
+    "seeds": "What does another seed give?",
     "training": "How did training go?",
 }
 
@@ -51,7 +53,8 @@ def write_report(run: Run, document: dict[str, Any], found: Outcome, *, name: st
     """Draws the report of a document of metrics.json, with the run's history and samples where there are any."""
     history = pd.read_csv(run.history).to_dict("records") if run.history.is_file() else []
     samples = read_json(run.samples) if run.samples.is_file() else None
-    write_text(run.report, render(document, found, name=name, history=history, samples=samples))
+    speed = read_json(run.environment).get("rows_a_second") if run.environment.is_file() else None
+    write_text(run.report, render(document, found, name=name, history=history, samples=samples, speed=speed))
 
 
 def render(
@@ -61,11 +64,16 @@ def render(
     name: str,
     history: list[dict[Any, Any]],
     samples: dict[str, Any] | None,
+    speed: dict[str, float] | None = None,
 ) -> str:
     """The report as HTML; every text in it is escaped, and shows what it holds."""
     from textclf.figures import figures  # matplotlib takes a second to import
 
-    present = {"data": "checks" in document, "rows": samples is not None, "training": bool(history)}
+    present = {
+        "data": "checks" in document, "rows": samples is not None, "seeds": "seeds" in document,
+        "training": bool(history),
+    }  # fmt: skip
+    best = document.get("seeds", {}).get("best")
     return (
         page_environment()
         .get_template("report.html")
@@ -81,7 +89,9 @@ def render(
             comparisons=comparison_sentences(document),
             confused=most_confused(document) if found.separator is None else [],
             coverage_sentence=coverage_sentence(found),
-            figures=figures(document, found, history),
+            seed_rows=seed_rows(document),
+            seed_sentences=seed_sentences(document, speed),
+            figures=figures(document, found, [row for row in history if best in (None, row.get("seed"))]),
             history=history,
             samples=samples,
         )
@@ -116,6 +126,28 @@ def most_confused(document: dict[str, Any]) -> list[tuple[int, str, str]]:
         if rows and truth != chosen
     ]
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_CONFUSED]
+
+
+def seed_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Head and rows of the table of the networks that differ in their seed; none where there is one."""
+    seeds = document.get("seeds")
+    if seeds is None:
+        return []
+    names = [name for name in SPREAD if name in document["metrics"]]
+    rows = [["seed", "best epoch", "validation loss", "validation accuracy", *(TITLES[name] for name in names)]]
+    for each in seeds["members"]:
+        name = f"{each['seed']}, the best" if each["seed"] == seeds["best"] else str(each["seed"])
+        facts = [str(each["best_epoch"]), _number(each["loss"]), _number(each["accuracy"])]
+        rows.append([name, *facts, *(_number(each["metrics"][metric]) for metric in names)])
+    further = {"mean": seeds["mean"], "standard deviation": seeds["standard_deviation"]}
+    further |= {"ensemble": document["metrics"]} if seeds["ensemble"] else {}
+    for name, metrics in further.items():
+        rows.append([name, "", "", "", *(_number(metrics[metric]) for metric in names)])
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 # Sentences
@@ -172,6 +204,32 @@ def comparison_sentences(document: dict[str, Any]) -> list[str]:
             f"about with a probability {chance} (McNemar's exact test)."
         )
     return sentences
+
+
+def seed_sentences(document: dict[str, Any], speed: dict[str, float] | None = None) -> list[str]:
+    """Which network the run keeps; of an ensemble what it gains over one, and what it costs."""
+    seeds = document.get("seeds")
+    if seeds is None:
+        return []
+    count = len(seeds["members"])
+    ensemble = seeds["ensemble"]
+    if not ensemble:
+        return [f"Of {count} networks the run keeps that of seed {seeds['best']}, the best on the validation rows."]
+    over_best, over_mean = ensemble["over_best"], ensemble["over_mean"]
+    sentences = [
+        f"The run keeps all {count} networks as one. Against that of seed {seeds['best']}, the best on the validation "
+        f"rows: accuracy {_points(over_best)}, McNemar's exact p = {over_best['mcnemar']['p_value']:.2g}.",
+        f"Against the mean of all: accuracy {_points(over_mean)}.",
+        f"It costs {ensemble['bytes']:,} bytes instead of {ensemble['bytes_of_best']:,}.",
+    ]
+    if speed:
+        sentences.append(f"It labels {speed['ensemble']:,.0f} rows a second instead of {speed['best']:,.0f}.")
+    return sentences
+
+
+def _points(against: dict[str, Any]) -> str:
+    low, high = (100 * edge for edge in against["intervals"]["accuracy"])
+    return f"{100 * against['difference']['accuracy']:+.2f} points (95 % interval {low:+.2f} to {high:+.2f})"
 
 
 def coverage_sentence(found: Outcome) -> str:

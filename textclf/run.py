@@ -38,6 +38,11 @@ class Run:
         return self.path / "model"
 
     @property
+    def graph(self) -> Path:
+        """The weights and the graph in `model/`."""
+        return self.model / "model.onnx"
+
+    @property
     def history(self) -> Path:
         return self.path / "history.csv"
 
@@ -74,8 +79,12 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Where training stands, while the run is being made."""
-        return self.path / "checkpoint" / "state.npz"
+        """Where training stands, while the run is being made; of several networks the first."""
+        return self.state(0)
+
+    def state(self, number: int) -> Path:
+        """Where the training of one of several networks stands, counted from 0."""
+        return self.path / "checkpoint" / ("state.npz" if number == 0 else f"state_{number + 1}.npz")
 
     @property
     def begun(self) -> Path:

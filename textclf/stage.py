@@ -86,7 +86,7 @@ def drop_all_but_checkpoint(stage: Run) -> None:
         _remove(stage.path)
         return
     for path in [*stage.path.iterdir(), *stage.checkpoint.parent.iterdir()]:
-        if path not in (stage.checkpoint.parent, stage.checkpoint, stage.begun):
+        if path not in (stage.checkpoint.parent, stage.begun) and not path.match("checkpoint/state*.npz"):
             _remove(path)
 
 

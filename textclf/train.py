@@ -15,29 +15,26 @@ import numpy.typing as npt
 
 from textclf import __version__
 from textclf.ahead import begin
-from textclf.architecture import Shape, Start
+from textclf.architecture import Start
 from textclf.augment import augmentation
 from textclf.calibration import without_temperature
 from textclf.checkpoint import Checkpoint, Epoch
 from textclf.checks import Checked, check_data
-from textclf.classifier import PARITY_LIMIT, Classifier, save_classifier
 from textclf.config import Config, dump_config
 from textclf.decision import Decision, check_aim, decide_on
-from textclf.device import start_tensorflow
-from textclf.ensemble import onnx_model
-from textclf.errors import UserError
+from textclf.device import seed_tensorflow, start_tensorflow
 from textclf.evaluate import evaluate_rows, write_evaluation
 from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
-from textclf.model_files import Description
 from textclf.models import MODELS
 from textclf.outcome import Outcome, difference
 from textclf.resume import Beginning, beginning, complete_already, stage_to_resume
-from textclf.run import Run, read_json, replacing, write_csv, write_json, write_text
+from textclf.run import Run, read_json, write_csv, write_json, write_text
 from textclf.samples import sample_document
+from textclf.saving import save_model, shape_of
+from textclf.seeds import Member, best_member, compare_seeds, keep, rivals
 from textclf.stage import begin_stage, claimed, finishing
-from textclf.text import RESERVED, TokenIds
-from textclf.training import Fit, Watch, fit, forward_function, padded_rows
+from textclf.training import Fit, Watch, fit, padded_rows
 from textclf.vectors import WordVectors
 
 if TYPE_CHECKING:
@@ -46,8 +43,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 logger = logging.getLogger(__name__)
-
-PARITY_ROWS = 256
 
 
 class Clock:
@@ -105,32 +100,39 @@ def _fill(stage: Run, config: Config, begun: Beginning, watch: Watch, *, name: s
     if material.vectors:
         _talk_about_vectors(config, material, material.vectors)
     with clock.phase("tensorflow"):
-        device = start_tensorflow(device=config.training.device, seed=config.training.seed)
+        device = start_tensorflow(device=config.training.device)
     wait_for_linear = begin(lambda: _fit_linear(config, material.sides))
     with clock.phase("train"):
-        checkpoint = Checkpoint(stage.checkpoint, minutes=config.training.checkpoint_minutes)
-        network, fitted = _fit(config, material, device, watch, checkpoint)
+        trained = _fit_all(config, material, device, watch, stage)
     with clock.phase("calibrate"):
-        decision = decide_on(config, material, network)
+        members = [Member(seed, *each, decide_on(config, material, each[0])) for seed, each in trained.items()]
+        alone = rivals(stage, config, material, members)
+        network, decision = keep(config, material, members)
     with clock.phase("save"):
-        classifier, parity = _save_model(stage, config, material, network, decision.threshold)
+        classifier, parity = save_model(stage, config, material, network, decision.threshold)
     with clock.phase("baseline"):
         linear = wait_for_linear()
     with clock.phase("evaluate"):
         measured = material.sides.measured.labelled()
         found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
-        document |= {"parity": parity, "validation": _validation_facts(config, material, fitted)}
+        best = best_member(members, config.training.monitor)
+        document |= {"parity": parity, "validation": _validation_facts(config, material, best.fitted)}
         document |= _trust(found, document, decision, checked, config)
         if linear:
             document |= _baselines(linear, material.sides, material.train.targets, found)
+    speed: dict[str, float] = {}
+    if alone:
+        with clock.phase("seeds"):
+            document["seeds"], speed = compare_seeds(config, alone, classifier, stage, found, measured)
     write_text(stage.config, dump_config(config))
-    epochs = [list(asdict(epoch).values()) for epoch in fitted.history]
-    write_csv(stage.history, [field.name for field in fields(Epoch)], epochs)
+    epochs = [[*asdict(epoch).values(), member.seed] for member in members for epoch in member.fitted.history]
+    write_csv(stage.history, [*(field.name for field in fields(Epoch)), "seed"], epochs)
     write_json(stage.split, material.sides.document)
     if config.report.texts:
         with clock.phase("samples"):
             write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
-    write_json(stage.environment, _environment(config, device, begun, clock))
+    environment = _environment(config, device, begun, clock)
+    write_json(stage.environment, environment | ({"rows_a_second": speed} if speed else {}))
     write_evaluation(stage, found, document, name=name)
     return document
 
@@ -161,10 +163,26 @@ def _talk_about_vectors(config: Config, material: Material, vectors: WordVectors
     )  # fmt: skip
 
 
+def _fit_all(config: Config, material: Material, device: str, watch: Watch, stage: Run) -> dict[int, tuple[Any, Fit]]:
+    """By seed a network and what training found; after Ctrl-C those that were begun."""
+    first, count = config.training.seed, config.training.seeds
+    trained: dict[int, tuple[Any, Fit]] = {}
+    for number in range(count):
+        if count > 1:
+            logger.info("network %d of %d, seed %d", number + 1, count, first + number)
+        own = replace(config, training=replace(config.training, seed=first + number))
+        checkpoint = Checkpoint(stage.state(number), minutes=config.training.checkpoint_minutes)
+        trained[first + number] = _fit(own, material, device, watch, checkpoint)
+        if trained[first + number][1].interrupted:
+            break
+    return trained
+
+
 def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoint: Checkpoint) -> tuple[Any, Fit]:
-    """The stock network with the trained weights."""
+    """The stock network with the trained weights; nothing that was trained before has a part in them."""
     options = config.model
-    shape = _shape(config, material)
+    shape = shape_of(config, material)
+    seed_tensorflow(config.training.seed)
     embeddings = material.vectors.table if material.vectors else None
     start = Start(embeddings, padded_rows(material.train.token_ids))
     build = MODELS[options.type].build
@@ -183,14 +201,6 @@ def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoi
     stock = build(options, shape)
     stock.set_weights(network.get_weights())
     return stock, fitted
-
-
-def _shape(config: Config, material: Material) -> Shape:
-    return Shape.of(
-        vocabulary=len(material.encoder.vocabulary) + RESERVED,
-        labels=len(material.sides.labels),
-        several=config.data.label_separator is not None,
-    )
 
 
 def _trust(
@@ -216,47 +226,6 @@ def _trust(
             "rows": len(unseen), "metrics": unseen.metrics(), "intervals": intervals(unseen.resampled)
         }  # fmt: skip
     return added
-
-
-def _save_model(
-    stage: Run, config: Config, material: Material, network: Any, threshold: float
-) -> tuple[Classifier, float]:
-    """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
-
-    Raises:
-        UserError: the difference is over PARITY_LIMIT.
-    """
-    with replacing(stage.keras_model) as temporary:
-        network.save(temporary)
-    description = Description(
-        text=config.text,
-        vocabulary=material.encoder.vocabulary,
-        labels=material.sides.labels,
-        label_separator=config.data.label_separator,
-        column=config.data.text,
-        label_column=config.data.label,
-        threshold=threshold,
-    )
-    graph = onnx_model(config.model, _shape(config, material), network)
-    probe = material.validation.token_ids.first(PARITY_ROWS)
-    kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
-    classifier = save_classifier(stage.model, graph, description, kept)
-    keras_gives = forward_function(network)(probe).astype(np.float64)
-    if keras_gives.shape[1] == 1:
-        keras_gives = np.hstack([1 - keras_gives, keras_gives])
-    parity = float(np.abs(keras_gives - classifier.probabilities(probe)).max())
-    if not parity <= PARITY_LIMIT:
-        raise UserError(
-            f"model/ differs from the Keras model by {parity:.1e} (at most {PARITY_LIMIT:.0e} is right). "
-            "Training probably diverged: try a smaller training.learning_rate."
-        )
-    return classifier, parity
-
-
-def _scrambled(rows: TokenIds, words: int, seed: int) -> TokenIds:
-    """Rows of the same lengths from words drawn at random, so that no text can be read from them."""
-    drawn = np.random.default_rng(seed).integers(RESERVED, RESERVED + words, len(rows.flat))
-    return replace(rows, flat=drawn)
 
 
 def _validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.augment import Augmentation, AugmentOptions
-from textclf.checkpoint import Checkpoint, Epoch, Progress
+from textclf.checkpoint import Checkpoint, Epoch, Progress, better
 from textclf.models import logits_model
 from textclf.options import option, options
 from textclf.text import PADDING, UNKNOWN, TokenIds, pad
@@ -55,6 +55,17 @@ class TrainingOptions:
         ge=0,
         le=2**31 - 1,
     )
+    seeds: int = option(
+        default=1,
+        help="networks to train: `seed`, `seed` + 1, ... for all but the split; the best on validation rows is kept",
+        ge=1,
+        le=100,
+    )
+    ensemble: bool = option(default=False, help="keep all of them as one model that averages their logits")
+
+    def __post_init__(self) -> None:
+        if self.ensemble and self.seeds == 1:
+            raise ValueError("ensemble needs seeds: 2 or more, found 1")
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ def fit(
             epoch = Epoch(at.epoch, float(optimizer.learning_rate), at.total / at.step, *score(forward, validation))
             at.end_epoch(epoch)
             watch.epoch(epoch)
-            if at.best_epoch is None or _better(epoch, at.best_epoch, options.monitor):
+            if at.best_epoch is None or better(epoch, at.best_epoch, options.monitor):
                 at.best, at.best_weights = epoch.epoch, network.get_weights()
             if interrupted:
                 break
@@ -160,11 +171,6 @@ def fit(
 def _finished(at: Progress, options: TrainingOptions) -> bool:
     waited = len(at.history) - at.best
     return at.epoch > options.epochs or bool(options.early_stopping and waited >= options.early_stopping)
-
-
-def _better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
-    new, old = asdict(epoch)[monitor], asdict(best)[monitor]
-    return bool(new < old if monitor == "val_loss" else new > old)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,82 @@
+"""A trained network as a classifier, and as the files of a run: model.keras and `model/`, proved to agree."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from textclf.architecture import Shape
+from textclf.classifier import PARITY_LIMIT, Classifier, save_classifier, scorer
+from textclf.config import Config
+from textclf.ensemble import onnx_model
+from textclf.errors import UserError
+from textclf.material import Material
+from textclf.model_files import Description
+from textclf.run import Run, replacing
+from textclf.text import RESERVED, TokenIds
+from textclf.training import forward_function
+
+PARITY_ROWS = 256
+
+
+def shape_of(config: Config, material: Material) -> Shape:
+    """What the rows ask of a network."""
+    return Shape.of(
+        vocabulary=len(material.encoder.vocabulary) + RESERVED,
+        labels=len(material.sides.labels),
+        several=config.data.label_separator is not None,
+    )
+
+
+def classifier_of(
+    run: Run, config: Config, material: Material, network: Any, threshold: float
+) -> tuple[Classifier, int]:
+    """The network as a classifier that the run does not keep, and the bytes that its graph would take there."""
+    graph = onnx_model(config.model, shape_of(config, material), network)
+    description = _description(config, material, threshold)
+    return Classifier(description, scorer(graph, run.graph, len(description.labels)), {}), len(graph)
+
+
+def save_model(
+    stage: Run, config: Config, material: Material, network: Any, threshold: float
+) -> tuple[Classifier, float]:
+    """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
+
+    Raises:
+        UserError: the difference is over PARITY_LIMIT.
+    """
+    with replacing(stage.keras_model) as temporary:
+        network.save(temporary)
+    description = _description(config, material, threshold)
+    graph = onnx_model(config.model, shape_of(config, material), network)
+    probe = material.validation.token_ids.first(PARITY_ROWS)
+    kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
+    classifier = save_classifier(stage.model, graph, description, kept)
+    keras_gives = forward_function(network)(probe).astype(np.float64)
+    if keras_gives.shape[1] == 1:
+        keras_gives = np.hstack([1 - keras_gives, keras_gives])
+    parity = float(np.abs(keras_gives - classifier.probabilities(probe)).max())
+    if not parity <= PARITY_LIMIT:
+        raise UserError(
+            f"model/ differs from the Keras model by {parity:.1e} (at most {PARITY_LIMIT:.0e} is right). "
+            "Training probably diverged: try a smaller training.learning_rate."
+        )
+    return classifier, parity
+
+
+def _description(config: Config, material: Material, threshold: float) -> Description:
+    return Description(
+        text=config.text,
+        vocabulary=material.encoder.vocabulary,
+        labels=material.sides.labels,
+        label_separator=config.data.label_separator,
+        column=config.data.text,
+        label_column=config.data.label,
+        threshold=threshold,
+    )
+
+
+def _scrambled(rows: TokenIds, words: int, seed: int) -> TokenIds:
+    """Rows of the same lengths from words drawn at random, so that no text can be read from them."""
+    drawn = np.random.default_rng(seed).integers(RESERVED, RESERVED + words, len(rows.flat))
+    return replace(rows, flat=drawn)
