@@ -271,6 +271,18 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
         graph(lambda document: document["metadata_props"][1].update(value="none")),
         FOREIGN + "its pooling is 'none', none of last, max, mean, max_mean" + TRAIN,
     ),
+    "members that are not there": (
+        graph(lambda document: document["metadata_props"].append({"key": "members", "value": "2"})),
+        FOREIGN + "member_1: its constant 'embedding' is missing or no table" + TRAIN,
+    ),
+    "endless members": (
+        graph(lambda document: document["metadata_props"].append({"key": "members", "value": "9" * 20})),
+        FOREIGN + "its members are '99999999999999999999', no whole number from 2 to 100" + TRAIN,
+    ),
+    "one member, counted": (
+        graph(lambda document: document["metadata_props"].append({"key": "members", "value": "1"})),
+        FOREIGN + "its members are '1', no whole number from 2 to 100" + TRAIN,
+    ),
     "settings for ONNX Runtime": (
         graph(lambda document: document["metadata_props"].append({"key": "ort_config", "value": "{}"})),
         FOREIGN + "metadata_props[3] is there, not missing" + TRAIN,

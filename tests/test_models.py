@@ -7,8 +7,9 @@ import onnxruntime
 import pytest
 
 from textclf.architecture import Shape, Start
-from textclf.ensemble import onnx_model
+from textclf.ensemble import differentiable, join, model_again, onnx_model
 from textclf.models import MODELS, ModelOptions, logits_model
+from textclf.onnx_graph import ForeignGraph, read_graph
 from textclf.text import TokenIds, pad
 from textclf.training import forward_function
 
@@ -85,6 +86,40 @@ def test_onnx_gives_what_keras_gives(
         session = onnxruntime.InferenceSession(onnx_model(options, shape, network))
         [onnx_gives] = session.run(None, inputs)
         assert np.abs(onnx_gives - keras_gives).max() < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(("name", "variant"), [(name, VARIANTS[name][0]) for name in MODELS])
+def test_an_ensemble_gives_the_mean_of_the_logits(name: str, variant: dict[str, Any], shape: Shape) -> None:
+    options, first = built(name, variant, shape)
+    _, second = built(name, variant, shape)
+    second.set_weights([weight[::-1] for weight in second.get_weights()])
+    network = join([first, second], shape.activation)
+    ids = token_ids()
+    logits, *of_each = (forward_function(logits_model(each))(ids) for each in (network, first, second))
+    assert np.abs(logits - np.mean(of_each, axis=0)).max() < 1e-6
+    graph = onnx_model(options, shape, network)
+    assert model_again(shape, *read_graph(graph)) == graph
+    inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
+    [onnx_gives] = onnxruntime.InferenceSession(graph).run(None, inputs)
+    keras_gives = forward_function(network)(ids)
+    if shape.outputs == 1:
+        keras_gives = np.hstack([1 - keras_gives, keras_gives])
+    assert np.abs(onnx_gives - keras_gives).max() < 1e-5
+    found = differentiable(*read_graph(graph))
+    row = ids.row(8)
+    assert np.abs(found.forward(found.vectors(row)[None])[0] - logits[8]).max() < 1e-4
+
+
+def test_members_of_different_sizes_are_refused() -> None:
+    shape = SHAPES["two labels"]
+    first, second = (
+        MODELS["bilstm"].build(MODELS["bilstm"].options(embedding_dim=5, units=units), shape) for units in (3, 4)
+    )
+    options = MODELS["bilstm"].options(embedding_dim=5)
+    graph = onnx_model(options, shape, join([first, second], shape.activation))
+    with pytest.raises(ForeignGraph, match="its members have different sizes"):
+        model_again(shape, *read_graph(graph))
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
