@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, SAMPLES, SMALL, overrides, textclf, write_config
 
-from textclf.training import TrainingOptions, batches, build_optimizer, row_weights
+from textclf.losses import row_weights
+from textclf.training import TrainingOptions, batches, build_optimizer
 
 
 def test_a_batch_holds_rows_of_similar_length_and_every_row_comes_once() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.onnx_graph import Graph
+from textclf.smaller import Sizes
 
 if TYPE_CHECKING:
     import keras
@@ -70,3 +71,7 @@ class Architecture(NamedTuple):
     shape (batch,), to the logits, shape (batch, outputs), exact to rounding; their name."""
     differentiable: Callable[[Constants, Metadata], Differentiable]
     """From the constants and the metadata of its ONNX graph."""
+    weights: Callable[[keras.Model], dict[str, Floats]]
+    """Those of a network by their names, in the order in which Keras has them."""
+    shrink: Callable[[Any, Mapping[str, Floats], Sizes], tuple[Any, dict[str, Floats]]]
+    """From options and weights those of a smaller network that begins where the trained one is."""

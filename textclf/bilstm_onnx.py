@@ -36,7 +36,7 @@ def write_bilstm(graph: Graph, constants: Constants, *, pooling: str) -> str:
     else:
         inputs, places = _distinct_words(graph, steps, vocabulary)
     for layer in range(1, layers + 1):
-        forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", constants, units)
+        forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", units)
         if layer < layers:
             states = graph.node("Concat", forward, _reversed(graph, backward), axis=2)
             inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))
@@ -129,14 +129,14 @@ def _reversed(graph: Graph, values: str) -> str:
     return graph.node("ReverseSequence", values, lengths, time_axis=0, batch_axis=1)
 
 
-def _recurrence(graph: Graph, inputs: str, places: str, name: str, constants: Constants, units: int) -> tuple[str, str]:
+def _recurrence(graph: Graph, inputs: str, places: str, name: str, units: int) -> tuple[str, str]:
     """The states of both directions, shape (width, batch, units) each, in the order of reading.
 
     Args:
         inputs: the vectors that steps read, shape (vectors, dimensions).
         places: which of them each step reads, shape (width, batch).
     """
-    both = [graph.constant(constants[f"{name}.{part}"], name=f"{name}.{part}") for part in ("kernel", "bias")]
+    both = [graph.weight(f"{name}.{part}") for part in ("kernel", "bias")]
     # (vectors, 2 * gates) -> (2 * vectors, gates): vector v is read forward at 2 v, backward at 2 v + 1
     products = graph.node("Reshape", graph.node("Gemm", inputs, *both), graph.ints(-1, 4 * units))
     twice = graph.node("Mul", places, graph.ids(2))
@@ -147,8 +147,7 @@ def _recurrence(graph: Graph, inputs: str, places: str, name: str, constants: Co
 
     def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
         h_forward, c_forward, h_backward, c_backward = states
-        recurrent = [f"{name}.{direction}.recurrent" for direction in DIRECTIONS]
-        by = [body.constant(constants[each], name=each) for each in recurrent]
+        by = [body.weight(f"{name}.{direction}.recurrent") for direction in DIRECTIONS]
         forward = _cell(body, products, read[0], h_forward, c_forward, by[0], units)
         backward = _cell(body, products, read[1], h_backward, c_backward, by[1], units)
         return [*forward[:2], *backward[:2]], [forward[2], backward[2]]

@@ -14,6 +14,7 @@ import numpy as np
 from textclf.architecture import Constants, Differentiable, Floats, Ids, Metadata, Shape
 from textclf.models import MODELS, logits_model
 from textclf.onnx_graph import ForeignGraph, Graph, choice
+from textclf.storage import Storage, plain, stored
 
 if TYPE_CHECKING:
     import keras
@@ -46,14 +47,17 @@ def divide_logits(network: keras.Model, by: float) -> None:
         layer.set_weights([weights / np.float32(by) for weights in layer.get_weights()])
 
 
-def onnx_model(options: Any, shape: Shape, network: keras.Model) -> bytes:
+def onnx_model(options: Any, shape: Shape, network: keras.Model, *, storage: Storage = "float32") -> bytes:
     """The trained network as an ONNX model, exact to rounding.
 
     Its inputs are token_ids, shape (batch, width), and lengths, shape (batch,); its output probabilities, shape
     (batch, labels): a single sigmoid becomes the two columns of the labels that it tells apart.
+
+    Args:
+        storage: how the weights are kept; what the model gives is exact to that.
     """
     found = [MODELS[options.type].constants(options, member) for member in members(network)]
-    return _model(options.type, shape, [constants for constants, _ in found], found[0][1])
+    return _model(options.type, shape, [stored(constants, storage) for constants, _ in found], found[0][1])
 
 
 def model_again(shape: Shape, constants: Constants, metadata: Metadata) -> bytes:
@@ -80,7 +84,7 @@ def model_again(shape: Shape, constants: Constants, metadata: Metadata) -> bytes
 def differentiable(constants: Constants, metadata: Metadata) -> Differentiable:
     """The model in NumPy; what a token brings to it is what it brings to each member, side by side."""
     architecture = MODELS[metadata["architecture"]]
-    parts = [architecture.differentiable(part, metadata) for part in _parts(constants, metadata).values()]
+    parts = [architecture.differentiable(plain(part), metadata) for part in _parts(constants, metadata).values()]
 
     def vectors(token_ids: Ids) -> Floats:
         return np.concatenate([part.vectors(token_ids) for part in parts], axis=1)

@@ -12,72 +12,24 @@ import numpy.typing as npt
 from textclf.config import Config
 from textclf.data import (
     ROWS_AT_ONCE,
-    DataOptions,
     LabelReader,
     Labels,
-    Rows,
     TextKeys,
     check_labels,
-    read_rows,
     split,
     text_keys,
 )
 from textclf.errors import UserError
-from textclf.files import read_columns
-from textclf.seen import SeenFile, see_files, unchanged
+from textclf.labelled import Labelled, RowNumbers
+from textclf.seen import see_files, unchanged
 from textclf.store import smallest_kind, stored
-from textclf.text import UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
+from textclf.text import RESERVED, UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
 from textclf.tokens import TextOptions
 from textclf.training import Examples
 from textclf.vectors import WordVectors, read_vectors, vector_words
 from textclf.visible import listed
 
 logger = logging.getLogger(__name__)
-
-RowNumbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Rows to measure on, as they stand in their files."""
-
-    files: list[SeenFile]
-    options: DataOptions
-    part: str
-    """What they are: test, validation or all."""
-    numbers: RowNumbers | None = None
-    """Which rows of the files, counted from 0, ascending; None: all."""
-
-    @property
-    def paths(self) -> list[Path]:
-        return [file.path for file in self.files]
-
-    def chunks(self) -> Iterator[Rows]:
-        """The rows, some thousands at a time."""
-        first = 0
-        for rows in read_rows(self.paths, self.options):
-            yield rows if self.numbers is None else _chosen(rows, self.numbers - first)
-            first += len(rows.texts)
-            if self.numbers is not None and first > self.numbers[-1]:
-                return
-
-    def column(self, name: str, *, key: str) -> list[str]:
-        """What another column of the files holds, row by row; `key` is the setting that names it."""
-        values = [value for path in self.paths for (value,) in read_columns(path, {key: name})]
-        return values if self.numbers is None else [values[row] for row in self.numbers.tolist()]
-
-    def describe(self, rows: int) -> dict[str, Any]:
-        """What metrics.json says of them, being so many."""
-        files, digests = [path.as_posix() for path in self.paths], [file.sha256 for file in self.files]
-        file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
-        return {"file": file, "part": self.part, "rows": rows, "sha256": digest}
-
-
-def _chosen(rows: Rows, numbers: RowNumbers) -> Rows:
-    """Those of the rows that have one of the numbers, ascending."""
-    begin, end = np.searchsorted(numbers, (0, len(rows.texts)))
-    chosen = numbers[begin:end].tolist()
-    return Rows([rows.texts[row] for row in chosen], [rows.labels[row] for row in chosen])
 
 
 @dataclass(frozen=True)
@@ -170,16 +122,30 @@ class Material:
     unknown: dict[str, float]
     """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
 
+    def with_words(self, count: int) -> "Material":
+        """The same with the first words of the vocabulary alone; the others are unknown."""
+        encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
 
-def prepare(config: Config, *, folder: Path | None = None) -> Material:
+        def fewer(examples: Examples) -> Examples:
+            ids = examples.token_ids
+            flat = np.where(ids.flat < count + RESERVED, ids.flat, np.array(UNKNOWN, ids.flat.dtype))
+            return replace(examples, token_ids=replace(ids, flat=flat))
+
+        return replace(self, encoder=encoder, train=fewer(self.train), validation=fewer(self.validation))
+
+
+def prepare(config: Config, *, folder: Path | None = None, known: list[str] | None = None) -> Material:
     """All rows read, split and turned into token ids, which are stored in the folder.
+
+    Args:
+        known: a vocabulary, in whose place none is made, and no word vectors are read.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
     words = WordCounts(config.text)
     sides = _sides(config, words, folder)
-    vocabulary, trained_words, vectors = _vocabulary(config, words, sides.train)
+    vocabulary, trained_words, vectors = (known, len(known), None) if known else _vocabulary(config, words, sides.train)
     ids, separator = words.ids(vocabulary), config.data.label_separator
     train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
     validation_ids, validation_extent = _token_ids(sides.validation, ids, config.text, folder)

@@ -15,18 +15,37 @@ from textclf.bilstm import (
     bilstm_constants,
     bilstm_differentiable,
     bilstm_logits,
+    bilstm_weights,
     build_bilstm,
 )
-from textclf.mlp import MlpOptions, build_mlp, mlp_checked, mlp_constants, mlp_differentiable, mlp_logits
+from textclf.bilstm_smaller import shrink_bilstm
+from textclf.mlp import MlpOptions, build_mlp, mlp_checked, mlp_constants, mlp_differentiable, mlp_logits, mlp_weights
+from textclf.mlp_smaller import shrink_mlp
 
 if TYPE_CHECKING:
     import keras
 
 MODELS: dict[str, Architecture] = {
     "bilstm": Architecture(
-        BilstmOptions, build_bilstm, bilstm_constants, bilstm_checked, bilstm_logits, bilstm_differentiable
+        options=BilstmOptions,
+        build=build_bilstm,
+        constants=bilstm_constants,
+        checked=bilstm_checked,
+        logits=bilstm_logits,
+        differentiable=bilstm_differentiable,
+        weights=bilstm_weights,
+        shrink=shrink_bilstm,
     ),
-    "mlp": Architecture(MlpOptions, build_mlp, mlp_constants, mlp_checked, mlp_logits, mlp_differentiable),
+    "mlp": Architecture(
+        options=MlpOptions,
+        build=build_mlp,
+        constants=mlp_constants,
+        checked=mlp_checked,
+        logits=mlp_logits,
+        differentiable=mlp_differentiable,
+        weights=mlp_weights,
+        shrink=shrink_mlp,
+    ),
 }
 
 ModelOptions = BilstmOptions | MlpOptions

@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.storage import SCALE, scale_shape
 from textclf.wire import Document, Field, WireError, read, write
 
 OPSET = 18  # reductions take their axes as an input from here on; read by ONNX Runtime since 1.14
 IR_VERSION = 8
 
-KINDS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 6: np.dtype("<i4"), 7: np.dtype("<i8")}  # by ONNX's numbers
+FLOAT, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 3, 6, 7, 9, 10  # ONNX's numbers
+KINDS: dict[int, np.dtype[Any]] = {
+    FLOAT: np.dtype("<f4"), INT8: np.dtype("<i1"), INT32: np.dtype("<i4"), INT64: np.dtype("<i8"),
+    FLOAT16: np.dtype("<f2"),
+}  # fmt: skip
 NUMBERS = {kind: number for number, kind in KINDS.items()}
-FLOAT, INT32, INT64 = KINDS
-BOOL = 9
 INT_ATTRIBUTE, GRAPH_ATTRIBUTE, INTS_ATTRIBUTE = 2, 5, 7
 
 
@@ -94,6 +97,7 @@ class Graph:
         self._prefix = prefix
         self._weights = weights
         self._constants: dict[str, Document] = {}
+        self._computed: dict[str, str] = {}  # what stands for a weight that is kept in fewer bytes
         self._nodes: list[Document] = []
 
     def part(self, prefix: str, weights: Mapping[str, npt.NDArray[Any]]) -> Graph:
@@ -113,6 +117,17 @@ class Graph:
         }
         return name
 
+    def weight(self, name: str) -> str:
+        """The weight as nodes compute with it, float32, however it is kept; see `storage`."""
+        array, own = self._weights[name], self._prefix + name
+        if array.dtype == np.float32:
+            return self.constant(array, name=name)
+        if own not in self._computed:
+            value = self.node("Cast", self.constant(array, name=name), to=FLOAT)
+            scaled = array.dtype == np.int8
+            self._computed[own] = self.node("Mul", value, name + SCALE) if scaled else value
+        return self._computed[own]
+
     def ints(self, *values: int) -> str:
         """A list of whole numbers, as shapes and axes are given."""
         return self.constant(np.array(values, np.int64))
@@ -127,7 +142,7 @@ class Graph:
 
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Adds a node of several outputs; their names."""
-        read = [self.constant(self._weights[name], name=name) if name in self._weights else name for name in inputs]
+        read = [self.weight(name) if name in self._weights else name for name in inputs]
         names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
         written = [_attribute(name, value) for name, value in sorted(attributes.items())]
         self._nodes.append({"input": read, "output": names, "op_type": operator, "attribute": written})
@@ -142,7 +157,7 @@ class Graph:
             carried: what the first step finds.
         """
         name = self._prefix + name
-        body = Graph({}, name=name, prefix=self._prefix)
+        body = Graph(self._weights, name=name, prefix=self._prefix)
         states = {f"{name}.state_{i}": FLOAT for i in range(len(carried))}
         rows = {f"{name}.row_{i}": INT32 for i in range(len(read))}
         after, kept = step(body, list(states), list(rows))
@@ -259,19 +274,29 @@ def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> st
 def check_constants(
     constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Those of the constants that have a shape here, all finite float32 numbers of it.
+    """Those of the constants that have a shape here, all finite numbers of it, as `storage` keeps them.
 
     Raises:
         ForeignGraph: which is not, and how.
     """
+    kept = {}
     for name, shape in shapes.items():
-        array = constants.get(name)
-        if array is None:
-            raise ForeignGraph(f"its constant '{name}' is missing")
-        if array.shape != shape or array.dtype != KINDS[FLOAT]:
-            raise ForeignGraph(
-                f"its constant '{name}' has {array.dtype} of shape {array.shape}, not float32 of {shape}"
-            )
-        if not np.isfinite(array).all():
-            raise ForeignGraph(f"its constant '{name}' holds NaN or infinity")
-    return {name: constants[name] for name in shapes}
+        kept[name] = _checked(constants, name, shape, (FLOAT, FLOAT16, INT8))
+        if kept[name].dtype == KINDS[INT8]:
+            kept[name + SCALE] = _checked(constants, name + SCALE, scale_shape(name, shape), (FLOAT,))
+    return kept
+
+
+def _checked(
+    constants: Mapping[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...], kinds: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    array = constants.get(name)
+    if array is None:
+        raise ForeignGraph(f"its constant '{name}' is missing")
+    wanted = [KINDS[kind] for kind in kinds]
+    if array.shape != shape or array.dtype not in wanted:
+        names = ", ".join(map(str, wanted))
+        raise ForeignGraph(f"its constant '{name}' has {array.dtype} of shape {array.shape}, not {names} of {shape}")
+    if not np.isfinite(array).all():
+        raise ForeignGraph(f"its constant '{name}' holds NaN or infinity")
+    return array

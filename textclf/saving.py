@@ -8,11 +8,13 @@ import numpy as np
 from textclf.architecture import Shape
 from textclf.classifier import PARITY_LIMIT, Classifier, save_classifier, scorer
 from textclf.config import Config
-from textclf.ensemble import onnx_model
+from textclf.ensemble import members, onnx_model
 from textclf.errors import UserError
 from textclf.material import Material
 from textclf.model_files import Description
+from textclf.models import MODELS
 from textclf.run import Run, replacing
+from textclf.storage import Storage, plain, stored
 from textclf.text import RESERVED, TokenIds
 from textclf.training import forward_function
 
@@ -29,26 +31,30 @@ def shape_of(config: Config, material: Material) -> Shape:
 
 
 def classifier_of(
-    run: Run, config: Config, material: Material, network: Any, threshold: float
+    run: Run, config: Config, material: Material, network: Any, threshold: float, *, storage: Storage = "float32"
 ) -> tuple[Classifier, int]:
     """The network as a classifier that the run does not keep, and the bytes that its graph would take there."""
-    graph = onnx_model(config.model, shape_of(config, material), network)
+    graph = onnx_model(config.model, shape_of(config, material), network, storage=storage)
     description = _description(config, material, threshold)
     return Classifier(description, scorer(graph, run.graph, len(description.labels)), {}), len(graph)
 
 
 def save_model(
-    stage: Run, config: Config, material: Material, network: Any, threshold: float
+    stage: Run, config: Config, material: Material, network: Any, threshold: float, *, storage: Storage = "float32"
 ) -> tuple[Classifier, float]:
     """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
+
+    Args:
+        storage: how `model/` keeps the weights, to which those of the network are rounded first: both give the same.
 
     Raises:
         UserError: the difference is over PARITY_LIMIT.
     """
+    _round_weights(config, network, storage)
     with replacing(stage.keras_model) as temporary:
         network.save(temporary)
     description = _description(config, material, threshold)
-    graph = onnx_model(config.model, shape_of(config, material), network)
+    graph = onnx_model(config.model, shape_of(config, material), network, storage=storage)
     probe = material.validation.token_ids.first(PARITY_ROWS)
     kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(stage.model, graph, description, kept)
@@ -62,6 +68,12 @@ def save_model(
             "Training probably diverged: try a smaller training.learning_rate."
         )
     return classifier, parity
+
+
+def _round_weights(config: Config, network: Any, storage: Storage) -> None:
+    for member in members(network):
+        weights = MODELS[config.model.type].weights(member)
+        member.set_weights(list(plain(stored(weights, storage)).values()))
 
 
 def _description(config: Config, material: Material, threshold: float) -> Description:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from textclf.augment import Augmentation, AugmentOptions
 from textclf.checkpoint import Checkpoint, Epoch, Progress, better
+from textclf.losses import losses, row_weights
 from textclf.models import logits_model
 from textclf.options import option, options
 from textclf.text import PADDING, UNKNOWN, TokenIds, pad
@@ -74,7 +75,10 @@ class Examples:
 
     token_ids: TokenIds
     targets: Array
-    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
+    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
+
+    Of rows to train on also float32 shares, 0 to 1: those of each label, shape (n, labels), or of the second of two,
+    shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -134,9 +138,11 @@ def fit(
     lengths = np.tile(train.token_ids.lengths, augmentation.options.factor)
     steps = math.ceil(len(lengths) / options.batch_size)
     optimizer = build_optimizer(options, total_steps=steps * options.epochs)
-    take_step = _step_function(network, optimizer, train.targets)
-    forward = forward_function(logits_model(network), together=options.batch_size)
     weights = row_weights(train.targets, options.class_weight)
+    if _softmax(network) and weights.ndim == 2:
+        weights = weights[:, 0]  # of shares that add up to 1 there is one loss a row
+    take_step = _step_function(network, optimizer, train.targets, weights)
+    forward = forward_function(logits_model(network), together=options.batch_size)
     variables = [*network.variables, *optimizer.variables]
     at = checkpoint.load(variables) if checkpoint else Progress()
     with _interruptible() as interrupted:
@@ -226,18 +232,6 @@ def padded_rows(token_ids: TokenIds, *, together: int = 256) -> Iterator[npt.NDA
         yield pad(token_ids.flat, token_ids.starts[rows], token_ids.lengths[rows])
 
 
-def row_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.float32]:
-    """Weight of each target in the loss, of the targets' shape; balanced: rows / (classes * rows of the class)."""
-    if class_weight is None:
-        return np.broadcast_to(np.float32(1), targets.shape)
-    if targets.ndim == 1:
-        counts = np.bincount(targets)
-        return (len(targets) / (len(counts) * counts))[targets].astype(np.float32)
-    ones = targets.sum(axis=0)
-    weight = np.where(targets == 1, ones, len(targets) - ones)
-    return (len(targets) / (2 * np.maximum(weight, 1))).astype(np.float32)
-
-
 # Below here is TensorFlow
 
 
@@ -276,42 +270,37 @@ def forward_function(network: Any, *, together: int = 128) -> Forward:
 def score(forward: Forward, examples: Examples) -> tuple[float, float]:
     """Mean loss and accuracy of what `forward` gives as logits; several labels a row: all of them right."""
     logits = forward(examples.token_ids)
-    losses = _losses(logits, examples.targets).numpy()
+    found = losses(logits, examples.targets, softmax=examples.targets.ndim == 1 and logits.shape[1] > 1).numpy()
     if examples.targets.ndim == 2:
         right = ((logits > 0) == examples.targets).all(axis=1)
     else:
         chosen = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0] > 0
         right = chosen == examples.targets
-    return float(losses.mean()), float(right.mean())
+    return float(found.mean()), float(right.mean())
 
 
-def _losses(logits: Any, targets: Any) -> Any:
-    """Cross-entropy of each target, of the targets' shape."""
-    import tensorflow as tf
+def _softmax(network: Any) -> bool:
+    """Whether the probabilities of a row add up to 1."""
+    import keras
 
-    if len(targets.shape) == 1 and logits.shape[1] > 1:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    one_column = logits if len(targets.shape) == 2 else logits[:, 0]
-    return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(targets, tf.float32), one_column)
+    return network.get_layer("probabilities").activation is keras.activations.softmax
 
 
-def _step_function(network: Any, optimizer: Any, targets: Array) -> Any:
+def _step_function(network: Any, optimizer: Any, targets: Array, weights: Array) -> Any:
     """A function of padded ids, targets and weights that moves the weights once and gives the loss."""
     import tensorflow as tf
 
-    logits = logits_model(network)
+    logits, softmax = logits_model(network), _softmax(network)
     variables = network.trainable_variables
     optimizer.build(variables)
-    shape = (None, *targets.shape[1:])
-    signature = [
-        tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(shape, targets.dtype), tf.TensorSpec(shape, tf.float32)
-    ]  # fmt: skip
+    signature = [tf.TensorSpec((None, None), tf.int32)]
+    signature += [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in (targets, weights)]
 
     @tf.function(input_signature=signature, autograph=False)
     def step(token_ids: Any, targets: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
-            losses = _losses(logits(token_ids, training=True), targets) * weights
-            loss = tf.reduce_sum(losses) / tf.cast(tf.math.count_nonzero(weights), tf.float32)
+            found = losses(logits(token_ids, training=True), targets, softmax=softmax) * weights
+            loss = tf.reduce_sum(found) / tf.cast(tf.math.count_nonzero(weights), tf.float32)
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
