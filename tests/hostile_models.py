@@ -241,7 +241,9 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
     ),
     "another type of weights": (
         constant("embedding", data_type=6),
-        FOREIGN + "its constant 'embedding' has int32 of shape (400, 4), not float32, float16, int8 of (400, 4)" + TRAIN,
+        FOREIGN
+        + "its constant 'embedding' has int32 of shape (400, 4), not float32, float16, int8 of (400, 4)"
+        + TRAIN,
     ),
     "int8 weights without their scale": (
         constant("embedding", data_type=3, raw_data=bytes(1600)),
@@ -257,7 +259,9 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
     ),
     "fewer weights than words": (
         constant("embedding", dims=[200, 8]),
-        FOREIGN + "its constant 'embedding' has float32 of shape (200, 8), not float32, float16, int8 of (400, 8)" + TRAIN,
+        FOREIGN
+        + "its constant 'embedding' has float32 of shape (200, 8), not float32, float16, int8 of (400, 8)"
+        + TRAIN,
     ),
     "NaN among the weights": (
         weights("dense.kernel", float("nan")),

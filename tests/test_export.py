@@ -195,8 +195,8 @@ def test_a_bare_model_folder_has_no_keras_file(format: str, reviews: Path, tmp_p
     result = textclf("export", "--run", model, "--format", format, "--output", path)
     assert (result.exit_code, result.stderr) == (
         1,
-        f"{model}/model.keras is missing, which this format is made from. Name a whole run with --run, or export to "
-        "onnx or python, which are made from model/ alone.\n",
+        f"{model}/model.keras is missing, which this is made from. Name a whole run with --run; a model/ folder alone "
+        "can be exported to onnx and python.\n",
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -20,7 +20,7 @@ def shrink_bilstm(options: Any, weights: Mapping[str, Array], sizes: Sizes) -> t
     Word vectors are turned to their principal axes, the last of which go. Units go from which the smallest weights go
     out, to the next layer and to the units of their own.
     """
-    axes = principal_axes(weights["embedding"], sizes)
+    axes = principal_axes(weights["embedding"], sizes.counts, sizes.of(options.embedding_dim))
     left = {"embedding": fewer_words(weights["embedding"], sizes) @ axes}
     inputs, units = axes.T, sizes.of(options.units)
     for layer in range(1, options.layers + 1):

@@ -13,11 +13,12 @@ from textclf.device import quiet_stderr, start_tensorflow
 from textclf.errors import UserError
 from textclf.exported import DESCRIPTION, PredictProba, description_text, on_texts
 from textclf.run import Run, read_json
+from textclf.saving import keras_file, load_network
 
 
 def write_keras(run: Run, classifier: Classifier, path: Path) -> None:
     """The file as it was trained, with the description in it: a zip archive, of which Keras reads what it knows."""
-    shutil.copyfile(_keras_file(run), path)
+    shutil.copyfile(keras_file(run), path)
     _pack(path, classifier)
 
 
@@ -33,7 +34,7 @@ def trained_difference(_path: Path, run: Run) -> float:
 
 def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:
     """A folder for TensorFlow and TF Serving: token_ids, shape (n, width), to probabilities, shape (n, labels)."""
-    network = _network(_keras_file(run))
+    network = _network(keras_file(run))
     import tensorflow as tf
 
     def forward(token_ids: Any) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def load_savedmodel(path: Path, _run: Run, classifier: Classifier) -> PredictPro
 def write_tflite(run: Run, classifier: Classifier, path: Path) -> None:
     """A file for LiteRT, its own operators only: token_ids, shape (1, width), to probabilities, shape (1, labels)."""
     _interpreter()  # missing it is better said before the conversion than after
-    network = _network(_keras_file(run))
+    network = _network(keras_file(run))
     import tensorflow as tf
 
     # As constants: LiteRT does not find variables in the body of a loop.
@@ -106,33 +107,9 @@ def _interpreter() -> Any:
     return Interpreter
 
 
-def _keras_file(run: Run) -> Path:
-    """The run's model.keras.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    path = run.keras_model
-    if not path.is_file():
-        raise UserError(
-            f"{path} is missing, which this format is made from. Name a whole run with --run, or export to onnx or "
-            "python, which are made from model/ alone."
-        )
-    if not zipfile.is_zipfile(path) or _damaged_part(path):
-        raise UserError(f"{path} is damaged. Copy it again, or train the run again.")
-    return path
-
-
-def _damaged_part(archive: Path) -> str | None:
-    with zipfile.ZipFile(archive) as opened:
-        return opened.testzip()
-
-
 def _network(path: Path) -> Any:
     start_tensorflow(device="cpu")
-    import keras
-
-    return keras.saving.load_model(path, compile=False)
+    return load_network(path)
 
 
 def _pack(path: Path, classifier: Classifier) -> None:

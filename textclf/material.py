@@ -125,13 +125,11 @@ class Material:
     def with_words(self, count: int) -> "Material":
         """The same with the first words of the vocabulary alone; the others are unknown."""
         encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
-
-        def fewer(examples: Examples) -> Examples:
-            ids = examples.token_ids
-            flat = np.where(ids.flat < count + RESERVED, ids.flat, np.array(UNKNOWN, ids.flat.dtype))
-            return replace(examples, token_ids=replace(ids, flat=flat))
-
-        return replace(self, encoder=encoder, train=fewer(self.train), validation=fewer(self.validation))
+        train, validation = (
+            replace(examples, token_ids=examples.token_ids.within(count + RESERVED))
+            for examples in (self.train, self.validation)
+        )
+        return replace(self, encoder=encoder, train=train, validation=validation)
 
 
 def prepare(config: Config, *, folder: Path | None = None, known: list[str] | None = None) -> Material:

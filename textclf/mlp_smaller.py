@@ -21,7 +21,7 @@ def shrink_mlp(options: Any, weights: Mapping[str, Array], sizes: Sizes) -> tupl
     left = {name: fewer_words(weights[name], sizes) for name in ("embedding", "idf") if name in weights}
     axes = np.eye(options.embedding_dim, dtype=np.float32)
     if "hidden_1.kernel" in weights:
-        axes = principal_axes(weights["embedding"], sizes)
+        axes = principal_axes(weights["embedding"], sizes.counts, sizes.of(options.embedding_dim))
         left["embedding"] = left["embedding"] @ axes
     hidden: list[int] = []
     inputs: Array = axes.T

@@ -1,6 +1,8 @@
 """A trained network as a classifier, and as the files of a run: model.keras and `model/`, proved to agree."""
 
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,3 +94,32 @@ def _scrambled(rows: TokenIds, words: int, seed: int) -> TokenIds:
     """Rows of the same lengths from words drawn at random, so that no text can be read from them."""
     drawn = np.random.default_rng(seed).integers(RESERVED, RESERVED + words, len(rows.flat))
     return replace(rows, flat=drawn)
+
+
+def keras_file(run: Run) -> Path:
+    """The run's model.keras.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = run.keras_model
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing, which this is made from. Name a whole run with --run; a model/ folder alone can be "
+            "exported to onnx and python."
+        )
+    if not zipfile.is_zipfile(path) or _damaged_part(path):
+        raise UserError(f"{path} is damaged. Copy it again, or train the run again.")
+    return path
+
+
+def _damaged_part(archive: Path) -> str | None:
+    with zipfile.ZipFile(archive) as opened:
+        return opened.testzip()
+
+
+def load_network(path: Path) -> Any:
+    """The Keras model in a file; TensorFlow has been started."""
+    import keras
+
+    return keras.saving.load_model(path, compile=False)

@@ -41,16 +41,16 @@ def fewer_words(table: Array, sizes: Sizes) -> Array:
     return np.concatenate([left, table[len(sizes.counts) :]])
 
 
-def principal_axes(table: Array, sizes: Sizes) -> Array:
-    """The directions along which the vectors of a text's words are longest, shape (dimensions, those that stay).
+def principal_axes(table: Array, counts: npt.NDArray[np.int64], dimensions: int) -> Array:
+    """The directions along which the vectors of a text's words are longest, shape (dimensions before, dimensions).
 
     The first eigenvectors of the words' second moments, each word by how often it comes: what is lost of the vectors,
     squared, is the least that so few dimensions can lose (Eckart and Young 1936).
     """
-    words = table[: len(sizes.counts)].astype(np.float64)
-    moments = words.T @ (words * (sizes.counts + 1)[:, None])  # words that only pretrained vectors know count a little
+    words = table[: len(counts)].astype(np.float64)
+    moments = words.T @ (words * (counts + 1)[:, None])  # words that only pretrained vectors know count a little
     _, vectors = np.linalg.eigh(moments)
-    return np.ascontiguousarray(vectors[:, ::-1][:, : sizes.of(table.shape[1])].astype(np.float32))
+    return np.ascontiguousarray(vectors[:, ::-1][:, :dimensions].astype(np.float32))
 
 
 def strongest(weights: Array, count: int) -> npt.NDArray[np.int64]:

@@ -69,6 +69,11 @@ class TokenIds:
         flat = self.flat[ranges(self.starts[rows], self.lengths[rows])]
         return TokenIds(flat, self.lengths[rows], self.tokens[rows])
 
+    def within(self, vocabulary: int) -> "TokenIds":
+        """The same, with the ids from `vocabulary` on unknown."""
+        flat = np.where(self.flat < vocabulary, self.flat, np.array(UNKNOWN, self.flat.dtype))
+        return TokenIds(flat, self.lengths, self.tokens)
+
     def row(self, index: int) -> npt.NDArray[Any]:
         """The ids of one text, shape (length,)."""
         start = int(self.starts[index])
@@ -78,6 +83,12 @@ class TokenIds:
         """Share of each text's ids that stand for words outside the vocabulary, shape (n,); 0 without a word."""
         unknown = np.add.reduceat(self.flat == UNKNOWN, self.starts, dtype=np.int64) / self.lengths
         return np.where(self.tokens > 0, unknown, 0.0)
+
+
+def joined(parts: Iterable[TokenIds]) -> TokenIds:
+    """The texts of all parts, one part after the other."""
+    flat, lengths, tokens = zip(*((part.flat, part.lengths, part.tokens) for part in parts), strict=True)
+    return TokenIds(np.concatenate(flat), np.concatenate(lengths), np.concatenate(tokens))
 
 
 class Extent(NamedTuple):
