@@ -17,7 +17,7 @@ from textclf.curves import length_histogram
 from textclf.data import DataOptions, LabelReader, check_labels
 from textclf.errors import UserError
 from textclf.files import file_format
-from textclf.material import Labelled
+from textclf.labelled import Labelled
 from textclf.outcome import Outcome, outcome, write_outcome
 from textclf.report import write_report
 from textclf.run import Run, read_json, replacing_files, write_json

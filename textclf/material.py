@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +12,16 @@ import numpy.typing as npt
 from textclf.config import Config
 from textclf.data import (
     ROWS_AT_ONCE,
-    DataOptions,
     LabelReader,
     Labels,
-    Rows,
     TextKeys,
     check_labels,
-    read_rows,
-    split,
     text_keys,
 )
 from textclf.errors import UserError
-from textclf.files import read_columns
-from textclf.seen import SeenFile, see_files, unchanged
+from textclf.labelled import Labelled, RowNumbers
+from textclf.seen import see_files, unchanged
+from textclf.split import Split, folds, split
 from textclf.store import smallest_kind, stored
 from textclf.text import UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
 from textclf.tokens import TextOptions
@@ -33,51 +30,6 @@ from textclf.vectors import WordVectors, read_vectors, vector_words
 from textclf.visible import listed
 
 logger = logging.getLogger(__name__)
-
-RowNumbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Rows to measure on, as they stand in their files."""
-
-    files: list[SeenFile]
-    options: DataOptions
-    part: str
-    """What they are: test, validation or all."""
-    numbers: RowNumbers | None = None
-    """Which rows of the files, counted from 0, ascending; None: all."""
-
-    @property
-    def paths(self) -> list[Path]:
-        return [file.path for file in self.files]
-
-    def chunks(self) -> Iterator[Rows]:
-        """The rows, some thousands at a time."""
-        first = 0
-        for rows in read_rows(self.paths, self.options):
-            yield rows if self.numbers is None else _chosen(rows, self.numbers - first)
-            first += len(rows.texts)
-            if self.numbers is not None and first > self.numbers[-1]:
-                return
-
-    def column(self, name: str, *, key: str) -> list[str]:
-        """What another column of the files holds, row by row; `key` is the setting that names it."""
-        values = [value for path in self.paths for (value,) in read_columns(path, {key: name})]
-        return values if self.numbers is None else [values[row] for row in self.numbers.tolist()]
-
-    def describe(self, rows: int) -> dict[str, Any]:
-        """What metrics.json says of them, being so many."""
-        files, digests = [path.as_posix() for path in self.paths], [file.sha256 for file in self.files]
-        file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
-        return {"file": file, "part": self.part, "rows": rows, "sha256": digest}
-
-
-def _chosen(rows: Rows, numbers: RowNumbers) -> Rows:
-    """Those of the rows that have one of the numbers, ascending."""
-    begin, end = np.searchsorted(numbers, (0, len(rows.texts)))
-    chosen = numbers[begin:end].tolist()
-    return Rows([rows.texts[row] for row in chosen], [rows.labels[row] for row in chosen])
 
 
 @dataclass(frozen=True)
@@ -171,14 +123,25 @@ class Material:
     """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
 
 
-def prepare(config: Config, *, folder: Path | None = None) -> Material:
+class Fold(NamedTuple):
+    """Which of the splits of a cross-validation is meant."""
+
+    number: int
+    """Counted from 0."""
+    of: int
+
+
+def prepare(config: Config, *, folder: Path | None = None, fold: Fold | None = None) -> Material:
     """All rows read, split and turned into token ids, which are stored in the folder.
+
+    Args:
+        fold: holds out these rows, instead of the share that the config says.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
     words = WordCounts(config.text)
-    sides = _sides(config, words, folder)
+    sides = _sides(config, words, folder, fold)
     vocabulary, trained_words, vectors = _vocabulary(config, words, sides.train)
     ids, separator = words.ids(vocabulary), config.data.label_separator
     train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
@@ -196,7 +159,7 @@ def prepare(config: Config, *, folder: Path | None = None) -> Material:
     )
 
 
-def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
+def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Sides:
     """The rows of all files, by what they are for."""
     data = config.data
     files = see_files(data.train, key="data.train")
@@ -206,8 +169,7 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
         validation_files = see_files(data.validation, key="data.validation")
         train, validation = read, _read(Labelled(validation_files, data, "validation"), words, folder)
     else:
-        fraction, seed = data.validation_split, config.training.seed
-        parts = split(read.labels, read.all_keys.near, fraction=fraction, seed=seed, separator=data.label_separator)
+        parts = _parts(config, read, fold)
         if parts.rare:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", listed(parts.rare)
@@ -221,6 +183,15 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
         test_files = see_files(data.test, key="data.test")
         measured = _read(Labelled(test_files, data, "test"), words, folder)
     return Sides(labels, train, validation, measured, document)
+
+
+def _parts(config: Config, read: Side, fold: Fold | None) -> Split:
+    """The rows dealt to training and validation."""
+    labels, keys, separator = read.labels, read.all_keys.near, config.data.label_separator
+    seed = config.training.seed
+    if fold is None:
+        return split(labels, keys, fraction=config.data.validation_split, seed=seed, separator=separator)
+    return folds(labels, keys, count=fold.of, seed=seed, separator=separator)[fold.number]
 
 
 def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[str], int, WordVectors | None]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from textclf.classifier import Classifier
 from textclf.explain import FEWEST_STEPS, Explainer, Explanation, strongest_words
 from textclf.explained import with_shares
-from textclf.material import Labelled
+from textclf.labelled import Labelled
 from textclf.outcome import Outcome
 from textclf.seen import unchanged
 

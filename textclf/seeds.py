@@ -14,7 +14,8 @@ from textclf.config import Config
 from textclf.decision import Decision, decide_on
 from textclf.ensemble import join
 from textclf.intervals import difference_intervals
-from textclf.material import Labelled, Material
+from textclf.labelled import Labelled
+from textclf.material import Material
 from textclf.outcome import Outcome, difference
 from textclf.run import Run
 from textclf.saving import classifier_of, shape_of
