@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from textclf.calibration import DecisionOptions
 from textclf.classifier import Classifier, load_classifier
 from textclf.config import Config, ReportOptions, dump_config, saved_config
-from textclf.data import DataOptions, LabelReader, split, text_keys
+from textclf.data import DataOptions, LabelReader, text_keys
 from textclf.files import read_columns
 from textclf.models import BilstmOptions
 from textclf.outcome import Outcome, read_outcome, write_outcome
 from textclf.predict import predict_stream, read_lines
 from textclf.run import write_csv
+from textclf.split import split
 from textclf.text import UNKNOWN, Encoder
 from textclf.tokens import CLEANINGS, TOKENIZERS, TextOptions
 from textclf.training import TrainingOptions

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from textclf import data
-from textclf.data import LabelReader, Labels, Rows, Split, split_labels, text_keys
+from textclf import split as dealing
+from textclf.data import LabelReader, Labels, Rows, split_labels, text_keys
+from textclf.split import Split
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:
@@ -25,7 +26,7 @@ def labels(fields: list[str]) -> Labels:
 
 
 def split(found: Rows, **options: object) -> Split:
-    return data.split(labels(found.labels), text_keys(found.texts).near, **options)
+    return dealing.split(labels(found.labels), text_keys(found.texts).near, **options)
 
 
 def names(found: Rows, numbers: np.ndarray, separator: str | None = None) -> set[str]:

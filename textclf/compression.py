@@ -11,20 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.checkpoint import Epoch
+from textclf.augment import AugmentOptions
 from textclf.classifier import Classifier, load_classifier
 from textclf.config import Config, saved_config
-from textclf.device import seed_tensorflow, start_tensorflow
+from textclf.decision import Decision, decide_on
+from textclf.device import start_tensorflow
 from textclf.ensemble import members
 from textclf.errors import UserError
+from textclf.fitting import fit_network, stock_network
 from textclf.material import Material, prepare
 from textclf.models import MODELS
 from textclf.run import Run, read_json
-from textclf.saving import keras_file, load_network, shape_of
+from textclf.saving import keras_file, load_network
 from textclf.smaller import Sizes
 from textclf.storage import Storage, stored
 from textclf.text import RESERVED, UNKNOWN, TokenIds
-from textclf.training import Examples, Watch, fit
+from textclf.training import Examples, Fit, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +98,10 @@ class Compressed:
     storage: Storage
     facts: dict[str, Any]
     """What the report says of how it was made."""
-    history: list[Epoch]
-    """Of its training; empty where there was none, and then probabilities and threshold are the original's."""
+    fitted: Fit | None = None
+    """How it was trained; None: it was not."""
+    decision: Decision | None = None
+    """What was decided on for it; None: as for the original."""
 
 
 class Plan(NamedTuple):
@@ -156,8 +160,7 @@ def kept_as(original: Original, storage: Storage) -> Iterator[Plan]:
     ]
 
     def make(_watch: Watch) -> Compressed:
-        facts = {"method": storage}
-        return Compressed(original.config, original.material, original.network, storage, facts, [])
+        return Compressed(original.config, original.material, original.network, storage, {"method": storage})
 
     yield Plan(sum(sizes), make)
 
@@ -165,20 +168,15 @@ def kept_as(original: Original, storage: Storage) -> Iterator[Plan]:
 def trained(
     original: Original, config: Config, shrunk: Shrunk, train: Examples, watch: Watch, *, facts: dict[str, Any]
 ) -> Compressed:
-    """The small network, trained on the rows from the weights that it has, kept as int8.
+    """The small network, trained on the rows from the weights that it has, to be kept as int8.
 
     Args:
         config: with the training of the small network.
     """
-    text = replace(config.text, vocab_size=len(shrunk.material.encoder.vocabulary) + RESERVED)
-    config = replace(config, text=text, model=shrunk.options)
-    seed_tensorflow(config.training.seed)
-    build, shape = MODELS[shrunk.options.type].build, shape_of(config, shrunk.material)
-    network = build(shrunk.options, shape, exact_twin=original.device == "cpu")
-    network.set_weights(list(shrunk.weights.values()))
-    fitted = fit(network, train, shrunk.material.validation, config.training, watch)
-    if original.device == "cpu":
-        stock = build(shrunk.options, shape)
-        stock.set_weights(network.get_weights())
-        network = stock
-    return Compressed(config, shrunk.material, network, "int8", facts, fitted.history)
+    material, device = shrunk.material, original.device
+    config = replace(config, text=material.encoder.options, model=shrunk.options)
+    # what the rows are changed by, synonyms, the small network's words need not have
+    plain = replace(config, augment=AugmentOptions())
+    network, fitted = fit_network(plain, replace(material, train=train), device, watch, weights=shrunk.weights)
+    network = stock_network(config, material, device, network)
+    return Compressed(config, material, network, "int8", facts, fitted, decide_on(config, material, network))

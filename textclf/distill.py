@@ -48,7 +48,13 @@ def _taught(original: Original, name: str, keep: float, unlabelled: TokenIds | N
     """The student after it has learnt from the teacher: the training rows, mixtures of them, and the texts."""
     kind = STUDENTS[name]
     begin = kind.begin(original, keep)
-    once = {"early_stopping": None, "class_weight": None, "checkpoint_minutes": None, "seeds": 1, "ensemble": False}
+    once: dict[str, Any] = {
+        "early_stopping": None,
+        "class_weight": None,
+        "checkpoint_minutes": None,
+        "seeds": 1,
+        "ensemble": False,
+    }
     training = replace(original.config.training, **kind.training, **once)
     rng = np.random.default_rng(training.seed)
     further = [mixtures(original.material.train.token_ids, kind.mixtures, rng), *([unlabelled] if unlabelled else [])]

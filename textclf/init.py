@@ -15,11 +15,12 @@ import yaml
 
 from textclf.columns import Roles, find_roles, read_table
 from textclf.config import load_config, option_rows
-from textclf.data import DataOptions, LabelReader, check_labels, read_rows, split, split_labels, text_keys
+from textclf.data import DataOptions, LabelReader, check_labels, read_rows, split_labels, text_keys
 from textclf.errors import UserError
 from textclf.guess import Findings, Setting, look, percent, settings
 from textclf.run import write_text
 from textclf.source import ConfigDumper
+from textclf.split import split
 from textclf.store import temporary_faults
 from textclf.streams import is_file
 from textclf.visible import is_whole, plain

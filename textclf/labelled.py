@@ -1,4 +1,4 @@
-"""Labelled rows as they stand in their files, read again whenever they are asked for."""
+"""Labelled rows as they stand in their files, read as they are needed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,12 @@ from textclf.data import (
     Labels,
     TextKeys,
     check_labels,
-    split,
     text_keys,
 )
 from textclf.errors import UserError
 from textclf.labelled import Labelled, RowNumbers
 from textclf.seen import see_files, unchanged
+from textclf.split import Split, folds, split
 from textclf.store import smallest_kind, stored
 from textclf.text import RESERVED, UNKNOWN, Encoder, Extent, TokenIds, Tokens, WordCounts, cut, fill_vocabulary
 from textclf.tokens import TextOptions
@@ -132,17 +132,28 @@ class Material:
         return replace(self, encoder=encoder, train=train, validation=validation)
 
 
-def prepare(config: Config, *, folder: Path | None = None, known: list[str] | None = None) -> Material:
+class Fold(NamedTuple):
+    """Which of the splits of a cross-validation is meant."""
+
+    number: int
+    """Counted from 0."""
+    of: int
+
+
+def prepare(
+    config: Config, *, folder: Path | None = None, fold: Fold | None = None, known: list[str] | None = None
+) -> Material:
     """All rows read, split and turned into token ids, which are stored in the folder.
 
     Args:
+        fold: holds out these rows, instead of the share that the config says.
         known: a vocabulary, in whose place none is made, and no word vectors are read.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
     words = WordCounts(config.text)
-    sides = _sides(config, words, folder)
+    sides = _sides(config, words, folder, fold)
     vocabulary, trained_words, vectors = (known, len(known), None) if known else _vocabulary(config, words, sides.train)
     ids, separator = words.ids(vocabulary), config.data.label_separator
     train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
@@ -160,7 +171,7 @@ def prepare(config: Config, *, folder: Path | None = None, known: list[str] | No
     )
 
 
-def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
+def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Sides:
     """The rows of all files, by what they are for."""
     data = config.data
     files = see_files(data.train, key="data.train")
@@ -170,8 +181,7 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
         validation_files = see_files(data.validation, key="data.validation")
         train, validation = read, _read(Labelled(validation_files, data, "validation"), words, folder)
     else:
-        fraction, seed = data.validation_split, config.training.seed
-        parts = split(read.labels, read.all_keys.near, fraction=fraction, seed=seed, separator=data.label_separator)
+        parts = _parts(config, read, fold)
         if parts.rare:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", listed(parts.rare)
@@ -185,6 +195,15 @@ def _sides(config: Config, words: WordCounts, folder: Path | None) -> Sides:
         test_files = see_files(data.test, key="data.test")
         measured = _read(Labelled(test_files, data, "test"), words, folder)
     return Sides(labels, train, validation, measured, document)
+
+
+def _parts(config: Config, read: Side, fold: Fold | None) -> Split:
+    """The rows dealt to training and validation."""
+    labels, keys, separator = read.labels, read.all_keys.near, config.data.label_separator
+    seed = config.training.seed
+    if fold is None:
+        return split(labels, keys, fraction=config.data.validation_split, seed=seed, separator=separator)
+    return folds(labels, keys, count=fold.of, seed=seed, separator=separator)[fold.number]
 
 
 def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[str], int, WordVectors | None]:

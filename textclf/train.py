@@ -15,26 +15,24 @@ import numpy.typing as npt
 
 from textclf import __version__
 from textclf.ahead import begin
-from textclf.architecture import Start
-from textclf.augment import augmentation
 from textclf.calibration import without_temperature
 from textclf.checkpoint import Checkpoint, Epoch
 from textclf.checks import Checked, check_data
 from textclf.config import Config, dump_config
 from textclf.decision import Decision, check_aim, decide_on
-from textclf.device import seed_tensorflow, start_tensorflow
+from textclf.device import start_tensorflow
 from textclf.evaluate import evaluate_rows, write_evaluation
+from textclf.fitting import fit_network, stock_network
 from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
-from textclf.models import MODELS
 from textclf.outcome import Outcome, difference
 from textclf.resume import Beginning, beginning, complete_already, stage_to_resume
 from textclf.run import Run, read_json, write_csv, write_json, write_text
 from textclf.samples import sample_document
-from textclf.saving import save_model, shape_of
+from textclf.saving import save_model
 from textclf.seeds import Member, best_member, compare_seeds, keep, rivals
 from textclf.stage import begin_stage, claimed, finishing
-from textclf.training import Fit, Watch, fit, padded_rows
+from textclf.training import Fit, Watch
 from textclf.vectors import WordVectors
 
 if TYPE_CHECKING:
@@ -179,28 +177,13 @@ def _fit_all(config: Config, material: Material, device: str, watch: Watch, stag
 
 
 def _fit(config: Config, material: Material, device: str, watch: Watch, checkpoint: Checkpoint) -> tuple[Any, Fit]:
-    """The stock network with the trained weights; nothing that was trained before has a part in them."""
-    options = config.model
-    shape = shape_of(config, material)
-    seed_tensorflow(config.training.seed)
-    embeddings = material.vectors.table if material.vectors else None
-    start = Start(embeddings, padded_rows(material.train.token_ids))
-    build = MODELS[options.type].build
-    network = build(options, shape, start=start, exact_twin=device == "cpu")
-    changes = augmentation(config.augment, material.vectors, material.encoder.vocabulary, words=material.trained_words)
-    fitted = fit(
-        network, material.train, material.validation, config.training, watch,
-        checkpoint=checkpoint, augmentation=changes,
-    )  # fmt: skip
+    """The stock network with the trained weights, and how training went."""
+    network, fitted = fit_network(config, material, device, watch, checkpoint=checkpoint)
     if fitted.interrupted:
         logger.warning(
             "interrupted in epoch %d; keeping epoch %d, the best so far", len(fitted.history), fitted.best.epoch
         )
-    if device != "cpu":
-        return network, fitted
-    stock = build(options, shape)
-    stock.set_weights(network.get_weights())
-    return stock, fitted
+    return stock_network(config, material, device, network), fitted
 
 
 def _trust(
