@@ -87,6 +87,7 @@ COMMANDS = (
     cli_using.explain,
     cli_using.report,
     cli_using.export,
+    cli_using.compress,
     cli_making.schema,
 )
 """In the order in which they are used."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from textclf.cli_parts import as_json_option, chosen_run, print_json, raw_option, run_option, show, write
+from textclf.cli_parts import Bytes, as_json_option, chosen_run, print_json, raw_option, run_option, show, write
 from textclf.console import say
 from textclf.visible import visible_json, visible_lines
 
@@ -130,3 +130,64 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     say("wrote {path}, {bytes} bytes; differs from the run by {parity:.1e} at most".format(**document))
     if as_json:
         print_json(document)
+
+
+@click.command()
+@run_option
+@click.option(
+    "--method", "-m", type=click.Choice(["int8", "float16", "prune", "distill"]), help="How it is made smaller."
+)
+@click.option(
+    "--budget", type=Bytes(), metavar="SIZE", help="Most that model/ may take, such as 1MB; the best that fits."
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the new run.")
+@click.option(
+    "--keep", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+    help="prune, distill: share of the words, dimensions and units that stay.",
+)  # fmt: skip
+@click.option("--student", type=click.Choice(["bag", "small"]), help="distill: what learns [default: bag].")
+@click.option(
+    "--unlabelled", type=click.Path(path_type=Path), help="distill: further texts to learn on, as for predict."
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Accuracy that may be lost, 0 to 1.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
+@as_json_option
+def compress(
+    run: Path | None, method: str | None, budget: int | None, output: Path, keep: float | None, student: str | None,
+    unlabelled: Path | None, max_loss: float, overwrite: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a smaller run, and measure it beside the original.
+
+    \b
+    int8       weights in a quarter of the bytes
+    float16    weights in half of them
+    prune      fewer words, dimensions and units, trained on for a few epochs; int8 too
+    distill    a student that learns from the run; int8 too:
+               bag    mean of word and word-pair vectors, no recurrence: built for speed
+               small  a smaller network of the same kind
+
+    With --budget and no --method all are tried, and the most accurate on the validation rows is kept. Nothing is
+    written where accuracy falls by more than --max-loss on the rows that the run is measured on.
+    """
+    from textclf import compress, tables
+    from textclf.classifier import load_classifier
+    from textclf.predict import read_texts
+    from textclf.progress import watching
+    from textclf.run import Run
+
+    if method is None and budget is None:
+        raise click.UsageError("say how with --method, or how small with --budget.")
+    original, texts = chosen_run(run), None
+    if unlabelled:
+        column = load_classifier(original.path).description.column
+        texts = read_texts(unlabelled, column=None, default_column=column)
+    wish = compress.Wish(method, budget, keep, student, max_loss)
+    with watching() as watch:
+        document = compress.compress(original, Run(output), wish, watch, unlabelled=texts, overwrite=overwrite)
+    show(document, as_json, tables.metric_tables)

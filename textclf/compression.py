@@ -123,10 +123,6 @@ class Settings(NamedTuple):
     """Further texts for a student, in the original's words."""
 
 
-Method = Callable[[Original, Settings], Iterator[Plan]]
-"""The plans of a method, the largest network first."""
-
-
 def read_original(run: Run, *, folder: Path) -> Original:
     """The run, its rows read again, their token ids stored in the folder.
 

@@ -19,7 +19,7 @@ from textclf.text import RESERVED, TokenIds, joined
 from textclf.training import Examples, Watch
 
 TRUST = 0.7  # share of the teacher's probabilities in what a student learns of a labelled row; the rest is the label
-MIXED_SHARE = 0.3  # of the words of a mixture that are drawn from all rows
+MIXED_SHARE = 0.2  # of the words of a mixture that are drawn from all rows
 DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 16, [64]  # of a bag that is kept whole
 
 
@@ -36,26 +36,24 @@ class Student(NamedTuple):
     """How it learns otherwise than the teacher did."""
 
 
-def distill(original: Original, settings: Settings) -> Iterator[Plan]:
-    """Students of the kind that was chosen, else of each kind."""
-    for name in [settings.student] if settings.student else STUDENTS:
-        for keep in settings.keeps or (STUDENTS[name].keep,):
-            size = STUDENTS[name].begin(original, keep).estimated_bytes("int8")
-            yield Plan(size, partial(_taught, original, name, keep, settings.unlabelled))
+def distill(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]:
+    """The students of each kind, or of the one that was chosen."""
+    kinds = [settings.student] if settings.student else STUDENTS
+    return {f"distill, {name}": _plans(original, settings, name) for name in kinds}
+
+
+def _plans(original: Original, settings: Settings, name: str) -> Iterator[Plan]:
+    for keep in settings.keeps or (STUDENTS[name].keep,):
+        size = STUDENTS[name].begin(original, keep).estimated_bytes("int8")
+        yield Plan(size, partial(_taught, original, name, keep, settings.unlabelled))
 
 
 def _taught(original: Original, name: str, keep: float, unlabelled: TokenIds | None, watch: Watch) -> Compressed:
     """The student after it has learnt from the teacher: the training rows, mixtures of them, and the texts."""
     kind = STUDENTS[name]
     begin = kind.begin(original, keep)
-    once: dict[str, Any] = {
-        "early_stopping": None,
-        "class_weight": None,
-        "checkpoint_minutes": None,
-        "seeds": 1,
-        "ensemble": False,
-    }
-    training = replace(original.config.training, **kind.training, **once)
+    once: dict[str, Any] = dict.fromkeys(("early_stopping", "class_weight", "checkpoint_minutes"))
+    training = replace(original.config.training, **kind.training, **once, seeds=1, ensemble=False)
     rng = np.random.default_rng(training.seed)
     further = [mixtures(original.material.train.token_ids, kind.mixtures, rng), *([unlabelled] if unlabelled else [])]
     facts = {"method": "distill", "student": name, "keep": keep, "unlabelled": len(unlabelled) if unlabelled else 0}
@@ -115,13 +113,13 @@ def _bag(original: Original, keep: float) -> Shrunk:
 
 
 STUDENTS: dict[str, Student] = {
-    "small": Student(0.7, _small, mixtures=1, training={"epochs": 4}),
     "bag": Student(
         1.0,
         _bag,
         mixtures=4,
-        training={"epochs": 5, "batch_size": 64, "optimizer": "adam", "learning_rate": 5e-3, "schedule": "cosine"},
+        training={"epochs": 4, "batch_size": 64, "optimizer": "adam", "learning_rate": 3e-3, "schedule": "cosine"},
     ),
+    "small": Student(0.7, _small, mixtures=1, training={"epochs": 4}),
 }
-"""A smaller network of the teacher's kind; and the mean of the vectors of words and of hashed pairs, which has no
-recurrence, so that reading and tokenizing take most of its time."""
+"""The mean of the vectors of words and of hashed pairs, which has no recurrence, so that reading and tokenizing take
+most of its time; and a smaller network of the teacher's kind."""

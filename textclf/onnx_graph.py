@@ -123,9 +123,11 @@ class Graph:
         if array.dtype == np.float32:
             return self.constant(array, name=name)
         if own not in self._computed:
-            value = self.node("Cast", self.constant(array, name=name), to=FLOAT)
-            scaled = array.dtype == np.int8
-            self._computed[own] = self.node("Mul", value, name + SCALE) if scaled else value
+            [value] = self._add("Cast", [self.constant(array, name=name)], 1, {"to": FLOAT})
+            if array.dtype == np.int8:
+                scale = self.constant(self._weights[name + SCALE], name=name + SCALE)
+                [value] = self._add("Mul", [value, scale], 1, {})
+            self._computed[own] = value
         return self._computed[own]
 
     def ints(self, *values: int) -> str:
@@ -143,9 +145,12 @@ class Graph:
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Adds a node of several outputs; their names."""
         read = [self.weight(name) if name in self._weights else name for name in inputs]
+        return self._add(operator, read, outputs, attributes)
+
+    def _add(self, operator: str, inputs: list[str], outputs: int, attributes: Mapping[str, Any]) -> list[str]:
         names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
         written = [_attribute(name, value) for name, value in sorted(attributes.items())]
-        self._nodes.append({"input": read, "output": names, "op_type": operator, "attribute": written})
+        self._nodes.append({"input": inputs, "output": names, "op_type": operator, "attribute": written})
         return names
 
     def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:

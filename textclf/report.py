@@ -33,6 +33,7 @@ MODEL_TITLES = {
     "network": "network",
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    "original": "original",
 }
 SECTIONS = {
     "good": "How good is it?",
@@ -44,6 +45,7 @@ SECTIONS = {
     "weak": "Where is it weak?",
     "texts": "What did it see of the texts?",
     "rows": "Which rows are worth a look?",
+    "small": "What does it cost to be small?",
     "seeds": "What does another seed give?",
     "training": "How did training go?",
 }
@@ -70,8 +72,8 @@ def render(
     from textclf.figures import figures  # matplotlib takes a second to import
 
     present = {
-        "data": "checks" in document, "rows": samples is not None, "seeds": "seeds" in document,
-        "training": bool(history),
+        "data": "checks" in document, "rows": samples is not None, "small": "compression" in document,
+        "seeds": "seeds" in document, "training": bool(history),
     }  # fmt: skip
     best = document.get("seeds", {}).get("best")
     return (
@@ -89,6 +91,7 @@ def render(
             comparisons=comparison_sentences(document),
             confused=most_confused(document) if found.separator is None else [],
             coverage_sentence=coverage_sentence(found),
+            compression_sentences=compression_sentences(document, speed),
             seed_rows=seed_rows(document),
             seed_sentences=seed_sentences(document, speed),
             figures=figures(document, found, [row for row in history if best in (None, row.get("seed"))]),
@@ -202,6 +205,26 @@ def comparison_sentences(document: dict[str, Any]) -> list[str]:
             f"Against {MODEL_TITLES[name]}: {test['only_this_right']:,} rows only the network has right, "
             f"{test['only_other_right']:,} only the other. If both were equally good, so uneven a share would come "
             f"about with a probability {chance} (McNemar's exact test)."
+        )
+    return sentences
+
+
+def compression_sentences(document: dict[str, Any], speed: dict[str, float] | None = None) -> list[str]:
+    """How a smaller run was made, what of the original's size it has, and what that costs and gains."""
+    made = document.get("compression")
+    if made is None:
+        return []
+    settings = ", ".join(f"{name} {value}" for name, value in made.items() if name not in ("method", "of", "bytes"))
+    size, against = made["bytes"], document["comparisons"]["original"]
+    sentences = [
+        f"Made of {made['of']} by {made['method']}{f' ({settings})' if settings else ''}: model/ has "
+        f"{size['compressed']:,} bytes instead of {size['original']:,}, {size['compressed'] / size['original']:.1%}.",
+        f"Against the original: accuracy {_points(against)}, McNemar's exact p = {against['mcnemar']['p_value']:.2g}.",
+    ]
+    if speed:
+        sentences.append(
+            f"It labels {speed['compressed']:,.0f} rows a second, the original {speed['original']:,.0f}, beside each "
+            "other on the rows measured, tokenizing included."
         )
     return sentences
 

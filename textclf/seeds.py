@@ -1,7 +1,6 @@
 """Networks that differ in their seed alone: which is kept, how far apart they are, and what all give together."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from textclf.checkpoint import better
-from textclf.classifier import Classifier, Probabilities
+from textclf.classifier import Classifier
 from textclf.config import Config
 from textclf.decision import Decision, decide_on
 from textclf.ensemble import join
@@ -17,9 +16,9 @@ from textclf.intervals import difference_intervals
 from textclf.labelled import Labelled
 from textclf.material import Material
 from textclf.outcome import Outcome, difference
+from textclf.pace import label_rows
 from textclf.run import Run
 from textclf.saving import classifier_of, shape_of
-from textclf.seen import unchanged
 from textclf.training import Fit
 
 
@@ -86,7 +85,7 @@ def compare_seeds(
     best = best_member([rival.member for rival in alone], config.training.monitor)
     place = [rival.member for rival in alone].index(best)
     every = [rival.classifier for rival in alone]
-    probabilities, speeds = _measure([*every, classifier] if config.training.ensemble else every, labelled)
+    probabilities, speeds = label_rows([*every, classifier] if config.training.ensemble else every, labelled)
     outcomes = [
         found.with_probabilities(shares, threshold=rival.member.decision.threshold)
         for rival, shares in zip(alone, probabilities, strict=False)
@@ -108,21 +107,6 @@ def compare_seeds(
         "bytes_of_best": alone[place].bytes,
     }
     return document, {"best": speeds[place], "ensemble": speeds[-1]}
-
-
-def _measure(classifiers: Sequence[Classifier], labelled: Labelled) -> tuple[list[Probabilities], list[float]]:
-    """Of each classifier the probabilities of all rows, shape (rows, labels), and rows a second, reading left out."""
-    found: list[list[Probabilities]] = [[] for _ in classifiers]
-    seconds = [0.0] * len(classifiers)
-    with unchanged(labelled.files):
-        for rows in labelled.chunks():
-            token_ids = classifiers[0].encode(rows.texts)
-            for place, classifier in enumerate(classifiers):
-                begin = time.perf_counter()
-                found[place].append(classifier.probabilities(token_ids))
-                seconds[place] += time.perf_counter() - begin
-    probabilities = [np.concatenate(chunks) for chunks in found]
-    return probabilities, [round(len(probabilities[0]) / each, 1) for each in seconds]
 
 
 def _facts(member: Member) -> dict[str, Any]:

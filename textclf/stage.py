@@ -49,14 +49,17 @@ def stage_of(run: Run) -> Run:
     return Run(_beside(run, STAGED))
 
 
-def begin_stage(run: Run, *, overwrite: bool) -> Run:
+def begin_stage(run: Run, *, overwrite: bool, option: str = "--run") -> Run:
     """An empty folder to make the run in.
+
+    Args:
+        option: by which the user named the run.
 
     Raises:
         UserError: the run exists, or an unfinished training of it, and is not to be overwritten; or the folder holds
             something else.
     """
-    _check_target(run, overwrite=overwrite)
+    _check_target(run, overwrite=overwrite, option=option)
     stage = stage_of(run)
     if stage.checkpoint.exists() and not overwrite:
         raise UserError(
@@ -140,14 +143,14 @@ def _left_to_place(run: Run) -> bool:
     return stage_of(run).complete and not stage_of(run).checkpoint.exists()
 
 
-def _check_target(run: Run, *, overwrite: bool) -> None:
+def _check_target(run: Run, *, overwrite: bool, option: str) -> None:
     """Refuses a folder that training must not replace."""
     if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
         return
     if not (run.complete and (run.model / "model.json").is_file()):
-        raise UserError(f"{run.path} exists and is no run of textclf. Choose another folder with --run.")
+        raise UserError(f"{run.path} exists and is no run of textclf. Choose another folder with {option}.")
     if not overwrite:
-        raise UserError(f"{run.path} exists. Replace it with --overwrite, or choose another folder with --run.")
+        raise UserError(f"{run.path} exists. Replace it with --overwrite, or choose another folder with {option}.")
 
 
 def _beside(run: Run, suffix: str) -> Path:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from textclf.report import MODEL_TITLES, TITLES, metric_rows, seed_rows, seed_sentences, verdict
+from textclf.report import MODEL_TITLES, TITLES, compression_sentences, metric_rows, seed_rows, seed_sentences, verdict
 
 MOST_CHARACTERS = 90  # of an example's text
 MOST_LABELS = 30  # labels that the terminal shows; metrics.json has them all
@@ -25,6 +25,8 @@ def metric_tables(document: dict[str, Any]) -> list[str]:
     parts = [[_measured_on(document)], _table(rows), _table(label_rows)]
     if len(labels) > MOST_LABELS:
         parts.append([f"and {len(labels) - MOST_LABELS} labels more, all of them in metrics.json"])
+    if "compression" in document:
+        parts.append(compression_sentences(document))
     if "seeds" in document:
         parts += [_table(seed_rows(document)), seed_sentences(document)]
     if verdict(document):

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf import __version__
 from textclf.ahead import begin
-from textclf.calibration import without_temperature
-from textclf.checkpoint import Checkpoint, Epoch
+from textclf.checkpoint import Checkpoint
 from textclf.checks import Checked, check_data
 from textclf.config import Config, dump_config
 from textclf.decision import Decision, check_aim, decide_on
 from textclf.device import start_tensorflow
 from textclf.evaluate import evaluate_rows, write_evaluation
+from textclf.facts import decision_facts, environment_facts, validation_facts, write_history
 from textclf.fitting import fit_network, stock_network
 from textclf.intervals import intervals
 from textclf.material import Material, Sides, prepare
 from textclf.outcome import Outcome, difference
 from textclf.resume import Beginning, beginning, complete_already, stage_to_resume
-from textclf.run import Run, read_json, write_csv, write_json, write_text
+from textclf.run import Run, read_json, write_json, write_text
 from textclf.samples import sample_document
 from textclf.saving import save_model
 from textclf.seeds import Member, best_member, compare_seeds, keep, rivals
@@ -114,7 +112,7 @@ def _fill(stage: Run, config: Config, begun: Beginning, watch: Watch, *, name: s
         measured = material.sides.measured.labelled()
         found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
         best = best_member(members, config.training.monitor)
-        document |= {"parity": parity, "validation": _validation_facts(config, material, best.fitted)}
+        document |= {"parity": parity, "validation": validation_facts(config, material, best.fitted)}
         document |= _trust(found, document, decision, checked, config)
         if linear:
             document |= _baselines(linear, material.sides, material.train.targets, found)
@@ -123,13 +121,12 @@ def _fill(stage: Run, config: Config, begun: Beginning, watch: Watch, *, name: s
         with clock.phase("seeds"):
             document["seeds"], speed = compare_seeds(config, alone, classifier, stage, found, measured)
     write_text(stage.config, dump_config(config))
-    epochs = [[*asdict(epoch).values(), member.seed] for member in members for epoch in member.fitted.history]
-    write_csv(stage.history, [*(field.name for field in fields(Epoch)), "seed"], epochs)
+    write_history(stage, {member.seed: member.fitted for member in members})
     write_json(stage.split, material.sides.document)
     if config.report.texts:
         with clock.phase("samples"):
             write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
-    environment = _environment(config, device, begun, clock)
+    environment = environment_facts(config, device, packages=begun.packages, data=begun.data, seconds=clock.seconds)
     write_json(stage.environment, environment | ({"rows_a_second": speed} if speed else {}))
     write_evaluation(stage, found, document, name=name)
     return document
@@ -190,39 +187,16 @@ def _trust(
     found: Outcome, document: dict[str, Any], decision: Decision, checked: Checked, config: Config
 ) -> dict[str, Any]:
     """What metrics.json says of how far the numbers and the data can be trusted."""
-    several = found.separator is not None
     labels = found.probabilities.shape[1] - len(document["unseen_labels"])
-    before = without_temperature(found.probabilities[:, :labels], decision.temperature, several=several)
-    uncalibrated = found.with_probabilities(before).metrics()["expected_calibration_error"]
     added: dict[str, Any] = {
-        "decision": {
-            "temperature": decision.temperature,
-            "expected_calibration_error_before": uncalibrated,
-            "aim": config.decision.aim,
-            "reached": decision.reached,
-        },
-        "checks": checked.documents(),
-    }
+        "decision": decision_facts(config, found, decision, labels=labels), "checks": checked.documents()
+    }  # fmt: skip
     if checked.leaked.any() and not checked.leaked.all():
         unseen = found.take(~checked.leaked)
         added["without_seen"] = {
             "rows": len(unseen), "metrics": unseen.metrics(), "intervals": intervals(unseen.resampled)
         }  # fmt: skip
     return added
-
-
-def _validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:
-    """What metrics.json says of the best epoch and of the rows that it was chosen on."""
-    return {
-        "rows": len(material.validation),
-        "best_epoch": fitted.best.epoch,
-        "epochs": len(fitted.history),
-        "loss": fitted.best.val_loss,
-        "accuracy": fitted.best.val_accuracy,
-        "unknown_words": material.validation_extent.unknown_share(),
-        "truncated_train": material.train_extent.truncation(),
-        "train_labels": dict(sorted(material.sides.train.labels.counts(config.data.label_separator).items())),
-    }
 
 
 def _fit_linear(config: Config, sides: Sides) -> Linear | None:
@@ -253,17 +227,4 @@ def _baselines(linear: Linear, sides: Sides, train: Array, found: Outcome) -> di
     return {
         "baselines": {name: other.metrics() for name, other in outcomes.items()},
         "comparisons": {name: difference(found, other) for name, other in outcomes.items()},
-    }
-
-
-def _environment(config: Config, device: str, begun: Beginning, clock: Clock) -> dict[str, Any]:
-    return {
-        "textclf": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": begun.packages,
-        "device": device,
-        "seed": config.training.seed,
-        "data": begun.data,
-        "seconds": clock.seconds,
     }

@@ -1,0 +1,215 @@
+"""`textclf compress`: a run made smaller, as a run of its own, measured beside the original on the same rows."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from textclf.classifier import Classifier, decide
+from textclf.compression import KEEPS, Compressed, Original, Plan, Settings, kept_as, read_original
+from textclf.config import dump_config
+from textclf.distill import distill
+from textclf.errors import UserError
+from textclf.evaluate import evaluate_rows, write_evaluation
+from textclf.facts import decision_facts, environment_facts, validation_facts, write_history
+from textclf.outcome import Outcome, difference
+from textclf.pace import label_rows
+from textclf.prune import prune
+from textclf.resume import PACKAGES
+from textclf.run import Run, read_json, write_csv, write_json, write_text
+from textclf.samples import sample_document
+from textclf.saving import save_model
+from textclf.stage import begin_stage, claimed, finishing
+from textclf.text import joined
+from textclf.training import Watch
+
+logger = logging.getLogger(__name__)
+
+METHODS: dict[str, Callable[[Original, Settings], Mapping[str, Iterable[Plan]]]] = {
+    "int8": lambda original, _settings: {"int8": kept_as(original, "int8")},
+    "float16": lambda original, _settings: {"float16": kept_as(original, "float16")},
+    "prune": lambda original, settings: {"prune": prune(original, settings)},
+    "distill": distill,
+}
+"""For each way of making the run smaller the networks that could be made, the largest first."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for: a method of METHODS, or bytes that model/ may take, or both."""
+
+    method: str | None = None
+    budget: int | None = None
+    keep: float | None = None
+    """Share of the words, dimensions and units that stay; None: as the method has it, or as the budget allows."""
+    student: str | None = None
+    """Of STUDENTS; None: the first, or with a budget each."""
+    max_loss: float = 0.01
+    """How much accuracy may be lost on the rows that the run is measured on, 0 to 1."""
+
+
+def compress(
+    run: Run,
+    target: Run,
+    wish: Wish,
+    watch: Watch,
+    *,
+    unlabelled: Iterable[Sequence[str]] | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Writes the smaller run; the document of its metrics.json.
+
+    Args:
+        unlabelled: further texts for a student to learn on, some at a time.
+        overwrite: replace a run that exists, once the new one is complete.
+
+    Raises:
+        UserError: the run or its data cannot be read, the target must not be written, nothing fits the budget, or
+            more accuracy is lost than is allowed.
+    """
+    if target.path.resolve() == run.path.resolve():
+        raise UserError(f"--output {target.path} is the run itself. Choose another folder.")
+    with claimed(target):
+        stage = begin_stage(target, overwrite=overwrite, option="--output")
+        with finishing(stage, target):
+            original = read_original(run, folder=stage.path.parent)
+            texts = joined(map(original.classifier.encode, unlabelled)) if unlabelled else None
+            keeps = (wish.keep,) if wish.keep else KEEPS if wish.budget else ()
+            settings = Settings(keeps, wish.student, texts)
+            ways: dict[str, Iterable[Plan]] = {}
+            for method in [wish.method] if wish.method else METHODS:
+                ways |= METHODS[method](original, settings)
+            if wish.budget:
+                made = _best_within(wish.budget, stage, original, ways, watch)
+            else:
+                made = next(iter(next(iter(ways.values())))).make(watch)
+            return _fill(stage, original, made, wish, name=target.path.name)
+
+
+def _best_within(
+    budget: int, stage: Run, original: Original, ways: Mapping[str, Iterable[Plan]], watch: Watch
+) -> Compressed:
+    """Of the largest networks that fit, one of each way, the most accurate on the validation rows.
+
+    Raises:
+        UserError: none fits.
+    """
+    best, most, least = None, -1.0, float("inf")
+    for name, plans in ways.items():
+        for plan in _possible(plans):
+            least = min(least, plan.bytes)
+            if plan.bytes <= budget:
+                made = plan.make(watch)
+                classifier, _ = _save(stage, original, made)
+                accuracy, size = _validation_accuracy(classifier, made), _bytes(stage)
+                logger.info("%s: %d bytes, accuracy on the validation rows %.4f", name, size, accuracy)
+                if size <= budget and accuracy > most:
+                    best, most = made, accuracy
+                break
+        else:
+            logger.info("%s: cannot be had within %d bytes", name, budget)
+    if best is None:
+        raise UserError(
+            f"--budget: nothing fits into {budget:,} bytes; the smallest that could be had takes some {least:,.0f}. "
+            "Allow more."
+        )
+    return best
+
+
+def _possible(plans: Iterable[Plan]) -> list[Plan]:
+    """The plans; none where the way is not open to the run, which is said."""
+    try:
+        return list(plans)
+    except UserError as problem:
+        logger.info("%s", problem)
+        return []
+
+
+def _validation_accuracy(classifier: Classifier, made: Compressed) -> float:
+    validation, description = made.material.validation, classifier.description
+    chosen = decide(classifier.probabilities(validation.token_ids), description.label_separator, description.threshold)
+    right = chosen == validation.targets
+    return float((right if right.ndim == 1 else right.all(axis=1)).mean())
+
+
+def _save(stage: Run, original: Original, made: Compressed) -> tuple[Classifier, float]:
+    """The classifier, and how far it is from Keras's."""
+    threshold = made.decision.threshold if made.decision else original.classifier.description.threshold
+    return save_model(stage, made.config, made.material, made.network, threshold, storage=made.storage)
+
+
+def _bytes(run: Run) -> int:
+    """What model/ takes."""
+    return sum(path.stat().st_size for path in run.model.iterdir())
+
+
+def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name: str) -> dict[str, Any]:
+    """Writes all files of the run; the document of its metrics.json.
+
+    Raises:
+        UserError: too much accuracy is lost.
+    """
+    config, run = made.config, original.run
+    classifier, parity = _save(stage, original, made)
+    measured = made.material.sides.measured.labelled()
+    found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
+    (before, _), speeds = label_rows([original.classifier, classifier], measured)
+    other = found.with_probabilities(before, threshold=original.classifier.description.threshold)
+    _check_loss(found, other, wish, measured_on=document["data"]["file"])
+    document |= {"parity": parity, **_kept_facts(original, made, found)}
+    document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics()}
+    document["comparisons"] = {"original": difference(found, other)}
+    document["compression"] = {
+        **made.facts, "of": run.path.name, "bytes": {"original": _bytes(run), "compressed": _bytes(stage)}
+    }  # fmt: skip
+    write_text(stage.config, dump_config(config))
+    if made.fitted:
+        write_history(stage, {config.training.seed: made.fitted})
+    elif run.history.is_file():
+        _copy_history(original, stage)
+    write_json(stage.split, made.material.sides.document)
+    if config.report.texts:
+        write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
+    write_json(stage.environment, _environment(original, made, speeds))
+    write_evaluation(stage, found, document, name=name)
+    return document
+
+
+def _check_loss(found: Outcome, original: Outcome, wish: Wish, *, measured_on: object) -> None:
+    accuracy, before = found.right.mean(), original.right.mean()
+    if before - accuracy > wish.max_loss:
+        raise UserError(
+            f"accuracy on {measured_on} falls from {before:.4f} to {accuracy:.4f}, by more than {wish.max_loss} "
+            "(--max-loss): nothing was written. Allow a greater loss, keep more with --keep, or take another method."
+        )
+
+
+def _kept_facts(original: Original, made: Compressed, found: Outcome) -> dict[str, Any]:
+    """What metrics.json says of the data, which are the same, and of how the network learnt."""
+    known: dict[str, Any] = {
+        key: original.document[key] for key in ("checks", "validation", "decision") if key in original.document
+    }
+    if made.fitted:
+        known["validation"] = validation_facts(made.config, made.material, made.fitted)
+    if made.decision:
+        known["decision"] = decision_facts(made.config, found, made.decision, labels=len(original.classifier.labels))
+    return known
+
+
+def _copy_history(original: Original, stage: Run) -> None:
+    """The original's epochs; of several networks those of the best."""
+    best = original.document.get("seeds", {}).get("best")
+    with original.run.history.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    write_csv(stage.history, header, [row for row in rows if best is None or row[-1] == str(best)])
+
+
+def _environment(original: Original, made: Compressed, speeds: list[float]) -> dict[str, Any]:
+    before = read_json(original.run.environment)
+    packages = {name: version(name) for name in PACKAGES}
+    facts = environment_facts(made.config, original.device, packages=packages, data=before["data"], seconds={})
+    return facts | {"rows_a_second": dict(zip(("original", "compressed"), speeds, strict=True))}
