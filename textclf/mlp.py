@@ -184,7 +184,9 @@ def _tfidf(grams: Any, idf: Any) -> tuple[Any, Any]:
 
     ordered, begins = _in_runs(grams)
     ends = ops.sum(begins, axis=1, keepdims=True)
-    run = ops.cumsum(begins, axis=1) - 1 + ops.cumsum(ends, axis=0) - ends  # numbered through the batch
+    # Numbered through the batch. In this order: Keras's add takes a second summand of shape (n, 1) for a bias, and adds
+    # it to columns instead of rows, where the first has shape (n, n).
+    run = (ops.cumsum(ends, axis=0) - ends) + (ops.cumsum(begins, axis=1) - 1)
     flat = ops.reshape(run, (-1,))
     counts = ops.segment_sum(ops.ones_like(flat, dtype="float32"), flat, sorted=True)
     frequency = 1 + ops.log(ops.take(counts, run))

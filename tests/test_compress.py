@@ -1,0 +1,250 @@
+"""textclf compress: a smaller run, measured beside the original, and what it keeps of it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, overrides, textclf
+from test_models import CASES, SHAPES, VOCABULARY, options_of, token_ids
+
+from textclf.classifier import load_classifier
+from textclf.cli_using import compress as compress_command
+from textclf.compress import METHODS
+from textclf.distill import STUDENTS
+from textclf.ensemble import model_again, onnx_model
+from textclf.models import MODELS
+from textclf.onnx_graph import read_graph
+from textclf.smaller import Sizes
+from textclf.storage import STORAGES, plain, stored
+
+CASES_OF_RUNS = [
+    ("int8", "reviews"), ("int8", "questions"), ("int8", "bags"), ("float16", "topics"), ("prune", "topics"),
+    ("distill", "questions"), ("prune", "bags"),
+]  # fmt: skip
+
+
+def compressed(run: Path, folder: Path, *options: str) -> Path:
+    """A smaller run of the run, which may lose all its accuracy: these are tiny networks."""
+    result = textclf("compress", "--run", run, "--output", folder / "small", "--max-loss", "1", *options)
+    assert result.exit_code == 0, result.output
+    return folder / "small"
+
+
+@pytest.fixture(scope="module", params=CASES_OF_RUNS, ids="-".join)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
+    """A method, a run, and what the method makes of it."""
+    method, name = request.param
+    original = request.getfixturevalue(name)
+    return method, original, compressed(original, tmp_path_factory.mktemp(method), "--method", method)
+
+
+def document(run: Path) -> dict:
+    return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+
+
+def size(run: Path) -> int:
+    return sum(path.stat().st_size for path in (run / "model").iterdir())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_the_command_knows_every_method_and_student() -> None:
+    choices = {
+        option.name: list(option.type.choices) for option in compress_command.params if hasattr(option.type, "choices")
+    }
+    assert choices == {"method": list(METHODS), "student": list(STUDENTS)}
+
+
+def test_a_smaller_run_is_a_run_like_any_other(pair: tuple[str, Path, Path]) -> None:
+    method, original, small = pair
+    assert names(small) == names(original)
+    found = document(small)
+    assert found["parity"] < 1e-5
+    assert found["compression"]["method"] == method
+    assert found["compression"]["bytes"] == {"original": size(original), "compressed": size(small)}
+    assert list(json.loads((small / "environment.json").read_text())["rows_a_second"]) == ["original", "compressed"]
+    assert textclf("check", small).stdout.splitlines()[-1].split()[-1] == "0.0e+00"
+    again = textclf("evaluate", "--run", small)
+    assert (again.exit_code, document(small)) == (0, found)
+    compared = json.loads(textclf("compare", small, original, "--json").stdout)
+    assert compared["runs"][original.as_posix()]["metrics"] == found["baselines"]["original"]
+    turned = compared["against_first"][original.as_posix()]["difference"]
+    assert turned == pytest.approx(
+        {key: -value for key, value in found["comparisons"]["original"]["difference"].items()}
+    )
+    page = (small / "report.html").read_text(encoding="utf-8")
+    assert "What does it cost to be small?" in page
+    assert f"{size(small):,} bytes instead of {size(original):,}" in page
+
+
+def test_no_row_depends_on_its_batch_and_words_still_add_up(pair: tuple[str, Path, Path]) -> None:
+    small = pair[2]
+    texts = (SAMPLES / "lines.txt").read_text(encoding="utf-8").splitlines()[:20]
+    classifier = load_classifier(small)
+    together = classifier.predict_proba(texts)
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    assert np.abs(together - alone).max() < 1e-6
+    explained = json.loads(textclf("explain", texts[0], "--run", small, "--json").stdout)["explanations"]
+    for each in explained:
+        weights = sum(word["weight"] for word in each["words"])
+        assert weights == pytest.approx(each["log_odds"] - each["without_words"], abs=each["missed"] + 1e-4)
+
+
+def test_fewer_bytes_a_weight_change_little_else(pair: tuple[str, Path, Path]) -> None:
+    method, original, small = pair
+    if method not in STORAGES:
+        pytest.skip("another network")
+    texts = (SAMPLES / "lines.txt").read_text(encoding="utf-8").splitlines()
+    before, after = (load_classifier(run).predict_proba(texts) for run in (original, small))
+    assert np.abs(before - after).max() < {"int8": 0.05, "float16": 0.001}[method]
+    for name in ("config.yaml", "history.csv", "split.json"):
+        assert (small / name).read_bytes() == (original / name).read_bytes()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_every_architecture_is_kept_in_fewer_bytes_and_known_again(
+    name: str, variant: dict, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textclf.storage.NARROWEST", 2)  # the networks here are smaller than any that is worth it
+    options, shape = options_of(name, variant), SHAPES["more labels"]
+    network = MODELS[name].build(options, shape)
+    graph = onnx_model(options, shape, network, storage=storage)
+    constants, metadata = read_graph(graph)
+    assert model_again(shape, constants, metadata) == graph
+    exact, _ = MODELS[name].constants(options, network)
+    for key, array in plain(constants).items():
+        if key in exact:
+            assert np.abs(array - exact[key]).max() <= np.abs(exact[key]).max() / {"int8": 253}.get(storage, 2000)
+    matrices = [key for key, array in exact.items() if array.ndim == 2 and min(array.shape) > 1]
+    assert {constants[key].dtype.name for key in matrices} == {storage}
+    rounded = plain(stored(exact, storage))
+    again = plain(stored(rounded, storage))
+    assert all(np.allclose(again[key], rounded[key], rtol=1e-6, atol=0) for key in rounded)
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_what_is_kept_whole_gives_the_same_and_what_is_not_fits_together(name: str, variant: dict) -> None:
+    kind, options, shape = MODELS[name], options_of(name, variant), SHAPES["more labels"]
+    network = kind.build(options, shape)
+    rows = token_ids()
+    counts = np.bincount(rows.flat, minlength=VOCABULARY)
+    padded = np.array([[*rows.row(row), *[0] * (9 - rows.lengths[row])] for row in range(len(rows))], np.int32)
+    for keep in (1.0, 0.5):
+        sizes = Sizes(keep, counts, unknown=1)
+        smaller, weights = kind.shrink(options, kind.weights(network), sizes)
+        built = kind.build(smaller, shape._replace(vocabulary=sizes.vocabulary))
+        built.set_weights(list(weights.values()))
+        assert list(weights) == list(kind.weights(built))
+        if keep == 1:
+            assert np.abs(built(padded).numpy() - network(padded).numpy()).max() < 1e-5
+    assert sum(array.size for array in weights.values()) < sum(map(np.size, kind.weights(network).values()))
+
+
+def test_pruning_leaves_what_was_asked_for_and_gives_the_same_each_time(questions: Path, tmp_path: Path) -> None:
+    small = compressed(questions, tmp_path, "--method", "prune", "--keep", "0.5")
+    vocabulary = len(load_classifier(questions).description.vocabulary)
+    kept = load_classifier(small).description
+    assert kept.vocabulary == load_classifier(questions).description.vocabulary[: round((vocabulary + 2) / 2) - 2]
+    settings = json.loads(textclf("compare", small, questions, "--json").stdout)["settings"]
+    assert settings == {
+        "text.vocab_size": [len(kept.vocabulary) + 2, 10000],
+        "model.embedding_dim": [8, 16],
+        "model.units": [4, 8],
+        "training.early_stopping": [None, 2],
+    }
+    assert document(small)["compression"]["keep"] == 0.5
+    assert size(small) < 0.5 * size(questions)
+    first = (small / "metrics.json").read_bytes(), (small / "model" / "model.onnx").read_bytes()
+    compressed(questions, tmp_path, "--method", "prune", "--keep", "0.5", "--overwrite")
+    assert first == ((small / "metrics.json").read_bytes(), (small / "model" / "model.onnx").read_bytes())
+    resumed = textclf("train", small / "config.yaml", "--run", tmp_path / "again", *overrides("training.epochs=1"))
+    assert resumed.exit_code == 0, resumed.output
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_a_student_learns_on_further_texts_too(student: str, topics: Path, tmp_path: Path) -> None:
+    texts = SAMPLES / "lines.txt"
+    small = compressed(topics, tmp_path, "--method", "distill", "--student", student, "--unlabelled", str(texts))
+    rows = len(texts.read_text(encoding="utf-8").splitlines())
+    made = document(small)["compression"]
+    assert (made["student"], made["unlabelled"]) == (student, rows)
+
+
+def test_within_a_budget_the_best_that_fits_is_kept(questions: Path, tmp_path: Path) -> None:
+    budget, target = round(0.55 * size(questions)), tmp_path / "small"
+    result = textclf("compress", "--run", questions, "--budget", f"{budget}B", "--output", target, "--max-loss", "1")
+    assert result.exit_code == 0, result.output
+    said = [line for line in result.stderr.splitlines() if "accuracy on the validation rows" in line]
+    tried = dict(line.rsplit(" ", 1) for line in said)
+    assert "float16: cannot be had within" in result.stderr
+    assert {"prune", "distill, small"} <= {line.split(":")[0] for line in tried} <= {"int8", "prune", "distill, small"}
+    made = document(target)["compression"]
+    assert made["bytes"]["compressed"] == size(target) <= budget
+    best = max(tried, key=lambda line: float(tried[line]))
+    assert best.split(":")[0] == ", ".join([made["method"], *([made["student"]] if "student" in made else [])])
+
+
+REFUSED = {
+    "too small a budget": (
+        ["--budget", "100"],
+        1,
+        r"--budget: nothing fits into 100 bytes; the smallest that could be had takes some [\d,]+\. Allow more\.",
+    ),
+    "no way": ([], 2, r".*say how with --method, or how small with --budget\."),
+    "no size": (["--budget", "much"], 2, r".*'much' is no size; write one such as 300kB or 1MB\."),
+}
+
+
+@pytest.mark.parametrize(("options", "code", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_wish_that_cannot_be_met_is_refused(
+    options: list[str], code: int, message: str, reviews: Path, tmp_path: Path
+) -> None:
+    result = textclf("compress", "--run", reviews, "--output", tmp_path / "small", *options)
+    assert result.exit_code == code
+    assert re.fullmatch(message, result.stderr.splitlines()[-1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_where_too_much_is_lost(questions: Path, tmp_path: Path) -> None:
+    options = ["--method", "prune", "--keep", "0.01", "--max-loss", "0.02"]
+    result = textclf("compress", "--run", questions, "--output", tmp_path / "small", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    said = result.stderr.splitlines()[-1]
+    accuracy = document(questions)["metrics"]["accuracy"]
+    assert said.startswith(f"accuracy on {SAMPLES / 'questions.csv'} falls from {accuracy:.4f} to ")
+    assert said.endswith(
+        ", by more than 0.02 (--max-loss): nothing was written. Allow a greater loss, keep more with --keep, or take "
+        "another method."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_measured_beside_its_original_is_not_made(reviews: Path, tmp_path: Path) -> None:
+    def refusal(*options: str | Path) -> str:
+        result = textclf("compress", "--method", "int8", *options)
+        assert (result.exit_code, result.stdout) == (1, "")
+        return result.stderr
+
+    own = Path(shutil.copytree(reviews, tmp_path / "own"))
+    assert refusal("--run", own, "--output", own) == f"--output {own} is the run itself. Choose another folder.\n"
+    assert refusal("--run", own, "--output", reviews) == (
+        f"{reviews} exists. Replace it with --overwrite, or choose another folder with --output.\n"
+    )
+    assert refusal("--run", own / "model", "--output", tmp_path / "small") == (
+        f"{own}/model is no complete run; a smaller network is measured beside it, on its own rows. Name a run, not "
+        "its model/ folder.\n"
+    )
+    split = json.loads((own / "split.json").read_text())
+    (own / "split.json").write_text(json.dumps(split | {"sha256": ["0" * 64]}))
+    assert refusal("--run", own, "--output", tmp_path / "small") == (
+        f"{own}: the data have changed since it was trained. Train it again, and compress that.\n"
+    )
+    (own / "model.keras").unlink()
+    assert refusal("--run", own, "--output", tmp_path / "small").startswith(f"{own}/model.keras is missing")
+    assert list(tmp_path.iterdir()) == [own]
