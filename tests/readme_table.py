@@ -13,6 +13,7 @@ BENCHMARKS = TESTS / "benchmarks"
 sys.path[:0] = [str(BENCHMARKS), str(TESTS / "reliability")]
 
 import augment  # noqa: E402
+import compress  # noqa: E402
 import large_data  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
@@ -22,7 +23,7 @@ import trust  # noqa: E402
 from measuring import markdown  # noqa: E402
 
 README = Path(__file__).parent.parent / "README.md"
-SCRIPTS = (augment, predict_speed, predict_memory, train_speed, large_data, trust, promises)
+SCRIPTS = (augment, compress, predict_speed, predict_memory, train_speed, large_data, trust, promises)
 ACCURACY = BENCHMARKS / "accuracy.json"
 
 

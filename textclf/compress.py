@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 METHODS: dict[str, Callable[[Original, Settings], Mapping[str, Iterable[Plan]]]] = {
     "int8": lambda original, _settings: {"int8": kept_as(original, "int8")},
     "float16": lambda original, _settings: {"float16": kept_as(original, "float16")},
-    "prune": lambda original, settings: {"prune": prune(original, settings)},
+    "prune": prune,
     "distill": distill,
 }
 """For each way of making the run smaller the networks that could be made, the largest first."""
@@ -80,14 +80,23 @@ def compress(
             texts = joined(map(original.classifier.encode, unlabelled)) if unlabelled else None
             keeps = (wish.keep,) if wish.keep else KEEPS if wish.budget else ()
             settings = Settings(keeps, wish.student, texts)
-            ways: dict[str, Iterable[Plan]] = {}
-            for method in [wish.method] if wish.method else METHODS:
-                ways |= METHODS[method](original, settings)
+            ways = METHODS[wish.method](original, settings) if wish.method else _every_way(original, settings)
             if wish.budget:
                 made = _best_within(wish.budget, stage, original, ways, watch)
             else:
                 made = next(iter(next(iter(ways.values())))).make(watch)
             return _fill(stage, original, made, wish, name=target.path.name)
+
+
+def _every_way(original: Original, settings: Settings) -> dict[str, Iterable[Plan]]:
+    """What all methods could make of the run; one that is not for it says why."""
+    ways: dict[str, Iterable[Plan]] = {}
+    for method in METHODS.values():
+        try:
+            ways |= method(original, settings)
+        except UserError as problem:
+            logger.info("%s", problem)
+    return ways
 
 
 def _best_within(
@@ -100,7 +109,7 @@ def _best_within(
     """
     best, most, least = None, -1.0, float("inf")
     for name, plans in ways.items():
-        for plan in _possible(plans):
+        for plan in plans:
             least = min(least, plan.bytes)
             if plan.bytes <= budget:
                 made = plan.make(watch)
@@ -118,15 +127,6 @@ def _best_within(
             "Allow more."
         )
     return best
-
-
-def _possible(plans: Iterable[Plan]) -> list[Plan]:
-    """The plans; none where the way is not open to the run, which is said."""
-    try:
-        return list(plans)
-    except UserError as problem:
-        logger.info("%s", problem)
-        return []
 
 
 def _validation_accuracy(classifier: Classifier, made: Compressed) -> float:

@@ -156,7 +156,8 @@ def kept_as(original: Original, storage: Storage) -> Iterator[Plan]:
     ]
 
     def make(_watch: Watch) -> Compressed:
-        return Compressed(original.config, original.material, original.network, storage, {"method": storage})
+        network = load_network(keras_file(original.run))  # one of its own, for saving rounds the weights
+        return Compressed(original.config, original.material, network, storage, {"method": storage})
 
     yield Plan(sum(sizes), make)
 

@@ -20,7 +20,7 @@ from textclf.training import Examples, Watch
 
 TRUST = 0.7  # share of the teacher's probabilities in what a student learns of a labelled row; the rest is the label
 MIXED_SHARE = 0.2  # of the words of a mixture that are drawn from all rows
-DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 16, [64]  # of a bag that is kept whole
+DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 15, [64]  # of a bag that is kept whole
 
 
 class Student(NamedTuple):

@@ -12,7 +12,7 @@ KEEP = 0.7
 EPOCHS = 3  # of fine-tuning
 
 
-def prune(original: Original, settings: Settings) -> Iterator[Plan]:
+def prune(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]:
     """Networks with fewer words, dimensions and units, small in truth and not by zeros.
 
     Raises:
@@ -20,6 +20,10 @@ def prune(original: Original, settings: Settings) -> Iterator[Plan]:
     """
     if len(original.members) > 1:
         raise UserError("--method prune: an ensemble has several networks. Use distill, which makes one of them.")
+    return {"prune": _plans(original, settings)}
+
+
+def _plans(original: Original, settings: Settings) -> Iterator[Plan]:
     for keep in settings.keeps or (KEEP,):
         yield Plan(original.shrunk(keep).estimated_bytes("int8"), partial(_fine_tuned, original, keep))
 

@@ -1,6 +1,6 @@
 """What each way of `textclf compress` leaves of a network's bytes, costs in accuracy and gains in speed, on real data.
 
-    python tests/benchmarks/compress.py [NAME...] [--data FOLDER] [--lines 20000]
+    python tests/benchmarks/compress.py [NAME...] [--data FOLDER]
 
 Trains each recipe unless it is there, makes every smaller run of it, and then labels the same lines with all of them,
 whole processes in turn. The table goes to stdout, and with all numbers to compress.json beside this file, from which
@@ -30,6 +30,7 @@ WAYS = {
     "distill, small": ["--method", "distill", "--student", "small"],
     "1 MB": ["--budget", "1MB"],
 }
+LINES = {"imdb": 20_000}  # to label, of long texts; of short ones 100,000
 REPEATS = 3
 
 
@@ -37,14 +38,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--data", type=Path, default=SHARED)
-    parser.add_argument("--lines", type=int, default=20_000)
     asked = parser.parse_args()
-    results: dict[str, Any] = json.loads(RESULTS.read_text())["data"] if RESULTS.is_file() else {}
+    results: dict[str, Any] = json.loads(RESULTS.read_text())["results"] if RESULTS.is_file() else {}
     for name in asked.names or NAMES:
         paths = data_paths(name, asked.data)
         if paths:
-            results[name] = measure(name, paths, asked.lines)
-            document = {"machine": machine(), "data": {known: results[known] for known in NAMES if known in results}}
+            results[name] = measure(name, paths, LINES.get(name, 100_000))
+            document = {"machine": machine(), "results": {known: results[known] for known in NAMES if known in results}}
             RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     sys.stdout.write(markdown(table(results)))
 
