@@ -5,10 +5,12 @@ import statistics
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from conftest import LEARNING, SAMPLES, SMALL, overrides, textclf, write_config
 from faults import ctrl_c, failing_writes
 
 from textclf.export import EXPORTERS
+from textclf.onnx_graph import read_graph
 
 SETTINGS = {
     "bilstm": [*SMALL, "training.epochs=2"],
@@ -123,3 +125,22 @@ def test_an_ensemble_of_one_is_refused(tmp_path: Path) -> None:
     result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "run", "--ensemble")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.endswith("training: ensemble needs seeds: 2 or more, found 1\n")
+
+
+def test_an_ensemble_is_stored_small_network_by_network_and_taught_to_one_but_not_pruned(
+    ensemble: Path, tmp_path: Path
+) -> None:
+    def compress(method: str) -> Result:
+        output = tmp_path / method
+        return textclf("compress", "--run", ensemble, "--method", method, "--output", output, "--max-loss", "1")
+
+    for method, members in (("int8", 2), ("distill", 1)):
+        result = compress(method)
+        assert result.exit_code == 0, result.output
+        constants, metadata = read_graph((tmp_path / method / "model" / "model.onnx").read_bytes())
+        assert metadata.get("members", "1") == str(members)
+        assert sum(name.endswith("embedding.scale") for name in constants) == members
+    result = compress("prune")
+    assert (result.exit_code, result.stderr) == (
+        1, "--method prune: an ensemble has several networks. Use distill, which makes one of them.\n"
+    )  # fmt: skip
