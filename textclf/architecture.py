@@ -70,3 +70,5 @@ class Architecture(NamedTuple):
     shape (batch,), to the logits, shape (batch, outputs), exact to rounding; their name."""
     differentiable: Callable[[Constants, Metadata], Differentiable]
     """From the constants and the metadata of its ONNX graph."""
+    space: Mapping[str, Any]
+    """What `textclf tune` tries where a config does not say: by an option's name its candidates, as `tune` has them."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textclf.architecture import Architecture
 from textclf.bilstm import (
+    BILSTM_SPACE,
     BilstmOptions,
     bilstm_checked,
     bilstm_constants,
@@ -17,16 +18,22 @@ from textclf.bilstm import (
     bilstm_logits,
     build_bilstm,
 )
-from textclf.mlp import MlpOptions, build_mlp, mlp_checked, mlp_constants, mlp_differentiable, mlp_logits
+from textclf.mlp import MLP_SPACE, MlpOptions, build_mlp, mlp_checked, mlp_constants, mlp_differentiable, mlp_logits
 
 if TYPE_CHECKING:
     import keras
 
 MODELS: dict[str, Architecture] = {
     "bilstm": Architecture(
-        BilstmOptions, build_bilstm, bilstm_constants, bilstm_checked, bilstm_logits, bilstm_differentiable
+        BilstmOptions,
+        build_bilstm,
+        bilstm_constants,
+        bilstm_checked,
+        bilstm_logits,
+        bilstm_differentiable,
+        BILSTM_SPACE,
     ),
-    "mlp": Architecture(MlpOptions, build_mlp, mlp_constants, mlp_checked, mlp_logits, mlp_differentiable),
+    "mlp": Architecture(MlpOptions, build_mlp, mlp_constants, mlp_checked, mlp_logits, mlp_differentiable, MLP_SPACE),
 }
 
 ModelOptions = BilstmOptions | MlpOptions
