@@ -115,7 +115,8 @@ class Search:
                 diverged = not math.isfinite(news.score)
                 if diverged or (news.step is not None and self._study.hopeless(trial, news.step, news.score)):
                     hopeless.append(True)
-                return not hopeless and not (self._late() and self._any(self._study.trials(), "complete"))
+                late = self._late() and self._any(self._study.trials(), "complete")
+                return not (hopeless or late or self._pressed)
 
         return report
 
@@ -125,7 +126,7 @@ class Search:
                 self._study.end(trial, found, monitor=self._config.training.monitor, pruned=hopeless)
             else:  # its score would not be comparable: it was not given its epochs
                 self._study.drop(trial)
-                if found.end == "interrupted":
+                if found.end == "interrupted":  # the signal came to the training itself
                     self._stopped = self._interrupted = True
             self._watch.end(self._study.trials(), trial)
 

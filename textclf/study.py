@@ -16,7 +16,7 @@ from textclf.trials import Found
 
 STARTUP_TRIALS = 6  # whose settings are drawn at random, before there is anything to conclude from
 FEWEST_TO_COMPARE = 4  # trials that have ended before one can be hopeless
-WARM_UP_EPOCHS = 1  # too early to compare trials: what learns fast is ahead
+FIRST_COMPARED = 2  # epoch; at the end of the first, what learns fast is ahead
 NAME = "tune"
 
 
@@ -71,14 +71,14 @@ class Study:
         self._path, self._space, self._own, self._seed = path, space, own, seed
         self._handles: dict[int, Any] = {}
         self._distributions = {key: self._distribution(candidates) for key, candidates in space.items()}
-        warm_up = WARM_UP_EPOCHS if folds == 1 else 0
+        first = FIRST_COMPARED if folds == 1 else 1
         with self._faults():
             self._storage = self._open()
             self._study = self._optuna.create_study(
                 storage=self._storage,
                 study_name=NAME,
                 direction="maximize" if maximize else "minimize",
-                pruner=self._optuna.pruners.MedianPruner(FEWEST_TO_COMPARE, warm_up),
+                pruner=self._optuna.pruners.MedianPruner(FEWEST_TO_COMPARE, first),
                 load_if_exists=True,
             )
             for trial in self._all("RUNNING"):  # of a process that died

@@ -54,7 +54,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     pruned = sum(trial["state"] == "pruned" for trial in document["trials"])
     best, own = trials[document["best"]["trial"]], trials.get(document["own"]["trial"])
     given_up = f", of which {pruned} {'was' if pruned == 1 else 'were'} given up as hopeless" if pruned else ""
-    said = [f"{len(trials)} trials{given_up}.", _gain(document, best, own)]
+    said = [f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{given_up}.", _gain(document, best, own)]
     if best is not own and len(trials) > 1:
         said.append(
             "The best of several scores is in part the luckiest: expect less of it on other rows than on those that "
