@@ -105,6 +105,7 @@ for arguments in {commands!r}:
 COMMANDS = [
     "--help",
     "train --help",
+    "tune --help",
     "schema",
     "init {data} --output -",
     "check {config}",

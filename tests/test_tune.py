@@ -1,6 +1,7 @@
 """tune: trials by the space of a config, the best of them a run like any other; stopped, it goes on to the same."""
 
 import json
+import math
 import re
 import shutil
 import signal
@@ -25,7 +26,7 @@ SPACE = """tune:
   model.dropout: {low: 0.0, high: 0.5, step: 0.1}
   training.learning_rate: {low: 1e-3, high: 1e-1, log: true}"""
 SETTINGS = ["model.type=mlp", "model.hidden=[8]", "model.buckets=1000", "training.epochs=2", "report.baseline=false"]
-TRIALS = 7
+TRIALS = 6
 
 
 def tune(folder: Path, *options: str | Path, name: str = "tuned", settings: tuple[str, ...] = ()) -> Result:
@@ -234,10 +235,11 @@ def test_trials_side_by_side_find_what_they_would_alone(tmp_path: Path) -> None:
     assert alone["loss"] == pytest.approx(best["loss"], abs=1e-6)
 
 
-def test_a_training_that_diverges_is_given_up(tmp_path: Path) -> None:
-    settings = ("training.optimizer=sgd", "training.learning_rate=100", "tune.training.learning_rate=[100]")
-    result = tune(tmp_path, "--trials", "2", settings=settings)
+def test_a_training_that_diverges_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textclf.training.score", lambda *_: (math.nan, 0.25))
+    result = tune(tmp_path, "--trials", "2")
     assert (result.exit_code, result.stdout) == (1, "")
+    assert [line.split()[4:6] for line in result.stderr.splitlines()[:2]] == [["given", "up"]] * 2
     assert result.stderr.splitlines()[-1] == (
         "training diverged in each of 2 trials. Set a smaller training.learning_rate, and smaller ones in "
         "tune.training.learning_rate."

@@ -147,7 +147,8 @@ def json_schema() -> dict[str, Any]:
 
 def _candidates(given: Any, numbers: set[type]) -> Choice | Range:
     if isinstance(given, list):
-        return Choice([json.loads(text) for text in dict.fromkeys(map(json.dumps, given))])
+        values = [float(value) if numbers == {float} and type(value) is int else value for value in given]
+        return Choice([json.loads(text) for text in dict.fromkeys(map(json.dumps, values))])
     whole = float not in numbers
     kind = int if whole else float
     step = given.get("step")

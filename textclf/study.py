@@ -223,6 +223,7 @@ class Study:
         try:
             yield
         except damage as error:
-            cause = getattr(error.__cause__ or error, "orig", None) or error
+            said = [getattr(each, "orig", None) for each in (error, error.__context__)]
+            cause = next(filter(None, said), error)  # what SQLite says, without what is said around it
             advice = "Free space and go on with --resume, or begin anew with --overwrite."
             raise UserError(f"{self._path} cannot be read or written: {cause}. {advice}") from None

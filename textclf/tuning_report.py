@@ -67,9 +67,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     if measured["data"]["part"] == "test":
         said.append(f"Trained with the best settings and measured once, on {rows} that no trial saw: {interval}.")
     else:
-        said.append(
-            f"On {rows}, which may have had a part in choosing the settings: {interval}. Name data.test for more."
-        )
+        said.append(f"On {rows}, which had a part in choosing the settings: {interval}. Name data.test for more.")
     return said
 
 
