@@ -1,8 +1,9 @@
 """What `textclf tune` tries: the section `tune` of a config, checked like the options that it names."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -166,6 +167,9 @@ def _numbers(config: Config, dotted: str) -> set[type]:
 
 # Checking
 
+Check = Callable[[str, Any], list[str]]
+"""What the schema says against a value of the option with this dotted key."""
+
 
 def _read_space(source: Source, config: Config) -> tuple[Space, list[Problem]]:
     given = source.values.get(SPACE)
@@ -174,10 +178,11 @@ def _read_space(source: Source, config: Config) -> tuple[Space, list[Problem]]:
     if not isinstance(given, dict):
         return {}, [((SPACE,), f"should be a section with keys, found {_shown(given)}")]
     base = {name: value for name, value in source.values.items() if name != SPACE}
+    check = partial(_value_problems, base, set(schema_problems(base)))
     space: dict[str, Choice | Range] = {}
     problems: list[Problem] = []
     for key, dotted, candidates in _entries(given):
-        found = list(_problems(base, config, dotted, candidates))
+        found = list(_problems(check, config, dotted, candidates))
         problems += [((*key, *inner), message) for inner, message in found]
         if not found and dotted in option_values(config):  # else its section is of a wrong type, which is said
             space[dotted] = _candidates(candidates, _numbers(config, dotted))
@@ -193,30 +198,29 @@ def _entries(given: dict[str, Any]) -> Iterator[tuple[Key, str, Any]]:
             yield (SPACE, name), name, value
 
 
-def _problems(base: dict[str, Any], config: Config, dotted: str, candidates: Any) -> Iterator[Problem]:
+def _problems(check: Check, config: Config, dotted: str, candidates: Any) -> Iterator[Problem]:
     """What is wrong with the candidates of an option, and where below it."""
     reason = _UNTUNED.get(dotted) or _UNTUNED.get(dotted.partition(".")[0])
     if reason:
         yield (), f"is not tuned: {reason}"
     elif dotted not in option_values(config):
-        yield from (((), message) for message in _value_problems(base, dotted, None)[:1])
+        yield from (((), message) for message in check(dotted, None)[:1])
     elif isinstance(candidates, list):
         if not candidates:
             yield (), "is an empty list; give the values to try"
         for place, value in enumerate(candidates):
-            yield from (((str(place),), message) for message in _value_problems(base, dotted, value))
+            yield from (((str(place),), message) for message in check(dotted, value))
     elif isinstance(candidates, dict):
-        yield from _range_problems(base, dotted, candidates, _numbers(config, dotted))
+        yield from _range_problems(check, dotted, candidates, _numbers(config, dotted))
     else:
         yield (), f"should be a list of values, or low and high, found {_shown(candidates)}"
 
 
-def _value_problems(base: dict[str, Any], dotted: str, value: Any) -> list[str]:
-    """What the schema says against one value of the option."""
+def _value_problems(base: dict[str, Any], known: set[Problem], dotted: str, value: Any) -> list[str]:
+    """What the schema says against one value of the option, and not against the config as it stands."""
     section, _, name = dotted.partition(".")
     if not name:
         return [f"should be the dotted key of an option, such as model.units, found {_shown(dotted)}"]
-    known = set(schema_problems(base))
     inside = base.get(section) or {}
     changed = {**base, section: {**(inside if isinstance(inside, dict) else {}), name: value}}
     key = (section, name)
@@ -226,13 +230,13 @@ def _value_problems(base: dict[str, Any], dotted: str, value: Any) -> list[str]:
     ]  # fmt: skip
 
 
-def _range_problems(base: dict[str, Any], dotted: str, given: dict[str, Any], numbers: set[type]) -> Iterator[Problem]:
+def _range_problems(check: Check, dotted: str, given: dict[str, Any], numbers: set[type]) -> Iterator[Problem]:
     found: list[Problem] = [
         ((name,), f"unknown key; known: {', '.join(_RANGE)}") for name in given if name not in _RANGE
     ]
     for name in ("low", "high"):
         if name in given:
-            found += [((name,), message) for message in _value_problems(base, dotted, given[name])]
+            found += [((name,), message) for message in check(dotted, given[name])]
         else:
             found.append(((), f"has no {name}; give low and high, or a list of values"))
     yield from found

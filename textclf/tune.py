@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -61,8 +61,7 @@ def tune(
         best = winner(trials, maximize=monitor == "val_accuracy")
         best_config = with_settings(config, best.settings)
         write_text(tuning.best_config, dump_config(best_config))
-        with _kept(tuning, lambda: True):
-            measured = _train_best(best_config, tuning.best, watch)
+        measured = _train_best(best_config, tuning.best, watch)
         document = tuning_document(
             trials, best, space, own_settings(config, space), monitor=monitor, folds=folds, importance=importance,
             measured=measured,
@@ -107,7 +106,7 @@ def _search(
     maximize = config.training.monitor == "val_accuracy"
     own, seed = own_settings(config, space), config.training.seed
     opened = Study(tuning.study, space, own=own, maximize=maximize, folds=folds, seed=seed)
-    with contextlib.closing(opened) as study, _kept(tuning, study.tried):
+    with contextlib.closing(opened) as study, _kept(tuning, study):
         search = Search(study, config, budget, watch, before=study.seconds() / jobs)
         try:
             search.run(_hands(jobs, folds))
@@ -129,14 +128,15 @@ def _hands(jobs: int, folds: int) -> list[Hand]:
 
 
 @contextlib.contextmanager
-def _kept(tuning: Tuning, tried: Callable[[], bool]) -> Iterator[None]:
+def _kept(tuning: Tuning, study: Study) -> Iterator[None]:
     """Where the block fails, says that what was tried is kept; or removes the folder where nothing was."""
     try:
         yield
     except BaseException:
-        if tried():
+        if study.tried():
             logger.warning("what was tried is kept in %s; go on with --resume", tuning.path)
         else:
+            study.close()
             shutil.rmtree(tuning.path, ignore_errors=True)
         raise
 

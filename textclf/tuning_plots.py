@@ -73,7 +73,7 @@ def importance(shares: Mapping[str, float], *, key: str = "importance") -> str:
 
 
 def parallel(trials: Trials, space: Mapping[str, Any], *, best: int, score: str, key: str = "parallel") -> str:
-    """A line a complete trial through its settings to its score; the best ones stand out.
+    """A line a complete trial through its settings to its score, the best of which is on top; the best lines stand out.
 
     Args:
         space: candidates by setting, as tuning.json has them.
@@ -85,7 +85,7 @@ def parallel(trials: Trials, space: Mapping[str, Any], *, best: int, score: str,
     ranked = sorted(complete, key=lambda trial: (sign * trial["score"], trial["loss"]))
     scales = [_scale(candidates, [trial["settings"][name] for trial in complete]) for name, candidates in space.items()]
     scores = [trial["score"] for trial in complete]
-    scales.append(_scale({"low": min(scores), "high": max(scores)}, scores))
+    scales.append(_score_scale(scores, sign))
     names = [name.rpartition(".")[2] for name in space] + [score.removeprefix("validation ")]
     with Drawing(key, width=max(5.2, 0.5 + 1.05 * len(names)), height=3.6) as drawing:
         axes = drawing.axes(left=0.45, right=0.75, top=0.3, bottom=0.5, grid="none")
@@ -122,6 +122,13 @@ def _scale(candidates: Any, values: Sequence[Any]) -> tuple[Any, list[tuple[floa
     place = math.log if candidates.get("log") else float
     span = (place(high) - place(low)) or 1.0
     return (lambda value: (place(value) - place(low)) / span), [(0.0, _text(low)), (1.0, _text(high))]
+
+
+def _score_scale(scores: Sequence[float], sign: int) -> tuple[Any, list[tuple[float, str]]]:
+    """The same for scores, the best on top."""
+    best, worst = sorted((min(scores), max(scores)), key=lambda score: sign * score)
+    span = (best - worst) or 1.0
+    return (lambda score: (score - worst) / span), [(0.0, _text(worst)), (1.0, _text(best))]
 
 
 def _text(value: Any) -> str:
