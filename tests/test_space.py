@@ -113,6 +113,18 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_word_vectors_that_are_missing_are_said(tmp_path: Path) -> None:
+    path = config(tmp_path, "tune:", "  model.pretrained: [v.txt]", "  augment.synonyms: {low: 0, high: 0.5}")
+    result = textclf("check", path)
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        1,
+        [
+            f"{path}:3:3: tune.model.pretrained: no file 'v.txt' (looked in {Path.cwd()}).",
+            f"{path}:4:3: tune.augment.synonyms: needs word vectors, whose neighbours they are. Set model.pretrained.",
+        ],
+    )
+
+
 def test_a_training_takes_no_notice_of_the_space(tmp_path: Path) -> None:
     path = config(tmp_path, "tune: {model.units: [8]}")
     assert textclf("check", path).exit_code == 0

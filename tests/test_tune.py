@@ -117,7 +117,7 @@ def test_the_tables_show_the_trials_the_settings_and_what_was_gained(tuned: Path
     found = document(tuned)
     lines = result.stdout.splitlines()
     assert lines[0].split() == [
-        "trial", "loss", "accuracy", "epochs", "model.hidden", "model.dropout", "training.learning_rate"
+        "trial", "loss", "accuracy", "epochs", "hidden", "dropout", "learning_rate"
     ]  # fmt: skip
     assert lines[1].split()[0] == str(found["best"]["trial"])
     assert sorted(int(line.split()[0]) for line in lines[1 : TRIALS + 1]) == list(range(1, TRIALS + 1))

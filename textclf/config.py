@@ -184,7 +184,12 @@ def parse_config(values: Any) -> Config:
 
 
 def _outside_problems(config: Config) -> list[tuple[str, str]]:
-    problems = data_problems(config.data, config.report.slices)
+    return [*data_problems(config.data, config.report.slices), *vector_problems(config)]
+
+
+def vector_problems(config: Config) -> list[tuple[str, str]]:
+    """What is wrong with the word vectors that a config names, or does not, as (dotted key, message) pairs."""
+    problems = []
     pretrained = config.model.pretrained
     if pretrained is not None and not is_file(pretrained):
         problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))

@@ -17,6 +17,7 @@ from textclf.config import (
     read_config,
     refuse,
     schema_problems,
+    vector_problems,
 )
 from textclf.config import json_schema as config_schema
 from textclf.errors import UserError
@@ -96,6 +97,7 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Space
     config, problems = read_config(source)
     space, further = _read_space(source, config)
     refuse(source, [*problems, *further])
+    refuse(source, list(_vector_problems(config, space)))
     return config, space or default_space(config)
 
 
@@ -214,6 +216,16 @@ def _problems(check: Check, config: Config, dotted: str, candidates: Any) -> Ite
         yield from _range_problems(check, dotted, candidates, _numbers(config, dotted))
     else:
         yield (), f"should be a list of values, or low and high, found {_shown(candidates)}"
+
+
+def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
+    """What is wrong with word vectors in the space, or without any."""
+    for dotted, candidates in space.items():
+        values = candidates.values if isinstance(candidates, Choice) else [candidates.high]
+        for value in values:
+            for where, message in vector_problems(with_settings(config, {dotted: value})):
+                if where == dotted:
+                    yield (SPACE, dotted), message
 
 
 def _value_problems(base: dict[str, Any], known: set[Problem], dotted: str, value: Any) -> list[str]:

@@ -15,7 +15,7 @@ from textclf.space import Choice, Range, Space
 from textclf.trials import Found
 
 STARTUP_TRIALS = 6  # whose settings are drawn at random, before there is anything to conclude from
-FEWEST_TO_COMPARE = 4  # trials that have ended before one can be hopeless
+FEWEST_TO_COMPARE = 4  # complete trials before one can be hopeless
 FIRST_COMPARED = 2  # epoch; at the end of the first, what learns fast is ahead
 NAME = "tune"
 
@@ -190,7 +190,10 @@ class Study:
         candidates = self._space[key]
         if isinstance(candidates, Choice):
             return json.loads(found)
-        return round(found, 10) if candidates.step else float(f"{found:.4g}") if not candidates.whole else found
+        if candidates.whole:
+            return found
+        short = round(found, 10) if candidates.step else float(f"{found:.4g}")
+        return min(max(short, candidates.low), candidates.high)
 
     def _all(self, *states: str) -> Sequence[Any]:
         with self._faults():

@@ -19,7 +19,7 @@ from textclf.fitting import fit_network
 from textclf.material import Fold, Material, prepare
 from textclf.training import Step
 
-MOST_MATERIALS = 8  # prepared rows that are kept for further trials
+MOST_MATERIALS = 4  # rows, prepared in so many ways, that are kept for further trials, or those of all folds
 
 
 class News(NamedTuple):
@@ -120,8 +120,9 @@ class Bench:
         if key not in self._materials:
             fold = Fold(number, self._folds) if self._folds > 1 else None
             material = prepare(config, fold=fold)
-            kept = list(self._materials.items())[-(MOST_MATERIALS - 1) :]
-            self._materials = {**dict(kept), key: replace(material, sides=material.sides.slim(words=False))}
+            self._materials[key] = replace(material, sides=material.sides.slim(words=False))
+            if len(self._materials) > max(MOST_MATERIALS, self._folds):
+                del self._materials[next(iter(self._materials))]
         return self._materials[key]
 
     def _start(self, config: Config) -> str:
@@ -179,7 +180,7 @@ class Worker:
         self._connection, self._theirs = context.Pipe()
         threads = max(1, (os.cpu_count() or 1) // of)
         self._process = context.Process(target=_work, args=(self._theirs, folds, threads), daemon=True)
-        self._begun = self._stopped = False
+        self._stopped = False
 
     def try_out(self, config: Config, report: Report) -> Found:
         """What training with the config finds.
@@ -187,8 +188,7 @@ class Worker:
         Raises:
             UserError: the rows cannot be learnt from with it, or the process died.
         """
-        if not self._begun:
-            self._begun = True
+        if self._process.pid is None:
             self._process.start()
             self._theirs.close()
         try:
@@ -210,10 +210,9 @@ class Worker:
     def stop(self) -> None:
         """Ends the process, and with it what it tries out."""
         self._stopped = True
-        if self._begun:
+        if self._process.pid is not None:
             self._process.terminate()
             self._process.join()
-        self._connection.close()
 
 
 def _work(connection: Connection, folds: int, threads: int) -> None:

@@ -11,14 +11,16 @@ from textclf.search import TrialWatch
 from textclf.study import Trial
 from textclf.trials import News
 from textclf.tuning import winner
-from textclf.tuning_report import shown
+from textclf.tuning_report import short_names, shown
 from textclf.visible import visible
 
 MOST_SHOWN = 12  # trials that the table shows
 
 
 def settings_line(trial: Trial) -> str:
-    return ", ".join(f"{key.rpartition('.')[2]} {shown(value)}" for key, value in trial.settings.items())
+    """All settings of a trial, in short."""
+    named = zip(short_names(trial.settings), trial.settings.values(), strict=True)
+    return ", ".join(f"{name} {shown(value)}" for name, value in named)
 
 
 class LogTrials:

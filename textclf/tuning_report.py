@@ -1,5 +1,6 @@
 """What a tuning found, in sentences, as tables, and as a page drawn from tuning.json alone."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
@@ -104,7 +105,7 @@ def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[s
     sign = -1 if document["monitor"] == "val_accuracy" else 1
     several = document["folds"] > 1
     head = ["trial", "loss", "accuracy", *(["standard deviation"] if several else []), "epochs"]
-    rows = [[*head, *document["space"]]]
+    rows = [[*head, *short_names(document["space"])]]
     complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
     complete.sort(key=lambda trial: (sign * trial["score"], trial["loss"]))
     pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
@@ -114,6 +115,13 @@ def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[s
         settings = [shown(trial["settings"][key]) for key in document["space"]]
         rows.append([str(trial["number"]), *cells, str(trial["epochs"]), *settings])
     return rows
+
+
+def short_names(keys: Iterable[str]) -> list[str]:
+    """The dotted keys without their sections, unless two would be the same."""
+    keys = list(keys)
+    short = [key.rpartition(".")[2] for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
 
 
 def shown(value: Any) -> str:
