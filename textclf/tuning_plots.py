@@ -30,7 +30,9 @@ def history(trials: Trials, *, best: int, score: str, key: str = "history") -> s
     until = np.maximum.accumulate(scores) if up else np.minimum.accumulate(scores)
     with Drawing(key) as drawing:
         axes = drawing.axes(left=0.7)
-        axes.plot(numbers, until, color=A, linewidth=1.4, drawstyle="steps-post", clip_on=False)
+        axes.plot(
+            [*numbers, len(trials)], [*until, until[-1]], color=A, linewidth=1.4, drawstyle="steps-post", clip_on=False
+        )
         axes.plot(numbers, scores, "o", color=A, markersize=4.5, clip_on=False)
         if pruned:
             reached = [max(trial["steps"]) if up else min(trial["steps"]) for trial in pruned]
