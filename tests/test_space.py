@@ -35,6 +35,9 @@ WRONG = {
     "  model.units: {low: 8, high: 16, step: 0.5}": (
         "3:35: tune.model.units.step: should be a whole number above 0, found 0.5"
     ),
+    "  model.units: {low: 8, high: 16, step: 9}": (
+        "3:35: tune.model.units.step: should be at most the way from low to high, found 9"
+    ),
     "  model.dropout: {low: 0, high: 0.5, log: true}": (
         "3:19: tune.model.dropout.low: should be above 0 for log, found 0"
     ),
@@ -73,7 +76,7 @@ def test_problems_of_the_config_and_of_its_space_are_said_together(tmp_path: Pat
 
 def test_a_space_is_what_the_config_says(tmp_path: Path) -> None:
     path = config(
-        tmp_path, "tune:", "  model: {units: [8, 16, 8]}", "  model.dropout: {low: 0, high: 0.5, step: 0.25}",
+        tmp_path, "tune:", "  model: {units: [8, 16, 8]}", "  model.dropout: {low: 0, high: 0.6, step: 0.25}",
         "  training.learning_rate: {low: 1e-4, high: 1e-2, log: true}", "  text.max_length: {low: 10, high: 50}",
     )  # fmt: skip
     found, space = load_space(path)

@@ -72,7 +72,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 def read_config(source: Source) -> tuple[Config, list[Problem]]:
     """The config that the values make, its space left aside, and all that is wrong with it; one in which something is
     wrong has defaults there."""
-    values = {name: value for name, value in source.values.items() if name != SPACE}
+    values = without_space(source)
     problems = schema_problems(values)
     # nothing can be said of a section whose type is wrong
     wrong = [key[:-1] if key == _TYPE else key for key, _ in problems]
@@ -83,6 +83,11 @@ def read_config(source: Source) -> tuple[Config, list[Problem]]:
         if not any(one_in_the_other(key, known) for known in wrong):
             problems.append((key, message))
     return config, problems
+
+
+def without_space(source: Source) -> dict[str, Any]:
+    """The values that are part of a Config."""
+    return {name: value for name, value in source.values.items() if name != SPACE}
 
 
 def refuse(source: Source, problems: Sequence[Problem]) -> None:
@@ -98,12 +103,12 @@ def saved_config(path: Path) -> Config:
     Raises:
         UserError: it is damaged.
     """
-    source = read_source(path)
-    problems = schema_problems(source.values)
+    values = without_space(read_source(path))
+    problems = schema_problems(values)
     if problems:
         key, message = problems[0]
         raise UserError(f"{path} is damaged: {'.'.join(key)}: {message}.")
-    return parse_config(source.values)
+    return parse_config(values)
 
 
 def dump_config(config: Config) -> str:

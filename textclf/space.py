@@ -1,6 +1,7 @@
 """What `textclf tune` tries: the section `tune` of a config, checked like the options that it names."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -18,6 +19,7 @@ from textclf.config import (
     refuse,
     schema_problems,
     vector_problems,
+    without_space,
 )
 from textclf.config import json_schema as config_schema
 from textclf.errors import UserError
@@ -154,8 +156,11 @@ def _candidates(given: Any, numbers: set[type]) -> Choice | Range:
         return Choice([json.loads(text) for text in dict.fromkeys(map(json.dumps, values))])
     whole = float not in numbers
     kind = int if whole else float
-    step = given.get("step")
-    return Range(kind(given["low"]), kind(given["high"]), step and kind(step), bool(given.get("log")), whole)
+    low, high, step = kind(given["low"]), kind(given["high"]), given.get("step")
+    if step is not None:  # the last step ends at or before `high`
+        step = kind(step)
+        high = kind(round(low + math.floor((high - low) / step + 1e-9) * step, 10))
+    return Range(low, high, step, bool(given.get("log")), whole)
 
 
 def _numbers(config: Config, dotted: str) -> set[type]:
@@ -179,7 +184,7 @@ def _read_space(source: Source, config: Config) -> tuple[Space, list[Problem]]:
         return {}, []
     if not isinstance(given, dict):
         return {}, [((SPACE,), f"should be a section with keys, found {_shown(given)}")]
-    base = {name: value for name, value in source.values.items() if name != SPACE}
+    base = without_space(source)
     check = partial(_value_problems, base, set(schema_problems(base)))
     space: dict[str, Choice | Range] = {}
     problems: list[Problem] = []
@@ -263,6 +268,8 @@ def _range_problems(check: Check, dotted: str, given: dict[str, Any], numbers: s
     if step is not None and not (type(step) in numbers | {int} and step > 0):
         kind = "a number" if float in numbers else "a whole number"
         yield ("step",), f"should be {kind} above 0, found {_shown(step)}"
+    elif step is not None and step > high - low:
+        yield ("step",), f"should be at most the way from low to high, found {_shown(step)}"
     if log not in (None, True, False):
         yield ("log",), f"should be true or false, found {_shown(log)}"
     if log and step is not None:

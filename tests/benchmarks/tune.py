@@ -4,7 +4,8 @@
 
 The config names data and word vectors and leaves all else as it is by default. After half of the minutes the search
 gets SIGKILL, and another process goes on with it. Then the default config is trained, and both are compared on the
-test rows, which no trial saw. FOLDER is that of accuracy.py.
+test rows, which no trial saw. Last, a few trials are timed, one and two at a time. What FILE has is not measured again.
+FOLDER is that of accuracy.py.
 """
 
 import argparse
@@ -17,9 +18,10 @@ from typing import Any
 
 from accuracy import VECTORS
 from corpora import SHARED
-from measuring import CACHE, ROOT, TEXTCLF, report, say
+from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
 
 FOLDER = CACHE / "tune-trec6"
+FEW = 8  # trials
 CONFIG, TUNING, DEFAULT = FOLDER / "trec6.yaml", FOLDER / "tuning", FOLDER / "default"
 
 
@@ -29,20 +31,35 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
     asked = parser.parse_args()
+    results: dict[str, Any] = json.loads(asked.json.read_text())["results"] if asked.json.is_file() else {}
     FOLDER.mkdir(parents=True, exist_ok=True)
     rows = {part: str(asked.data / "trec6" / f"{part}.csv") for part in ("train", "test")}
     CONFIG.write_text(json.dumps({"data": rows, "model": {"pretrained": str(asked.data / VECTORS)}}))
-    command = [*TEXTCLF, "tune", CONFIG, "--run", TUNING, "--minutes", str(asked.minutes)]
-    before = killed([*command, "--overwrite"], after=30 * asked.minutes)
+    if "trials" not in results:
+        results |= gain(asked.minutes)
+    if "jobs" not in results:
+        results["jobs"] = {str(jobs): side_by_side(jobs) for jobs in (1, 2)}
+    report(asked.json, {"results": results}, table(results))
+
+
+def gain(minutes: float) -> dict[str, Any]:
+    """What a search that is killed half-way and resumed finds, and how that stands on the test rows."""
+    command = [*TEXTCLF, "tune", CONFIG, "--run", TUNING, "--minutes", str(minutes)]
+    before = killed([*command, "--overwrite"], after=30 * minutes)
     say(f"killed after {before} trials")
     begin = time.perf_counter()
     found = document([*command, "--resume"])
     seconds = time.perf_counter() - begin
     document([*TEXTCLF, "train", CONFIG, "--run", DEFAULT, "--overwrite"])
     compared = document([*TEXTCLF, "compare", DEFAULT, TUNING / "best"])
-    results = {"minutes": asked.minutes, "before_kill": before, "seconds_after_kill": round(seconds, 1)}
-    results |= outcome(found, compared)
-    report(asked.json, {"results": results}, table(results))
+    facts = {"minutes": minutes, "before_kill": before, "seconds_after_kill": round(seconds, 1)}
+    return facts | outcome(found, compared)
+
+
+def side_by_side(jobs: int) -> float:
+    """Seconds of a whole process that tries FEW settings, so many at a time."""
+    command = [*TEXTCLF, "tune", CONFIG, "--run", FOLDER / "jobs", "--overwrite", "--trials", str(FEW)]
+    return measure([*command, "--jobs", str(jobs)]).seconds
 
 
 def killed(command: list[Any], *, after: float) -> int:
@@ -87,6 +104,8 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     rows.append(["test accuracy", *(f"{accuracy:.4f}" for accuracy in results["test"])])
     gap = f"{100 * results['difference']:+.1f} points ({low:+.1f} to {high:+.1f})"
     rows.append(["difference on test, 95 % interval", "", f"{gap}, McNemar's p = {results['p_value']:.2g}"])
+    for jobs, seconds in results["jobs"].items():
+        rows.append([f"whole process of {FEW} trials, `--jobs {jobs}`", "", f"{seconds:.0f} s"])
     return rows
 
 
