@@ -197,6 +197,24 @@ def test_a_search_that_fails_keeps_what_was_tried(tmp_path: Path, monkeypatch: p
     assert len(document(tmp_path / "tuned")["trials"]) == 1
 
 
+def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("textclf.train.evaluate_rows", stop)
+        result = tune(tmp_path, "--trials", "1")
+    assert (result.exit_code, result.stdout) == (130, "")
+    best = tmp_path / "tuned" / "best"
+    assert f"warning: what was trained is kept in {best}.partial; go on with --resume" in result.stderr.splitlines()
+    more = tune(tmp_path, "--trials", "1", "--resume")
+    assert more.exit_code == 0, more.output
+    assert [line for line in more.stderr.splitlines() if line.startswith(("trial", "epoch"))] == []
+    assert sorted(path.name for path in best.parent.iterdir() if path.name.startswith("best")) == ["best", "best.yaml"]
+
+
 def test_the_time_that_is_over_ends_a_trial_but_never_the_only_one(tmp_path: Path) -> None:
     result = tune(tmp_path, "--minutes", "0.0001")
     assert result.exit_code == 0, result.output
