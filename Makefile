@@ -76,6 +76,7 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/trust.py
 	$(BIN)/python tests/benchmarks/augment.py
 	$(BIN)/python tests/benchmarks/compress.py
+	$(BIN)/python tests/benchmarks/tune.py
 
 kills: install  ## Kill 200 trainings at random moments, resume them and compare: about half an hour
 	$(BIN)/python tests/reliability/kills.py

@@ -20,10 +20,11 @@ import predict_speed  # noqa: E402
 import promises  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
+import tune  # noqa: E402
 from measuring import markdown  # noqa: E402
 
 README = Path(__file__).parent.parent / "README.md"
-SCRIPTS = (augment, compress, predict_speed, predict_memory, train_speed, large_data, trust, promises)
+SCRIPTS = (augment, compress, predict_speed, predict_memory, train_speed, large_data, trust, promises, tune)
 ACCURACY = BENCHMARKS / "accuracy.json"
 
 

@@ -76,7 +76,7 @@ MISTAKES = {
     "a misspelt section": ("modle: {}", "2:1: modle: unknown key; did you mean 'model'?"),
     "a section like no other": (
         "zzz: {}",
-        "2:1: zzz: unknown key; known: data, text, model, training, augment, decision, report",
+        "2:1: zzz: unknown key; known: data, text, model, training, augment, decision, report, tune",
     ),
     "an option outside its section": ("units: 3", "2:1: units: unknown key; did you mean 'model.units'?"),
     "a dotted key": ("model.units: 3", "2:1: model.units: unknown key; write 'units' in the section 'model'"),
@@ -258,7 +258,7 @@ def test_an_override_makes_a_wrong_config_right() -> None:
         ("model.unit=3", "model.unit: unknown key; did you mean 'units'?"),
         ("model.type=mlps", "model.type: should be 'bilstm' or 'mlp', found \"mlps\"; did you mean 'mlp'?"),
         ("units=3", "units: unknown key; did you mean 'model.units'?"),
-        ("zzz.a=3", "zzz: unknown key; known: data, text, model, training, augment, decision, report"),
+        ("zzz.a=3", "zzz: unknown key; known: data, text, model, training, augment, decision, report, tune"),
         ("model.units.x=3", 'model.units: should be a whole number, found {"x": 3}'),
         ("model=3", "model: should be a section with keys, found 3"),
         ("model.units", "should be KEY=VALUE, such as model.units=128"),

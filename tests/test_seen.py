@@ -58,7 +58,7 @@ def test_a_file_that_changes_while_it_is_measured_on_is_refused(
 def test_a_file_that_is_half_written_is_not_called_damaged(
     data: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_before(monkeypatch, "textclf.material.read_rows", lambda: data.write_text('text,label\n"a'))
+    change_before(monkeypatch, "textclf.labelled.read_rows", lambda: data.write_text('text,label\n"a'))
     result = textclf("evaluate", data, "--run", reviews)
     assert (result.exit_code, result.stderr) == (1, refusal(data))
 

@@ -7,7 +7,7 @@ import pytest
 
 from textclf import split as dealing
 from textclf.data import LabelReader, Labels, Rows, split_labels, text_keys
-from textclf.split import Split
+from textclf.split import Split, folds
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:
@@ -157,3 +157,24 @@ def test_targets_of_one_label_a_row_are_its_index() -> None:
 
 def test_targets_of_several_labels_a_row_are_zeros_and_ones() -> None:
     assert labels(["b|a", "", "b"]).targets(["a", "b"], "|").tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_folds_hold_out_every_row_once_each_label_in_each_and_no_text_on_both_sides(count: int) -> None:
+    found = rows(*((f"text {number // 2}", "abc"[number % 7 % 3]) for number in range(120)))
+    every = folds(labels(found.labels), text_keys(found.texts).near, count=count, seed=1)
+    assert sorted(number for parts in every for number in parts.validation.tolist()) == list(range(120))
+    for parts in every:
+        assert is_whole(parts, 120)
+        assert {found.texts[row] for row in parts.train}.isdisjoint(found.texts[row] for row in parts.validation)
+        assert names(found, parts.validation) == {"a", "b", "c"}
+        assert abs(len(parts.validation) - 120 / count) <= 4
+    again = folds(labels(found.labels), text_keys(found.texts).near, count=count, seed=1)
+    assert [parts.validation.tolist() for parts in again] == [parts.validation.tolist() for parts in every]
+
+
+def test_a_row_that_alone_has_its_label_is_held_out_by_no_fold() -> None:
+    found = different(*"ab" * 4, "c")
+    every = folds(labels(found.labels), text_keys(found.texts).near, count=3, seed=1)
+    assert sorted(number for parts in every for number in parts.validation.tolist()) == list(range(8))
+    assert [parts.rare for parts in every] == [["c"]] * 3

@@ -75,3 +75,5 @@ class Architecture(NamedTuple):
     """Those of a network by their names, in the order in which Keras has them."""
     shrink: Callable[[Any, Mapping[str, Floats], Sizes], tuple[Any, dict[str, Floats]]]
     """From options and weights those of a smaller network that begins where the trained one is."""
+    space: Mapping[str, Any]
+    """What `textclf tune` tries where a config does not say: by an option's name its candidates, as `tune` has them."""

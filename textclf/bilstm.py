@@ -36,6 +36,14 @@ class BilstmOptions:
     dropout: float = option(default=0.5, help="share of the pooled states dropped in training", ge=0, lt=1)
 
 
+BILSTM_SPACE = {
+    "units": [32, 64, 128],
+    "pooling": ["last", "max", "mean", "max_mean"],
+    "embedding_dropout": {"low": 0.0, "high": 0.6, "step": 0.1},
+    "dropout": {"low": 0.0, "high": 0.7, "step": 0.1},
+}
+
+
 def build_bilstm(
     options: BilstmOptions, shape: Shape, *, start: Start | None = None, exact_twin: bool = False
 ) -> keras.Model:

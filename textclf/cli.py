@@ -81,6 +81,7 @@ COMMANDS = (
     cli_making.init,
     cli_making.check,
     cli_making.train,
+    cli_making.tune,
     cli_using.evaluate,
     cli_using.compare,
     cli_using.predict,

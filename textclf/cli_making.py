@@ -9,6 +9,8 @@ import click
 from textclf.cli_parts import as_json_option, config_argument, print_json, raw_option, set_option, show
 from textclf.console import print_pieces, say
 
+DEFAULT_TRIALS = 20
+
 # What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
 
 
@@ -48,8 +50,8 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
 def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
     """Validate a config and its data, or a run's saved model; trains nothing."""
     from textclf import check, tables
-    from textclf.config import load_config
     from textclf.run import Run
+    from textclf.space import load_space
     from textclf.stage import recover
 
     run = recover(Run(config))
@@ -58,7 +60,7 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: 
             raise click.UsageError("--set and --suspects are for a config, not for a run.")
         show(check.check_run(run), as_json, tables.run_check_table)
     else:
-        document = check.check_config(load_config(config, overrides), suspects=suspects, raw=raw)
+        document = check.check_config(load_space(config, overrides)[0], suspects=suspects, raw=raw)
         show(document, as_json, tables.check_table)
 
 
@@ -98,8 +100,47 @@ def train(
 
 
 @click.command()
+@config_argument
+@set_option
+@click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME-tune].")
+@click.option("--trials", type=click.IntRange(1), help="Trials in all [default: 20, without --minutes].")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Minutes to search in all.")
+@click.option(
+    "--folds", type=click.IntRange(1, 100), default=1, show_default=True,
+    help="Score each trial by so many parts of the training rows in turn.",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1, 100), default=1, show_default=True, help="Trials at the same time.")
+@click.option("--resume", is_flag=True, help="Go on with a search that was stopped, or with more of it.")
+@click.option("--overwrite", is_flag=True, help="Remove an earlier search and begin anew.")
+@as_json_option
+def tune(
+    config: Path, overrides: tuple[str, ...], run: Path | None, trials: int | None, minutes: float | None, folds: int,
+    jobs: int, resume: bool, overwrite: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Search for better settings on validation rows, and train with the best."""
+    from textclf import tables
+    from textclf.progress import watching
+    from textclf.search import Budget
+    from textclf.space import load_space
+    from textclf.tune import tune as search
+    from textclf.tuning import Tuning, tuning_for_config
+    from textclf.tuning_progress import watching_trials
+
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
+    loaded, space = load_space(config, overrides)
+    budget = Budget(DEFAULT_TRIALS if trials is None and minutes is None else trials, minutes)
+    with watching_trials(loaded.training.monitor) as trial_watch, watching() as watch:
+        document = search(
+            loaded, space, Tuning(run) if run else tuning_for_config(config), budget, trial_watch=trial_watch,
+            watch=watch, folds=folds, jobs=jobs, resume=resume, overwrite=overwrite,
+        )  # fmt: skip
+    show(document, as_json, tables.tuning_tables)
+
+
+@click.command()
 def schema() -> None:
     """Print the JSON schema of the config, for editors."""
-    from textclf.config import json_schema
+    from textclf.space import json_schema
 
     print_pieces([json.dumps(json_schema(), indent=1), "\n"])

@@ -17,7 +17,7 @@ from textclf.data import DataOptions, data_problems
 from textclf.errors import UserError
 from textclf.models import MODELS, ModelOptions
 from textclf.options import option, options
-from textclf.source import ConfigDumper, Key, read_source
+from textclf.source import ConfigDumper, Key, Source, read_source
 from textclf.streams import is_file
 from textclf.tokens import TextOptions
 from textclf.training import TrainingOptions
@@ -50,6 +50,11 @@ class Config:
 
 _CONFIG = pydantic.TypeAdapter(Config)
 _TYPE = ("model", "type")  # the key that says which options its section has
+SPACE = "tune"
+"""The section of a config file that is no part of a Config; see `space`."""
+
+Problem = tuple[Key, str]
+"""Where something is wrong, and what."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -59,19 +64,37 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         UserError: every problem with its place, each on a line of its own, missing files and columns included.
     """
     source = read_source(path, overrides)
-    problems = schema_problems(source.values)
+    config, problems = read_config(source)
+    refuse(source, problems)
+    return config
+
+
+def read_config(source: Source) -> tuple[Config, list[Problem]]:
+    """The config that the values make, its space left aside, and all that is wrong with it; one in which something is
+    wrong has defaults there."""
+    values = without_space(source)
+    problems = schema_problems(values)
     # nothing can be said of a section whose type is wrong
     wrong = [key[:-1] if key == _TYPE else key for key, _ in problems]
-    sound = _without(source.values, wrong)
-    config = _parse({**sound, "data": {"train": [], **(sound.get("data") or {})}})
+    sound = _without(values, wrong)
+    config = parse_config({**sound, "data": {"train": [], **(sound.get("data") or {})}})
     for dotted, message in _outside_problems(config):
         key = tuple(dotted.split("."))
-        if not any(_one_in_the_other(key, known) for known in wrong):
+        if not any(one_in_the_other(key, known) for known in wrong):
             problems.append((key, message))
+    return config, problems
+
+
+def without_space(source: Source) -> dict[str, Any]:
+    """The values that are part of a Config."""
+    return {name: value for name, value in source.values.items() if name != SPACE}
+
+
+def refuse(source: Source, problems: Sequence[Problem]) -> None:
+    """Raises a UserError of the problems, each with its place, if there are any."""
     if problems:
         lines = [f"{source.place(key)}: {'.'.join(key)}: {message}" for key, message in problems]
         raise UserError(*dict.fromkeys(lines))
-    return config
 
 
 def saved_config(path: Path) -> Config:
@@ -80,12 +103,12 @@ def saved_config(path: Path) -> Config:
     Raises:
         UserError: it is damaged.
     """
-    source = read_source(path)
-    problems = schema_problems(source.values)
+    values = without_space(read_source(path))
+    problems = schema_problems(values)
     if problems:
         key, message = problems[0]
         raise UserError(f"{path} is damaged: {'.'.join(key)}: {message}.")
-    return _parse(source.values)
+    return parse_config(values)
 
 
 def dump_config(config: Config) -> str:
@@ -100,7 +123,7 @@ def option_values(config: Config) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of the config, for editors."""
+    """The JSON schema of a Config."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_CONFIG.json_schema()}
 
 
@@ -141,10 +164,10 @@ def _default_text(field: Any) -> str:
 # Checking
 
 
-def schema_problems(values: Any) -> list[tuple[Key, str]]:
+def schema_problems(values: Any) -> list[Problem]:
     """What the schema says against the values, as (key, message) pairs."""
     try:
-        _parse({"data": {}, **values})
+        parse_config({"data": {}, **values})
     except pydantic.ValidationError as error:
         found = [
             (_key(problem), _message(problem))
@@ -155,7 +178,8 @@ def schema_problems(values: Any) -> list[tuple[Key, str]]:
     return []
 
 
-def _parse(values: Any) -> Config:
+def parse_config(values: Any) -> Config:
+    """The config that the values make, which have no `schema_problems`."""
     # a section whose keys are all commented out reads as null
     filled = {name: {} if value is None else value for name, value in values.items()}
     section, name = _TYPE
@@ -165,7 +189,12 @@ def _parse(values: Any) -> Config:
 
 
 def _outside_problems(config: Config) -> list[tuple[str, str]]:
-    problems = data_problems(config.data, config.report.slices)
+    return [*data_problems(config.data, config.report.slices), *vector_problems(config)]
+
+
+def vector_problems(config: Config) -> list[tuple[str, str]]:
+    """What is wrong with the word vectors that a config names, or does not, as (dotted key, message) pairs."""
+    problems = []
     pretrained = config.model.pretrained
     if pretrained is not None and not is_file(pretrained):
         problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))
@@ -174,7 +203,8 @@ def _outside_problems(config: Config) -> list[tuple[str, str]]:
     return problems
 
 
-def _one_in_the_other(key: Key, other: Key) -> bool:
+def one_in_the_other(key: Key, other: Key) -> bool:
+    """Whether one of the keys is, or is in, the other's section."""
     return all(a == b for a, b in zip(key, other, strict=False))
 
 
@@ -266,7 +296,7 @@ def _nearest(key: Key, type_: str) -> str:
 
 
 def _sections() -> list[str]:
-    return [field.name for field in dataclasses.fields(Config)]
+    return [*(field.name for field in dataclasses.fields(Config)), SPACE]
 
 
 def _without(values: dict[str, Any], keys: list[Key]) -> dict[str, Any]:

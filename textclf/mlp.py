@@ -56,6 +56,14 @@ class MlpOptions:
             raise ValueError(f"pretrained needs features: embedding, found {self.features}")
 
 
+MLP_SPACE = {
+    "ngrams": [1, 2],
+    "hidden": [[16], [64], [256], [64, 64]],
+    "input_dropout": {"low": 0.0, "high": 0.6, "step": 0.1},
+    "dropout": {"low": 0.0, "high": 0.7, "step": 0.1},
+}
+
+
 def build_mlp(
     options: MlpOptions,
     shape: Shape,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textclf.architecture import Architecture
 from textclf.bilstm import (
+    BILSTM_SPACE,
     BilstmOptions,
     bilstm_checked,
     bilstm_constants,
@@ -19,7 +20,16 @@ from textclf.bilstm import (
     build_bilstm,
 )
 from textclf.bilstm_smaller import shrink_bilstm
-from textclf.mlp import MlpOptions, build_mlp, mlp_checked, mlp_constants, mlp_differentiable, mlp_logits, mlp_weights
+from textclf.mlp import (
+    MLP_SPACE,
+    MlpOptions,
+    build_mlp,
+    mlp_checked,
+    mlp_constants,
+    mlp_differentiable,
+    mlp_logits,
+    mlp_weights,
+)
 from textclf.mlp_smaller import shrink_mlp
 
 if TYPE_CHECKING:
@@ -35,6 +45,7 @@ MODELS: dict[str, Architecture] = {
         differentiable=bilstm_differentiable,
         weights=bilstm_weights,
         shrink=shrink_bilstm,
+        space=BILSTM_SPACE,
     ),
     "mlp": Architecture(
         options=MlpOptions,
@@ -45,6 +56,7 @@ MODELS: dict[str, Architecture] = {
         differentiable=mlp_differentiable,
         weights=mlp_weights,
         shrink=shrink_mlp,
+        space=MLP_SPACE,
     ),
 }
 

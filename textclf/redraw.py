@@ -7,14 +7,20 @@ from textclf.outcome import read_outcome
 from textclf.report import write_report
 from textclf.run import Run, read_json
 from textclf.stage import recover
+from textclf.tuning import Tuning
+from textclf.tuning_report import write_tuning_report
 
 
 def redraw(path: Path) -> Path:
-    """Draws the report of a run, or of an evaluation in it; the path of the page.
+    """Draws the report of a run, of an evaluation in it, or of a tuning; the path of the page.
 
     Raises:
         UserError: a file of the run is missing or damaged.
     """
+    tuning = Tuning(path)
+    if tuning.document.is_file():
+        write_tuning_report(tuning, read_json(tuning.document))
+        return tuning.report
     run = recover(Run(path))
     document = read_json(run.metrics)
     found = read_outcome(run.predictions, separator=saved_config(run.owner.config).data.label_separator)

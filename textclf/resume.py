@@ -58,7 +58,7 @@ def complete_already(run: Run, now: Beginning) -> bool:
         return False
     environment = read_json(run.environment)
     before = Beginning(option_values(saved_config(run.config)), environment["data"], environment["packages"])
-    _check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
+    check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
     return True
 
 
@@ -73,12 +73,17 @@ def stage_to_resume(run: Run, now: Beginning) -> Run | None:
         logger.info("nothing to resume; training begins at the start")
         return None
     advice = "Go on with what it was begun with, or begin anew with --overwrite."
-    _check_unchanged(Beginning(**read_json(stage.begun)), now, f"{stage.path} was begun", advice)
+    check_unchanged(Beginning(**read_json(stage.begun)), now, f"{stage.path} was begun", advice)
     drop_all_but_checkpoint(stage)
     return stage
 
 
-def _check_unchanged(before: Beginning, now: Beginning, what: str, advice: str) -> None:
+def check_unchanged(before: Beginning, now: Beginning, what: str, advice: str) -> None:
+    """Refuses to go on with other settings or data, and warns of other versions.
+
+    Raises:
+        UserError: something has changed; it says of `what`.
+    """
     changed = [
         *(f"{key} is {new!r}, was {old!r}" for key, old, new in _changes(before.settings, now.settings)),
         *(f"{path} has changed" for path, _, _ in _changes(before.data, now.data)),

@@ -113,9 +113,15 @@ class Run:
 
 
 def run_for_config(config: Path) -> Run:
-    """The run that training a config writes by default: runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml."""
+    """The run that training a config writes by default.
+
+    runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml, runs/imdb-tune-best for runs/imdb-tune/best.yaml.
+    """
     folder = Path(os.path.realpath(config)).parent  # Path.resolve raises where links go round in a circle
-    return Run(RUNS / (folder.name if config.name == "config.yaml" else config.stem))
+    if config.name == "config.yaml":
+        return Run(RUNS / folder.name)
+    of_tuning = config.name == "best.yaml" and (folder / "tuning.json").is_file()
+    return Run(RUNS / (f"{folder.name}-best" if of_tuning else config.stem))
 
 
 @contextlib.contextmanager

@@ -4,8 +4,11 @@ import json
 from typing import Any
 
 from textclf.report import MODEL_TITLES, TITLES, compression_sentences, metric_rows, seed_rows, seed_sentences, verdict
+from textclf.tuning_report import sentences as tuning_sentences
+from textclf.tuning_report import settings_rows, trial_rows
 
 MOST_CHARACTERS = 90  # of an example's text
+MOST_TRIALS = 10  # trials that the terminal shows; tuning.json has them all
 MOST_LABELS = 30  # labels that the terminal shows; metrics.json has them all
 
 
@@ -122,6 +125,15 @@ def verify_table(document: dict[str, Any]) -> list[str]:
     """What two trainings have in common."""
     digests = [[name, digest] for name, digest in document["sha256"].items()]
     return ["two trainings of one epoch gave the same, to the bit", *_table([["", "sha256"], *digests])]
+
+
+def tuning_tables(document: dict[str, Any]) -> list[str]:
+    """The best trials, the best settings, and what they gave."""
+    trials, total = trial_rows(document, MOST_TRIALS), len(document["trials"])
+    parts = [_table(trials), _table(settings_rows(document)), tuning_sentences(document)]
+    if total > MOST_TRIALS:
+        parts.insert(1, [f"and {total - MOST_TRIALS} trials more, all of them in tuning.json"])
+    return _paragraphs(parts)
 
 
 def _table(rows: list[list[str]]) -> list[str]:

@@ -145,7 +145,7 @@ def fit(
     forward = forward_function(logits_model(network), together=options.batch_size)
     variables = [*network.variables, *optimizer.variables]
     at = checkpoint.load(variables) if checkpoint else Progress()
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         while not _finished(at, options):
             rng = np.random.default_rng([options.seed, at.epoch])
             for numbers in islice(batches(lengths, options.batch_size, rng), at.step, None):
@@ -180,7 +180,7 @@ def _finished(at: Progress, options: TrainingOptions) -> bool:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[list[int]]:
+def interruptible() -> Iterator[list[int]]:
     """A list that Ctrl-C adds to; a second Ctrl-C interrupts as usual."""
     pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)

@@ -17,7 +17,7 @@ from textclf.architecture import Shape
 from textclf.bilstm_onnx import graph_constants
 from textclf.classifier import load_classifier, save_classifier
 from textclf.columns import find_roles, read_table
-from textclf.config import Config, dump_config, load_config, saved_config
+from textclf.config import Config, dump_config, saved_config
 from textclf.data import DataOptions, data_problems
 from textclf.ensemble import model_again
 from textclf.errors import UserError
@@ -25,6 +25,7 @@ from textclf.files import FORMATS, read_columns
 from textclf.guess import look, settings
 from textclf.model_files import Description, checksum
 from textclf.predict import read_lines
+from textclf.space import load_space
 from textclf.text import Encoder
 from textclf.tokens import TextOptions
 from textclf.vectors import read_vectors, vector_words
@@ -48,6 +49,7 @@ text:
 model: {units: 1e1, pretrained: null}
 training: {learning_rate: 1e-3, early_stopping: ~}
 report: {slices: []}
+tune: {model.units: [8, 16], model: {dropout: {low: 0, high: 0.5, step: 0.1}}}
 """
 
 
@@ -57,8 +59,8 @@ def read_config(data: bytes) -> None:
     path.write_bytes(data)
     override = data.decode("utf-8", "surrogateescape")
     attempts: list[Callable[[], Config]] = [
-        lambda: load_config(path),
-        lambda: load_config(Path("good.yaml"), [override]),
+        lambda: load_space(path)[0],
+        lambda: load_space(Path("good.yaml"), [override])[0],
     ]
     for attempt in attempts:
         with contextlib.suppress(UserError):

@@ -1,0 +1,306 @@
+"""tune: trials by the space of a config, the best of them a run like any other; stopped, it goes on to the same."""
+
+import json
+import math
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from conftest import overrides, textclf, textclf_begun, write_config
+from faults import contents
+
+from textclf.run import Run, run_for_config
+from textclf.stage import claimed
+from textclf.trials import Bench, Found
+from textclf.tuning import tuning_for_config
+
+pytest.importorskip("optuna")
+
+SPACE = """tune:
+  model.hidden: [[4], [8], [4, 4]]
+  model.dropout: {low: 0.0, high: 0.5, step: 0.1}
+  training.learning_rate: {low: 1e-3, high: 1e-1, log: true}"""
+SETTINGS = ["model.type=mlp", "model.hidden=[8]", "model.buckets=1000", "training.epochs=2", "report.baseline=false"]
+TRIALS = 6
+
+
+def tune(folder: Path, *options: str | Path, name: str = "tuned", settings: tuple[str, ...] = ()) -> Result:
+    """A search in folder/tuned."""
+    config = folder / "questions.yaml"
+    if not config.exists():
+        write_config(folder, "questions", SPACE)
+    return textclf("tune", config, "--run", folder / name, *overrides(*SETTINGS, *settings), *options)
+
+
+def document(tuning: Path) -> Any:
+    return json.loads((tuning / "tuning.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tune")
+    result = tune(folder, "--trials", str(TRIALS), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == document(folder / "tuned")
+    lines = [line for line in result.stderr.splitlines() if line.startswith("trial ")]
+    assert [int(line.split()[1]) for line in lines] == list(range(1, TRIALS + 1))
+    return folder / "tuned"
+
+
+def test_the_folder_holds_the_search_and_the_best_run(tuned: Path) -> None:
+    assert sorted(path.name for path in tuned.iterdir()) == [
+        "begun.json", "best", "best.yaml", "report.html", "study.db", "tuning.json"
+    ]  # fmt: skip
+    found = document(tuned)
+    trials = found["trials"]
+    assert [trial["number"] for trial in trials] == list(range(1, TRIALS + 1))
+    assert found["own"] == {
+        "trial": 1, "settings": {"model.hidden": [8], "model.dropout": 0.5, "training.learning_rate": 0.001}
+    }  # fmt: skip
+    assert trials[0]["settings"] == found["own"]["settings"]
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    best = min(complete, key=lambda trial: trial["loss"])
+    assert found["best"] == {"settings": best["settings"], "trial": best["number"]}
+    assert all(trial["score"] == trial["loss"] == min(trial["steps"]) for trial in complete)
+    assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
+    for trial in trials:
+        assert trial["settings"]["model.hidden"] in ([4], [8], [4, 4])
+        assert trial["settings"]["model.dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+        assert 1e-3 <= trial["settings"]["training.learning_rate"] <= 1e-1
+    assert sum(found["importance"].values()) == pytest.approx(1)
+
+
+def test_best_yaml_is_a_config_that_train_takes_and_gives_what_the_trial_gave(tuned: Path, tmp_path: Path) -> None:
+    result = textclf("train", tuned / "best.yaml", "--run", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    found = document(tuned)
+    best = found["trials"][found["best"]["trial"] - 1]
+    validation = json.loads(result.stdout)["validation"]
+    assert {key: validation[key] for key in ("loss", "accuracy", "epochs")} == {
+        key: best[key] for key in ("loss", "accuracy", "epochs")
+    }
+    for name in ("metrics.json", "config.yaml", "model/model.onnx"):
+        assert (tmp_path / "run" / name).read_bytes() == (tuned / "best" / name).read_bytes()
+    assert found["measured"]["metrics"] == json.loads(result.stdout)["metrics"]
+
+
+def test_the_best_run_is_one_like_any_other(tuned: Path) -> None:
+    before = contents(tuned / "best")
+    assert textclf("check", tuned / "best").exit_code == 0
+    assert textclf("evaluate", "--run", tuned / "best").exit_code == 0
+    assert textclf("compare", tuned / "best", tuned / "best").exit_code == 0
+    assert contents(tuned / "best")["metrics.json"] == before["metrics.json"]
+
+
+def test_the_report_is_drawn_from_the_document_alone(tuned: Path, tmp_path: Path) -> None:
+    page = (tuned / "report.html").read_text(encoding="utf-8")
+    shutil.copy(tuned / "tuning.json", tmp_path)
+    result = textclf("report", tmp_path)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"wrote {tmp_path}/report.html\n")
+    assert (tmp_path / "report.html").read_text() == page.replace(">tuned<", f">{tmp_path.name}<").replace(
+        "<title>tuned -", f"<title>{tmp_path.name} -"
+    )
+    assert "<script" not in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {"history-title", "parallel-title"} <= set(ids)
+
+
+def test_the_tables_show_the_trials_the_settings_and_what_was_gained(tuned: Path) -> None:
+    result = tune(tuned.parent, "--trials", str(TRIALS), "--resume")
+    assert result.exit_code == 0
+    found = document(tuned)
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == [
+        "trial", "loss", "accuracy", "epochs", "hidden", "dropout", "learning_rate"
+    ]  # fmt: skip
+    assert lines[1].split()[0] == str(found["best"]["trial"])
+    assert sorted(int(line.split()[0]) for line in lines[1 : TRIALS + 1]) == list(range(1, TRIALS + 1))
+    best, own = (found["trials"][found[name]["trial"] - 1] for name in ("best", "own"))
+    assert (
+        f"Trial {best['number']} is the best: validation loss {best['loss']:.4f}, "
+        f"{own['loss'] - best['loss']:.4f} below that of the config as it stands (trial 1: {own['loss']:.4f})."
+    ) in lines
+    assert lines[-1].startswith("On 24 validation rows, which had a part in choosing the settings: accuracy ")
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same(tuned: Path, tmp_path: Path) -> None:
+    config = write_config(tmp_path, "questions", SPACE)
+    begun = ("tune", config, "--run", tmp_path / "tuned", "--trials", str(TRIALS), *overrides(*SETTINGS))
+    with textclf_begun(*begun) as process:
+        assert process.stderr is not None
+        assert any(line.startswith(b"trial  3") for line in process.stderr)
+        process.kill()
+    assert not (tmp_path / "tuned" / "tuning.json").exists()
+    assert tune(tmp_path).stderr == (
+        f"{tmp_path}/tuned exists. Go on with its search with --resume, replace it with --overwrite, or choose another "
+        "folder with --run.\n"
+    )
+    result = tune(tmp_path, "--trials", str(TRIALS), "--resume")
+    assert result.exit_code == 0, result.output
+    assert "trial  1" not in result.stderr
+    assert "trial  4" in result.stderr
+    for name in ("tuning.json", "report.html", "best.yaml", "best/metrics.json"):
+        assert (tmp_path / "tuned" / name).read_bytes() == (tuned / name).read_bytes()
+
+
+def in_trial(number: int, action: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has something happen as the trial with this number, counted from 1, begins."""
+    original, calls = Bench.try_out, []
+
+    def try_out(self: Bench, *arguments: Any) -> Found:
+        calls.append(1)
+        if len(calls) == number:
+            action()
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Bench, "try_out", try_out)
+
+
+def test_ctrl_c_ends_the_search_and_trains_with_the_best_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_trial(3, lambda: signal.raise_signal(signal.SIGINT), monkeypatch)
+    result = tune(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert [trial["number"] for trial in document(tmp_path / "tuned")["trials"]] == [1, 2]
+    assert Run(tmp_path / "tuned" / "best").complete
+
+
+def test_ctrl_c_in_the_first_trial_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_trial(1, lambda: signal.raise_signal(signal.SIGINT), monkeypatch)
+    result = tune(tmp_path)
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\nstopped by Ctrl-C\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["questions.yaml"]
+
+
+def test_a_search_that_fails_keeps_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    in_trial(2, fail, monkeypatch)
+    result = tune(tmp_path)
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert f"warning: what was tried is kept in {tmp_path}/tuned; go on with --resume" in result.stderr.splitlines()
+    more = tune(tmp_path, "--resume", settings=("training.seed=1",))
+    assert (more.exit_code, more.stderr) == (
+        1,
+        f"{tmp_path}/tuned was begun with other settings or data: training.seed is 1, was 42. Go on with what it was "
+        "begun with, or begin anew with --overwrite.\n",
+    )
+    assert tune(tmp_path, "--trials", "1", "--overwrite").exit_code == 0
+    assert len(document(tmp_path / "tuned")["trials"]) == 1
+
+
+def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("textclf.train.evaluate_rows", stop)
+        result = tune(tmp_path, "--trials", "1")
+    assert (result.exit_code, result.stdout) == (130, "")
+    best = tmp_path / "tuned" / "best"
+    assert f"warning: what was trained is kept in {best}.partial; go on with --resume" in result.stderr.splitlines()
+    more = tune(tmp_path, "--trials", "1", "--resume")
+    assert more.exit_code == 0, more.output
+    assert [line for line in more.stderr.splitlines() if line.startswith(("trial", "epoch"))] == []
+    assert sorted(path.name for path in best.parent.iterdir() if path.name.startswith("best")) == ["best", "best.yaml"]
+
+
+def test_the_time_that_is_over_ends_a_trial_but_never_the_only_one(tmp_path: Path) -> None:
+    result = tune(tmp_path, "--minutes", "0.0001")
+    assert result.exit_code == 0, result.output
+    assert [trial["state"] for trial in document(tmp_path / "tuned")["trials"]] == ["complete"]
+    assert "1 trial." in result.stdout.splitlines()
+
+
+def test_folds_score_each_trial_by_the_mean_over_all_parts(tmp_path: Path) -> None:
+    result = tune(tmp_path, "--folds", "3", "--trials", "1")
+    assert result.exit_code == 0, result.output
+    found = document(tmp_path / "tuned")
+    [trial] = found["trials"]
+    assert (found["folds"], trial["epochs"], len(trial["best_epochs"]), len(trial["steps"])) == (3, 6, 3, 3)
+    assert trial["deviation"] > 0
+    assert trial["steps"][-1] == trial["score"] == trial["loss"]
+
+
+def test_folds_beside_validation_rows_are_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "questions")
+    rows = config.read_text().partition("train: ")[2].strip()
+    result = textclf("tune", config, "--folds", "2", "--set", f"data.validation={rows}")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"data.validation names rows to validate on, {rows}, and --folds 2 takes them from the training rows. "
+        "Leave out --folds, or --set data.validation=null.\n",
+    )
+
+
+def test_trials_side_by_side_find_what_they_would_alone(tmp_path: Path) -> None:
+    result = tune(tmp_path, "--jobs", "2", "--trials", "2")
+    assert result.exit_code == 0, result.output
+    found = document(tmp_path / "tuned")
+    assert [trial["state"] for trial in found["trials"]] == ["complete", "complete"]
+    best = found["trials"][found["best"]["trial"] - 1]
+    alone = json.loads((tmp_path / "tuned" / "best" / "metrics.json").read_text())["validation"]
+    assert alone["loss"] == pytest.approx(best["loss"], abs=1e-6)
+
+
+def test_a_training_that_diverges_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textclf.training.score", lambda *_: (math.nan, 0.25))
+    result = tune(tmp_path, "--trials", "2")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert [line.split()[4:6] for line in result.stderr.splitlines()[:2]] == [["given", "up"]] * 2
+    assert result.stderr.splitlines()[-1] == (
+        "training diverged in each of 2 trials. Set a smaller training.learning_rate, and smaller ones in "
+        "tune.training.learning_rate."
+    )
+
+
+def test_without_optuna_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    result = tune(tmp_path)
+    expected = "Settings are searched by Optuna: pip install 'textclf[tune]'.\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", expected)
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_a_folder_that_is_no_tuning_and_one_in_use_are_refused(tuned: Path, tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "mine.txt").touch()
+    for options in ((), ("--overwrite",), ("--resume",)):
+        assert tune(tmp_path, *options).stderr == (
+            f"{tmp_path}/tuned exists and is no tuning of textclf. Choose another folder with --run.\n"
+        )
+    with claimed(Run(tuned)):
+        result = tune(tuned.parent, "--resume")
+    assert (result.exit_code, result.stderr.startswith(f"another process is training {tuned}.")) == (1, True)
+    assert tune(tmp_path, "--resume", "--overwrite").exit_code == 2
+
+
+def test_a_damaged_study_is_named(tuned: Path, tmp_path: Path) -> None:
+    shutil.copytree(tuned, tmp_path / "tuned")
+    shutil.copy(tuned.parent / "questions.yaml", tmp_path)
+    (tmp_path / "tuned" / "study.db").write_bytes(b"no database" * 100)
+    result = tune(tmp_path, "--resume")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        f"{tmp_path}/tuned/study.db cannot be read or written: file is not a database. Free space and go on with "
+        "--resume, or begin anew with --overwrite.\n",
+    )
+
+
+def test_runs_and_tunings_have_names_of_their_own(tuned: Path) -> None:
+    names = [Path("configs/mine.yaml"), tuned / "config.yaml", tuned / "best.yaml", Path("configs/best.yaml")]
+    assert [run_for_config(name).path.as_posix() for name in names] == [
+        "runs/mine", "runs/tuned", "runs/tuned-best", "runs/best"
+    ]  # fmt: skip
+    assert tuning_for_config(Path("configs/mine.yaml")).path.as_posix() == "runs/mine-tune"

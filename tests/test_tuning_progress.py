@@ -1,0 +1,62 @@
+"""How a search shows itself: a table on a terminal, a line a trial elsewhere."""
+
+import io
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+
+from textclf.study import Trial
+from textclf.trials import News
+from textclf.tuning_progress import LiveTrials, LogTrials, watching_trials
+
+FIRST = Trial(1, 0, {"model.units": 8, "model.pooling": "max"})
+SECOND = Trial(2, 1, {"model.units": 64, "model.pooling": "mean"})
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def search(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> type:
+    """Two trials, the second given up, are told to what fits the stream; its kind."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("click.utils._default_text_stderr", lambda: stream)
+    first = replace(FIRST, state="complete", found={"score": 0.5, "loss": 0.5, "accuracy": 0.75, "epochs": 2})
+    second = replace(SECOND, state="pruned", found={"epochs": 1})
+    with watching_trials("val_loss") as watch:
+        watch.begin(FIRST)
+        watch.news(FIRST, News(1, 2, 0.625, 2))
+        watch.end([first], FIRST)
+        watch.begin(SECOND)
+        watch.end([first, second], SECOND)
+        watch.begin(Trial(3, 2, FIRST.settings))
+        watch.end([first, second], Trial(3, 2, FIRST.settings))  # it was dropped
+    return type(watch)
+
+
+def test_a_log_gets_a_line_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    assert search(log, monkeypatch) is LogTrials
+    lines = [" ".join(line.split()) for line in log.getvalue().splitlines()]
+    assert lines == [
+        "trial 1 0.0 s val_loss 0.5000 best 0.5000 (trial 1) units 8, pooling max",
+        "trial 2 0.0 s given up best 0.5000 (trial 1) units 64, pooling mean",
+    ]
+
+
+def test_a_terminal_shows_a_table_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    terminal = Terminal()
+    assert search(terminal, monkeypatch) is LiveTrials
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert "epoch 2: 0.6250" in shown
+    last = shown[shown.rindex("best 0.5000 (trial 1)") :]
+    assert [" ".join(line.split()) for line in last.splitlines()[1:4]] == [
+        "trial seconds score settings",
+        "1 0 val_loss 0.5000 units 8, pooling max",
+        "2 0 given up units 64, pooling mean",
+    ]

@@ -1,0 +1,133 @@
+"""How a search shows itself: a live table on a terminal, one line a trial in a log."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from textclf.console import say
+from textclf.search import TrialWatch
+from textclf.study import Trial
+from textclf.trials import News
+from textclf.tuning import winner
+from textclf.tuning_report import short_names, shown
+from textclf.visible import visible
+
+MOST_SHOWN = 12  # trials that the table shows
+
+
+def settings_line(trial: Trial) -> str:
+    """All settings of a trial, in short."""
+    named = zip(short_names(trial.settings), trial.settings.values(), strict=True)
+    return ", ".join(f"{name} {shown(value)}" for name, value in named)
+
+
+class LogTrials:
+    """One line a trial on stderr.
+
+    Args:
+        monitor: the score that is shown.
+    """
+
+    def __init__(self, monitor: str):
+        self._monitor = monitor
+        self._begun: dict[int, float] = {}
+
+    def begin(self, trial: Trial) -> None:
+        """Notes the time."""
+        self._begun[trial.key] = time.perf_counter()
+
+    def news(self, trial: Trial, news: News) -> None:
+        """A log is no place for each epoch."""
+
+    def end(self, trials: Sequence[Trial], trial: Trial) -> None:
+        ended = _ended(trials, trial)
+        if ended is not None:
+            seconds = time.perf_counter() - self._begun.pop(trial.key)
+            state = self.score(ended)
+            say(f"trial {ended.number:>2}  {seconds:5.1f} s  {state}  {self.best(trials)}  {settings_line(ended)}")
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+    def score(self, trial: Trial) -> str:
+        """What a trial that has ended scored."""
+        if trial.found is None or trial.state != "complete":
+            return "given up"
+        return f"{self._monitor} {trial.found['score']:.4f}"
+
+    def best(self, trials: Sequence[Trial]) -> str:
+        if not any(trial.state == "complete" for trial in trials):
+            return "no best yet"
+        best = winner(trials, maximize=self._monitor == "val_accuracy")
+        return f"best {best.found['score']:.4f} (trial {best.number})" if best.found else ""
+
+
+class LiveTrials(LogTrials):
+    """A table of the last trials on stderr, with how far those under way have come."""
+
+    def __init__(self, monitor: str):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(monitor)
+        self._live = Live(console=Console(stderr=True), auto_refresh=False)
+        self._trials: Sequence[Trial] = ()
+        self._running: dict[int, tuple[Trial, str]] = {}
+        self._seconds: dict[int, float] = {}
+
+    def begin(self, trial: Trial) -> None:
+        super().begin(trial)
+        self._live.start()
+        self._running[trial.key] = trial, "begins"
+        self._draw()
+
+    def news(self, trial: Trial, news: News) -> None:
+        fold = f"fold {news.fold}, " if news.fold > 1 else ""
+        self._running[trial.key] = trial, f"{fold}epoch {news.epoch}: {news.score:.4f}"
+        self._draw()
+
+    def end(self, trials: Sequence[Trial], trial: Trial) -> None:
+        self._seconds[trial.key] = time.perf_counter() - self._begun.pop(trial.key)
+        del self._running[trial.key]
+        self._trials = trials
+        self._draw()
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _draw(self) -> None:
+        self._live.update(self._table(), refresh=True)
+
+    def _table(self) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, title=self.best(self._trials), title_justify="left", pad_edge=False)
+        for name, justify in (("trial", "right"), ("seconds", "right"), ("score", "left"), ("settings", "left")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        ended = [trial for trial in self._trials if trial.state != "running"]
+        rows = [(trial, self.score(trial)) for trial in ended] + list(self._running.values())
+        for trial, state in rows[-MOST_SHOWN:]:
+            seconds = self._seconds.get(
+                trial.key, time.perf_counter() - self._begun.get(trial.key, time.perf_counter())
+            )
+            cells = (str(trial.number), f"{seconds:.0f}" if seconds else "", state, settings_line(trial))
+            table.add_row(*(Text(visible(cell)) for cell in cells))
+        return table
+
+
+def _ended(trials: Sequence[Trial], trial: Trial) -> Trial | None:
+    """The trial as it ended; None where it was dropped."""
+    return next((each for each in trials if each.key == trial.key and each.state != "running"), None)
+
+
+@contextmanager
+def watching_trials(monitor: str) -> Iterator[TrialWatch]:
+    """What fits where stderr goes; leaves the terminal as it was, however the search ends."""
+    watch = LiveTrials(monitor) if sys.stderr.isatty() else LogTrials(monitor)
+    try:
+        yield watch
+    finally:
+        watch.close()

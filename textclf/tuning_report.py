@@ -1,0 +1,131 @@
+"""What a tuning found, in sentences, as tables, and as a page drawn from tuning.json alone."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from markupsafe import Markup
+
+from textclf.explained import page_environment
+from textclf.run import write_text
+from textclf.tuning import Tuning
+
+SCORES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+SECTIONS = {
+    "found": "What was found?",
+    "search": "How did the search go?",
+    "settings": "Which settings matter?",
+    "trials": "What was tried?",
+}
+
+
+def write_tuning_report(tuning: Tuning, document: dict[str, Any]) -> None:
+    """Draws the report of a document of tuning.json."""
+    write_text(tuning.report, render(document, name=tuning.path.name))
+
+
+def render(document: dict[str, Any], *, name: str) -> str:
+    """The report as HTML; every text in it is escaped, and shows what it holds."""
+    from textclf import tuning_plots  # matplotlib takes a second to import
+
+    score, trials = SCORES[document["monitor"]], document["trials"]
+    figures = {
+        "history": tuning_plots.history(trials, best=document["best"]["trial"], score=score),
+        "importance": tuning_plots.importance(document["importance"]) if document["importance"] else "",
+        "parallel": tuning_plots.parallel(trials, document["space"], best=document["best"]["trial"], score=score),
+    }
+    return (
+        page_environment()
+        .get_template("tuning.html")
+        .render(
+            name=name,
+            document=document,
+            sentences=sentences(document),
+            sections=SECTIONS,
+            heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
+            settings_rows=settings_rows(document),
+            trial_rows=trial_rows(document),
+            figures=figures,
+        )
+    )
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    """What the search gained, and how far that can be believed."""
+    trials = {trial["number"]: trial for trial in document["trials"]}
+    pruned = sum(trial["state"] == "pruned" for trial in document["trials"])
+    best, own = trials[document["best"]["trial"]], trials.get(document["own"]["trial"])
+    given_up = f", of which {pruned} {'was' if pruned == 1 else 'were'} given up as hopeless" if pruned else ""
+    said = [f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{given_up}.", _gain(document, best, own)]
+    if best is not own and len(trials) > 1:
+        said.append(
+            "The best of several scores is in part the luckiest: expect less of it on other rows than on those that "
+            "it was chosen by."
+        )
+    measured = document["measured"]
+    accuracy, (low, high) = measured["metrics"]["accuracy"], measured["intervals"]["accuracy"]
+    interval = f"accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    rows = f"{measured['data']['rows']:,} {measured['data']['part']} rows"
+    if measured["data"]["part"] == "test":
+        said.append(f"Trained with the best settings and measured once, on {rows} that no trial saw: {interval}.")
+    else:
+        said.append(f"On {rows}, which had a part in choosing the settings: {interval}. Name data.test for more.")
+    return said
+
+
+def _gain(document: dict[str, Any], best: dict[str, Any], own: dict[str, Any] | None) -> str:
+    """How the best trial stands against the config as it stands."""
+    score = SCORES[document["monitor"]]
+    of = f"the mean of {document['folds']} folds, " if document["folds"] > 1 else ""
+    which = f"Trial {best['number']} is the best: {of}{score} {best['score']:.4f}"
+    if own is None:
+        return f"{which}."
+    if best is own:
+        return f"None was better than the config as it stands: {of}{score} {own['score']:.4f}."
+    against = f"that of the config as it stands (trial {own['number']}: {own['score']:.4f})"
+    if best["score"] == own["score"]:
+        return f"{which}, the same as {against}, with less validation loss."
+    gap = best["score"] - own["score"]
+    if document["monitor"] == "val_accuracy":
+        return f"{which}, {100 * gap:.2f} points over {against}."
+    return f"{which}, {-gap:.4f} below {against}."
+
+
+def settings_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Head and rows of the table of the options: as they stood, the best, and how much each matters."""
+    rows = [["setting", "as it stood", "best", "share of the scores' variance"]]
+    own, best = document["own"]["settings"], document["best"]["settings"]
+    for key in document["space"]:
+        share = document["importance"].get(key)
+        rows.append([key, shown(own[key]), shown(best[key]), "-" if share is None else f"{share:.2f}"])
+    return rows
+
+
+def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[str]]:
+    """Head and rows of the table of the trials, the best first, those given up last."""
+    sign = -1 if document["monitor"] == "val_accuracy" else 1
+    several = document["folds"] > 1
+    head = ["trial", "loss", "accuracy", *(["standard deviation"] if several else []), "epochs"]
+    rows = [[*head, *short_names(document["space"])]]
+    complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
+    complete.sort(key=lambda trial: (sign * trial["score"], trial["loss"]))
+    pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
+    for trial in [*complete, *pruned][:most]:
+        numbers = [trial["loss"], trial["accuracy"], *([trial["deviation"]] if several else [])]
+        cells = ["given up" if value is None else f"{value:.4f}" for value in numbers]
+        settings = [shown(trial["settings"][key]) for key in document["space"]]
+        rows.append([str(trial["number"]), *cells, str(trial["epochs"]), *settings])
+    return rows
+
+
+def short_names(keys: Iterable[str]) -> list[str]:
+    """The dotted keys without their sections, unless two would be the same."""
+    keys = list(keys)
+    short = [key.rpartition(".")[2] for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
+
+
+def shown(value: Any) -> str:
+    """A setting as short as it is."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
