@@ -66,7 +66,7 @@ def test_the_command_knows_every_format() -> None:
     assert list(option.type.choices) == list(EXPORTERS)
 
 
-@pytest.mark.parametrize("name", ["reviews", "questions", "topics"])
+@pytest.mark.parametrize("name", ["reviews", "topics", "bags"])
 @pytest.mark.parametrize("format", EXPORTERS)
 def test_an_export_gives_what_the_run_gives(
     format: str, name: str, export: Callable[[Path, str], Path], request: pytest.FixtureRequest
