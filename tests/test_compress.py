@@ -173,7 +173,7 @@ def test_a_student_learns_on_further_texts_too(student: str, topics: Path, tmp_p
     small = compressed(topics, tmp_path, "--method", "distill", "--student", student, "--unlabelled", str(texts))
     rows = len(texts.read_text(encoding="utf-8").splitlines())
     made = document(small)["compression"]
-    assert (made["student"], made["unlabelled"]) == (student, rows)
+    assert (made["student"], made["unlabelled texts"]) == (student, rows)
 
 
 def test_within_a_budget_the_best_that_fits_is_kept(questions: Path, tmp_path: Path) -> None:

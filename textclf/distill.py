@@ -56,7 +56,8 @@ def _taught(original: Original, name: str, keep: float, unlabelled: TokenIds | N
     training = replace(original.config.training, **kind.training, **once, seeds=1, ensemble=False)
     rng = np.random.default_rng(training.seed)
     further = [mixtures(original.material.train.token_ids, kind.mixtures, rng), *([unlabelled] if unlabelled else [])]
-    facts = {"method": "distill", "student": name, "keep": keep, "unlabelled": len(unlabelled) if unlabelled else 0}
+    facts = {"method": "distill", "student": name, "keep": keep}
+    facts |= {"unlabelled texts": len(unlabelled)} if unlabelled else {}
     lessons = _lessons(original, begin, further)
     return trained(original, replace(original.config, training=training), begin, lessons, watch, facts=facts)
 

@@ -33,10 +33,11 @@ MODEL_TITLES = {
     "network": "network",
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
-    "original": "original",
+    "original": "the original",
 }
 SECTIONS = {
     "good": "How good is it?",
+    "small": "What does it cost to be small?",
     "data": "Are the data sound?",
     "labels": "Which labels does it know?",
     "probabilities": "Can the probabilities be believed?",
@@ -45,7 +46,6 @@ SECTIONS = {
     "weak": "Where is it weak?",
     "texts": "What did it see of the texts?",
     "rows": "Which rows are worth a look?",
-    "small": "What does it cost to be small?",
     "seeds": "What does another seed give?",
     "training": "How did training go?",
 }
