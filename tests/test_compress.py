@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SAMPLES, overrides, textclf
+from faults import contents, failing_writes
 from test_models import CASES, SHAPES, VOCABULARY, options_of, token_ids
 
 from textclf.classifier import load_classifier
@@ -248,3 +249,15 @@ def test_what_cannot_be_measured_beside_its_original_is_not_made(reviews: Path, 
     (own / "model.keras").unlink()
     assert refusal("--run", own, "--output", tmp_path / "small").startswith(f"{own}/model.keras is missing")
     assert list(tmp_path.iterdir()) == [own]
+
+
+@pytest.mark.parametrize("n", [9, 20])
+def test_an_earlier_run_stays_where_a_write_fails(n: int, reviews: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    small = compressed(reviews, folder, "--method", "float16")
+    before = contents(folder)
+    with failing_writes(n, folder) as disk:
+        result = textclf("compress", "--run", reviews, "--method", "int8", "--output", small, "--overwrite")
+    assert (result.exit_code, bool(disk.failed)) == (1, True)
+    assert contents(folder) == before
+    assert "No space left on device" in result.stderr.splitlines()[-1]
