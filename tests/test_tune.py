@@ -25,8 +25,10 @@ SPACE = """tune:
   model.hidden: [[4], [8], [4, 4]]
   model.dropout: {low: 0.0, high: 0.5, step: 0.1}
   training.learning_rate: {low: 1e-3, high: 1e-1, log: true}"""
-SETTINGS = ["model.type=mlp", "model.hidden=[8]", "model.buckets=1000", "training.epochs=2", "report.baseline=false"]
-TRIALS = 6
+SETTINGS = [
+    "model.type=mlp", "model.hidden=[8]", "training.epochs=2", "report.baseline=false", "report.texts=false"
+]  # fmt: skip
+TRIALS = 5
 
 
 def tune(folder: Path, *options: str | Path, name: str = "tuned", settings: tuple[str, ...] = ()) -> Result:
@@ -179,7 +181,9 @@ def test_ctrl_c_in_the_first_trial_leaves_nothing(tmp_path: Path, monkeypatch: p
     assert [path.name for path in tmp_path.iterdir()] == ["questions.yaml"]
 
 
-def test_a_search_that_fails_keeps_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_is_stopped_keeps_what_was_tried_until_it_is_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise KeyboardInterrupt
 
@@ -193,8 +197,9 @@ def test_a_search_that_fails_keeps_what_was_tried(tmp_path: Path, monkeypatch: p
         f"{tmp_path}/tuned was begun with other settings or data: training.seed is 1, was 42. Go on with what it was "
         "begun with, or begin anew with --overwrite.\n",
     )
-    assert tune(tmp_path, "--trials", "1", "--overwrite").exit_code == 0
-    assert len(document(tmp_path / "tuned")["trials"]) == 1
+    assert tune(tmp_path, "--minutes", "0.0001", "--overwrite").exit_code == 0
+    # the time is over before its first epoch is, and yet the only trial goes on to its end
+    assert [trial["state"] for trial in document(tmp_path / "tuned")["trials"]] == ["complete"]
 
 
 def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
@@ -213,13 +218,6 @@ def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
     assert more.exit_code == 0, more.output
     assert [line for line in more.stderr.splitlines() if line.startswith(("trial", "epoch"))] == []
     assert sorted(path.name for path in best.parent.iterdir() if path.name.startswith("best")) == ["best", "best.yaml"]
-
-
-def test_the_time_that_is_over_ends_a_trial_but_never_the_only_one(tmp_path: Path) -> None:
-    result = tune(tmp_path, "--minutes", "0.0001")
-    assert result.exit_code == 0, result.output
-    assert [trial["state"] for trial in document(tmp_path / "tuned")["trials"]] == ["complete"]
-    assert "1 trial." in result.stdout.splitlines()
 
 
 def test_folds_score_each_trial_by_the_mean_over_all_parts(tmp_path: Path) -> None:
@@ -255,11 +253,11 @@ def test_trials_side_by_side_find_what_they_would_alone(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textclf.training.score", lambda *_: (math.nan, 0.25))
-    result = tune(tmp_path, "--trials", "2")
+    result = tune(tmp_path, "--trials", "1")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert [line.split()[4:6] for line in result.stderr.splitlines()[:2]] == [["given", "up"]] * 2
+    assert result.stderr.splitlines()[0].split()[4:6] == ["given", "up"]
     assert result.stderr.splitlines()[-1] == (
-        "training diverged in each of 2 trials. Set a smaller training.learning_rate, and smaller ones in "
+        "training diverged in every trial (1). Set a smaller training.learning_rate, and smaller ones in "
         "tune.training.learning_rate."
     )
 

@@ -10,8 +10,11 @@ from textclf.errors import UserError
 from textclf.store import temporary_faults
 
 
-def start_tensorflow(*, device: str) -> str:
+def start_tensorflow(*, device: str, threads: int | None = None) -> str:
     """Imports TensorFlow, and gives the device that training takes, "cpu" or "gpu".
+
+    Args:
+        threads: for one operation; None: as many as TensorFlow likes.
 
     Raises:
         UserError: a GPU is asked for and there is none.
@@ -29,6 +32,8 @@ def start_tensorflow(*, device: str) -> str:
             "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
             "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
         )
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     return "gpu" if found and device != "cpu" else "cpu"
@@ -39,6 +44,13 @@ def seed_tensorflow(seed: int) -> None:
     import keras
 
     keras.utils.set_random_seed(seed)
+
+
+def forget_networks() -> None:
+    """Frees what TensorFlow and Keras keep of networks that nothing uses any more."""
+    import keras
+
+    keras.utils.clear_session()
 
 
 @contextlib.contextmanager

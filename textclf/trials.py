@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from textclf.checkpoint import Epoch
 from textclf.config import Config
-from textclf.device import start_tensorflow
+from textclf.device import forget_networks, start_tensorflow
 from textclf.errors import UserError
 from textclf.fitting import fit_network
 from textclf.material import Fold, Material, prepare
@@ -126,16 +126,10 @@ class Bench:
         return self._materials[key]
 
     def _start(self, config: Config) -> str:
-        """TensorFlow, its memory of earlier trials cleared; the device."""
+        """TensorFlow without the networks of earlier trials; the device."""
         if self._device is None:
-            self._device = start_tensorflow(device=config.training.device)
-            if self._threads:
-                import tensorflow as tf
-
-                tf.config.threading.set_intra_op_parallelism_threads(self._threads)
-        import keras
-
-        keras.utils.clear_session()
+            self._device = start_tensorflow(device=config.training.device, threads=self._threads)
+        forget_networks()
         return self._device
 
 

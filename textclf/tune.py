@@ -117,7 +117,7 @@ def _search(
             if search.interrupted:
                 raise KeyboardInterrupt
             raise UserError(
-                f"training diverged in each of {len(trials)} trials. Set a smaller training.learning_rate, and smaller "
+                f"training diverged in every trial ({len(trials)}). Set a smaller training.learning_rate, and smaller "
                 "ones in tune.training.learning_rate."
             )
         return trials, study.importance()
