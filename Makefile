@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements-dev.txt
+# A file of tests at a time on each core: tests of one file share what they have trained.
+PYTEST = -m pytest --numprocesses auto --dist loadfile
 # Compiled once here, or every process would compile TensorFlow again where Python may not write its cache.
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
@@ -32,13 +34,13 @@ demo: data  ## From nothing to predictions: fetch, train on film reviews, evalua
 	$(BIN)/textclf predict data/movies/lines.txt --run runs/movies | paste - data/movies/lines.txt
 
 test: install  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 check: install  ## Lint, format, types and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 FUZZ_SECONDS ?= 300
 fuzz: install  ## Feed what reads files with mutated bytes, FUZZ_SECONDS=300 long, all readers at the same time
@@ -54,7 +56,7 @@ wheel: install  ## Build sdist and wheel, install the wheel in an empty environm
 lowest: install  ## Run the tests on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --build-constraints $(LOCK) --editable '.[test]'
-	.venv-lowest/bin/python -m pytest
+	.venv-lowest/bin/python $(PYTEST)
 
 lock:  ## Write requirements-dev.txt anew, every version as high as it goes
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
