@@ -34,6 +34,7 @@ class Disk:
     """How many writes go well."""
     lasting: bool
     error: Callable[[str], BaseException]
+    only: str
     writes: int = 0
     failed: list[str] = field(default_factory=list)
     """What was not written, such as `open /tmp/a`."""
@@ -41,6 +42,8 @@ class Disk:
     def audit(self, event: str, arguments: tuple[object, ...]) -> None:
         path = _written(event, arguments)
         if path is None or not (path == self.folder or path.startswith(self.folder + os.sep)):
+            return
+        if not path.endswith(self.only):
             return
         self.writes += 1
         # a full disk has room to rename, so that a rename that fails is one of another cause, and the next goes well
@@ -76,15 +79,16 @@ sys.addaudithook(_audit)  # for good: Python takes none away
 
 @contextlib.contextmanager
 def failing_writes(
-    n: int, folder: Path, *, error: Callable[[str], BaseException] = full_disk, lasting: bool = True
+    n: int, folder: Path, *, error: Callable[[str], BaseException] = full_disk, lasting: bool = True, only: str = ""
 ) -> Iterator[Disk]:
     """After n writes beneath the folder, the next one raises; a write is an open, a mkdir or a rename.
 
     Args:
         error: what is raised, given the path.
         lasting: each open and mkdir after it raises too.
+        only: what the names end in that count.
     """
-    disk = Disk(os.path.abspath(folder), n, lasting, error)  # noqa: PTH100
+    disk = Disk(os.path.abspath(folder), n, lasting, error, only)  # noqa: PTH100
     _DISKS.append(disk)
     try:
         yield disk

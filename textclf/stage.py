@@ -124,7 +124,12 @@ def _place(stage: Run, run: Run) -> None:
     retired = _beside(run, RETIRED)
     if run.path.exists():
         run.path.replace(retired)
-    stage.path.replace(run.path)
+    try:
+        stage.path.replace(run.path)
+    except OSError:
+        if retired.exists():
+            retired.replace(run.path)
+        raise
     _remove(retired)
 
 
