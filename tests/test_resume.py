@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(revi
     write_config(tmp_path, "reviews")
     before = contents(tmp_path / "run")
     settings = ("training.epochs=1", "report.baseline=false")
-    for writes in [*range(12), *range(14, 200, 5)]:
+    for writes in [*range(12), *range(14, 200, 9)]:
         with failing_writes(writes, tmp_path) as disk:
             result = train(tmp_path, "--overwrite", settings=settings)
         if not disk.failed:

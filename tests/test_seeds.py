@@ -23,7 +23,7 @@ def train(folder: Path, name: str, *options: str, settings: tuple[str, ...] = ()
     config = folder / "reviews.yaml"
     if not config.exists():
         write_config(folder, "reviews", f"  validation: {SAMPLES / 'reviews.csv'}")
-    chosen = [*SETTINGS["bilstm"], "report.baseline=false", *settings]
+    chosen = [*SETTINGS["mlp"], "report.baseline=false", *settings]
     result = textclf("train", config, "--run", folder / name, *overrides(*chosen), *options)
     assert result.exit_code == 0, result.output
     return folder / name
@@ -110,7 +110,7 @@ def test_several_networks_stopped_half_way_go_on_to_the_same_bits(tmp_path: Path
     checkpoint = tmp_path / "run.partial" / "checkpoint"
     # that of the first network after two epochs, that of the second after one
     with failing_writes(16, checkpoint, error=ctrl_c):
-        chosen = overrides(*SETTINGS["bilstm"], "report.baseline=false")
+        chosen = overrides(*SETTINGS["mlp"], "report.baseline=false")
         result = textclf("train", tmp_path / "reviews.yaml", "--run", tmp_path / "run", *chosen, *options)
     assert (result.exit_code, sorted(path.name for path in checkpoint.iterdir())) == (
         130, ["begun.json", "state.npz", "state_2.npz"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def as_html(explained: Iterable[Explained], *, colour: bool = False) -> Iterator
     yield "\n"
 
 
+@cache
 def page_environment() -> jinja2.Environment:
     """How every page is written: escaped, and with a mark in place of what cannot be seen."""
     environment = jinja2.Environment(
