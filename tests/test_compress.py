@@ -196,6 +196,11 @@ REFUSED = {
         r"--budget: nothing fits into 100 bytes; the smallest that could be had takes some [\d,]+\. Allow more\.",
     ),
     "no way": ([], 2, r".*say how with --method, or how small with --budget\."),
+    "what the method does not heed": (
+        ["--method", "int8", "--keep", "0.5"],
+        2,
+        r".*--method int8 has no use for --keep\.",
+    ),
     "no size": (["--budget", "much"], 2, r".*'much' is no size; write one such as 300kB or 1MB\."),
 }
 

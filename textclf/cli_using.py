@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
@@ -183,7 +183,12 @@ def compress(
 
     if method is None and budget is None:
         raise click.UsageError("say how with --method, or how small with --budget.")
-    original, texts = chosen_run(run), None
+    given = {"keep": keep, "student": student, "unlabelled": unlabelled}
+    for name, value in given.items():
+        if value is not None and method is not None and name not in compress.METHODS[method].takes:
+            raise click.UsageError(f"--method {method} has no use for --{name}.")
+    original = chosen_run(run)
+    texts: Iterable[list[str]] = ()
     if unlabelled:
         column = load_classifier(original.path).description.column
         texts = read_texts(unlabelled, column=None, default_column=column)

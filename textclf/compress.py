@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from textclf.classifier import Classifier, decide
 from textclf.compression import KEEPS, Compressed, Original, Plan, Settings, kept_as, read_original
@@ -29,13 +29,22 @@ from textclf.training import Watch
 
 logger = logging.getLogger(__name__)
 
-METHODS: dict[str, Callable[[Original, Settings], Mapping[str, Iterable[Plan]]]] = {
-    "int8": lambda original, _settings: {"int8": kept_as(original, "int8")},
-    "float16": lambda original, _settings: {"float16": kept_as(original, "float16")},
-    "prune": prune,
-    "distill": distill,
+
+class Method(NamedTuple):
+    """A way of making a run smaller, or several of them."""
+
+    plans: Callable[[Original, Settings], Mapping[str, Iterable[Plan]]]
+    """For each way the networks that could be made, the largest first."""
+    takes: tuple[str, ...] = ()
+    """What of a wish it heeds besides the budget."""
+
+
+METHODS: dict[str, Method] = {
+    "int8": Method(lambda original, _settings: {"int8": kept_as(original, "int8")}),
+    "float16": Method(lambda original, _settings: {"float16": kept_as(original, "float16")}),
+    "prune": Method(prune, takes=("keep",)),
+    "distill": Method(distill, takes=("keep", "student", "unlabelled")),
 }
-"""For each way of making the run smaller the networks that could be made, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ def compress(
     wish: Wish,
     watch: Watch,
     *,
-    unlabelled: Iterable[Sequence[str]] | None = None,
+    unlabelled: Iterable[Sequence[str]] = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes the smaller run; the document of its metrics.json.
@@ -77,10 +86,10 @@ def compress(
         stage = begin_stage(target, overwrite=overwrite, option="--output")
         with finishing(stage, target):
             original = read_original(run, folder=stage.path.parent)
-            texts = joined(map(original.classifier.encode, unlabelled)) if unlabelled else None
+            texts = [original.classifier.encode(some) for some in unlabelled]
             keeps = (wish.keep,) if wish.keep else KEEPS if wish.budget else ()
-            settings = Settings(keeps, wish.student, texts)
-            ways = METHODS[wish.method](original, settings) if wish.method else _every_way(original, settings)
+            settings = Settings(keeps, wish.student, joined(texts) if texts else None)
+            ways = METHODS[wish.method].plans(original, settings) if wish.method else _every_way(original, settings)
             if wish.budget:
                 made = _best_within(wish.budget, stage, original, ways, watch)
             else:
@@ -93,7 +102,7 @@ def _every_way(original: Original, settings: Settings) -> dict[str, Iterable[Pla
     ways: dict[str, Iterable[Plan]] = {}
     for method in METHODS.values():
         try:
-            ways |= method(original, settings)
+            ways |= method.plans(original, settings)
         except UserError as problem:
             logger.info("%s", problem)
     return ways
