@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
@@ -22,21 +22,21 @@ set_option = click.option(
 raw_option = click.option("--raw", is_flag=True, help="Write as they stand the texts that a spreadsheet would compute.")
 
 
-class Bytes(click.ParamType[int]):
-    """A number of bytes, such as 300kB, 1MB or 1.5 MiB."""
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
-    name = "size"
-    UNITS: ClassVar[dict[str, int]] = {
-        "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30
-    }  # fmt: skip
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([a-z]*)", str(value).strip().lower(), re.ASCII)
-        if not found or found[2] not in self.UNITS or float(found[1]) == 0:
-            self.fail(f"{value!r} is no size; write one such as 300kB or 1MB.", param, ctx)
-        return int(float(found[1]) * self.UNITS[found[2]])
+def bytes_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """The number of bytes that an option such as 300kB, 1MB or 1.5 MiB says.
+
+    Raises:
+        click.BadParameter: it says none.
+    """
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *([a-z]*)", value.strip().lower(), re.ASCII)
+    if not found or found[2] not in _UNITS or float(found[1]) == 0:
+        raise click.BadParameter(f"{value!r} is no size; write one such as 300kB or 1MB.")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def chosen_run(path: Path | None) -> Any:

@@ -120,12 +120,14 @@ def _best_within(
     for name, plans in ways.items():
         for plan in plans:
             least = min(least, plan.bytes)
-            if plan.bytes <= budget:
-                made = plan.make(watch)
-                classifier, _ = _save(stage, original, made)
-                accuracy, size = _validation_accuracy(classifier, made), _bytes(stage)
-                logger.info("%s: %d bytes, accuracy on the validation rows %.4f", name, size, accuracy)
-                if size <= budget and accuracy > most:
+            if plan.bytes > budget:
+                continue
+            made = plan.make(watch)
+            classifier, _ = _save(stage, original, made)
+            accuracy, size = _validation_accuracy(classifier, made), _bytes(stage)
+            logger.info("%s: %d bytes, accuracy on the validation rows %.4f", name, size, accuracy)
+            if size <= budget:  # what it was taken to have was a guess
+                if accuracy > most:
                     best, most = made, accuracy
                 break
         else:

@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
-ENTRY_BYTES = 3  # of a word in model.json, beside itself: quotes and a comma; what else is there is a few thousand
-OTHER_BYTES = 8192
+ENTRY_BYTES = 6  # of a word in model.json, beside itself: its line, quotes and comma
+OTHER_BYTES = 8192  # of what else is in model/, about
 KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # shares that a budget tries, the largest first
 
 
