@@ -94,7 +94,9 @@ def compress(
                 made = _best_within(wish.budget, stage, original, ways, watch)
             else:
                 made = next(iter(next(iter(ways.values())))).make(watch)
-            return _fill(stage, original, made, wish, name=target.path.name)
+            document = _fill(stage, original, made, wish, name=target.path.name)
+    logger.info("wrote %s; open %s", target.path, target.report)
+    return document
 
 
 def _every_way(original: Original, settings: Settings) -> dict[str, Iterable[Plan]]:
