@@ -9,6 +9,8 @@ from textclf.classifier import Classifier, Probabilities
 from textclf.labelled import Labelled
 from textclf.seen import unchanged
 
+WARM_UP = ["", "one text"] * 64  # some memory is taken, and some threads begin, with the first batches alone
+
 
 def label_rows(classifiers: Sequence[Classifier], labelled: Labelled) -> tuple[list[Probabilities], list[float]]:
     """Of each classifier the probabilities of all rows, shape (rows, labels), and rows a second, reading left out.
@@ -17,6 +19,8 @@ def label_rows(classifiers: Sequence[Classifier], labelled: Labelled) -> tuple[l
         UserError: a file of the rows has changed.
     """
     found: list[list[Probabilities]] = [[] for _ in classifiers]
+    for classifier in classifiers:
+        classifier.predict_proba(WARM_UP)
     seconds = [0.0] * len(classifiers)
     with unchanged(labelled.files):
         for rows in labelled.chunks():
