@@ -29,10 +29,15 @@ class Epoch:
     val_accuracy: float
 
 
+def rises(monitor: str) -> bool:
+    """Whether a greater validation score is a better one."""
+    return monitor == "val_accuracy"
+
+
 def better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
     """Whether the epoch's validation score is better than that of the best so far."""
     new, old = asdict(epoch)[monitor], asdict(best)[monitor]
-    return bool(new < old if monitor == "val_loss" else new > old)
+    return bool(new > old if rises(monitor) else new < old)
 
 
 @dataclass

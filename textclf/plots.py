@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.checkpoint import rises
 from textclf.curves import Bins, Coverage, Curve, Thresholds
 from textclf.svg import INK, SOFT, A, B, C, Drawing, clean_name, count_axis, note, tick
 
@@ -29,7 +30,7 @@ def learning_curves(
     """
     scores = {name: np.array(values, float) for name, values in history.items()}
     monitored = scores[monitor]
-    best = _best(monitored if monitor == "val_accuracy" else -monitored)
+    best = _best(monitored if rises(monitor) else -monitored)
     names = [name for name in ("loss", "accuracy") if f"val_{name}" in scores]
     found = [f"validation {name} {scores[f'val_{name}'][best]:.4f}" for name in names]
     with Drawing(key, height=0.2 + 1.55 * len(names)) as drawing:

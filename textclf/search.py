@@ -123,7 +123,7 @@ class Search:
     def _end(self, trial: Trial, found: Found, *, hopeless: bool) -> None:
         with self._lock:
             if found.end == "complete" or hopeless:
-                self._study.end(trial, found, monitor=self._config.training.monitor, pruned=hopeless)
+                self._study.end(trial, found, pruned=hopeless)
             else:  # its score would not be comparable: it was not given its epochs
                 self._study.drop(trial)
                 if found.end == "interrupted":  # the signal came to the training itself

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from textclf.checkpoint import rises
 from textclf.errors import UserError
 from textclf.space import Choice, Range, Space
 from textclf.trials import Found
@@ -60,15 +61,16 @@ class Study:
     Args:
         path: the SQLite file, made where there is none.
         own: the settings of the config as it stands, which the first trial tries.
+        monitor: the score of an epoch that counts.
         folds: of which each trial's score is the mean.
 
     Raises:
         UserError: the file is damaged or cannot be written.
     """
 
-    def __init__(self, path: Path, space: Space, *, own: dict[str, Any], maximize: bool, folds: int, seed: int):
+    def __init__(self, path: Path, space: Space, *, own: dict[str, Any], monitor: str, folds: int, seed: int):
         self._optuna = load_optuna()
-        self._path, self._space, self._own, self._seed = path, space, own, seed
+        self._path, self._space, self._own, self._monitor, self._seed = path, space, own, monitor, seed
         self._handles: dict[int, Any] = {}
         self._distributions = {key: self._distribution(candidates) for key, candidates in space.items()}
         first = FIRST_COMPARED if folds == 1 else 1
@@ -77,7 +79,7 @@ class Study:
             self._study = self._optuna.create_study(
                 storage=self._storage,
                 study_name=NAME,
-                direction="maximize" if maximize else "minimize",
+                direction="maximize" if rises(monitor) else "minimize",
                 pruner=self._optuna.pruners.MedianPruner(FEWEST_TO_COMPARE, first),
                 load_if_exists=True,
             )
@@ -111,12 +113,12 @@ class Study:
             self._handles[trial.key].report(score, step)
             return bool(self._handles[trial.key].should_prune())
 
-    def end(self, trial: Trial, found: Found, *, monitor: str, pruned: bool) -> None:
+    def end(self, trial: Trial, found: Found, *, pruned: bool) -> None:
         """Keeps what came of a trial."""
         facts: dict[str, Any] = {"epochs": found.epochs, "best_epochs": [epoch.epoch for epoch in found.best]}
         if not pruned:
             facts |= {name: found.mean(f"val_{name}") for name in ("loss", "accuracy")}
-            facts |= {"score": found.mean(monitor), "deviation": found.deviation(monitor)}
+            facts |= {"score": found.mean(self._monitor), "deviation": found.deviation(self._monitor)}
         with self._faults():
             self._handles[trial.key].set_user_attr("found", facts)
             if pruned:

@@ -58,7 +58,7 @@ def tune(
         _open_folder(tuning, now, resume=resume, overwrite=overwrite)
         trials, importance = _search(config, space, tuning, budget, trial_watch, folds=folds, jobs=jobs)
         monitor = config.training.monitor
-        best = winner(trials, maximize=monitor == "val_accuracy")
+        best = winner(trials, monitor=monitor)
         best_config = with_settings(config, best.settings)
         write_text(tuning.best_config, dump_config(best_config))
         measured = _train_best(best_config, tuning.best, watch)
@@ -103,9 +103,8 @@ def _search(
     config: Config, space: Space, tuning: Tuning, budget: Budget, watch: TrialWatch, *, folds: int, jobs: int
 ) -> tuple[list[Trial], dict[str, float]]:
     """All trials, of earlier calls too, and how much each option matters."""
-    maximize = config.training.monitor == "val_accuracy"
-    own, seed = own_settings(config, space), config.training.seed
-    opened = Study(tuning.study, space, own=own, maximize=maximize, folds=folds, seed=seed)
+    own, training = own_settings(config, space), config.training
+    opened = Study(tuning.study, space, own=own, monitor=training.monitor, folds=folds, seed=training.seed)
     with contextlib.closing(opened) as study, _kept(tuning, study):
         search = Search(study, config, budget, watch, before=study.seconds() / jobs)
         try:

@@ -1,10 +1,11 @@
 """A tuning: the files of its folder, and the document of what was tried and found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textclf.checkpoint import rises
 from textclf.run import RUNS, Run, run_for_config
 from textclf.space import Space
 from textclf.study import Trial
@@ -52,11 +53,15 @@ def tuning_for_config(config: Path) -> Tuning:
     return Tuning(RUNS / f"{run_for_config(config).path.name}-tune")
 
 
-def winner(trials: Sequence[Trial], *, maximize: bool) -> Trial:
-    """The complete trial with the best score; of equal ones that with the least loss, of those the first."""
-    sign = -1 if maximize else 1
-    complete = [trial for trial in trials if trial.state == "complete"]
-    return min(complete, key=lambda trial: (sign * trial.found["score"], trial.found["loss"]))  # type: ignore[index]
+def rank(found: Mapping[str, Any], *, monitor: str) -> tuple[float, float]:
+    """What sorts trials, given what they found: the best score first, of equal ones the least loss."""
+    return -found["score"] if rises(monitor) else found["score"], found["loss"]
+
+
+def winner(trials: Sequence[Trial], *, monitor: str) -> Trial:
+    """The best of the complete trials, of equal ones the first."""
+    complete = [(trial, trial.found) for trial in trials if trial.state == "complete" and trial.found]
+    return min(complete, key=lambda each: rank(each[1], monitor=monitor))[0]
 
 
 def tuning_document(

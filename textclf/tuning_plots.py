@@ -16,16 +16,16 @@ Trials = Sequence[Mapping[str, Any]]
 BRIGHT = 5  # best trials that stand out in parallel coordinates
 
 
-def history(trials: Trials, *, best: int, score: str, key: str = "history") -> str:
+def history(trials: Trials, *, best: int, score: str, up: bool, key: str = "history") -> str:
     """The score of each trial in the order in which they began, and the best until then.
 
     Args:
         best: number of the best trial.
-        score: name of the score, of which accuracy is the better the greater.
+        score: name of the score.
+        up: whether a greater one is better.
     """
     complete = [trial for trial in trials if trial["state"] == "complete"]
     pruned = [trial for trial in trials if trial["state"] == "pruned" and trial["steps"]]
-    up = "accuracy" in score
     numbers, scores = [trial["number"] for trial in complete], np.array([trial["score"] for trial in complete], float)
     until = np.maximum.accumulate(scores) if up else np.minimum.accumulate(scores)
     with Drawing(key) as drawing:
@@ -74,20 +74,16 @@ def importance(shares: Mapping[str, float], *, key: str = "importance") -> str:
         return drawing.svg("Importance of the settings", f"Share of the scores' variance: {said}.")
 
 
-def parallel(trials: Trials, space: Mapping[str, Any], *, best: int, score: str, key: str = "parallel") -> str:
-    """A line a complete trial through its settings to its score, the best of which is on top; the best lines stand out.
+def parallel(ranked: Trials, space: Mapping[str, Any], *, score: str, key: str = "parallel") -> str:
+    """A line a trial through its settings to its score, the best of which is on top; the best lines stand out.
 
     Args:
+        ranked: complete trials, the best first.
         space: candidates by setting, as tuning.json has them.
-        best: number of the best trial.
-        score: name of the score, of which accuracy is the better the greater.
+        score: name of the score.
     """
-    complete = [trial for trial in trials if trial["state"] == "complete"]
-    sign = -1 if "accuracy" in score else 1
-    ranked = sorted(complete, key=lambda trial: (sign * trial["score"], trial["loss"]))
-    scales = [_scale(candidates, [trial["settings"][name] for trial in complete]) for name, candidates in space.items()]
-    scores = [trial["score"] for trial in complete]
-    scales.append(_score_scale(scores, sign))
+    scales = [_scale(candidates, [trial["settings"][name] for trial in ranked]) for name, candidates in space.items()]
+    scales.append(_score_scale(ranked[0]["score"], ranked[-1]["score"]))
     names = [name.rpartition(".")[2] for name in space] + [score.removeprefix("validation ")]
     with Drawing(key, width=max(5.2, 0.5 + 1.05 * len(names)), height=3.6) as drawing:
         axes = drawing.axes(left=0.45, right=0.75, top=0.3, bottom=0.5, grid="none")
@@ -104,10 +100,11 @@ def parallel(trials: Trials, space: Mapping[str, Any], *, best: int, score: str,
         axes.set_xticks(range(len(names)), [drawing.name(name, 13) for name in names], fontsize=8.5, color=INK)
         axes.set_yticks([])
         axes.set(xlim=(0, len(names) - 1), ylim=(-0.02, 1.05))
-        settings = next(trial["settings"] for trial in complete if trial["number"] == best)
-        said = ", ".join(f"{clean_name(name, 60)} {clean_name(_text(value), 40)}" for name, value in settings.items())
+        best = ranked[0]["settings"]
+        said = ", ".join(f"{clean_name(name, 60)} {clean_name(_text(value), 40)}" for name, value in best.items())
         return drawing.svg(
-            "Settings and scores of the trials", f"{len(complete)} trials. The best, trial {best}, has {said}."
+            "Settings and scores of the trials",
+            f"{len(ranked)} trials. The best, trial {ranked[0]['number']}, has {said}.",
         )
 
 
@@ -126,9 +123,8 @@ def _scale(candidates: Any, values: Sequence[Any]) -> tuple[Any, list[tuple[floa
     return (lambda value: (place(value) - place(low)) / span), [(0.0, _text(low)), (1.0, _text(high))]
 
 
-def _score_scale(scores: Sequence[float], sign: int) -> tuple[Any, list[tuple[float, str]]]:
+def _score_scale(best: float, worst: float) -> tuple[Any, list[tuple[float, str]]]:
     """The same for scores, the best on top."""
-    best, worst = sorted((min(scores), max(scores)), key=lambda score: sign * score)
     span = (best - worst) or 1.0
     return (lambda score: (score - worst) / span), [(0.0, _text(worst)), (1.0, _text(best))]
 

@@ -60,7 +60,7 @@ class LogTrials:
     def best(self, trials: Sequence[Trial]) -> str:
         if not any(trial.state == "complete" for trial in trials):
             return "no best yet"
-        best = winner(trials, maximize=self._monitor == "val_accuracy")
+        best = winner(trials, monitor=self._monitor)
         return f"best {best.found['score']:.4f} (trial {best.number})" if best.found else ""
 
 
@@ -105,8 +105,10 @@ class LiveTrials(LogTrials):
         from rich.text import Text
 
         table = Table(box=None, title=self.best(self._trials), title_justify="left", pad_edge=False)
-        for name, justify in (("trial", "right"), ("seconds", "right"), ("score", "left"), ("settings", "left")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column("trial", justify="right")
+        table.add_column("seconds", justify="right")
+        table.add_column("score")
+        table.add_column("settings")
         ended = [trial for trial in self._trials if trial.state != "running"]
         rows = [(trial, self.score(trial)) for trial in ended] + list(self._running.values())
         for trial, state in rows[-MOST_SHOWN:]:

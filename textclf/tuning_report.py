@@ -5,9 +5,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from textclf.checkpoint import rises
 from textclf.explained import page_environment
 from textclf.run import write_text
-from textclf.tuning import Tuning
+from textclf.tuning import Tuning, rank
 
 SCORES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 SECTIONS = {
@@ -27,11 +28,12 @@ def render(document: dict[str, Any], *, name: str) -> str:
     """The report as HTML; every text in it is escaped, and shows what it holds."""
     from textclf import tuning_plots  # matplotlib takes a second to import
 
-    score, trials = SCORES[document["monitor"]], document["trials"]
+    monitor = document["monitor"]
+    score, up = SCORES[monitor], rises(monitor)
     figures = {
-        "history": tuning_plots.history(trials, best=document["best"]["trial"], score=score),
+        "history": tuning_plots.history(document["trials"], best=document["best"]["trial"], score=score, up=up),
         "importance": tuning_plots.importance(document["importance"]) if document["importance"] else "",
-        "parallel": tuning_plots.parallel(trials, document["space"], best=document["best"]["trial"], score=score),
+        "parallel": tuning_plots.parallel(ranked(document), document["space"], score=score),
     }
     return (
         page_environment()
@@ -85,7 +87,7 @@ def _gain(document: dict[str, Any], best: dict[str, Any], own: dict[str, Any] | 
     if best["score"] == own["score"]:
         return f"{which}, the same as {against}, with less validation loss."
     gap = best["score"] - own["score"]
-    if document["monitor"] == "val_accuracy":
+    if rises(document["monitor"]):
         return f"{which}, {100 * gap:.2f} points over {against}."
     return f"{which}, {-gap:.4f} below {against}."
 
@@ -102,19 +104,22 @@ def settings_rows(document: dict[str, Any]) -> list[list[str]]:
 
 def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[str]]:
     """Head and rows of the table of the trials, the best first, those given up last."""
-    sign = -1 if document["monitor"] == "val_accuracy" else 1
     several = document["folds"] > 1
     head = ["trial", "loss", "accuracy", *(["standard deviation"] if several else []), "epochs"]
     rows = [[*head, *short_names(document["space"])]]
-    complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
-    complete.sort(key=lambda trial: (sign * trial["score"], trial["loss"]))
     pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
-    for trial in [*complete, *pruned][:most]:
+    for trial in [*ranked(document), *pruned][:most]:
         numbers = [trial["loss"], trial["accuracy"], *([trial["deviation"]] if several else [])]
         cells = ["given up" if value is None else f"{value:.4f}" for value in numbers]
         settings = [shown(trial["settings"][key]) for key in document["space"]]
         rows.append([str(trial["number"]), *cells, str(trial["epochs"]), *settings])
     return rows
+
+
+def ranked(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The complete trials, the best first."""
+    complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
+    return sorted(complete, key=lambda trial: rank(trial, monitor=document["monitor"]))
 
 
 def short_names(keys: Iterable[str]) -> list[str]:
