@@ -25,7 +25,7 @@ raw_option = click.option("--raw", is_flag=True, help="Write as they stand the t
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
-def bytes_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
     """The number of bytes that an option such as 300kB, 1MB or 1.5 MiB says.
 
     Raises:

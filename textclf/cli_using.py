@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from textclf.cli_parts import as_json_option, bytes_of, chosen_run, print_json, raw_option, run_option, show, write
+from textclf.cli_parts import as_json_option, chosen_run, print_json, raw_option, run_option, show, size_option, write
 from textclf.console import say
 from textclf.visible import visible_json, visible_lines
 
@@ -138,7 +138,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     "--method", "-m", type=click.Choice(["int8", "float16", "prune", "distill"]), help="How it is made smaller."
 )
 @click.option(
-    "--budget", callback=bytes_of, metavar="SIZE", help="Most that model/ may take, such as 1MB; the best that fits."
+    "--budget", callback=size_option, metavar="SIZE", help="Most that model/ may take, such as 1MB; the best that fits."
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the new run.")
 @click.option(

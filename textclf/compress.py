@@ -6,7 +6,6 @@ import csv
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from textclf.classifier import Classifier, decide
@@ -19,8 +18,8 @@ from textclf.facts import decision_facts, environment_facts, validation_facts, w
 from textclf.outcome import Outcome, difference
 from textclf.pace import label_rows
 from textclf.prune import prune
-from textclf.resume import PACKAGES
-from textclf.run import Run, read_json, write_csv, write_json, write_text
+from textclf.resume import package_versions
+from textclf.run import Run, bytes_of, read_json, write_csv, write_json, write_text
 from textclf.samples import sample_document
 from textclf.saving import save_model
 from textclf.stage import begin_stage, claimed, finishing
@@ -118,28 +117,33 @@ def _best_within(
     Raises:
         UserError: none fits.
     """
-    best, most, least = None, -1.0, float("inf")
-    for name, plans in ways.items():
-        for plan in plans:
-            least = min(least, plan.bytes)
-            if plan.bytes > budget:
-                continue
-            made = plan.make(watch)
-            classifier, _ = _save(stage, original, made)
-            accuracy, size = _validation_accuracy(classifier, made), _bytes(stage)
-            logger.info("%s: %d bytes, accuracy on the validation rows %.4f", name, size, accuracy)
-            if size <= budget:  # what it was taken to have was a guess
-                if accuracy > most:
-                    best, most = made, accuracy
-                break
-        else:
-            logger.info("%s: cannot be had within %d bytes", name, budget)
-    if best is None:
-        raise UserError(
-            f"--budget: nothing fits into {budget:,} bytes; the smallest that could be had takes some {least:,.0f}. "
-            "Allow more."
-        )
-    return best
+    found = [
+        each for name, plans in ways.items() if (each := _largest_within(budget, stage, original, name, plans, watch))
+    ]
+    if not found:
+        raise UserError(f"--budget: nothing that was tried fits into {budget:,} bytes. Allow more.")
+    return max(found, key=lambda each: each[0])[1]
+
+
+def _largest_within(
+    budget: int, stage: Run, original: Original, name: str, plans: Iterable[Plan], watch: Watch
+) -> tuple[float, Compressed] | None:
+    """The largest network of one way that fits, with its accuracy on the validation rows; None where none does."""
+    size = 0
+    for plan in plans:
+        size = plan.bytes
+        if size > budget:
+            continue
+        made = plan.make(watch)
+        classifier, _ = _save(stage, original, made)
+        size = bytes_of(stage.model)
+        if size > budget:  # what it was taken to have was a guess
+            continue
+        accuracy = _validation_accuracy(classifier, made)
+        logger.info("%s: %s bytes, accuracy on the validation rows %.4f", name, f"{size:,}", accuracy)
+        return accuracy, made
+    logger.info("%s: %s bytes at the least", name, f"{size:,}")
+    return None
 
 
 def _validation_accuracy(classifier: Classifier, made: Compressed) -> float:
@@ -153,11 +157,6 @@ def _save(stage: Run, original: Original, made: Compressed) -> tuple[Classifier,
     """The classifier, and how far it is from Keras's."""
     threshold = made.decision.threshold if made.decision else original.classifier.description.threshold
     return save_model(stage, made.config, made.material, made.network, threshold, storage=made.storage)
-
-
-def _bytes(run: Run) -> int:
-    """What model/ takes."""
-    return sum(path.stat().st_size for path in run.model.iterdir())
 
 
 def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name: str) -> dict[str, Any]:
@@ -176,9 +175,8 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name:
     document |= {"parity": parity, **_kept_facts(original, made, found)}
     document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics()}
     document["comparisons"] = {"original": difference(found, other)}
-    document["compression"] = {
-        **made.facts, "of": run.path.name, "bytes": {"original": _bytes(run), "compressed": _bytes(stage)}
-    }  # fmt: skip
+    size = {"original": bytes_of(run.model), "compressed": bytes_of(stage.model)}
+    document["compression"] = {**made.facts, "of": run.path.name, "bytes": size}
     write_text(stage.config, dump_config(config))
     if made.fitted:
         write_history(stage, {config.training.seed: made.fitted})
@@ -223,6 +221,7 @@ def _copy_history(original: Original, stage: Run) -> None:
 
 def _environment(original: Original, made: Compressed, speeds: list[float]) -> dict[str, Any]:
     before = read_json(original.run.environment)
-    packages = {name: version(name) for name in PACKAGES}
-    facts = environment_facts(made.config, original.device, packages=packages, data=before["data"], seconds={})
+    facts = environment_facts(
+        made.config, original.device, packages=package_versions(), data=before["data"], seconds={}
+    )
     return facts | {"rows_a_second": dict(zip(("original", "compressed"), speeds, strict=True))}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,35 +58,40 @@ class Original:
         """Its networks; of most runs there is one."""
         return members(self.network)
 
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How often each token id comes in the training rows, shape (vocabulary,)."""
+        vocabulary = len(self.material.encoder.vocabulary) + RESERVED
+        return np.bincount(self.material.train.token_ids.flat, minlength=vocabulary)
+
     def sizes(self, keep: float) -> Sizes:
         """What is to stay of the network where so large a share is."""
-        vocabulary = len(self.material.encoder.vocabulary) + RESERVED
-        counts = np.bincount(self.material.train.token_ids.flat, minlength=vocabulary)
-        return Sizes(keep, counts, UNKNOWN)
+        return Sizes(keep, self.counts, UNKNOWN)
+
+    def weights(self) -> list[Weights]:
+        """Those of each of its networks."""
+        return [MODELS[self.config.model.type].weights(member) for member in self.members]
 
     def shrunk(self, keep: float) -> Shrunk:
         """The first of its networks with so large a share of everything, before it has learnt to do with that."""
-        kind, sizes = MODELS[self.config.model.type], self.sizes(keep)
-        options, weights = kind.shrink(self.config.model, kind.weights(self.members[0]), sizes)
-        return Shrunk(options, weights, self.material.with_words(sizes.vocabulary - RESERVED))
+        sizes = self.sizes(keep)
+        options, weights = MODELS[self.config.model.type].shrink(self.config.model, self.weights()[0], sizes)
+        return Shrunk(options, weights, sizes.vocabulary)
+
+    def bytes(self, weights: Iterable[Weights], storage: Storage, *, vocabulary: int | None = None) -> int:
+        """About what a model/ with these weights takes, and with so many token ids; None: all."""
+        words = self.material.encoder.vocabulary[: None if vocabulary is None else vocabulary - RESERVED]
+        arrays = [array.nbytes for each in weights for array in stored(each, storage).values()]
+        return sum(arrays) + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
 
 
 class Shrunk(NamedTuple):
-    """A network that is yet to be trained, and its rows."""
+    """A small network that is yet to be trained."""
 
     options: Any
     weights: Weights
-    material: Material
-
-    def estimated_bytes(self, storage: Storage) -> int:
-        """About what its model/ will take."""
-        return model_bytes(self.weights, self.material.encoder.vocabulary, storage)
-
-
-def model_bytes(weights: Weights, vocabulary: list[str], storage: Storage) -> int:
-    """About what a model/ with these weights takes."""
-    words = sum(len(word.encode()) + ENTRY_BYTES for word in vocabulary)
-    return sum(array.nbytes for array in stored(weights, storage).values()) + words + OTHER_BYTES
+    vocabulary: int
+    """Token ids that it knows, the first of the original's."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
     changed = sides.document["sha256"] != read_json(run.split)["sha256"]
     if changed or sides.measured.labelled().describe(0)["sha256"] != document["data"]["sha256"]:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
-    # scikit-learn's models and the rows' words are not asked for again
+    # no baseline asks for the words again
     material = replace(material, sides=sides.slim(words=False))
     device = start_tensorflow(device=config.training.device)
     return Original(run, config, document, classifier, load_network(path), material, device)
@@ -150,30 +156,41 @@ def read_original(run: Run, *, folder: Path) -> Original:
 
 def kept_as(original: Original, storage: Storage) -> Iterator[Plan]:
     """The network as it is, its weights kept in fewer bytes."""
-    kind = MODELS[original.config.model.type]
-    sizes = [
-        model_bytes(kind.weights(member), original.material.encoder.vocabulary, storage) for member in original.members
-    ]
 
     def make(_watch: Watch) -> Compressed:
         network = load_network(keras_file(original.run))  # one of its own, for saving rounds the weights
         return Compressed(original.config, original.material, network, storage, {"method": storage})
 
-    yield Plan(sum(sizes), make)
+    yield Plan(original.bytes(original.weights(), storage), make)
 
 
-def trained(
-    original: Original, config: Config, shrunk: Shrunk, train: Examples, watch: Watch, *, facts: dict[str, Any]
-) -> Compressed:
-    """The small network, trained on the rows from the weights that it has, to be kept as int8.
+def plan(
+    original: Original,
+    shrunk: Shrunk,
+    lessons: Callable[[], Examples],
+    *,
+    training: Mapping[str, Any],
+    facts: dict[str, Any],
+) -> Plan:
+    """A small network, to be trained from the weights that it has and kept as int8.
 
     Args:
-        config: with the training of the small network.
+        lessons: gives the rows that it learns from, in the original's words.
+        training: how it learns otherwise than the original did.
     """
-    material, device = shrunk.material, original.device
-    config = replace(config, text=material.encoder.options, model=shrunk.options)
-    # what the rows are changed by, synonyms, the small network's words need not have
-    plain = replace(config, augment=AugmentOptions())
-    network, fitted = fit_network(plain, replace(material, train=train), device, watch, weights=shrunk.weights)
-    network = stock_network(config, material, device, network)
-    return Compressed(config, material, network, "int8", facts, fitted, decide_on(config, material, network))
+
+    def make(watch: Watch) -> Compressed:
+        material, device = original.material.with_words(shrunk.vocabulary - RESERVED), original.device
+        once = replace(
+            original.config.training, **training, early_stopping=None, checkpoint_minutes=None, seeds=1, ensemble=False
+        )
+        config = replace(original.config, text=material.encoder.options, model=shrunk.options, training=once)
+        learnt = lessons()
+        rows = replace(material, train=replace(learnt, token_ids=learnt.token_ids.within(shrunk.vocabulary)))
+        # the synonyms that the rows may be changed by need vectors of all words
+        plain = replace(config, augment=AugmentOptions())
+        network, fitted = fit_network(plain, rows, device, watch, weights=shrunk.weights)
+        network = stock_network(config, material, device, network)
+        return Compressed(config, material, network, "int8", facts, fitted, decide_on(config, material, network))
+
+    return Plan(original.bytes([shrunk.weights], "int8", vocabulary=shrunk.vocabulary), make)

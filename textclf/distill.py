@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.architecture import Shape, Start
-from textclf.compression import Compressed, Original, Plan, Settings, Shrunk, trained
+from textclf.compression import Original, Plan, Settings, Shrunk, plan
 from textclf.device import seed_tensorflow
 from textclf.mlp import MlpOptions, build_mlp, mlp_weights
-from textclf.models import MODELS
 from textclf.saving import shape_of
 from textclf.smaller import fewer_words, principal_axes
-from textclf.text import RESERVED, TokenIds, joined
-from textclf.training import Examples, Watch
+from textclf.text import TokenIds, joined
+from textclf.training import Examples
 
 TRUST = 0.7  # share of the teacher's probabilities in what a student learns of a labelled row; the rest is the label
 MIXED_SHARE = 0.2  # of the words of a mixture that are drawn from all rows
@@ -43,23 +42,13 @@ def distill(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]
 
 
 def _plans(original: Original, settings: Settings, name: str) -> Iterator[Plan]:
-    for keep in settings.keeps or (STUDENTS[name].keep,):
-        size = STUDENTS[name].begin(original, keep).estimated_bytes("int8")
-        yield Plan(size, partial(_taught, original, name, keep, settings.unlabelled))
-
-
-def _taught(original: Original, name: str, keep: float, unlabelled: TokenIds | None, watch: Watch) -> Compressed:
-    """The student after it has learnt from the teacher: the training rows, mixtures of them, and the texts."""
-    kind = STUDENTS[name]
-    begin = kind.begin(original, keep)
-    once: dict[str, Any] = dict.fromkeys(("early_stopping", "class_weight", "checkpoint_minutes"))
-    training = replace(original.config.training, **kind.training, **once, seeds=1, ensemble=False)
-    rng = np.random.default_rng(training.seed)
-    further = [mixtures(original.material.train.token_ids, kind.mixtures, rng), *([unlabelled] if unlabelled else [])]
-    facts = {"method": "distill", "student": name, "keep": keep}
-    facts |= {"unlabelled texts": len(unlabelled)} if unlabelled else {}
-    lessons = _lessons(original, begin, further)
-    return trained(original, replace(original.config, training=training), begin, lessons, watch, facts=facts)
+    student, texts = STUDENTS[name], settings.unlabelled
+    for keep in settings.keeps or (student.keep,):
+        facts = {"method": "distill", "student": name, "keep": keep}
+        facts |= {"unlabelled texts": len(texts)} if texts else {}
+        training = {**student.training, "class_weight": None}  # the teacher's probabilities have its weights in them
+        lessons = partial(_lessons, original, student.mixtures, texts)
+        yield plan(original, student.begin(original, keep), lessons, training=training, facts=facts)
 
 
 def mixtures(rows: TokenIds, times: int, rng: np.random.Generator) -> TokenIds:
@@ -73,13 +62,14 @@ def mixtures(rows: TokenIds, times: int, rng: np.random.Generator) -> TokenIds:
     return replace(taken, flat=np.where(rng.random(len(taken.flat)) < MIXED_SHARE, drawn, taken.flat))
 
 
-def _lessons(original: Original, student: Shrunk, further: list[TokenIds]) -> Examples:
-    """What the student learns: of each row what the teacher gives it, and of a labelled one its label too."""
+def _lessons(original: Original, times: int, unlabelled: TokenIds | None) -> Examples:
+    """The rows, so many mixtures of each, and the texts, with what the teacher gives; of the rows with the label too."""
     train, shape = original.material.train, shape_of(original.config, original.material)
-    shares = [_given(original, shape, token_ids) for token_ids in (train.token_ids, *further)]
+    mixed = mixtures(train.token_ids, times, np.random.default_rng(original.config.training.seed))
+    every = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
+    shares = [_given(original, shape, token_ids) for token_ids in every]
     shares[0] = TRUST * shares[0] + (1 - TRUST) * _true(train.targets, shape)
-    token_ids = joined([train.token_ids, *further]).within(shape_of(original.config, student.material).vocabulary)
-    return Examples(token_ids, np.concatenate(shares).astype(np.float32))
+    return Examples(joined(every), np.concatenate(shares).astype(np.float32))
 
 
 def _given(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:
@@ -93,14 +83,10 @@ def _true(targets: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
     return np.eye(shape.outputs)[targets] if shape.activation == "softmax" else targets
 
 
-def _small(original: Original, keep: float) -> Shrunk:
-    return original.shrunk(keep)
-
-
 def _bag(original: Original, keep: float) -> Shrunk:
     """The mean of word vectors, the teacher's along their principal axes, and of the vectors of hashed pairs."""
     config, sizes = original.config, original.sizes(keep)
-    table = MODELS[config.model.type].weights(original.members[0])["embedding"]
+    table = original.weights()[0]["embedding"]
     axes = principal_axes(table, sizes.counts, sizes.of(DIMENSIONS))
     options = MlpOptions(
         type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), embedding_dim=axes.shape[1],
@@ -110,7 +96,7 @@ def _bag(original: Original, keep: float) -> Shrunk:
     seed_tensorflow(config.training.seed)
     embeddings = (fewer_words(table, sizes) @ axes)[: sizes.vocabulary]
     weights = mlp_weights(build_mlp(options, shape, start=Start(embeddings)))
-    return Shrunk(options, weights, original.material.with_words(sizes.vocabulary - RESERVED))
+    return Shrunk(options, weights, sizes.vocabulary)
 
 
 STUDENTS: dict[str, Student] = {
@@ -120,7 +106,7 @@ STUDENTS: dict[str, Student] = {
         mixtures=4,
         training={"epochs": 4, "batch_size": 64, "optimizer": "adam", "learning_rate": 3e-3, "schedule": "cosine"},
     ),
-    "small": Student(0.7, _small, mixtures=1, training={"epochs": 4}),
+    "small": Student(0.7, Original.shrunk, mixtures=1, training={"epochs": 4}),
 }
 """The mean of the vectors of words and of hashed pairs, which has no recurrence, so that reading and tokenizing take
 most of its time; and a smaller network of the teacher's kind."""

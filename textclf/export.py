@@ -21,7 +21,7 @@ from textclf.export_keras import (
 from textclf.export_model import load_onnx, load_python, write_onnx, write_python
 from textclf.exported import PredictProba
 from textclf.model_files import model_folder
-from textclf.run import Run, replacing, replacing_folder
+from textclf.run import Run, bytes_of, replacing, replacing_folder
 from textclf.text import RESERVED
 
 DRAWN_TEXTS, LONGEST = 32, 256  # texts that are drawn for the comparison, and words of the longest of them
@@ -69,7 +69,7 @@ def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> d
                 f"--format {format}: the export differs from {run.path} by {parity:.1e} (at most {PARITY_LIMIT:.0e} is "
                 "right), so nothing was written. Another version of its runtime may compute differently."
             )
-    return {"format": format, "path": output.as_posix(), "bytes": _bytes(output), "parity": parity}
+    return {"format": format, "path": output.as_posix(), "bytes": bytes_of(output), "parity": parity}
 
 
 def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> None:
@@ -112,7 +112,3 @@ def proof_texts(classifier: Classifier) -> list[str]:
     lengths = np.linspace(1, min(description.text.max_length, LONGEST), DRAWN_TEXTS, dtype=int)
     rows += [rng.integers(len(words), size=length) for length in lengths]
     return ["", *(" ".join([words[index] for index in row]) for row in rows)]
-
-
-def _bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())

@@ -129,7 +129,11 @@ class Material:
             replace(examples, token_ids=examples.token_ids.within(count + RESERVED))
             for examples in (self.train, self.validation)
         )
-        return replace(self, encoder=encoder, train=train, validation=validation)
+        extents = [Extent().plus(examples.token_ids) for examples in (train, validation)]
+        return replace(
+            self, encoder=encoder, train=train, validation=validation,
+            train_extent=extents[0], validation_extent=extents[1],
+        )  # fmt: skip
 
 
 class Fold(NamedTuple):

@@ -1,12 +1,9 @@
 """Pruning: what counts least of a network goes, and what is left is trained on for a few epochs."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
 
-from textclf.compression import Compressed, Original, Plan, Settings, trained
+from textclf.compression import Original, Plan, Settings, plan
 from textclf.errors import UserError
-from textclf.training import Watch
 
 KEEP = 0.7
 EPOCHS = 3  # of fine-tuning
@@ -25,15 +22,6 @@ def prune(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]:
 
 def _plans(original: Original, settings: Settings) -> Iterator[Plan]:
     for keep in settings.keeps or (KEEP,):
-        yield Plan(original.shrunk(keep).estimated_bytes("int8"), partial(_fine_tuned, original, keep))
-
-
-def _fine_tuned(original: Original, keep: float, watch: Watch) -> Compressed:
-    shrunk = original.shrunk(keep)
-    training = replace(
-        original.config.training, epochs=EPOCHS, early_stopping=None, checkpoint_minutes=None, seeds=1, ensemble=False
-    )
-    facts = {"method": "prune", "keep": keep}
-    return trained(
-        original, replace(original.config, training=training), shrunk, shrunk.material.train, watch, facts=facts
-    )
+        facts = {"method": "prune", "keep": keep}
+        training = {"epochs": EPOCHS}
+        yield plan(original, original.shrunk(keep), lambda: original.material.train, training=training, facts=facts)

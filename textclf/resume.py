@@ -37,7 +37,12 @@ def beginning(config: Config) -> Beginning:
         UserError: a file is missing.
     """
     digests = {file.path.as_posix(): file.sha256 for file in _files(config)}
-    return Beginning(option_values(config), digests, {name: version(name) for name in PACKAGES})
+    return Beginning(option_values(config), digests, package_versions())
+
+
+def package_versions() -> dict[str, str]:
+    """Those of the packages that compute."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def _files(config: Config) -> Iterator[SeenFile]:

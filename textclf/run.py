@@ -124,6 +124,11 @@ def run_for_config(config: Path) -> Run:
     return Run(RUNS / (f"{folder.name}-best" if of_tuning else config.stem))
 
 
+def bytes_of(path: Path) -> int:
+    """What a file takes, or a folder with all that is in it."""
+    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not.
