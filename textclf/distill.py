@@ -63,7 +63,7 @@ def mixtures(rows: TokenIds, times: int, rng: np.random.Generator) -> TokenIds:
 
 
 def _lessons(original: Original, times: int, unlabelled: TokenIds | None) -> Examples:
-    """The rows, so many mixtures of each, and the texts, with what the teacher gives; of the rows with the label too."""
+    """The rows, so many mixtures of each, and the texts, with what the teacher gives; of rows with the label too."""
     train, shape = original.material.train, shape_of(original.config, original.material)
     mixed = mixtures(train.token_ids, times, np.random.default_rng(original.config.training.seed))
     every = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]

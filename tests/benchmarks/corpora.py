@@ -4,7 +4,9 @@ import csv
 import gzip
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from measuring import CACHE, ROOT
 
@@ -45,7 +47,7 @@ def table_file(source: Path, count: int) -> Path:
     path = CACHE / f"rows-{count}.csv"
     if not path.is_file():
         with _new(path) as file:
-            csv.writer(file).writerows([("text", "label"), *()])
+            csv.writer(file).writerows([("text", "label")])
             csv.writer(file).writerows(varied(source, count))
     return path
 
@@ -67,18 +69,11 @@ def varied(source: Path, count: int) -> Iterator[tuple[str, str]]:
         yield text, label
 
 
-class _new:  # noqa: N801 - reads as a function
+@contextmanager
+def _new(path: Path) -> Iterator[TextIO]:
     """A file to write, which takes its name once it is complete."""
-
-    def __init__(self, path: Path):
-        self.path, self.partial = path, path.with_suffix(".partial")
-
-    def __enter__(self):
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
-        self.file = self.partial.open("w", encoding="utf-8", newline="")
-        return self.file
-
-    def __exit__(self, kind, _error, _traceback) -> None:
-        self.file.close()
-        if kind is None:
-            self.partial.replace(self.path)
+    partial = path.with_suffix(".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        yield file
+    partial.replace(path)

@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "runs" / "bench"
-TEXTCLF = [sys.executable, "-m", "textclf"]
+TEXTCLF: list[str | Path] = [sys.executable, "-m", "textclf"]
 
 
 @dataclass(frozen=True)

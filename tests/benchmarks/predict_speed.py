@@ -28,8 +28,9 @@ def main() -> None:
     train_models(*short_texts(arguments.data))
     source, _ = short_texts(arguments.data)
     results = {str(count): predictions(source, count, arguments.repeats) for count in (arguments.lines, 1)}
-    start = {"textclf --help": [*TEXTCLF, "--help"], "import tensorflow": [sys.executable, "-c", "import tensorflow"]}
-    results["start"] = alternating(start, arguments.repeats)
+    importing = [sys.executable, "-c", "import tensorflow"]
+    start = alternating({"textclf --help": [*TEXTCLF, "--help"], "import tensorflow": importing}, arguments.repeats)
+    results["start"] = start
     report(arguments.json, {"lines": arguments.lines, "results": results}, table(results))
 
 

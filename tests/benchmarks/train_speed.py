@@ -32,9 +32,9 @@ def main() -> None:
     files = {"mr": short_texts(arguments.data), "imdb": long_texts(arguments.data)}
     known = json.loads(arguments.json.read_text())["results"] if arguments.json.is_file() else {}
     for name in arguments.names or files:
-        if files[name]:
+        if paths := files[name]:
             repeats = {"repeats": arguments.repeats, "plain_repeats": arguments.plain_repeats}
-            known[name] = compare(name, *files[name], **repeats, epochs=arguments.epochs)
+            known[name] = compare(name, *paths, **repeats, epochs=arguments.epochs)
     report(arguments.json, {"results": known}, table(known))
 
 

@@ -201,7 +201,7 @@ def _train(config: Path, run: Path, *options: str) -> None:
 def work(task: tuple[Path, str, Ready, str]) -> Chain:
     """A chain in a folder of its own."""
     place, name, ready, seed = task
-    start_tensorflow(device="cpu", seed=0)
+    start_tensorflow(device="cpu")
     folder = place / seed.replace(" ", "-")
     folder.mkdir()
     found = chain(folder, name, ready, random.Random(seed))
