@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from textclf.errors import UserError
 from textclf.store import temporary_faults
@@ -83,11 +84,12 @@ def _without(module: str) -> Iterator[None]:
     Keras imports scikit-learn for wrappers that nothing here uses. That is a quarter of its start, and scikit-learn is
     as well imported while the network trains.
     """
-    if module in sys.modules:
+    modules: dict[str, Any] = sys.modules
+    if module in modules:
         yield
         return
-    sys.modules[module] = None  # type: ignore[assignment]
+    modules[module] = None  # which Python documents as: not to be found
     try:
         yield
     finally:
-        del sys.modules[module]
+        del modules[module]

@@ -6,6 +6,7 @@ Adam squares the two gradients one by one, and the second moment comes out too s
 
 from typing import Any
 
+# At the top, since classes of Keras are derived from; this module is imported only where a network is built to train.
 import keras
 import tensorflow as tf
 

@@ -22,5 +22,6 @@ def option(*, default: Any = MISSING, help: str = "", **limits: Any) -> Any:
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
 def options(cls: type[T]) -> type[T]:
     """The class as a frozen, keyword-only dataclass that refuses unknown keys."""
-    cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
+    described: Any = cls
+    described.__pydantic_config__ = {"extra": "forbid"}  # where pydantic looks on a class of the standard library
     return dataclass(frozen=True, kw_only=True)(cls)

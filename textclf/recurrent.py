@@ -7,6 +7,7 @@ one another; those of inputs and weights are large matrix products after each sp
 
 from typing import Any
 
+# At the top, since classes of Keras are derived from; this module is imported only where a network is built to train.
 import keras
 import tensorflow as tf
 

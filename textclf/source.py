@@ -168,7 +168,7 @@ class ConfigLoader(yaml.SafeLoader):
     """YAML 1.2's core schema: `1e-3` is a number; `yes`, `no` and `1:30` are text; no dates, aliases, tags."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call] # the stubs of PyYAML lack its types
         # a few lines of nested aliases can stand for gigabytes; a tag can call text a number
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
             problem = "aliases and tags have no use here; quote a text that begins with * or !"
