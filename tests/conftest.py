@@ -17,6 +17,8 @@ SAMPLES = ROOT / "data" / "sample"
 
 LEARNING = ["training.epochs=3", "training.learning_rate=1e-2"]
 SMALL = ["model.embedding_dim=16", "model.units=8", *LEARNING]
+# Where the network does not matter: to trace this one takes half the time.
+QUICK = ["model.type=mlp", "model.features=embedding", "model.embedding_dim=16", "model.hidden=[8]", *LEARNING]
 
 
 def textclf(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, SMALL, overrides, textclf, write_config
+from conftest import QUICK, SAMPLES, overrides, textclf, write_config
 
 from textclf.calibration import choose_threshold, fit_temperature, threshold_curve, without_temperature
 
@@ -66,7 +66,7 @@ def test_the_curve_is_precision_recall_f1_and_accuracy_at_each_threshold() -> No
 
 def test_a_run_keeps_its_threshold_and_predict_uses_it(tmp_path: Path) -> None:
     config = write_config(tmp_path, "reviews", "decision:", "  aim: recall>=0.99")
-    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL))
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*QUICK))
     document = json.loads(result.stdout)
     threshold = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["threshold"]
     assert document["threshold"]["value"] == threshold != 0.5
@@ -100,7 +100,7 @@ def test_a_misspelt_aim_is_shown_with_its_place(tmp_path: Path) -> None:
 
 def test_calibration_can_be_left_out(tmp_path: Path) -> None:
     config = write_config(tmp_path, "reviews", "decision:", "  calibrate: false")
-    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL, "training.epochs=1"))
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*QUICK, "training.epochs=1"))
     document = json.loads(result.stdout)
     assert document["decision"]["temperature"] == 1
     before, after = (

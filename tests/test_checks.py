@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL, overrides, textclf
+from conftest import QUICK, overrides, textclf
 
 TEXTS = [f"{word} {thing} number {number}" for number in range(30) for word, thing in (("good", "tea"), ("bad", "inn"))]
 ROWS = [(text, "pos" if text.startswith("good") else "neg") for text in TEXTS]
@@ -98,7 +98,7 @@ def test_train_shows_the_score_without_texts_that_it_saw(texts: bool, tmp_path: 
     test = [*ROWS[:10], *((f"{text} anew", label) for text, label in ROWS[10:30])]
     files = table(tmp_path / "train.csv", ROWS), table(tmp_path / "test.csv", test)
     config.write_text(f"data: {{train: {files[0]}, test: {files[1]}}}\nreport: {{texts: {str(texts).lower()}}}\n")
-    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL, "training.epochs=1"))
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*QUICK, "training.epochs=1"))
     document = json.loads(result.stdout)
     assert document["without_seen"]["rows"] == 20
     finding = next(each for each in document["checks"] if each["check"] == "seen in training")
@@ -112,10 +112,10 @@ def test_no_text_is_in_any_file_of_a_private_run(tmp_path: Path) -> None:
     config.write_text(
         f"data: {{train: {table(tmp_path / 'train.csv', secret + secret[:5])}}}\nreport: {{texts: false}}\n"
     )
-    settings = (*SMALL, "training.epochs=1", "text.min_count=100")
+    settings = (*QUICK, "training.epochs=1", "text.min_count=100")
     run = tmp_path / "run"
     assert textclf("train", config, "--run", run, *overrides(*settings)).exit_code == 1  # no word is left
-    settings = (*SMALL, "training.epochs=1", "report.suspects=true")
+    settings = (*QUICK, "training.epochs=1", "report.suspects=true")
     assert textclf("train", config, "--run", run, *overrides(*settings)).exit_code == 0
     for path in (path for path in run.rglob("*") if path.is_file()):
         content = path.read_bytes()

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, overrides, textclf
+from conftest import QUICK, overrides, textclf
 
 HOSTILE = ["<script>alert(1)</script>", "</svg>{{ 7*7 }}", "$x^{\u202e\x07"]
 
@@ -23,7 +23,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "<b>.csv").write_text("text,label,shop\n" + "\n".join(rows) + "\n", encoding="utf-8")
     config = folder / "c.yaml"
     config.write_text(f"data: {{train: {folder / '<b>.csv'}, validation_split: 0.5}}\nreport: {{slices: [shop]}}\n")
-    result = textclf("train", config, "--run", folder / "<i>run", *overrides(*SMALL, "training.epochs=1"))
+    result = textclf("train", config, "--run", folder / "<i>run", *overrides(*QUICK, "training.epochs=1"))
     assert result.exit_code == 0, result.output
     return folder / "<i>run"
 

@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import Result
-from conftest import ROOT, SAMPLES, SMALL, overrides, textclf, write_config
+from conftest import QUICK, ROOT, SAMPLES, SMALL, overrides, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, full_disk, small_files
 
 from textclf.run import Run
@@ -19,12 +19,12 @@ from textclf.stage import claimed
 SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/model.onnx", "model/model.json"]
 
 
-def train(folder: Path, *options: str, settings: tuple[str, ...] = ()) -> Result:
-    """Trains folder/run as the fixture `reviews` was trained, but for the settings."""
+def train(folder: Path, *options: str, settings: tuple[str, ...] = (), network: Sequence[str] = SMALL) -> Result:
+    """Trains folder/run as the fixture `reviews` was trained, but for the settings and the network."""
     config = folder / "reviews.yaml"
     if not config.exists():
         write_config(folder, "reviews")
-    return textclf("train", config, "--run", folder / "run", *overrides(*SMALL, *settings), *options)
+    return textclf("train", config, "--run", folder / "run", *overrides(*network, *settings), *options)
 
 
 def is_same(run: Path, reviews: Path) -> bool:
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(revi
     settings = ("training.epochs=1", "report.baseline=false")
     for writes in [*range(12), *range(14, 200, 9)]:
         with failing_writes(writes, tmp_path) as disk:
-            result = train(tmp_path, "--overwrite", settings=settings)
+            result = train(tmp_path, "--overwrite", settings=settings, network=QUICK)
         if not disk.failed:
             break
         assert result.exit_code == 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, SMALL, overrides, textclf, write_config
+from conftest import QUICK, SAMPLES, overrides, textclf, write_config
 
 
 def renamed_over(path: Path, content: bytes) -> None:
@@ -77,7 +77,7 @@ def test_rows_are_checked_and_trained_on_as_their_digest_says(
 ) -> None:
     config = write_config(tmp_path, "reviews", f"  test: {data}")
     change_before(monkeypatch, "textclf.material.text_keys", lambda: data.write_text("text,label\nwell,good\n"))
-    for command in (["check", config], ["train", config, "--run", tmp_path / "run", *overrides(*SMALL)]):
+    for command in (["check", config], ["train", config, "--run", tmp_path / "run", *overrides(*QUICK)]):
         shutil.copyfile(SAMPLES / "reviews.csv", data)
         result = textclf(*command)
         assert (result.exit_code, result.stdout, result.stderr) == (1, "", refusal(data))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, overrides, textclf, write_config
+from conftest import QUICK, overrides, textclf, write_config
 
 from textclf.data import LabelReader
 from textclf.outcome import Outcome
@@ -70,7 +70,7 @@ def test_a_run_has_slices_of_the_columns_that_are_named(tmp_path: Path) -> None:
     )
     config = tmp_path / "c.yaml"
     config.write_text(f"data: {{train: {data}, validation_split: 0.5}}\nreport: {{slices: [shop]}}\n")
-    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*SMALL, "training.epochs=1"))
+    result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*QUICK, "training.epochs=1"))
     sliced = json.loads(result.stdout)["slices"]
     assert [each["by"] for each in sliced] == ["tokens", "unknown words", "shop"]
     assert {each["name"] for each in sliced[2]["slices"]} == {"0", "1"}

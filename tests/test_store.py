@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, overrides, textclf, write_config
+from conftest import QUICK, overrides, textclf, write_config
 
 from textclf.baseline import affordable
 from textclf.store import smallest_kind, stored
@@ -29,7 +29,7 @@ def test_rows_read_a_few_at_a_time_give_the_same_run(
 ) -> None:
     settings = ["data.label=labels", 'data.label_separator="|"'] if sample == "topics" else []
     config = write_config(tmp_path, sample)
-    sets = overrides(*SMALL, *settings, "training.epochs=1")
+    sets = overrides(*QUICK, *settings, "training.epochs=1")
     for name, rows in (("all", 8192), ("few", 7)):
         monkeypatch.setattr("textclf.data.ROWS_AT_ONCE", rows)
         monkeypatch.setattr("textclf.material.ROWS_AT_ONCE", rows)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from conftest import SAMPLES, SMALL, overrides, textclf, trained, write_config
+from conftest import QUICK, SAMPLES, SMALL, overrides, textclf, trained, write_config
 
 from textclf.classifier import load_classifier
 
@@ -64,7 +64,7 @@ def test_an_existing_run_is_refused_and_replaced_only_when_asked(tmp_path: Path)
     run = trained(tmp_path, "reviews", "training.epochs=1", "report.baseline=false")
     before = document(run)
     config = write_config(tmp_path, "reviews")
-    settings = overrides(*SMALL, "training.epochs=1", "training.seed=7", "report.baseline=false")
+    settings = overrides(*QUICK, "training.epochs=1", "training.seed=7", "report.baseline=false")
     refused = textclf("train", config, "--run", run, *settings)
     assert (refused.exit_code, refused.stderr) == (
         1,
@@ -148,7 +148,7 @@ def test_a_validation_file_and_a_test_file_are_used(tmp_path: Path) -> None:
     config.write_text(
         f"data: {{train: {tmp_path}/train.csv, validation: {tmp_path}/validation.csv, test: {tmp_path}/test.csv}}\n"
     )
-    result = textclf("train", config, "--run", tmp_path / "run", *overrides(*SMALL, "report.baseline=false"))
+    result = textclf("train", config, "--run", tmp_path / "run", *overrides(*QUICK, "report.baseline=false"))
     assert result.stderr.splitlines()[0].startswith("80 rows to train on, 80 to validate on, 4 labels")
     assert result.stdout.splitlines()[0] == f"80 rows (test) of {tmp_path}/test.csv"
     assert json.loads((tmp_path / "run" / "split.json").read_text())["validation"] == []
@@ -165,7 +165,7 @@ def test_word_vectors_are_used_and_their_share_is_said(tmp_path: Path) -> None:
 
 
 def test_what_truncation_loses_is_said_and_kept(tmp_path: Path) -> None:
-    settings = (*SMALL, "text.max_length=5", "training.epochs=1", "report.baseline=false")
+    settings = (*QUICK, "text.max_length=5", "training.epochs=1", "report.baseline=false")
     result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "run", *overrides(*settings))
     said = result.stderr.splitlines()[1]
     match = re.fullmatch(
@@ -184,7 +184,7 @@ def test_a_label_too_rare_for_both_sides_stays_in_train(tmp_path: Path) -> None:
     data.write_text("text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(40)) + "odd one,rare\n")
     config = tmp_path / "c.yaml"
     config.write_text(f"data: {{train: {data}}}\n")
-    result = textclf("train", config, "--run", tmp_path / "run", *overrides(*SMALL, "training.epochs=1"))
+    result = textclf("train", config, "--run", tmp_path / "run", *overrides(*QUICK, "training.epochs=1"))
     assert result.exit_code == 0
     assert (
         result.stderr.splitlines()[0]
