@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from textclf.cli import main
+from textclf.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "sample"

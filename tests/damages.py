@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from textclf.model_files import checksum
-from textclf.onnx_graph import MESSAGES, read_model
-from textclf.wire import write
+from textclf.inference.model_folder import checksum
+from textclf.models.onnx.graph import MESSAGES, read_model
+from textclf.models.onnx.protobuf import write
 
 Damage = Callable[[Path], object]
 

@@ -25,7 +25,7 @@ from damages import (
     without,
 )
 
-from textclf.model_files import GRAPH_BYTES, JSON_BYTES
+from textclf.inference.model_folder import GRAPH_BYTES, JSON_BYTES
 
 HOME = "{model}/model.json"
 DAMAGED = HOME + " is damaged: "

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from textclf.config import json_schema, option_rows
+from textclf.config.load import json_schema
+from textclf.config.schema import option_rows
 
 TESTS = Path(__file__).parent
 BENCHMARKS = TESTS / "benchmarks"

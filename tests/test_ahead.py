@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from textclf.ahead import ahead, begin
+from textclf.inference.prefetch import ahead, begin
 
 
 def test_values_come_in_order() -> None:

@@ -9,9 +9,10 @@ import pytest
 from conftest import SMALL, overrides, textclf, write_config
 from faults import ctrl_c, failing_writes
 
-from textclf.augment import CHANGES, Augmentation, AugmentOptions
-from textclf.text import RESERVED, UNKNOWN, TokenIds
-from textclf.vectors import WordVectors, neighbours
+from textclf.config.schema import AugmentOptions
+from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds
+from textclf.text.vectors import WordVectors, neighbours
+from textclf.training.augmentation import CHANGES, Augmentation
 
 WORDS = 500
 OWN_NEIGHBOUR = np.repeat(np.arange(WORDS, dtype=np.int32)[:, None] + WORDS, 3, axis=1)  # none is a word of the texts

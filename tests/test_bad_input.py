@@ -12,7 +12,7 @@ import pytest
 from bad_files import GOOD, ROWS, Content, bomb, link, put, refusal, sparse
 from conftest import textclf_process
 
-from textclf.visible import visible
+from textclf.io.sanitize import visible
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, links and sparse files")
 

@@ -17,10 +17,10 @@ import pytest
 from bad_files import GOOD, ROWS, Content, bomb, damaged_zip, link, parquet, put, refusal, sparse
 from conftest import textclf
 
+from textclf.data.readers import read_columns
 from textclf.errors import UserError
-from textclf.files import read_columns
-from textclf.streams import LONGEST
-from textclf.vectors import vector_words
+from textclf.io.streams import LONGEST
+from textclf.text.vectors import vector_words
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, links and sparse files")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import QUICK, SAMPLES, overrides, textclf, write_config
 
-from textclf.calibration import choose_threshold, fit_temperature, threshold_curve, without_temperature
+from textclf.evaluation.calibration import choose_threshold, fit_temperature, threshold_curve, without_temperature
 
 
 def test_the_temperature_that_was_put_in_is_found() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import textclf
 
-from textclf.classifier import load_classifier
-from textclf.model_files import checksum
+from textclf.inference.classifier import load_classifier
+from textclf.inference.model_folder import checksum
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from conftest import textclf
 from init_rows import HOSTILE, Row, columns, only, refusal, settings, some_rows, write_csv, written
 
-from textclf.columns import Column, find_separator, read_table
-from textclf.config import load_config
-from textclf.guess import find_script
+from textclf.config.load import load_config
+from textclf.config.suggest import find_script
+from textclf.data.columns import Column, find_separator, read_table
 
 
 @pytest.fixture(autouse=True)

@@ -11,15 +11,15 @@ from conftest import SAMPLES, textclf
 from faults import contents, failing_writes
 from test_models import CASES, SHAPES, VOCABULARY, options_of, token_ids
 
-from textclf.classifier import load_classifier
-from textclf.cli_using import compress as compress_command
-from textclf.compress import METHODS
-from textclf.distill import STUDENTS
-from textclf.ensemble import model_again, onnx_model
-from textclf.models import MODELS
-from textclf.onnx_graph import read_graph
-from textclf.smaller import Sizes
-from textclf.storage import STORAGES, plain, stored
+from textclf.cli.commands import compress as compress_command
+from textclf.compression.compress import METHODS
+from textclf.compression.distill import STUDENTS
+from textclf.inference.classifier import load_classifier
+from textclf.models.ensemble import model_again, onnx_model
+from textclf.models.onnx.graph import read_graph
+from textclf.models.onnx.quantization import STORAGES, plain, stored
+from textclf.models.registry import MODELS
+from textclf.models.shrinking import Sizes
 
 CASES_OF_RUNS = [
     ("int8", "reviews"), ("int8", "bags"), ("float16", "topics"), ("distill", "questions"), ("prune", "bags")
@@ -111,7 +111,9 @@ def test_fewer_bytes_a_weight_change_little_else(pair: tuple[str, Path, Path]) -
 def test_every_architecture_is_kept_in_fewer_bytes_and_known_again(
     name: str, variant: dict, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textclf.storage.NARROWEST", 2)  # the networks here are smaller than any that is worth it
+    monkeypatch.setattr(
+        "textclf.models.onnx.quantization.NARROWEST", 2
+    )  # the networks here are smaller than any that is worth it
     options, shape = options_of(name, variant), SHAPES["more labels"]
     network = MODELS[name].build(options, shape)
     graph = onnx_model(options, shape, network, storage=storage)

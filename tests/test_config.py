@@ -7,12 +7,13 @@ import pytest
 import yaml
 from conftest import textclf
 
-from textclf.bilstm import BilstmOptions
-from textclf.config import Config, dump_config, load_config, option_rows, saved_config
-from textclf.data import DataOptions
+from textclf.config.load import dump_config, load_config, saved_config
+from textclf.config.schema import Config, option_rows
+from textclf.data.rows import DataOptions
 from textclf.errors import UserError
-from textclf.mlp import MlpOptions
-from textclf.text import TextOptions
+from textclf.models.bilstm.network import BilstmOptions
+from textclf.models.mlp.network import MlpOptions
+from textclf.text.tokenizer import TextOptions
 
 GOOD = "data: {train: rows.csv}\n"
 OF_MODEL = (

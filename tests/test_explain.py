@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from conftest import textclf, trained
 
-from textclf.architecture import Differentiable, Shape
-from textclf.bilstm import BilstmOptions
-from textclf.classifier import load_classifier
-from textclf.ensemble import differentiable, onnx_model
-from textclf.explain import Explainer, Explanation, Word, strongest_words
-from textclf.mlp import MlpOptions
-from textclf.models import MODELS, logits_model
-from textclf.onnx_graph import read_graph
-from textclf.text import TokenIds
-from textclf.training import forward_function
+from textclf.inference.classifier import load_classifier
+from textclf.inference.explain import Explainer, Explanation, Word, strongest_words
+from textclf.models.architecture import Differentiable, Shape
+from textclf.models.bilstm.network import BilstmOptions
+from textclf.models.ensemble import differentiable, onnx_model
+from textclf.models.mlp.network import MlpOptions
+from textclf.models.onnx.graph import read_graph
+from textclf.models.registry import MODELS, logits_model
+from textclf.text.encoding import TokenIds
+from textclf.training.loop import forward_function
 
 TEXT = "The staff were friendly but the room was zzyx and cold"
 VARIANTS: dict[str, dict[str, Any]] = {

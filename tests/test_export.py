@@ -14,13 +14,13 @@ import onnx
 import pytest
 from conftest import textclf
 
-from textclf.bundle import bundle
-from textclf.classifier import load_classifier
-from textclf.cli_using import export as export_command
-from textclf.export import EXPORTERS
-from textclf.run import Run
-from textclf.text import Encoder
-from textclf.tokens import TextOptions, tokenize
+from textclf.cli.commands import export as export_command
+from textclf.export.bundle import bundle
+from textclf.export.export import EXPORTERS
+from textclf.inference.classifier import load_classifier
+from textclf.io.run_folder import Run
+from textclf.text.encoding import Encoder
+from textclf.text.tokenizer import TextOptions, tokenize
 
 HOSTILE = [
     "",
@@ -159,7 +159,7 @@ def test_one_name_for_two_things_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp
     package.mkdir()
     (package / "upper.py").write_text("from textclf.lower import a\nB = 1\ndef c(): return a() + B\n")
     (package / "lower.py").write_text("B = 2\ndef a(): return B\n")
-    monkeypatch.setattr("textclf.bundle.PACKAGE", package)
+    monkeypatch.setattr("textclf.export.bundle.PACKAGE", package)
     with pytest.raises(ValueError, match=r"^modules that are bundled use these names for different things: B$"):
         bundle("upper")
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from conftest import SAMPLES, textclf
 
-from textclf.files import FORMATS, find_files, read_columns
+from textclf.data.readers import FORMATS, find_files, read_columns
 
 TEXT_AND_LABEL = {"data.text": "text", "data.label": "label"}
 TEXTS = [

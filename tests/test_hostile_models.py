@@ -11,7 +11,7 @@ from conftest import ROOT, textclf
 from damages import Damage, constant
 from hostile_models import HOSTILE
 
-from textclf.onnx_graph import read_graph
+from textclf.models.onnx.graph import read_graph
 
 FROZEN = ROOT / "tests" / "frozen"
 

@@ -9,9 +9,9 @@ import yaml
 from conftest import ROOT, SAMPLES, overrides, textclf
 from init_rows import HOSTILE, Row, only, refusal, settings, some_rows, write_csv, written
 
-from textclf.config import load_config
-from textclf.init import yaml_value
-from textclf.source import read_source
+from textclf.config.init import yaml_value
+from textclf.config.load import load_config
+from textclf.config.yaml_source import read_source
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from math import comb
 import numpy as np
 import pytest
 
-from textclf import intervals
-from textclf.intervals import difference_intervals, interval, mcnemar, resampled_metrics
-from textclf.metrics import compute_metrics
+from textclf.evaluation import bootstrap as intervals
+from textclf.evaluation.bootstrap import difference_intervals, interval, mcnemar, resampled_metrics
+from textclf.evaluation.metrics import compute_metrics
 
 RESAMPLES = 25
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from textclf.metrics import compute_metrics
-from textclf.scores import calibration_error
+from textclf.evaluation.metrics import calibration_error, compute_metrics
 
 
 def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy() -> None:

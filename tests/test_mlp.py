@@ -7,22 +7,14 @@ import numpy.typing as npt
 import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from textclf.architecture import Shape, Start
-from textclf.grams import pair_rows
-from textclf.mlp import MlpOptions, build_mlp, mlp_weights
-from textclf.models import logits_model
-from textclf.text import TokenIds
-from textclf.training import (
-    Epoch,
-    Examples,
-    Step,
-    TrainingOptions,
-    batches,
-    build_optimizer,
-    fit,
-    forward_function,
-    padded_rows,
-)
+from textclf.config.schema import TrainingOptions
+from textclf.models.architecture import Shape, Start
+from textclf.models.mlp.features import pair_rows
+from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
+from textclf.models.registry import logits_model
+from textclf.text.encoding import TokenIds
+from textclf.training.checkpoint import Epoch
+from textclf.training.loop import Examples, Step, batches, build_optimizer, fit, forward_function, padded_rows
 
 Array = npt.NDArray[Any]
 VOCABULARY = 12

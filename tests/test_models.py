@@ -6,12 +6,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from textclf.architecture import Shape, Start
-from textclf.ensemble import differentiable, join, model_again, onnx_model
-from textclf.models import MODELS, ModelOptions, logits_model
-from textclf.onnx_graph import ForeignGraph, read_graph
-from textclf.text import TokenIds, pad
-from textclf.training import forward_function
+from textclf.models.architecture import Shape, Start
+from textclf.models.ensemble import differentiable, join, model_again, onnx_model
+from textclf.models.onnx.graph import ForeignGraph, read_graph
+from textclf.models.registry import MODELS, ModelOptions, logits_model
+from textclf.text.encoding import TokenIds, pad
+from textclf.training.loop import forward_function
 
 VOCABULARY = 20
 SHAPES = {
@@ -82,7 +82,7 @@ def test_onnx_gives_what_keras_gives(
         keras_gives = np.hstack([1 - keras_gives, keras_gives])
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
     for small_enough in (0, 1 << 20):  # a large vocabulary and a small one are looked up in different ways
-        monkeypatch.setattr("textclf.bilstm_onnx.FOLDED", small_enough)
+        monkeypatch.setattr("textclf.models.bilstm.onnx.FOLDED", small_enough)
         session = onnxruntime.InferenceSession(onnx_model(options, shape, network))
         [onnx_gives] = session.run(None, inputs)
         assert np.abs(onnx_gives - keras_gives).max() < 1e-5

@@ -6,8 +6,8 @@ import json
 import readme_table
 from conftest import textclf
 
-from textclf.config import Config, option_rows
-from textclf.models import MODELS
+from textclf.config.schema import Config, option_rows
+from textclf.models.registry import MODELS
 
 
 def test_every_option_has_a_help_text() -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from textclf import charts, curves, plots
-from textclf.metrics import calibration_error, compute_metrics
-from textclf.svg import clean_name
+from textclf.evaluation import curves
+from textclf.evaluation.metrics import calibration_error, compute_metrics
+from textclf.report import plots
+from textclf.report.confusion_matrix import confusion_matrix
+from textclf.report.svg import clean_name
 
 HOSTILE = [
     "<script>alert(1)</script>", "</svg>", "{{ 7*7 }}", "$x^", "a\x00\x07\n\tb", "\u202eevil", "正面评价", "🎉👩‍💻",
@@ -140,25 +142,25 @@ def hostile_curves(make: Callable) -> list[curves.Curve]:
 TWO, MANY = rows(2), rows(len(HOSTILE))
 BINS = curves.reliability_bins(*judged(*TWO))
 PLOTS: dict[str, Callable[[], str]] = {
-    "learning": partial(plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}),
-    "one epoch": partial(plots.learning_curves, {"loss": [np.inf], "val_loss": [None]}),
-    "matrix 1": partial(charts.confusion_matrix, [[3]], HOSTILE),
-    "matrix 2": partial(charts.confusion_matrix, confusions(2), HOSTILE),
-    "matrix 14": partial(charts.confusion_matrix, confusions(14), HOSTILE),
-    "matrix 77": partial(charts.confusion_matrix, confusions(77), 6 * HOSTILE),
-    "matrix 120": partial(charts.confusion_matrix, confusions(120), 9 * HOSTILE),
+    "learning": partial(plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}, kept=2),
+    "one epoch": partial(plots.learning_curves, {"loss": [np.inf], "val_loss": [None]}, kept=1),
+    "matrix 1": partial(confusion_matrix, [[3]], HOSTILE),
+    "matrix 2": partial(confusion_matrix, confusions(2), HOSTILE),
+    "matrix 14": partial(confusion_matrix, confusions(14), HOSTILE),
+    "matrix 77": partial(confusion_matrix, confusions(77), 6 * HOSTILE),
+    "matrix 120": partial(confusion_matrix, confusions(120), 9 * HOSTILE),
     "roc": lambda: plots.roc(curves.roc_curves(TWO[0], TWO[2], HOSTILE[:2])),
     "roc many": lambda: plots.roc(hostile_curves(curves.roc_curves)),
     "precision": lambda: plots.precision_recall(hostile_curves(curves.precision_recall_curves)),
     "reliability": partial(plots.reliability, BINS),
     "calibrated": partial(plots.reliability, BINS, [[None, 0.7], [None, 0.6], [0, 9]]),
-    "scores": lambda: charts.score_histogram(curves.score_counts(TWO[2][:, 1], TWO[0]), HOSTILE, of=HOSTILE[0]),
-    "scores many": lambda: charts.score_histogram(curves.score_counts(*judged(*MANY)[::-1]), threshold=0.5),
+    "scores": lambda: plots.score_histogram(curves.score_counts(TWO[2][:, 1], TWO[0]), HOSTILE, of=HOSTILE[0]),
+    "scores many": lambda: plots.score_histogram(curves.score_counts(*judged(*MANY)[::-1]), threshold=0.5),
     "thresholds": lambda: plots.thresholds(curves.threshold_curve(TWO[0], TWO[2][:, 1]), 0.4),
     "coverage": lambda: plots.coverage(curves.coverage_curve(*judged(*TWO))),
     "all right": lambda: plots.coverage(curves.coverage_curve(np.ones(3), np.ones(3))),
-    "lengths": partial(charts.text_lengths, [5, 9, 1], [1, 2, 4, 8], 4, 0.1),
-    "slices": partial(charts.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8),
+    "lengths": partial(plots.text_lengths, [5, 9, 1], [1, 2, 4, 8], 4, 0.1),
+    "slices": partial(plots.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8),
 }  # fmt: skip
 
 
@@ -187,7 +189,7 @@ def test_all_ids_of_a_plot_begin_with_its_key_and_links_lead_to_them(draw: Calla
 
 
 def test_hostile_names_come_out_as_text() -> None:
-    drawn = charts.slices(HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8)
+    drawn = plots.slices(HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8)
     texts = {"".join(part.itertext()) for part in ElementTree.fromstring(drawn).iter() if part.tag.endswith("text")}
     assert {
         "<script>alert(1)</scrip…", "</svg>", "{{ 7*7 }}", "$x^", "a����b", "�evil", "正面评价", "🎉👩‍💻",
@@ -210,7 +212,7 @@ def test_a_plot_does_not_depend_on_the_users_matplotlib_settings() -> None:
 def test_a_matrix_of_many_labels_shows_those_that_are_confused() -> None:
     matrix = 9 * np.eye(120, dtype=int)
     matrix[7, 119] = 3
-    drawn = charts.confusion_matrix(matrix, [f"label {number}" for number in range(120)])
+    drawn = confusion_matrix(matrix, [f"label {number}" for number in range(120)])
     assert "The 100 most confused of 120 labels" in drawn
     assert "label 7 taken for label 119: 3 of 12 rows." in drawn
     assert ">label 119<" in drawn

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, SAMPLES, textclf, textclf_begun
 
-from textclf.classifier import Classifier, load_classifier
+from textclf.inference.classifier import Classifier, load_classifier
 
 TEXTS = ["Lovely place, friendly staff", "", "broken after a day", "caf\u00e9 \U0001f600", "a\u0085b\u2028c"]
 
@@ -248,8 +248,8 @@ def test_a_text_that_comes_again_gets_what_it_got(
     reviews: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [f"good {row // 3} bad" for row in range(300)]
-    monkeypatch.setattr("textclf.predict.REMEMBERED_ROWS", 40)
-    monkeypatch.setattr("textclf.predict.READ_AT_ONCE", 100)
+    monkeypatch.setattr("textclf.inference.predict.REMEMBERED_ROWS", 40)
+    monkeypatch.setattr("textclf.inference.predict.READ_AT_ONCE", 100)
     asked: list[int] = []
     encode = Classifier.encode
     monkeypatch.setattr(Classifier, "encode", lambda self, new: (asked.append(len(new)), encode(self, new))[1])

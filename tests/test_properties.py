@@ -9,19 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from textclf.calibration import DecisionOptions
-from textclf.classifier import Classifier, load_classifier
-from textclf.config import Config, ReportOptions, dump_config, saved_config
-from textclf.data import DataOptions, LabelReader, text_keys
-from textclf.files import read_columns
-from textclf.models import BilstmOptions
-from textclf.outcome import Outcome, read_outcome, write_outcome
-from textclf.predict import predict_stream, read_lines
-from textclf.run import write_csv
-from textclf.split import split
-from textclf.text import UNKNOWN, Encoder
-from textclf.tokens import CLEANINGS, TOKENIZERS, TextOptions
-from textclf.training import TrainingOptions
+from textclf.config.load import dump_config, saved_config
+from textclf.config.schema import Config, DecisionOptions, ReportOptions, TrainingOptions
+from textclf.data.readers import read_columns
+from textclf.data.rows import DataOptions, LabelReader, text_keys
+from textclf.data.split import split
+from textclf.evaluation.predictions import Outcome, read_outcome, write_outcome
+from textclf.inference.classifier import Classifier, load_classifier
+from textclf.inference.predict import predict_stream, read_lines
+from textclf.io.files import write_csv
+from textclf.models.bilstm.network import BilstmOptions
+from textclf.text.encoding import UNKNOWN, Encoder
+from textclf.text.tokenizer import CLEANINGS, TOKENIZERS, TextOptions
 
 pytestmark = pytest.mark.usefixtures("_folder")
 SAME_EVERY_TIME = settings(

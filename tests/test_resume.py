@@ -13,8 +13,8 @@ from click.testing import Result
 from conftest import QUICK, ROOT, SAMPLES, SMALL, overrides, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, full_disk, small_files
 
-from textclf.run import Run
-from textclf.stage import claimed
+from textclf.io.run_folder import Run
+from textclf.io.staging import claimed
 
 SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/model.onnx", "model/model.json"]
 
@@ -220,7 +220,7 @@ def test_training_twice_gives_the_same(tmp_path: Path, monkeypatch: pytest.Monke
         assert textclf("train", config, "--run", run.path).exit_code == 0
         return run
 
-    monkeypatch.setattr("textclf.verify._train", in_this_process)
+    monkeypatch.setattr("textclf.training.check._train", in_this_process)
     config = write_config(tmp_path, "reviews")
     result = textclf("train", config, "--verify", "--json", *overrides(*SMALL, "report.baseline=false"))
     assert result.exit_code == 0
@@ -236,7 +236,7 @@ def test_what_differs_between_two_trainings_is_said(
     shutil.copytree(reviews, tmp_path / "other")
     (tmp_path / "other" / "history.csv").write_text("")
     runs = [Run(reviews), Run(tmp_path / "other")]
-    monkeypatch.setattr("textclf.verify._train", lambda *_: runs.pop())
+    monkeypatch.setattr("textclf.training.check._train", lambda *_: runs.pop())
     result = textclf("train", write_config(tmp_path, "reviews"), "--verify")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (

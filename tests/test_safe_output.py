@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMALL, overrides, textclf
 
-from textclf.cells import csv_lines, harmless, restored
-from textclf.visible import visible, visible_json
+from textclf.io.sanitize import csv_lines, harmless, restored, visible, visible_json
 
 ESCAPE = "\x1b[31m\x9b2J\u202e\u2028"
 LABELS = ["=1+1", "'=1+1", "-1", f"<script>alert(1)</script>{ESCAPE}", "a\rb\n@x"]

@@ -9,8 +9,8 @@ from click.testing import Result
 from conftest import LEARNING, SAMPLES, SMALL, overrides, textclf, write_config
 from faults import ctrl_c, failing_writes
 
-from textclf.export import EXPORTERS
-from textclf.onnx_graph import read_graph
+from textclf.export.export import EXPORTERS
+from textclf.models.onnx.graph import read_graph
 
 SETTINGS = {
     "bilstm": [*SMALL, "training.epochs=2"],

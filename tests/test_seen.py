@@ -48,8 +48,8 @@ def test_a_file_that_changes_while_it_is_measured_on_is_refused(
     change: Callable[[Path, bytes], object], data: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = data.read_bytes()
-    monkeypatch.setattr("textclf.data.ROWS_AT_ONCE", 10)
-    change_before(monkeypatch, "textclf.evaluate.outcome", lambda: change(data, content))
+    monkeypatch.setattr("textclf.data.rows.ROWS_AT_ONCE", 10)
+    change_before(monkeypatch, "textclf.evaluation.evaluate.outcome", lambda: change(data, content))
     result = textclf("evaluate", data, "--run", reviews)
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", refusal(data))
     assert not (reviews / "evaluations" / "live").exists()
@@ -58,7 +58,7 @@ def test_a_file_that_changes_while_it_is_measured_on_is_refused(
 def test_a_file_that_is_half_written_is_not_called_damaged(
     data: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_before(monkeypatch, "textclf.labelled.read_rows", lambda: data.write_text('text,label\n"a'))
+    change_before(monkeypatch, "textclf.data.source.read_rows", lambda: data.write_text('text,label\n"a'))
     result = textclf("evaluate", data, "--run", reviews)
     assert (result.exit_code, result.stderr) == (1, refusal(data))
 
@@ -66,7 +66,9 @@ def test_a_file_that_is_half_written_is_not_called_damaged(
 def test_a_file_that_changes_before_its_rows_are_shown_is_refused(
     data: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_before(monkeypatch, "textclf.evaluate.sample_document", lambda: data.write_text("text,label\na,b\n"))
+    change_before(
+        monkeypatch, "textclf.evaluation.evaluate.sample_document", lambda: data.write_text("text,label\na,b\n")
+    )
     result = textclf("evaluate", data, "--run", reviews)
     assert (result.exit_code, result.stderr) == (1, refusal(data))
     assert not (reviews / "evaluations" / "live").exists()
@@ -76,7 +78,7 @@ def test_rows_are_checked_and_trained_on_as_their_digest_says(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_config(tmp_path, "reviews", f"  test: {data}")
-    change_before(monkeypatch, "textclf.material.text_keys", lambda: data.write_text("text,label\nwell,good\n"))
+    change_before(monkeypatch, "textclf.training.dataset.text_keys", lambda: data.write_text("text,label\nwell,good\n"))
     for command in (["check", config], ["train", config, "--run", tmp_path / "run", *overrides(*QUICK)]):
         shutil.copyfile(SAMPLES / "reviews.csv", data)
         result = textclf(*command)

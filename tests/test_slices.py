@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
-from textclf.data import LabelReader
-from textclf.outcome import Outcome
-from textclf.slices import by_column, by_length, by_unknown_words
+from textclf.data.rows import LabelReader
+from textclf.evaluation.predictions import Outcome
+from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 
 
 def outcome(truth: list[int], chosen: list[int]) -> Outcome:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from textclf.config.yaml_source import read_source
 from textclf.errors import UserError
-from textclf.source import read_source
 
 
 @pytest.fixture(autouse=True)

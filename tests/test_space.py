@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, textclf
 
-from textclf.config import load_config, saved_config
-from textclf.space import Choice, Range, load_space, own_settings, with_settings
+from textclf.config.load import load_config, saved_config
+from textclf.tuning.search_space import Choice, Range, load_space, own_settings, with_settings
 
 WRONG = {
     "  model.unit: [3]": "3:3: tune.model.unit: unknown key; did you mean 'units'?",

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from textclf import split as dealing
-from textclf.data import LabelReader, Labels, Rows, split_labels, text_keys
-from textclf.split import Split, folds
+from textclf.data import split as dealing
+from textclf.data.rows import LabelReader, Labels, Rows, split_labels, text_keys
+from textclf.data.split import Split, folds
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:

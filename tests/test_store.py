@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
-from textclf.baseline import affordable
-from textclf.store import smallest_kind, stored
+from textclf.evaluation.baseline import affordable
+from textclf.io.files import smallest_kind, stored
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [3], [2, 0, 5]])
@@ -31,8 +31,8 @@ def test_rows_read_a_few_at_a_time_give_the_same_run(
     config = write_config(tmp_path, sample)
     sets = overrides(*QUICK, *settings, "training.epochs=1")
     for name, rows in (("all", 8192), ("few", 7)):
-        monkeypatch.setattr("textclf.data.ROWS_AT_ONCE", rows)
-        monkeypatch.setattr("textclf.material.ROWS_AT_ONCE", rows)
+        monkeypatch.setattr("textclf.data.rows.ROWS_AT_ONCE", rows)
+        monkeypatch.setattr("textclf.training.dataset.ROWS_AT_ONCE", rows)
         assert textclf("train", config, "--run", tmp_path / name, *sets).exit_code == 0
     for file in ("split.json", "history.csv", "model/model.onnx"):
         assert (tmp_path / "few" / file).read_bytes() == (tmp_path / "all" / file).read_bytes()
@@ -42,7 +42,7 @@ def test_rows_read_a_few_at_a_time_give_the_same_run(
 
 
 def test_the_baseline_learns_from_as_many_rows_as_it_can_afford(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textclf.baseline.MOST_WORDS", 50)
+    monkeypatch.setattr("textclf.evaluation.baseline.MOST_WORDS", 50)
     counts = np.full(40, 5)
     assert affordable(counts[:10], seed=1).tolist() == list(range(10))
     found = affordable(counts, seed=1)

@@ -7,8 +7,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from textclf.text import PADDING, RESERVED, UNKNOWN, Encoder, Splitter, WordCounts, pad
-from textclf.tokens import _WORDS, _WORDS_ASCII, CLEANINGS, TextOptions, tokenize
+from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, Encoder, Splitter, pad
+from textclf.text.tokenizer import _WORDS, _WORDS_ASCII, CLEANINGS, TextOptions, tokenize
+from textclf.text.vocabulary import WordCounts
 
 
 def tokens(text: str, **options: object) -> list[str]:
@@ -194,7 +195,7 @@ def test_a_splitter_that_forgets_finds_the_same(monkeypatch: pytest.MonkeyPatch)
     texts = [f"a{row} b{row // 2}, c" for row in range(100)]
     words = {f"{letter}{row}": row for row in range(100) for letter in "ab"}
     expected = Splitter(lambda word: words.get(word, 0), TextOptions()).split(texts).flat.tolist()
-    monkeypatch.setattr("textclf.text.PIECES", 10)
+    monkeypatch.setattr("textclf.text.encoding.PIECES", 10)
     forgetful = Splitter(lambda word: words.get(word, 0), TextOptions())
     assert [number for text in texts for number in forgetful.split([text]).flat.tolist()] == expected
 

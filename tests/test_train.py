@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from conftest import QUICK, SAMPLES, SMALL, overrides, textclf, trained, write_config
 
-from textclf.classifier import load_classifier
+from textclf.inference.classifier import load_classifier
 
 FILES = [
     "config.yaml",
@@ -124,7 +124,7 @@ def test_keras_loads_the_model_where_textclf_is_not(
     named = [part for run in runs for part in (run.name, run / "model.keras")]
     command = [sys.executable, "-c", LOAD_WITHOUT_TEXTCLF, *named]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
-    from textclf.text import TokenIds
+    from textclf.text.encoding import TokenIds
 
     lengths = np.array([3, 5])
     ids = TokenIds(np.array([5, 3, 1, 2, 7, 4, 9, 30], np.int32), lengths, lengths)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, SAMPLES, SMALL, overrides, textclf, write_config
 
-from textclf.losses import row_weights
-from textclf.training import TrainingOptions, batches, build_optimizer
+from textclf.config.schema import TrainingOptions
+from textclf.training.loop import batches, build_optimizer, row_weights
 
 
 def test_a_batch_holds_rows_of_similar_length_and_every_row_comes_once() -> None:
@@ -50,7 +50,7 @@ def test_the_fused_optimizer_takes_keras_steps(name: str) -> None:
     import keras
     import tensorflow as tf
 
-    from textclf import optimizers
+    from textclf.training import optimizers
 
     def after_steps(kind: Any, gradient: Any) -> Any:
         optimizer, variable = kind(0.1), keras.Variable(tf.ones((3, 2)))

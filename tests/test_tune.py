@@ -14,10 +14,10 @@ from click.testing import Result
 from conftest import overrides, textclf, textclf_begun, write_config
 from faults import contents
 
-from textclf.run import Run, run_for_config
-from textclf.stage import claimed
-from textclf.trials import Bench, Found
-from textclf.tuning import tuning_for_config
+from textclf.io.run_folder import Run, run_for_config
+from textclf.io.staging import claimed
+from textclf.tuning.results import tuning_for_config
+from textclf.tuning.trials import Bench, Found
 
 pytest.importorskip("optuna")
 
@@ -209,7 +209,7 @@ def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("textclf.train.evaluate_rows", stop)
+        patched.setattr("textclf.training.train.evaluate_rows", stop)
         result = tune(tmp_path, "--trials", "1")
     assert (result.exit_code, result.stdout) == (130, "")
     best = tmp_path / "tuned" / "best"
@@ -252,7 +252,7 @@ def test_trials_side_by_side_find_what_they_would_alone(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textclf.training.score", lambda *_: (math.nan, 0.25))
+    monkeypatch.setattr("textclf.training.loop.score", lambda *_: (math.nan, 0.25))
     result = tune(tmp_path, "--trials", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[0].split()[4:6] == ["given", "up"]

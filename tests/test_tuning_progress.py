@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from textclf.study import Trial
-from textclf.trials import News
-from textclf.tuning_progress import LiveTrials, LogTrials, watching_trials
+from textclf.cli.progress import LiveTrials, LogTrials, watching_trials
+from textclf.tuning.study import Trial
+from textclf.tuning.trials import News
 
 FIRST = Trial(1, 0, {"model.units": 8, "model.pooling": "max"})
 SECOND = Trial(2, 1, {"model.units": 64, "model.pooling": "mean"})

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from textclf.errors import UserError
-from textclf.text import PADDING, RESERVED, UNKNOWN
-from textclf.vectors import WordVectors, read_vectors
+from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
+from textclf.text.vectors import WordVectors, read_vectors
 
 VOCABULARY = ["good", "film", "café"]
 GLOVE = "the 0 0\nfilm 1 -2.5\ncafé 3e-1 4\n"

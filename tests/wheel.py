@@ -41,7 +41,7 @@ def check_contents(path: Path) -> None:
         about = metadata(wheel)
     own = {name for name in names if ".dist-info/" not in name}
     assert own == package_files(ROOT), own ^ package_files(ROOT)
-    assert {"textclf/py.typed", "textclf/templates/report.html"} <= own, sorted(own)
+    assert {"textclf/py.typed", "textclf/report/templates/report.html"} <= own, sorted(own)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names), sorted(names)
     assert about["License-Expression"] == project["license"], about["License-Expression"]
     assert about["Description-Content-Type"] == "text/markdown", about["Description-Content-Type"]

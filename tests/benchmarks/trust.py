@@ -19,10 +19,10 @@ import numpy as np
 from corpora import SHARED, short_texts
 from measuring import CACHE, ROOT, TEXTCLF, report, say
 
-from textclf.config import saved_config
-from textclf.intervals import intervals
-from textclf.outcome import Outcome, read_outcome
-from textclf.run import Run
+from textclf.config.load import saved_config
+from textclf.evaluation.bootstrap import intervals
+from textclf.evaluation.predictions import Outcome, read_outcome
+from textclf.io.run_folder import Run
 
 RESAMPLES, ROWS = 200, 2000
 METRICS = ("accuracy", "f1_macro", "roc_auc", "log_loss")

@@ -13,22 +13,23 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from textclf.architecture import Shape
-from textclf.bilstm_onnx import graph_constants
-from textclf.classifier import load_classifier, save_classifier
-from textclf.columns import find_roles, read_table
-from textclf.config import Config, dump_config, saved_config
-from textclf.data import DataOptions, data_problems
-from textclf.ensemble import model_again
+from textclf.config.load import dump_config, saved_config
+from textclf.config.schema import Config
+from textclf.config.suggest import look, settings
+from textclf.data.columns import find_roles, read_table
+from textclf.data.readers import FORMATS, read_columns
+from textclf.data.rows import DataOptions, data_problems
 from textclf.errors import UserError
-from textclf.files import FORMATS, read_columns
-from textclf.guess import look, settings
-from textclf.model_files import Description, checksum
-from textclf.predict import read_lines
-from textclf.space import load_space
-from textclf.text import Encoder
-from textclf.tokens import TextOptions
-from textclf.vectors import read_vectors, vector_words
+from textclf.inference.classifier import load_classifier, save_classifier
+from textclf.inference.model_folder import Description, checksum
+from textclf.inference.predict import read_lines
+from textclf.models.architecture import Shape
+from textclf.models.bilstm.onnx import graph_constants
+from textclf.models.ensemble import model_again
+from textclf.text.encoding import Encoder
+from textclf.text.tokenizer import TextOptions
+from textclf.text.vectors import read_vectors, vector_words
+from textclf.tuning.search_space import load_space
 
 
 class Target(NamedTuple):

@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE.parent / "benchmarks"), str(HERE.parent), str(HERE.pare
 from faults import contents  # noqa: E402
 from measuring import ROOT, TEXTCLF, report, say  # noqa: E402
 
-from textclf.device import start_tensorflow  # noqa: E402
+from textclf.training.tensorflow_setup import start_tensorflow  # noqa: E402
 
 KILLED = 0.75  # share of the processes
 SMALL = """
@@ -94,7 +94,7 @@ class Process:
 
 def _be_textclf(arguments: list[str], log: Path) -> NoReturn:
     """Turns this process into the command, its talk in the log."""
-    from textclf.cli import main
+    from textclf.cli.main import main
 
     code: Any = 70
     try:

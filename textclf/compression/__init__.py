@@ -1,0 +1,1 @@
+"""Smaller runs: weights in fewer bits, pruning, distillation."""

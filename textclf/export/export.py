@@ -1,0 +1,115 @@
+"""`textclf export`: a trained classifier in the format of another tool, proved against the original."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from textclf.errors import UserError
+from textclf.export.common import PredictProba
+from textclf.export.keras_formats import (
+    load_keras,
+    load_savedmodel,
+    load_tflite,
+    trained_difference,
+    write_keras,
+    write_savedmodel,
+    write_tflite,
+)
+from textclf.export.portable_formats import load_onnx, load_python, write_onnx, write_python
+from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
+from textclf.inference.model_folder import model_folder
+from textclf.io.files import bytes_of, replacing, replacing_folder
+from textclf.io.run_folder import Run
+from textclf.text.encoding import RESERVED
+
+DRAWN_TEXTS, LONGEST = 32, 256  # texts that are drawn for the comparison, and words of the longest of them
+
+
+class Exporter(NamedTuple):
+    """A format of export."""
+
+    write: Callable[[Run, Classifier, Path], None]
+    load: Callable[[Path, Run, Classifier], PredictProba]
+    """What was written, read and used as its recipient does."""
+    suffix: str
+    """What the name of the file ends in; empty for a folder."""
+    marker: str = ""
+    """A file that a folder of this format holds, and others do not."""
+    difference: Callable[[Path, Run], float] | None = None
+    """How far what was written is from the classifier, where loading it takes more than writing it did."""
+
+
+EXPORTERS: dict[str, Exporter] = {
+    "keras": Exporter(write_keras, load_keras, ".keras", difference=trained_difference),
+    "onnx": Exporter(write_onnx, load_onnx, ".onnx"),
+    "python": Exporter(write_python, load_python, ".py"),
+    "savedmodel": Exporter(write_savedmodel, load_savedmodel, "", marker="saved_model.pb"),
+    "tflite": Exporter(write_tflite, load_tflite, ".tflite"),
+}
+
+
+def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> dict[str, Any]:
+    """Writes the classifier in a format of EXPORTERS; where it is, its bytes, and how far it is from the original.
+
+    Raises:
+        UserError: the output must not be written, the run lacks what the format is made from, or what was written gives
+            other probabilities; then nothing is left of it.
+    """
+    exporter = EXPORTERS[format]
+    _check_output(run, format, output, overwrite=overwrite)
+    classifier = load_classifier(run.path)
+    place = replacing_folder if exporter.marker else replacing
+    with place(output) as unproved:
+        exporter.write(run, classifier, unproved)
+        parity = _difference(exporter, unproved, run, classifier)
+        if not parity <= PARITY_LIMIT:
+            raise UserError(
+                f"--format {format}: the export differs from {run.path} by {parity:.1e} (at most {PARITY_LIMIT:.0e} is "
+                "right), so nothing was written. Another version of its runtime may compute differently."
+            )
+    return {"format": format, "path": output.as_posix(), "bytes": bytes_of(output), "parity": parity}
+
+
+def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> None:
+    """Refuses a path that does not suit the format, or holds what must not be replaced."""
+    exporter = EXPORTERS[format]
+    if exporter.suffix and output.suffix != exporter.suffix:
+        raise UserError(f"--output {output}: the name of a file of --format {format} must end in {exporter.suffix}.")
+    if not os.path.lexists(output):
+        return
+    if not _same_kind(exporter, output) or _is_part_of(run, output):
+        raise UserError(f"{output} exists and is no export as {format}. Choose another path with --output.")
+    if not overwrite:
+        raise UserError(f"{output} exists. Replace it with --overwrite, or choose another path with --output.")
+
+
+def _same_kind(exporter: Exporter, output: Path) -> bool:
+    return (output / exporter.marker).is_file() if exporter.marker else output.is_file()
+
+
+def _is_part_of(run: Run, output: Path) -> bool:
+    """Whether the path is a file that the run itself needs."""
+    return output.resolve() in {path.resolve() for path in (run.keras_model, model_folder(run.path) / "model.onnx")}
+
+
+def _difference(exporter: Exporter, path: Path, run: Run, classifier: Classifier) -> float:
+    """The largest difference between a probability of the export and of the classifier."""
+    if exporter.difference:
+        return exporter.difference(path, run)
+    texts = proof_texts(classifier)
+    exported = exporter.load(path, run, classifier)(texts)
+    return float(np.abs(exported - classifier.predict_proba(texts)).max())
+
+
+def proof_texts(classifier: Classifier) -> list[str]:
+    """The rows that the model was saved with, words drawn at random in texts of all lengths, and no word at all."""
+    description, stored = classifier.description, classifier.probe_rows()
+    words = ["\N{REPLACEMENT CHARACTER}"] * RESERVED + description.vocabulary
+    rows = [stored.row(index) for index in range(len(stored))]
+    rng = np.random.default_rng(len(words))
+    lengths = np.linspace(1, min(description.text.max_length, LONGEST), DRAWN_TEXTS, dtype=int)
+    rows += [rng.integers(len(words), size=length) for length in lengths]
+    return ["", *(" ".join([words[index] for index in row]) for row in rows)]

@@ -1,0 +1,158 @@
+"""The run folder: the name of every file in it."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from textclf.errors import UserError
+from textclf.io.files import _write_faults, folder_for
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder that `textclf train` wrote."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def keras_model(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def model(self) -> Path:
+        """The folder that prediction needs, and all it needs."""
+        return self.path / "model"
+
+    @property
+    def graph(self) -> Path:
+        """The weights and the graph in `model/`."""
+        return self.model / "model.onnx"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Written last: where it is, the run is complete."""
+        return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def suspects(self) -> Path:
+        """Training rows that are probably labelled wrong, where the config asks for them."""
+        return self.path / "suspects.csv"
+
+    @property
+    def samples(self) -> Path:
+        """The rows that the report shows in full, where texts may be shown."""
+        return self.path / "samples.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training stands, while the run is being made; of several networks the first."""
+        return self.state(0)
+
+    def state(self, number: int) -> Path:
+        """Where the training of one of several networks stands, counted from 0."""
+        return self.path / "checkpoint" / ("state.npz" if number == 0 else f"state_{number + 1}.npz")
+
+    @property
+    def begun(self) -> Path:
+        """The settings and the data that the training began with, while the run is being made."""
+        return self.path / "checkpoint" / "begun.json"
+
+    @property
+    def owner(self) -> "Run":
+        """The run itself, or, of an evaluation on other data, the run that was evaluated: two folders above.
+
+        Raises:
+            UserError: neither holds a config.
+        """
+        found = [run for run in (self, Run(self.path.parent.parent)) if run.config.is_file()]
+        if not found:
+            raise UserError(f"{self.path} holds no config.yaml: name a run, or RUN/evaluations/NAME.")
+        return found[0]
+
+    @property
+    def complete(self) -> bool:
+        return self.metrics.is_file() and self.environment.is_file()
+
+    def evaluation(self, name: str) -> "Run":
+        """Where an evaluation on other data goes: a folder with metrics, predictions and report like the run's own."""
+        return Run(self.path / "evaluations" / name)
+
+
+def run_for_config(config: Path) -> Run:
+    """The run that training a config writes by default.
+
+    runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml, runs/imdb-tune-best for runs/imdb-tune/best.yaml.
+    """
+    folder = Path(os.path.realpath(config)).parent  # Path.resolve raises where links go round in a circle
+    if config.name == "config.yaml":
+        return Run(RUNS / folder.name)
+    of_tuning = config.name == "best.yaml" and (folder / "tuning.json").is_file()
+    return Run(RUNS / (f"{folder.name}-best" if of_tuning else config.stem))
+
+
+@contextlib.contextmanager
+def replacing_files(run: Run) -> Iterator[Run]:
+    """A folder to write some files of a run into; they take their places together when the block ends well.
+
+    Where that fails half-way, the earlier files come back, so that those of a run are always of one measurement.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written, or the like.
+    """
+    new = run.path / f".{os.getpid()}.new"
+    with _write_faults(run.path, new), folder_for(new):
+        try:
+            new.mkdir()
+            yield Run(new)
+            _move_files(new, run.path)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _move_files(new: Path, folder: Path) -> None:
+    """Moves the files of the one folder into the other, all or none."""
+    files = sorted(new.iterdir(), key=lambda file: (file == Run(new).metrics, file.name))
+    earlier = {file: file.with_name(f"{file.name}.old") for file in files if (folder / file.name).exists()}
+    for file, kept in earlier.items():
+        shutil.copyfile(folder / file.name, kept)
+    moved: list[Path] = []
+    try:
+        for file in files:
+            file.replace(folder / file.name)
+            moved.append(file)
+    except BaseException:
+        for file in moved:
+            if file in earlier:
+                earlier[file].replace(folder / file.name)
+            else:
+                (folder / file.name).unlink()
+        raise

@@ -1,0 +1,1 @@
+"""The architectures, each in a folder of its own."""

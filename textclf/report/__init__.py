@@ -1,0 +1,1 @@
+"""Numbers in, one HTML page out."""

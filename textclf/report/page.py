@@ -1,0 +1,260 @@
+"""report.html: one file that opens offline, a pure function of the other files of a run."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from textclf.report.html import page_environment
+
+MOST_CONFUSED = 20
+
+TINY = 0.0001  # a probability below which the figure says no more
+
+TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1_macro": "F1, macro",
+    "f1_micro": "F1, micro",
+    "f1_weighted": "F1, weighted",
+    "precision_macro": "Precision, macro",
+    "recall_macro": "Recall, macro",
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "matthews_corrcoef": "Matthews correlation",
+    "hamming_loss": "Hamming loss",
+    "log_loss": "Log loss",
+    "brier_score_loss": "Brier score",
+    "expected_calibration_error": "Expected calibration error",
+}
+
+SPREAD = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # what is shown of each seed
+
+MODEL_TITLES = {
+    "network": "network",
+    "majority": "majority class",
+    "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    "original": "the original",
+}
+
+SECTIONS = {
+    "good": "How good is it?",
+    "small": "What does it cost to be small?",
+    "data": "Are the data sound?",
+    "labels": "Which labels does it know?",
+    "probabilities": "Can the probabilities be believed?",
+    "line": "Where is the line, and what if unsure rows are left out?",
+    "ranking": "Does it rank well?",
+    "weak": "Where is it weak?",
+    "texts": "What did it see of the texts?",
+    "rows": "Which rows are worth a look?",
+    "seeds": "What does another seed give?",
+    "training": "How did training go?",
+}
+
+
+def render(
+    document: dict[str, Any],
+    *,
+    name: str,
+    figures: dict[str, str],
+    coverage: str,
+    history: list[dict[Any, Any]],
+    samples: dict[str, Any] | None,
+    throughput: dict[str, float] | None,
+) -> str:
+    """Return the report as HTML; every text in it is escaped, and shows what it holds.
+
+    Args:
+        document: of metrics.json.
+        figures: SVG by name.
+        coverage: a sentence on what leaving unsure rows out gains.
+        history: rows of history.csv.
+        samples: of samples.json; None: the report shows no texts.
+        throughput: rows per second by model, where it was measured.
+    """
+    present = {
+        "data": "checks" in document, "rows": samples is not None, "small": "compression" in document,
+        "seeds": "seeds" in document, "training": bool(history),
+    }  # fmt: skip
+    return (
+        page_environment()
+        .get_template("report.html")
+        .render(
+            name=name,
+            document={"decision": None, "threshold": None, "without_seen": None, **document},
+            summary=summary(document),
+            sections=[(key, title) for key, title in SECTIONS.items() if present.get(key, True)],
+            heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
+            metric_rows=metric_rows(document),
+            others=list(document.get("baselines", {})),
+            model_titles=MODEL_TITLES,
+            comparisons=comparison_sentences(document),
+            confused=[] if is_multilabel(document) else most_confused(document),
+            coverage_sentence=coverage,
+            compression_sentences=compression_sentences(document, throughput),
+            seed_rows=seed_rows(document),
+            seed_sentences=seed_sentences(document, throughput),
+            figures=figures,
+            history=history,
+            samples=samples,
+        )
+    )
+
+
+def is_multilabel(document: dict[str, Any]) -> bool:
+    """Return whether a row may have several labels: then there is a confusion matrix for each label."""
+    return isinstance(document["confusion_matrix"][0][0], list)
+
+
+def metric_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Title, value, interval, the baselines' values, and the distance from the last of them, of each metric."""
+    others = list(document.get("baselines", {}))
+    against = document.get("comparisons", {}).get(others[-1] if others else "", {"difference": {}, "intervals": {}})
+    return [
+        {
+            "title": title,
+            "value": document["metrics"][name],
+            "interval": document["intervals"].get(name),
+            "others": [document["baselines"][other].get(name) for other in others],
+            "gap": against["difference"].get(name),
+            "gap_interval": against["intervals"].get(name),
+        }
+        for name, title in TITLES.items()
+        if name in document["metrics"]
+    ]
+
+
+def most_confused(document: dict[str, Any]) -> list[tuple[int, str, str]]:
+    """Rows, truth and prediction of the most frequent confusions, most first."""
+    names, matrix = list(document["labels"]), document["confusion_matrix"]
+    pairs = [
+        (rows, names[truth], names[chosen])
+        for truth, line in enumerate(matrix)
+        for chosen, rows in enumerate(line)
+        if rows and truth != chosen
+    ]
+    return sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_CONFUSED]
+
+
+def seed_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Head and rows of the table of the networks that differ in their seed; none where there is one."""
+    seeds = document.get("seeds")
+    if seeds is None:
+        return []
+    names = [name for name in SPREAD if name in document["metrics"]]
+    rows = [["seed", "best epoch", "validation loss", "validation accuracy", *(TITLES[name] for name in names)]]
+    for each in seeds["members"]:
+        name = f"{each['seed']}, the best" if each["seed"] == seeds["best"] else str(each["seed"])
+        facts = [str(each["best_epoch"]), _number(each["loss"]), _number(each["accuracy"])]
+        rows.append([name, *facts, *(_number(each["metrics"][metric]) for metric in names)])
+    further = {"mean": seeds["mean"], "standard deviation": seeds["standard_deviation"]}
+    further |= {"ensemble": document["metrics"]} if seeds["ensemble"] else {}
+    for name, metrics in further.items():
+        rows.append([name, "", "", "", *(_number(metrics[metric]) for metric in names)])
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+# Sentences
+
+
+def summary(document: dict[str, Any]) -> str:
+    """One paragraph in plain words."""
+    rows, accuracy = document["data"]["rows"], document["metrics"]["accuracy"]
+    low, high = document["intervals"]["accuracy"]
+    right = "exactly their labels" if is_multilabel(document) else "their right label"
+    sentences = [
+        f"The model gives {round(rows * accuracy):,} of {rows:,} texts {right} ({100 * accuracy:.1f} %).",
+        f"On other texts of the same kind, expect {100 * low:.1f} to {100 * high:.1f} %.",
+    ]
+    majority = document.get("baselines", {}).get("majority")
+    if majority:
+        sentences.append(f"Always giving the most frequent label would be right in {100 * majority['accuracy']:.1f} %.")
+    if document.get("without_seen"):
+        without = document["without_seen"]
+        sentences.append(
+            f"{rows - without['rows']:,} of the texts were also seen in training; without them it is right in "
+            f"{100 * without['metrics']['accuracy']:.1f} %."
+        )
+    return " ".join([*sentences, verdict(document)]).strip()
+
+
+def verdict(document: dict[str, Any]) -> str:
+    """How the network stands against the linear baseline, in one sentence; empty without one."""
+    against = document.get("comparisons", {}).get("tfidf_logistic_regression")
+    if against is None:
+        return ""
+    linear = "a simple linear model (TF-IDF + logistic regression)"
+    gap, (low, high) = against["difference"]["accuracy"], against["intervals"]["accuracy"]
+    points = f"by {abs(100 * gap):.1f} points"
+    if low > 0:
+        return f"It beats {linear} {points}."
+    if high < 0:
+        return f"{linear[0].upper()}{linear[1:]} beats it {points}: take that, or find out why."
+    if gap == 0:
+        return f"{linear[0].upper()}{linear[1:]} does as well."
+    ahead = "ahead of" if gap > 0 else "behind"
+    return f"It is {ahead} {linear} {points}, which may be chance."
+
+
+def comparison_sentences(document: dict[str, Any]) -> list[str]:
+    """What McNemar's test says of each baseline."""
+    sentences = []
+    for name, against in document.get("comparisons", {}).items():
+        test = against["mcnemar"]
+        chance = f"of {test['p_value']:.2g}" if test["p_value"] >= TINY else f"below {TINY}"
+        sentences.append(
+            f"Against {MODEL_TITLES[name]}: {test['only_this_right']:,} rows only the network has right, "
+            f"{test['only_other_right']:,} only the other. If both were equally good, so uneven a share would come "
+            f"about with a probability {chance} (McNemar's exact test)."
+        )
+    return sentences
+
+
+def compression_sentences(document: dict[str, Any], throughput: dict[str, float] | None = None) -> list[str]:
+    """How a smaller run was made, what of the original's size it has, and what that costs and gains."""
+    made = document.get("compression")
+    if made is None:
+        return []
+    settings = ", ".join(f"{name} {value}" for name, value in made.items() if name not in ("method", "of", "bytes"))
+    size, against = made["bytes"], document["comparisons"]["original"]
+    sentences = [
+        f"Made of {made['of']} by {made['method']}{f' ({settings})' if settings else ''}: model/ has "
+        f"{size['compressed']:,} bytes instead of {size['original']:,}, {size['compressed'] / size['original']:.1%}.",
+        f"Against the original: accuracy {_points(against)}, McNemar's exact p = {against['mcnemar']['p_value']:.2g}.",
+    ]
+    if throughput:
+        sentences.append(
+            f"It labels {throughput['compressed']:,.0f} rows a second, the original {throughput['original']:,.0f}, beside "
+            "each other on the rows measured, tokenizing included."
+        )
+    return sentences
+
+
+def seed_sentences(document: dict[str, Any], throughput: dict[str, float] | None = None) -> list[str]:
+    """Which network the run keeps; of an ensemble what it gains over one, and what it costs."""
+    seeds = document.get("seeds")
+    if seeds is None:
+        return []
+    count = len(seeds["members"])
+    ensemble = seeds["ensemble"]
+    if not ensemble:
+        return [f"Of {count} networks the run keeps that of seed {seeds['best']}, the best on the validation rows."]
+    over_best, over_mean = ensemble["over_best"], ensemble["over_mean"]
+    sentences = [
+        f"The run keeps all {count} networks as one. Against that of seed {seeds['best']}, the best on the validation "
+        f"rows: accuracy {_points(over_best)}, McNemar's exact p = {over_best['mcnemar']['p_value']:.2g}.",
+        f"Against the mean of all: accuracy {_points(over_mean)}.",
+        f"It costs {ensemble['bytes']:,} bytes instead of {ensemble['bytes_of_best']:,}.",
+    ]
+    if throughput:
+        sentences.append(f"It labels {throughput['ensemble']:,.0f} rows a second instead of {throughput['best']:,.0f}.")
+    return sentences
+
+
+def _points(against: dict[str, Any]) -> str:
+    low, high = (100 * edge for edge in against["intervals"]["accuracy"])
+    return f"{100 * against['difference']['accuracy']:+.2f} points (95 % interval {low:+.2f} to {high:+.2f})"

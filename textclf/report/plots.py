@@ -1,0 +1,360 @@
+"""The plots of a report that are lines, each as an inline <svg>; `curves` computes what is in them.
+
+Lists do wherever arrays are asked for, with None for NaN, so that what was read from JSON can be drawn. `key` begins
+the ids of a plot: a page with two plots of a kind gives each its own.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.report.plot_data import Bins, Coverage, Curve, Thresholds
+from textclf.report.svg import (
+    INK,
+    SOFT,
+    A,
+    B,
+    C,
+    Drawing,
+    clean_name,
+    columns,
+    count_axis,
+    note,
+    percent,
+    tick,
+)
+
+Values = Sequence[float] | npt.NDArray[Any]
+
+LINES = ((A, "-"), (B, "--"), (C, "-."), (SOFT, ":"))  # told apart without colour too
+
+
+def learning_curves(history: dict[str, Sequence[float]], *, kept: int, key: str = "learning-curves") -> str:
+    """Loss and accuracy by epoch, the epoch that was kept marked.
+
+    Args:
+        history: shape (epochs,) each: val_loss and val_accuracy, and loss and accuracy of training where known.
+        kept: number of the epoch whose weights the run has, counted from 1.
+    """
+    scores = {name: np.array(values, float) for name, values in history.items()}
+    names = [name for name in ("loss", "accuracy") if f"val_{name}" in scores]
+    at_kept = {name: scores[f"val_{name}"][kept - 1] for name in names}
+    with Drawing(key, height=0.2 + 1.55 * len(names)) as drawing:
+        for row, name in enumerate(names):
+            below = len(names) - 1 - row
+            axes = drawing.axes(bottom=0.45 + 1.55 * below, top=0.3 + 1.55 * row, right=0.95)
+            _epoch_lines(axes, [scores.get(name, np.empty(0)), scores[f"val_{name}"]], kept)
+            axes.set_title(f"{name}, {at_kept[name]:.3f} at epoch {kept}")
+            axes.tick_params(labelbottom=not below)
+        axes.set_xlabel("epoch")
+        described = " and ".join(f"validation {name} {value:.4f}" for name, value in at_kept.items())
+        return drawing.svg(
+            "Loss and accuracy by epoch",
+            f"{len(scores['val_loss'])} epochs. Epoch {kept} was kept, with {described}.",
+        )
+
+
+def _epoch_lines(axes: Any, lines: Sequence[npt.NDArray[Any]], kept: int) -> None:
+    """Training and validation by epoch, each named at its end."""
+    epochs = len(lines[-1])
+    ends = []
+    for values, color, style, name in zip(lines, (SOFT, A), ("--", "-"), ("training", "validation"), strict=True):
+        if len(values):  # training accuracy is not always measured
+            marker = "o" if epochs == 1 else None
+            axes.plot(range(1, epochs + 1), values, style, color=color, marker=marker, clip_on=False)
+            if np.isfinite(values[-1]):
+                ends.append((float(values[-1]), color, name))
+    axes.plot(kept, lines[-1][kept - 1], "o", color=A, markersize=6, clip_on=False)
+    axes.axvline(kept, color=A, linewidth=0.8, alpha=0.6)
+    axes.set_xticks(np.unique(np.linspace(1, epochs, min(epochs, 6)).round()))
+    axes.locator_params(axis="y", nbins=4)
+    axes.set_xlim(min(1, epochs - 0.5), max(epochs, 1.5))
+    low, high = axes.get_ylim()
+    for height, (_, color, name) in zip(_apart([end[0] for end in ends], (high - low) / 6), ends, strict=True):
+        note(axes, name, (1, height), (7, 0), ("axes fraction", "data"), color=color, va="center")
+
+
+def _apart(heights: list[float], gap: float) -> list[float]:
+    """The heights of two texts, moved apart to the gap."""
+    if len(heights) < 2 or abs(heights[0] - heights[1]) >= gap:
+        return heights
+    middle, sign = sum(heights) / 2, 1 if heights[0] >= heights[1] else -1
+    return [middle + sign * gap / 2, middle - sign * gap / 2]
+
+
+def roc(curves: Sequence[Curve], *, key: str = "roc") -> str:
+    """True against false positive rate, of the curves that `curves.roc_curves` gives: one, or a mean and the worst."""
+    with Drawing(key, height=3.1) as drawing:
+        axes = _unit_square(drawing, curves, "true positive rate", "false positive rate")
+        axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
+        return drawing.svg("ROC curve", f"Area under the ROC curve: {_areas(curves)}; chance is 0.5.")
+
+
+def precision_recall(curves: Sequence[Curve], *, key: str = "precision-recall") -> str:
+    """Precision against recall, of the curves that `curves.precision_recall_curves` gives."""
+    with Drawing(key, height=3.1) as drawing:
+        _unit_square(drawing, curves, "precision", "recall")
+        return drawing.svg("Precision against recall", f"Average precision: {_areas(curves)}.")
+
+
+def _areas(curves: Sequence[Curve]) -> str:
+    if len(curves) == 1:
+        return f"{curves[0][3]:.4f}"
+    worst = ", ".join(f"{clean_name(name, 60)} {area:.4f}" for name, *_, area in curves[1:])
+    return f"{curves[0][0]} {curves[0][3]:.4f}; lowest: {worst}"
+
+
+def _unit_square(drawing: Drawing, curves: Sequence[Curve], up: str, across: str) -> Any:
+    """Axes of 0 to 1 with the curves, and beside them what they are, with their areas."""
+    axes = drawing.axes(right=drawing.width - drawing.height + 0.3)
+    for (name, x, y, area), (color, style) in zip(curves, LINES, strict=False):
+        label = f"area {area:.3f}" if len(curves) == 1 else f"{area:.3f} {drawing.name(name, 17)}"
+        axes.plot(x, y, style, color=color, clip_on=False, label=label)
+    title = "area" if len(curves) > 1 else None
+    axes.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), fontsize=9.5, title=title, alignment="left")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=across, title=up)
+    for axis in (axes.xaxis, axes.yaxis):
+        tick(axis, (0, 0.5, 1))
+    return axes
+
+
+def reliability(
+    before: Bins,
+    after: Bins | None = None,
+    *,
+    names: Sequence[str] = ("as trained", "calibrated"),
+    key: str = "reliability",
+) -> str:
+    """Accuracy by confidence (Guo et al. 2017), with the rows of each bin below; the closer to the diagonal, the truer.
+
+    Args:
+        before: what `curves.reliability_bins` gives.
+        after: the same of calibrated probabilities, in as many bins.
+    """
+    several = [bins for bins in (before, after) if bins is not None]
+    with Drawing(key, height=4.0) as drawing:
+        axes = drawing.axes(left=0.7, bottom=1.5)
+        rows = drawing.axes(left=0.7, bottom=0.5, top=2.85, grid="y")
+        axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
+        for number, (bins, name) in enumerate(zip(several, names, strict=False)):
+            _bins(axes, rows, bins, drawing.name(name), number, len(several))
+        if after is not None:
+            axes.legend(loc="upper left", bbox_to_anchor=(0.03, 0.97))
+        ticks = (0.4, 0.6, 0.8, 1) if _lowest(several) > 0.4 else (0, 0.25, 0.5, 0.75, 1)
+        axes.set(xlim=(ticks[0], 1), ylim=(0, 1), title="share that is right")
+        tick(axes.yaxis, (0, 0.5, 1))
+        axes.set_xticks(ticks, [""] * len(ticks))
+        rows.set(xlim=(ticks[0], 1), title="rows", xlabel="confidence")
+        tick(rows.xaxis, ticks)
+        count_axis(rows)
+        errors = [f"{name} {_calibration_error(bins):.4f}" for bins, name in zip(several, names, strict=False)]
+        return drawing.svg(
+            "Reliability: accuracy by confidence",
+            f"Expected calibration error: {', '.join(errors)}; 0 is where confidence says how often it is right.",
+        )
+
+
+def _bins(axes: Any, rows: Any, bins: Bins, name: str, number: int, of: int) -> None:
+    confidence, accuracy, count = (np.array(part, float) for part in bins)
+    full, width = count > 0, 1 / len(count)
+    color, style = LINES[number]
+    axes.plot(confidence[full], accuracy[full], style, marker="o", markersize=5, color=color, label=name, clip_on=False)
+    bar = 0.8 * width / of
+    rows.bar((np.arange(len(count)) + 0.1) * width + number * bar, count, bar, align="edge", color=color)
+
+
+def _lowest(several: Sequence[Bins]) -> float:
+    """Lower edge of the first bin that has rows."""
+    return min(float(np.flatnonzero(np.array(rows))[0]) / len(rows) for *_, rows in several)
+
+
+def _calibration_error(bins: Bins) -> float:
+    confidence, accuracy, rows = (np.nan_to_num(np.array(part, float)) for part in bins)
+    return float((rows * np.abs(confidence - accuracy)).sum() / rows.sum())
+
+
+def thresholds(curve: Thresholds, chosen: float, *, key: str = "thresholds") -> str:
+    """Precision, recall, F1 and accuracy by threshold, the chosen one and 0.5 marked.
+
+    Args:
+        curve: what `curves.threshold_curve` gives.
+        chosen: the threshold that the model uses.
+    """
+    grid, *scores = (np.array(part, float) for part in curve)
+    names = ("precision", "recall", "F1", "accuracy")
+    with Drawing(key) as drawing:
+        axes = drawing.axes(top=0.75)
+        for values, name, (color, style) in zip(scores, names, LINES, strict=True):
+            axes.plot(grid, values, style, color=color, label=name, clip_on=False)
+        axes.axvline(0.5, color=SOFT, linewidth=0.8)
+        axes.axvline(chosen, color=INK, linewidth=1.2)
+        side = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
+        note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=side)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="threshold")
+        tick(axes.yaxis, (0, 0.5, 1))
+        tick(axes.xaxis, (0, 0.25, 0.5, 0.75, 1))
+        return drawing.svg(
+            "Precision, recall, F1 and accuracy by threshold", _at_thresholds(grid, scores, names, chosen)
+        )
+
+
+def _at_thresholds(grid: npt.NDArray[Any], scores: Sequence[Any], names: Sequence[str], chosen: float) -> str:
+    said = []
+    for threshold, what in ((chosen, "the chosen threshold"), (0.5, "threshold")):
+        at = int(np.abs(grid - threshold).argmin())
+        values = ", ".join(f"{name} {score[at]:.3f}" for name, score in zip(names, scores, strict=True))
+        said.append(f"At {what} {threshold:.2f}: {values}.")
+    return " ".join(said)
+
+
+def coverage(curve: Coverage, *, key: str = "coverage") -> str:
+    """Accuracy of the rows that are kept when the least confident are left out, by the share kept.
+
+    Args:
+        curve: what `curves.coverage_curve` gives.
+    """
+    shares, accuracies, _ = (np.array(part, float) for part in curve)
+    at = [int(np.abs(shares - share).argmin()) for share in (0.5, 0.8, 1)]
+    with Drawing(key, height=2.9) as drawing:
+        axes = drawing.axes(left=0.65, right=0.75)
+        axes.plot(shares, accuracies, color=A, clip_on=False)
+        axes.plot(shares[at], accuracies[at], "o", color=A, markersize=5, clip_on=False)
+        for point in at:
+            shift = (7, -4) if point == at[-1] else (3, 7)  # a falling line leaves room above and to its right
+            note(axes, f"{100 * accuracies[point]:.1f} %", (shares[point], accuracies[point]), shift)
+        low, high = accuracies.min(), accuracies.max()
+        axes.set(xlim=(0, 1), ylim=(low - 0.15 * (high - low + 0.01), high + 0.2 * (high - low + 0.01)))
+        axes.set(title="share that is right", xlabel="share of rows kept, the most confident")
+        axes.locator_params(axis="y", nbins=4)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if value < 1.0001 else "")
+        said = ", ".join(
+            f"{100 * accuracies[point]:.1f} % of the most confident {100 * shares[point]:.0f} %" for point in at[:2]
+        )
+        return drawing.svg(
+            "Accuracy by share of rows kept", f"Right: {said}, and {100 * accuracies[-1]:.1f} % of all rows."
+        )
+
+
+ROOT_TICKS = np.array([0.05, 0.25, 0.5, 1.0])
+
+LENGTHS = np.array([1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000])  # ticks
+
+
+def score_histogram(
+    counts: npt.ArrayLike,
+    names: Sequence[str] = ("wrong", "right"),
+    *,
+    of: str = "confidence",
+    threshold: float | None = None,
+    key: str = "scores",
+) -> str:
+    """How the scores of two groups of rows spread, one group upwards, one downwards, each as shares of its own rows.
+
+    Args:
+        counts: rows of both groups in equally wide bins from 0 to 1, shape (2, bins).
+        names: of the two groups.
+        of: what the score is.
+        threshold: score from which the second label is chosen.
+    """
+    rows = np.array(counts, float)
+    shares = np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))  # few rows in the middle stay visible
+    with Drawing(key) as drawing:
+        axes = drawing.axes(left=0.65, grid="y")
+        edges = np.arange(rows.shape[1]) / rows.shape[1]
+        for group, sign, color in ((1, 1, A), (0, -1, B)):
+            axes.bar(edges, sign * shares[group], 0.9 / len(edges), align="edge", color=color)
+            label = f"{drawing.name(names[group], 32)}, {int(rows[group].sum()):,} rows"
+            axes.text(0.5, 0.93 if sign > 0 else 0.03, label, color=color, ha="center", transform=axes.transAxes)
+        axes.axhline(0, color=SOFT, linewidth=0.8)
+        if threshold is not None:
+            axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (2, 3)), ymin=0.1, ymax=0.9)
+        most = 1.25 * shares.max()
+        ticks = [tick for tick in ROOT_TICKS if np.sqrt(tick) <= most]
+        axes.set_yticks([*-np.sqrt(ticks), 0, *np.sqrt(ticks)], [percent(tick) for tick in (*ticks, 0, *ticks)])
+        axes.set(xlim=(0, 1), ylim=(-most, most), title="share of the rows of each", xlabel=drawing.name(of, 48))
+        tick(axes.xaxis, (0, 0.25, 0.5, 0.75, 1))
+        return drawing.svg(
+            f"Histogram of {clean_name(of, 60)}", " ".join(_above(rows[group], names[group]) for group in (0, 1))
+        )
+
+
+def _above(rows: npt.NDArray[Any], name: str) -> str:
+    above = rows[len(rows) // 2 :].sum() / max(rows.sum(), 1)
+    return f"{clean_name(name, 60)}: {int(rows.sum()):,} rows, {percent(above)} of them at 0.5 or above."
+
+
+def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: float, *, key: str = "text-lengths") -> str:
+    """Histogram of the tokens of a text, what is longer than the limit in another colour.
+
+    Args:
+        counts: rows of each bin, shape (bins,), and
+        edges: of the bins, shape (bins + 1,), as `curves.length_histogram` gives them.
+        max_length: tokens that are kept.
+        share_cut: share of the rows that are longer.
+    """
+    edges, rows = np.array(edges, float), np.array(counts, float)
+    limit = max_length + 1.0  # the first length that is cut; a bin holds those below its right edge
+    logarithmic = bool(edges[-1] - edges[-2] > edges[1] - edges[0])
+    place = np.log10 if logarithmic else np.asarray
+    with Drawing(key, height=2.8) as drawing:
+        axes = drawing.axes(left=0.65, grid="y")
+        for low, high, color in ((edges[0], limit, A), (limit, edges[-1], B)):
+            left, right = place(np.maximum(edges[:-1], low)), place(np.minimum(edges[1:], high))
+            seen = right > left
+            axes.bar(left[seen], rows[seen], (right - left)[seen], align="edge", color=color)
+        first, last, cut = place([edges[0], max(edges[-1], 1.02 * limit), limit])
+        axes.axvline(cut, color=INK, linewidth=1, linestyle=(0, (2, 3)))
+        if logarithmic:
+            axes.set_xticks(place(LENGTHS), [f"{length:,}" for length in LENGTHS])
+        side, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
+        words = f"limit {max_length:,}, cuts {percent(share_cut)}"
+        note(axes, words, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=side, va="top")
+        axes.set(title="rows", xlabel="tokens of a text" + (", logarithmic" if logarithmic else ""))
+        axes.set(xlim=(first, last), ylim=(0, 1.2 * max(rows.max(), 1)))
+        count_axis(axes)
+        texts, longest, share = f"{int(rows.sum()):,} texts", f"{int(edges[-1]) - 1:,} tokens", percent(share_cut)
+        return drawing.svg(
+            "Tokens of a text",
+            f"{texts} of up to {longest}; {share} are longer than the limit of {max_length:,} and are cut.",
+        )
+
+
+def slices(
+    names: Sequence[str], values: Values, lows: Values, highs: Values, overall: float, *, what: str = "accuracy",
+    key: str = "slices",
+) -> str:  # fmt: skip
+    """A score of several parts of the rows, each with its interval, the worst in another colour.
+
+    Args:
+        names: of the parts, up to about 30.
+        values: score of each, shape (parts,), and
+        lows, highs: the ends of its interval.
+        overall: score of all rows.
+        what: name of the score.
+    """
+    worst = int(np.argmin(values))
+    with Drawing(key, height=0.95 + 0.27 * len(names)) as drawing:
+        shown = [drawing.name(name, 24) for name in names]
+        widest = max(min(columns(name), 24) for name in shown)
+        axes = drawing.axes(left=0.2 + 0.085 * widest, right=0.6, top=0.4, grid="x")
+        for row, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
+            color = B if row == worst else A
+            axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.6, clip_on=False)
+            axes.plot(value, row, "o", color=color, markersize=6, clip_on=False)
+            ink = B if row == worst else INK
+            note(axes, f"{value:.3f}", (1, row), (8, 0), ("axes fraction", "data"), color=ink, va="center")
+        axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
+        words = f"all rows {overall:.3f}"
+        note(axes, words, (overall, 1), (0, 5), ("data", "axes fraction"), ha="center", color=SOFT)
+        axes.set_yticks(range(len(names)), shown, color=INK)
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what}, with its interval")
+        axes.locator_params(axis="x", nbins=4)
+        return drawing.svg(
+            f"{what.capitalize()} of parts of the rows",
+            f"All rows: {overall:.3f}. Lowest of {len(names)} parts: {clean_name(names[worst], 60)}, "
+            f"{values[worst]:.3f} ({lows[worst]:.3f} to {highs[worst]:.3f}).",
+        )

@@ -1,0 +1,1 @@
+"""Dataset, checks of the data, training loop, checkpoint, and the verb train."""

@@ -1,0 +1,134 @@
+"""`textclf check`: what a config's data hold, or whether a saved model still gives what it gave."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textclf.config.load import dump_config
+from textclf.config.schema import Config
+from textclf.errors import UserError
+from textclf.inference.classifier import PARITY_LIMIT, load_classifier
+from textclf.io.files import write_text
+from textclf.io.run_folder import Run
+from textclf.models.onnx.graph import read_graph
+from textclf.training.data_checks import check_data
+from textclf.training.dataset import prepare
+
+
+def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> dict[str, Any]:
+    """What training on a config would see, and what is wrong with it; nothing is trained.
+
+    Args:
+        suspects: a file to write, its labels as they stand if `raw`; see `write_suspects`.
+
+    Raises:
+        UserError: the data cannot be learnt from.
+    """
+    material = prepare(config)
+    sides, tokens = material.sides, material.train.token_ids.tokens
+    written = {}
+    if suspects is not None:
+        from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
+
+        rows = write_suspects(suspects, material, config, raw=raw)
+        written = {"suspects": {"file": suspects.as_posix(), "rows": rows}}
+    return {
+        "rows": {"train": len(sides.train), "validation": len(sides.validation), "measured": len(sides.measured)},
+        "labels": dict(sorted(sides.train.labels.counts(config.data.label_separator).items())),
+        "tokens": {
+            "median": float(np.median(tokens)),
+            "p95": float(np.quantile(tokens, 0.95)),
+            "longest": int(tokens.max()),
+        },
+        "vocabulary": len(material.encoder.vocabulary),
+        "truncated": material.train_extent.truncation(),
+        "unknown_words": material.unknown,
+        "findings": check_data(config, material).documents(),
+    } | written
+
+
+def check_run(run: Run) -> dict[str, Any]:
+    """Whether the saved model still gives the probabilities that it gave when it was saved.
+
+    Raises:
+        UserError: it does not, or cannot be read.
+    """
+    classifier = load_classifier(run.path)
+    difference = classifier.probe_difference()
+    if not difference <= PARITY_LIMIT:
+        raise UserError(
+            f"{run.path}: probabilities differ by {difference:.1e} from those when it was saved; {PARITY_LIMIT:.0e} at "
+            "most is rounding. Another ONNX Runtime may compute differently; train again, or install the old one."
+        )
+    return {
+        "labels": classifier.labels,
+        "vocabulary": len(classifier.description.vocabulary),
+        "probe_difference": difference,
+    }
+
+
+PRODUCTS = {
+    "split.json": "rows held out",
+    "model/model.json": "vocabulary and what the stored rows are given",
+    "model/model.onnx": "weights",
+    "history.csv": "losses",
+    "predictions.csv": "probabilities",
+    "metrics.json": "every number of the report",
+}
+"""What a training makes, in the order in which one follows from the other, and what it holds."""
+
+
+def verify(config: Config) -> dict[str, Any]:
+    """Digests of what two trainings of one epoch make, each in a process of its own; no run is written.
+
+    Raises:
+        UserError: the config cannot be trained on, or the trainings differ.
+    """
+    short = replace(config, training=replace(config.training, epochs=1))
+    with tempfile.TemporaryDirectory(prefix="textclf-") as folder:
+        path = Path(folder) / "config.yaml"
+        write_text(path, dump_config(short))
+        runs = [_train(path, Run(Path(folder) / name)) for name in ("first", "second")]
+        first, second = map(_digests, runs)
+        differing = [name for name in PRODUCTS if first[name] != second[name]]
+        if differing:
+            what = "; ".join(f"{name} ({PRODUCTS[name]})" for name in differing)
+            raise UserError(
+                f"two trainings of one epoch differ in {what}. Largest difference of a weight: "
+                f"{_weight_difference(runs):.1e}. Set training.device to cpu: a GPU promises nothing."
+            )
+    return {"epochs": 1, "sha256": first}
+
+
+def _train(config: Path, run: Run) -> Run:
+    """The run that a process of its own trained.
+
+    Raises:
+        UserError: it failed, with what it said.
+    """
+    command = [sys.executable, "-m", "textclf", "train", str(config), "--run", str(run.path)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode:
+        raise UserError(*done.stderr.strip().splitlines())
+    return run
+
+
+def _digests(run: Run) -> dict[str, str]:
+    return {name: hashlib.sha256((run.path / name).read_bytes()).hexdigest() for name in PRODUCTS}
+
+
+def _weight_difference(runs: Sequence[Run]) -> float:
+    (first, _), (second, _) = (read_graph((run.model / "model.onnx").read_bytes()) for run in runs)
+    gaps = [
+        np.abs(first[name] - second[name]).max()
+        for name in first
+        if first[name].dtype.kind == "f" and first[name].shape == second[name].shape
+    ]
+    return float(max(gaps, default=0))

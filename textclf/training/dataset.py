@@ -1,0 +1,296 @@
+"""The rows of a config as training and measuring take them: read once, split, and turned into token ids on disk."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.config.schema import Config
+from textclf.data.rows import ROWS_AT_ONCE, LabelReader, Labels, TextKeys, check_labels, text_keys
+from textclf.data.source import Labelled, RowNumbers, see_files, unchanged
+from textclf.data.split import Split, folds, split
+from textclf.errors import UserError
+from textclf.io.files import smallest_kind, stored
+from textclf.io.sanitize import listed
+from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, Extent, TokenIds, Tokens, cut
+from textclf.text.tokenizer import TextOptions
+from textclf.text.vectors import WordVectors, read_vectors, vector_words
+from textclf.text.vocabulary import WordCounts, fill_vocabulary
+from textclf.training.loop import Examples
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Some of the rows that were read, with all their words."""
+
+    words: Tokens
+    """Of all rows that were read, by their numbers in the order in which words came."""
+    all_labels: Labels
+    all_keys: TextKeys
+    source: Labelled
+    """The rows as they stand in their files."""
+    numbers: RowNumbers
+    """Which rows are on this side, ascending."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def labels(self) -> Labels:
+        return self.all_labels.take(self.numbers)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Words of each row, shape (n,)."""
+        return self.words.counts[self.numbers]
+
+    @property
+    def keys(self) -> TextKeys:
+        return self.all_keys.take(self.numbers)
+
+    def take(self, rows: RowNumbers) -> "Side":
+        """The side's rows with these places in it."""
+        return replace(self, numbers=self.numbers[rows])
+
+    def labelled(self, places: RowNumbers | None = None) -> Labelled:
+        """The rows, or those at these places among them, ascending, as they stand in their files."""
+        numbers = self.numbers if places is None else self.numbers[places]
+        return replace(self.source, numbers=None if len(numbers) == len(self.all_labels) else numbers)
+
+    def chunks(self) -> Iterator[Tokens]:
+        """The words of the rows, some thousands of rows at a time."""
+        for begin in range(0, len(self), ROWS_AT_ONCE):
+            yield self.words.take(self.numbers[begin : begin + ROWS_AT_ONCE])
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rows by what they are for."""
+
+    labels: list[str]
+    train: Side
+    validation: Side
+    measured: Side
+    """The rows that the run is measured on: the test file's, else the validation rows."""
+    document: dict[str, Any]
+    """Of split.json."""
+
+    def parts(self) -> dict[str, Side]:
+        """Each side once, by what it is for."""
+        measured = {} if self.measured is self.validation else {"test": self.measured}
+        return {"train": self.train, "validation": self.validation, **measured}
+
+    def slim(self, *, words: bool) -> "Sides":
+        """The same for training: the texts' keys let go, and the words too unless a baseline asks for them again."""
+
+        def less(side: Side) -> Side:
+            kept = side.words if words else Tokens(side.words.flat[:0].copy(), side.words.counts)
+            none = np.empty(0, np.uint64)
+            return replace(side, words=kept, all_keys=TextKeys(none, none))
+
+        validation = less(self.validation)
+        measured = validation if self.measured is self.validation else less(self.measured)
+        return replace(self, train=less(self.train), validation=validation, measured=measured)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to train on."""
+
+    sides: Sides
+    encoder: Encoder
+    trained_words: int
+    """Words of the vocabulary that the training rows hold; those behind them come with pretrained vectors."""
+    vectors: WordVectors | None
+    train: Examples
+    validation: Examples
+    train_extent: Extent
+    validation_extent: Extent
+    unknown: dict[str, float]
+    """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
+
+    def with_words(self, count: int) -> "Material":
+        """The same with the first words of the vocabulary alone; the others are unknown."""
+        encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
+        train, validation = (
+            replace(examples, token_ids=examples.token_ids.within(count + RESERVED))
+            for examples in (self.train, self.validation)
+        )
+        extents = [Extent().plus(examples.token_ids) for examples in (train, validation)]
+        return replace(
+            self, encoder=encoder, train=train, validation=validation,
+            train_extent=extents[0], validation_extent=extents[1],
+        )  # fmt: skip
+
+
+class Fold(NamedTuple):
+    """Which of the splits of a cross-validation is meant."""
+
+    number: int
+    """Counted from 0."""
+    of: int
+
+
+def prepare(
+    config: Config, *, folder: Path | None = None, fold: Fold | None = None, known: list[str] | None = None
+) -> Material:
+    """All rows read, split and turned into token ids, which are stored in the folder.
+
+    Args:
+        fold: holds out these rows, instead of the share that the config says.
+        known: a vocabulary, in whose place none is made, and no word vectors are read.
+
+    Raises:
+        UserError: a file is at fault, or there is too little to learn from.
+    """
+    words = WordCounts(config.text)
+    sides = _sides(config, words, folder, fold)
+    vocabulary, trained_words, vectors = (known, len(known), None) if known else _vocabulary(config, words, sides.train)
+    ids, separator = words.ids(vocabulary), config.data.label_separator
+    train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
+    validation_ids, validation_extent = _token_ids(sides.validation, ids, config.text, folder)
+    return Material(
+        sides=sides,
+        encoder=Encoder(vocabulary, config.text),
+        trained_words=trained_words,
+        vectors=vectors,
+        train=Examples(train_ids, sides.train.labels.targets(sides.labels, separator)),
+        validation=Examples(validation_ids, sides.validation.labels.targets(sides.labels, separator)),
+        train_extent=train_extent,
+        validation_extent=validation_extent,
+        unknown={part: _unknown_share(side, ids) for part, side in sides.parts().items()},
+    )
+
+
+def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Sides:
+    """The rows of all files, by what they are for."""
+    data = config.data
+    files = see_files(data.train, key="data.train")
+    read = _read(Labelled(files, data, "train"), words, folder)
+    document = {"validation": [], "rows": len(read), "sha256": [file.sha256 for file in files]}
+    if data.validation:
+        validation_files = see_files(data.validation, key="data.validation")
+        train, validation = read, _read(Labelled(validation_files, data, "validation"), words, folder)
+    else:
+        parts = _parts(config, read, fold)
+        if parts.rare:
+            logger.warning(
+                "labels with too few distinct texts to be validated, all rows in train: %s", listed(parts.rare)
+            )
+        held_out = replace(read, source=Labelled(files, data, "validation"))
+        train, validation = read.take(parts.train), held_out.take(parts.validation)
+        document["validation"] = parts.validation.tolist()
+    labels = _labels(train.labels, validation.labels, data.label_separator, read.source.paths)
+    measured = validation
+    if data.test:
+        test_files = see_files(data.test, key="data.test")
+        measured = _read(Labelled(test_files, data, "test"), words, folder)
+    return Sides(labels, train, validation, measured, document)
+
+
+def _parts(config: Config, read: Side, fold: Fold | None) -> Split:
+    """The rows dealt to training and validation."""
+    labels, keys, separator = read.labels, read.all_keys.near, config.data.label_separator
+    seed = config.training.seed
+    if fold is None:
+        return split(labels, keys, fraction=config.data.validation_split, seed=seed, separator=separator)
+    return folds(labels, keys, count=fold.of, seed=seed, separator=separator)[fold.number]
+
+
+def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[str], int, WordVectors | None]:
+    """The vocabulary, how many of it training rows hold, and the vectors that it begins with."""
+    vocabulary = words.most_frequent(_counts(train, words))
+    trained = len(vocabulary)
+    if not vocabulary:
+        raise UserError(
+            f"{config.data.train}: no words in the training rows to learn from. Set text.min_count or text.clean."
+        )
+    if not config.model.pretrained:
+        return vocabulary, trained, None
+    path = Path(config.model.pretrained)
+    vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
+    vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
+    return vocabulary, trained, vectors
+
+
+def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
+    """All rows of the files.
+
+    Raises:
+        UserError: a file is at fault, or changed while it was read.
+    """
+    labels, counts, keys = LabelReader(), [], []
+
+    def numbers() -> Iterator[npt.NDArray[np.int32]]:
+        for rows in source.chunks():
+            found = words.split(rows.texts)
+            labels.add(rows.labels)
+            counts.append(found.counts)
+            keys.append(text_keys(rows.texts))
+            yield found.flat
+
+    with unchanged(source.files):
+        flat = stored(numbers(), np.int32, folder=folder)
+    read = labels.labels()
+    check_labels(read, source.options.label_separator, source.paths)
+    all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
+    return Side(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))
+
+
+def _unknown_share(side: Side, ids: npt.NDArray[np.int32]) -> float:
+    """Share of the words that the vocabulary lacks, given the id of each word by its number."""
+    unknown = sum(int((ids[chunk.flat] == UNKNOWN).sum()) for chunk in side.chunks())
+    return unknown / max(1, int(side.counts.sum()))
+
+
+def _counts(side: Side, words: WordCounts) -> npt.NDArray[np.int64]:
+    """How often each word comes, by its number."""
+    total = np.zeros(words.words.given, np.int64)
+    for chunk in side.chunks():
+        found = np.bincount(chunk.flat)
+        total[: len(found)] += found
+    return total
+
+
+def _token_ids(
+    side: Side, ids: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
+) -> tuple[TokenIds, Extent]:
+    """Token ids of the rows, in the folder, given the id of each word by its number; and what was cut."""
+    lengths = []
+    extent = Extent()
+
+    def blocks() -> Iterator[npt.NDArray[np.int32]]:
+        nonlocal extent
+        for chunk in side.chunks():
+            found = cut(Tokens(ids[chunk.flat], chunk.counts), options)
+            extent = extent.plus(found)
+            lengths.append(found.lengths)
+            yield found.flat
+
+    flat = stored(blocks(), smallest_kind(options.vocab_size), folder=folder)
+    return TokenIds(flat, np.concatenate(lengths), side.counts), extent
+
+
+def _labels(train: Labels, validation: Labels, separator: str | None, paths: list[Path]) -> list[str]:
+    """The labels of the training rows.
+
+    Raises:
+        UserError: there are too few of them, no rows to validate on, or validation rows of other labels.
+    """
+    files = ", ".join(map(str, paths))
+    labels = train.names(separator)
+    if len(labels) < 2:
+        found = f"only the label '{labels[0]}'" if labels else "no label"
+        raise UserError(f"{files}: {found} in {len(train)} training rows. There must be something to tell apart.")
+    if not len(validation):
+        raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
+    unseen = sorted(set(validation.names(separator)) - set(labels))
+    if unseen:
+        raise UserError(f"data.validation has labels that data.train lacks: {listed(unseen)}.")
+    return labels

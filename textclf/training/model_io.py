@@ -1,0 +1,126 @@
+"""A trained network as a classifier, and as the files of a run: model.keras and `model/`, proved to agree."""
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textclf.config.schema import Config
+from textclf.errors import UserError
+from textclf.inference.classifier import PARITY_LIMIT, Classifier, save_classifier, scorer
+from textclf.inference.model_folder import Description
+from textclf.io.files import replacing
+from textclf.io.run_folder import Run
+from textclf.models.architecture import Shape
+from textclf.models.ensemble import members, onnx_model
+from textclf.models.onnx.quantization import Storage, plain, stored
+from textclf.models.registry import MODELS
+from textclf.text.encoding import RESERVED, TokenIds
+from textclf.training.dataset import Material
+from textclf.training.loop import forward_function
+
+PARITY_ROWS = 256
+
+
+def shape_of(config: Config, material: Material) -> Shape:
+    """What the rows ask of a network."""
+    return Shape.of(
+        vocabulary=len(material.encoder.vocabulary) + RESERVED,
+        labels=len(material.sides.labels),
+        several=config.data.label_separator is not None,
+    )
+
+
+def classifier_of(
+    run: Run, config: Config, material: Material, network: Any, threshold: float, *, storage: Storage = "float32"
+) -> tuple[Classifier, int]:
+    """The network as a classifier that the run does not keep, and the bytes that its graph would take there."""
+    graph = onnx_model(config.model, shape_of(config, material), network, storage=storage)
+    description = _description(config, material, threshold)
+    return Classifier(description, scorer(graph, run.graph, len(description.labels)), {}), len(graph)
+
+
+def save_model(
+    stage: Run, config: Config, material: Material, network: Any, threshold: float, *, storage: Storage = "float32"
+) -> tuple[Classifier, float]:
+    """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
+
+    Args:
+        storage: how `model/` keeps the weights, to which those of the network are rounded first: both give the same.
+
+    Raises:
+        UserError: the difference is over PARITY_LIMIT.
+    """
+    _round_weights(config, network, storage)
+    with replacing(stage.keras_model) as temporary:
+        network.save(temporary)
+    description = _description(config, material, threshold)
+    graph = onnx_model(config.model, shape_of(config, material), network, storage=storage)
+    probe = material.validation.token_ids.first(PARITY_ROWS)
+    kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
+    classifier = save_classifier(stage.model, graph, description, kept)
+    keras_gives = forward_function(network)(probe).astype(np.float64)
+    if keras_gives.shape[1] == 1:
+        keras_gives = np.hstack([1 - keras_gives, keras_gives])
+    parity = float(np.abs(keras_gives - classifier.probabilities(probe)).max())
+    if not parity <= PARITY_LIMIT:
+        raise UserError(
+            f"model/ differs from the Keras model by {parity:.1e} (at most {PARITY_LIMIT:.0e} is right). "
+            "Training probably diverged: try a smaller training.learning_rate."
+        )
+    return classifier, parity
+
+
+def _round_weights(config: Config, network: Any, storage: Storage) -> None:
+    for member in members(network):
+        weights = MODELS[config.model.type].weights(member)
+        member.set_weights(list(plain(stored(weights, storage)).values()))
+
+
+def _description(config: Config, material: Material, threshold: float) -> Description:
+    return Description(
+        text=config.text,
+        vocabulary=material.encoder.vocabulary,
+        labels=material.sides.labels,
+        label_separator=config.data.label_separator,
+        column=config.data.text,
+        label_column=config.data.label,
+        threshold=threshold,
+    )
+
+
+def _scrambled(rows: TokenIds, words: int, seed: int) -> TokenIds:
+    """Rows of the same lengths from words drawn at random, so that no text can be read from them."""
+    drawn = np.random.default_rng(seed).integers(RESERVED, RESERVED + words, len(rows.flat))
+    return replace(rows, flat=drawn)
+
+
+def keras_file(run: Run) -> Path:
+    """The run's model.keras.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = run.keras_model
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing, which this is made from. Name a whole run with --run; a model/ folder alone can be "
+            "exported to onnx and python."
+        )
+    if not zipfile.is_zipfile(path) or _damaged_part(path):
+        raise UserError(f"{path} is damaged. Copy it again, or train the run again.")
+    return path
+
+
+def _damaged_part(archive: Path) -> str | None:
+    with zipfile.ZipFile(archive) as opened:
+        return opened.testzip()
+
+
+def load_network(path: Path) -> Any:
+    """The Keras model in a file; TensorFlow has been started."""
+    import keras
+
+    return keras.saving.load_model(path, compile=False)

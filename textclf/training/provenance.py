@@ -1,0 +1,172 @@
+"""What a training began with, so that it goes on only with the same settings and data."""
+
+import logging
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from typing import Any
+
+from textclf import __version__
+from textclf.config.load import saved_config
+from textclf.config.schema import Config, option_values
+from textclf.data.rows import PARTS
+from textclf.data.source import SeenFile, see_files
+from textclf.errors import UserError
+from textclf.evaluation.calibration import without_temperature
+from textclf.evaluation.predictions import Outcome
+from textclf.io.files import read_json, write_csv
+from textclf.io.run_folder import Run
+from textclf.io.staging import drop_all_but_checkpoint, stage_of
+from textclf.training.checkpoint import Epoch
+from textclf.training.dataset import Material
+from textclf.training.fit import Decision
+from textclf.training.loop import Fit
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("tensorflow", "keras", "numpy", "onnxruntime", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """All that decides how a training ends."""
+
+    settings: dict[str, Any]
+    """Every option's value by its dotted key."""
+    data: dict[str, str]
+    """sha256 of each file that is read, by its path."""
+    packages: dict[str, str]
+    """Versions of what computes; another one may change the last digits."""
+
+
+def beginning(config: Config) -> Beginning:
+    """What a training on the config begins with now.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    digests = {file.path.as_posix(): file.sha256 for file in _files(config)}
+    return Beginning(option_values(config), digests, package_versions())
+
+
+def package_versions() -> dict[str, str]:
+    """Those of the packages that compute."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def _files(config: Config) -> Iterator[SeenFile]:
+    for part in PARTS:
+        if patterns := getattr(config.data, part):
+            yield from see_files(patterns, key=f"data.{part}")
+    if config.model.pretrained:
+        yield from see_files(config.model.pretrained, key="model.pretrained")
+
+
+def complete_already(run: Run, now: Beginning) -> bool:
+    """Whether the run is what training would give, with nothing of it left to do.
+
+    Raises:
+        UserError: it is complete, and was trained with other settings or data.
+    """
+    if not run.complete or stage_of(run).checkpoint.exists():
+        return False
+    environment = read_json(run.environment)
+    before = Beginning(option_values(saved_config(run.config)), environment["data"], environment["packages"])
+    check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
+    return True
+
+
+def stage_to_resume(run: Run, now: Beginning) -> Run | None:
+    """The unfinished training of the run, cleared of what was half done; None where there is none.
+
+    Raises:
+        UserError: it was begun with other settings or data.
+    """
+    stage = stage_of(run)
+    if not stage.checkpoint.exists():
+        logger.info("nothing to resume; training begins at the start")
+        return None
+    advice = "Go on with what it was begun with, or begin anew with --overwrite."
+    check_unchanged(Beginning(**read_json(stage.begun)), now, f"{stage.path} was begun", advice)
+    drop_all_but_checkpoint(stage)
+    return stage
+
+
+def check_unchanged(before: Beginning, now: Beginning, what: str, advice: str) -> None:
+    """Refuses to go on with other settings or data, and warns of other versions.
+
+    Raises:
+        UserError: something has changed; it says of `what`.
+    """
+    changed = [
+        *(f"{key} is {new!r}, was {old!r}" for key, old, new in _changes(before.settings, now.settings)),
+        *(f"{path} has changed" for path, _, _ in _changes(before.data, now.data)),
+    ]
+    if changed:
+        raise UserError(f"{what} with other settings or data: {'; '.join(changed)}. {advice}")
+    for name, old, new in _changes(before.packages, now.packages):
+        logger.warning("%s is %s now, was %s: the last digits may differ", name, new, old)
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Key, value before and value now of what differs."""
+    keys = dict.fromkeys([*before, *now])
+    return [(key, before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)]
+
+
+def decision_facts(config: Config, found: Outcome, decision: Decision, *, labels: int) -> dict[str, Any]:
+    """How logits become labels, and what the temperature changes.
+
+    Args:
+        found: on the rows that the run is measured on.
+        labels: how many the classifier knows.
+    """
+    several = found.separator is not None
+    before = without_temperature(found.probabilities[:, :labels], decision.temperature, several=several)
+    return {
+        "temperature": decision.temperature,
+        "expected_calibration_error_before": found.with_probabilities(before).metrics()["expected_calibration_error"],
+        "aim": config.decision.aim,
+        "reached": decision.reached,
+    }
+
+
+def validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:
+    """The best epoch, and the rows that it was chosen on."""
+    return {
+        "rows": len(material.validation),
+        "best_epoch": fitted.best.epoch,
+        "epochs": len(fitted.history),
+        "loss": fitted.best.val_loss,
+        "accuracy": fitted.best.val_accuracy,
+        "unknown_words": material.validation_extent.unknown_share(),
+        "truncated_train": material.train_extent.truncation(),
+        "train_labels": dict(sorted(material.sides.train.labels.counts(config.data.label_separator).items())),
+    }
+
+
+def write_history(run: Run, trained: Mapping[int, Fit]) -> None:
+    """history.csv: a row an epoch, of the networks by their seeds."""
+    rows = [[*asdict(epoch).values(), seed] for seed, fitted in trained.items() for epoch in fitted.history]
+    write_csv(run.history, [*(field.name for field in fields(Epoch)), "seed"], rows)
+
+
+def environment_facts(
+    config: Config, device: str, *, packages: Mapping[str, str], data: Mapping[str, str], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """environment.json: what computed, on what, and how long.
+
+    Args:
+        data: sha256 of each file that was read.
+    """
+    return {
+        "textclf": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "device": device,
+        "seed": config.training.seed,
+        "data": data,
+        "seconds": seconds,
+    }

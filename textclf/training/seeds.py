@@ -1,0 +1,142 @@
+"""Networks that differ in their seed alone: which is kept, how far apart they are, and what all give together."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from textclf.config.schema import Config
+from textclf.data.source import Labelled
+from textclf.evaluation.bootstrap import difference_intervals
+from textclf.evaluation.evaluate import label_rows
+from textclf.evaluation.predictions import Outcome, difference
+from textclf.inference.classifier import Classifier
+from textclf.io.run_folder import Run
+from textclf.models.ensemble import join
+from textclf.training.checkpoint import better
+from textclf.training.dataset import Material
+from textclf.training.fit import Decision, decide_on
+from textclf.training.loop import Fit
+from textclf.training.model_io import classifier_of, shape_of
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network, its logits already divided by the temperature that was decided on."""
+
+    seed: int
+    network: Any
+    fitted: Fit
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What a member alone would be."""
+
+    member: Member
+    classifier: Classifier
+    bytes: int
+    """Of its model.onnx."""
+
+
+def best_member(members: Sequence[Member], monitor: str) -> Member:
+    """The one with the best score on the validation rows, the first of equals."""
+    best = members[0]
+    for member in members[1:]:
+        if better(member.fitted.best, best.fitted.best, monitor):
+            best = member
+    return best
+
+
+def rivals(run: Run, config: Config, material: Material, members: Sequence[Member]) -> list[Rival]:
+    """Each member alone, as it is now; none where there is one, which has nothing to be compared with."""
+    if len(members) == 1:
+        return []
+    return [
+        Rival(member, *classifier_of(run, config, material, member.network, member.decision.threshold))
+        for member in members
+    ]
+
+
+def keep(config: Config, material: Material, members: Sequence[Member]) -> tuple[Any, Decision]:
+    """The network of the run and what was decided on for it: all members joined if so asked for, else the best."""
+    if not config.training.ensemble or len(members) == 1:
+        best = best_member(members, config.training.monitor)
+        return best.network, best.decision
+    network = join([member.network for member in members], shape_of(config, material).activation)
+    return network, decide_on(config, material, network)
+
+
+def compare_seeds(
+    config: Config, alone: Sequence[Rival], classifier: Classifier, run: Run, found: Outcome, labelled: Labelled
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """What metrics.json says of the members, and how many rows a second the best and an ensemble label.
+
+    Args:
+        alone: the members.
+        classifier: that of the run, which found `found` on the rows.
+
+    Raises:
+        UserError: a file of the rows has changed.
+    """
+    best = best_member([rival.member for rival in alone], config.training.monitor)
+    place = [rival.member for rival in alone].index(best)
+    every = [rival.classifier for rival in alone]
+    probabilities, speeds = label_rows([*every, classifier] if config.training.ensemble else every, labelled)
+    outcomes = [
+        found.with_probabilities(shares, threshold=rival.member.decision.threshold)
+        for rival, shares in zip(alone, probabilities, strict=False)
+    ]
+    metrics = [each.metrics() for each in outcomes]
+    document: dict[str, Any] = {
+        "best": best.seed,
+        "members": [_facts(rival.member) | {"metrics": own} for rival, own in zip(alone, metrics, strict=True)],
+        "mean": _each(metrics, statistics.fmean),
+        "standard_deviation": _each(metrics, statistics.stdev),
+        "ensemble": None,
+    }
+    if not config.training.ensemble:
+        return document, {}
+    document["ensemble"] = {
+        "over_best": difference(found, outcomes[place]),
+        "over_mean": _over_mean(found, outcomes, document["mean"]),
+        "bytes": run.graph.stat().st_size,
+        "bytes_of_best": alone[place].bytes,
+    }
+    return document, {"best": speeds[place], "ensemble": speeds[-1]}
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    best = asdict(member.fitted.best)
+    return {
+        "seed": member.seed,
+        "best_epoch": best["epoch"],
+        "epochs": len(member.fitted.history),
+        "loss": best["val_loss"],
+        "accuracy": best["val_accuracy"],
+    }
+
+
+def _each(
+    metrics: Sequence[dict[str, float | None]], combine: Callable[[list[float]], float]
+) -> dict[str, float | None]:
+    """Each metric's values as one number; None where a member has none."""
+    found: dict[str, float | None] = {}
+    for name in metrics[0]:
+        values = [value for each in metrics if (value := each[name]) is not None]
+        found[name] = combine(values) if len(values) == len(metrics) else None
+    return found
+
+
+def _over_mean(found: Outcome, others: Sequence[Outcome], mean: dict[str, float | None]) -> dict[str, Any]:
+    """How much better each metric is than the members' mean, with its interval over the rows."""
+    resampled = {name: np.mean([other.resampled[name] for other in others], axis=0) for name in found.resampled}
+    gaps = {}
+    for name, value in found.metrics().items():
+        of_mean = mean[name]
+        if value is not None and of_mean is not None:
+            gaps[name] = value - of_mean
+    return {"difference": gaps, "intervals": difference_intervals(found.resampled, resampled)}

@@ -1,0 +1,233 @@
+"""A tuning: the files of its folder, and the document of what was tried and found."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from textclf.io.files import read_json, write_text
+from textclf.io.run_folder import RUNS, Run, run_for_config
+from textclf.report.html import page_environment
+from textclf.training.checkpoint import rises
+from textclf.tuning.search_space import Space
+from textclf.tuning.study import Trial
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A folder that `textclf tune` wrote."""
+
+    path: Path
+
+    @property
+    def begun(self) -> Path:
+        """The settings, the space and the data that the search began with."""
+        return self.path / "begun.json"
+
+    @property
+    def study(self) -> Path:
+        """Every trial: Optuna's SQLite file, in which it is the study `tune`."""
+        return self.path / "study.db"
+
+    @property
+    def best_config(self) -> Path:
+        return self.path / "best.yaml"
+
+    @property
+    def best(self) -> Run:
+        """What training with the best settings gave."""
+        return Run(self.path / "best")
+
+    @property
+    def document(self) -> Path:
+        """Every number of the report; written last, but for the report."""
+        return self.path / "tuning.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+def tuning_for_config(config: Path) -> Tuning:
+    """Where the tuning of a config goes by default: runs/imdb-tune for configs/imdb.yaml."""
+    return Tuning(RUNS / f"{run_for_config(config).path.name}-tune")
+
+
+def rank(found: Mapping[str, Any], *, monitor: str) -> tuple[float, float]:
+    """What sorts trials, given what they found: the best score first, of equal ones the least loss."""
+    return -found["score"] if rises(monitor) else found["score"], found["loss"]
+
+
+def winner(trials: Sequence[Trial], *, monitor: str) -> Trial:
+    """The best of the complete trials, of equal ones the first."""
+    complete = [(trial, trial.found) for trial in trials if trial.state == "complete" and trial.found]
+    return min(complete, key=lambda each: rank(each[1], monitor=monitor))[0]
+
+
+def tuning_document(
+    trials: Sequence[Trial], best: Trial, space: Space, own: dict[str, Any], *, monitor: str, folds: int,
+    importance: dict[str, float], measured: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """The document of tuning.json; no time in it, so that a repeated search gives the same.
+
+    Args:
+        own: the settings of the config as it stands.
+        measured: what metrics.json says of the run with the best settings.
+    """
+    first = [trial.number for trial in trials if trial.settings == own and trial.state == "complete"][:1]
+    return {
+        "format": FORMAT,
+        "monitor": monitor,
+        "folds": folds,
+        "space": {key: candidates.document() for key, candidates in space.items()},
+        "trials": [_trial_document(trial) for trial in trials],
+        "own": {"settings": own, "trial": first[0] if first else None},
+        "best": {"settings": best.settings, "trial": best.number},
+        "importance": importance,
+        "validation_rows": measured["validation"]["rows"],
+        "measured": {key: measured[key] for key in ("data", "metrics", "intervals")},
+    }
+
+
+def _trial_document(trial: Trial) -> dict[str, Any]:
+    nothing = dict.fromkeys(("score", "deviation", "loss", "accuracy"))
+    steps = {"steps": list(trial.steps.values())}
+    return {"number": trial.number, "state": trial.state, "settings": trial.settings, **nothing, **(trial.found or {}),
+            **steps}  # fmt: skip
+
+
+SCORES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+
+SECTIONS = {
+    "found": "What was found?",
+    "search": "How did the search go?",
+    "settings": "Which settings matter?",
+    "trials": "What was tried?",
+}
+
+
+def write_tuning_report(tuning: Tuning, document: dict[str, Any]) -> None:
+    """Draws the report of a document of tuning.json."""
+    write_text(tuning.report, render(document, name=tuning.path.name))
+
+
+def redraw_tuning(tuning: Tuning) -> Path:
+    """Draw the report of a tuning anew from its tuning.json; return the path of the page."""
+    write_tuning_report(tuning, read_json(tuning.document))
+    return tuning.report
+
+
+def render(document: dict[str, Any], *, name: str) -> str:
+    """The report as HTML; every text in it is escaped, and shows what it holds."""
+    from textclf.tuning import plots as tuning_plots  # matplotlib takes a second to import
+
+    monitor = document["monitor"]
+    score, up = SCORES[monitor], rises(monitor)
+    figures = {
+        "history": tuning_plots.history(document["trials"], best=document["best"]["trial"], score=score, up=up),
+        "importance": tuning_plots.importance(document["importance"]) if document["importance"] else "",
+        "parallel": tuning_plots.parallel(ranked(document), document["space"], score=score),
+    }
+    return (
+        page_environment()
+        .get_template("tuning.html")
+        .render(
+            name=name,
+            document=document,
+            sentences=sentences(document),
+            sections=SECTIONS,
+            heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
+            settings_rows=settings_rows(document),
+            trial_rows=trial_rows(document),
+            figures=figures,
+        )
+    )
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    """What the search gained, and how far that can be believed."""
+    trials = {trial["number"]: trial for trial in document["trials"]}
+    pruned = sum(trial["state"] == "pruned" for trial in document["trials"])
+    best, own = trials[document["best"]["trial"]], trials.get(document["own"]["trial"])
+    given_up = f", of which {pruned} {'was' if pruned == 1 else 'were'} given up as hopeless" if pruned else ""
+    said = [f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{given_up}.", _gain(document, best, own)]
+    if best is not own and len(trials) > 1:
+        said.append(
+            "The best of several scores is in part the luckiest: expect less of it on other rows than on those that "
+            "it was chosen by."
+        )
+    measured = document["measured"]
+    accuracy, (low, high) = measured["metrics"]["accuracy"], measured["intervals"]["accuracy"]
+    interval = f"accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    rows = f"{measured['data']['rows']:,} {measured['data']['part']} rows"
+    if measured["data"]["part"] == "test":
+        said.append(f"Trained with the best settings and measured once, on {rows} that no trial saw: {interval}.")
+    else:
+        said.append(f"On {rows}, which had a part in choosing the settings: {interval}. Name data.test for more.")
+    return said
+
+
+def _gain(document: dict[str, Any], best: dict[str, Any], own: dict[str, Any] | None) -> str:
+    """How the best trial stands against the config as it stands."""
+    score = SCORES[document["monitor"]]
+    of = f"the mean of {document['folds']} folds, " if document["folds"] > 1 else ""
+    which = f"Trial {best['number']} is the best: {of}{score} {best['score']:.4f}"
+    if own is None:
+        return f"{which}."
+    if best is own:
+        return f"None was better than the config as it stands: {of}{score} {own['score']:.4f}."
+    against = f"that of the config as it stands (trial {own['number']}: {own['score']:.4f})"
+    if best["score"] == own["score"]:
+        return f"{which}, the same as {against}, with less validation loss."
+    gap = best["score"] - own["score"]
+    if rises(document["monitor"]):
+        return f"{which}, {100 * gap:.2f} points over {against}."
+    return f"{which}, {-gap:.4f} below {against}."
+
+
+def settings_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Head and rows of the table of the options: as they stood, the best, and how much each matters."""
+    rows = [["setting", "as it stood", "best", "share of the scores' variance"]]
+    own, best = document["own"]["settings"], document["best"]["settings"]
+    for key in document["space"]:
+        share = document["importance"].get(key)
+        rows.append([key, shown(own[key]), shown(best[key]), "-" if share is None else f"{share:.2f}"])
+    return rows
+
+
+def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[str]]:
+    """Head and rows of the table of the trials, the best first, those given up last."""
+    several = document["folds"] > 1
+    head = ["trial", "loss", "accuracy", *(["standard deviation"] if several else []), "epochs"]
+    rows = [[*head, *short_names(document["space"])]]
+    pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
+    for trial in [*ranked(document), *pruned][:most]:
+        numbers = [trial["loss"], trial["accuracy"], *([trial["deviation"]] if several else [])]
+        cells = ["given up" if value is None else f"{value:.4f}" for value in numbers]
+        settings = [shown(trial["settings"][key]) for key in document["space"]]
+        rows.append([str(trial["number"]), *cells, str(trial["epochs"]), *settings])
+    return rows
+
+
+def ranked(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The complete trials, the best first."""
+    complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
+    return sorted(complete, key=lambda trial: rank(trial, monitor=document["monitor"]))
+
+
+def short_names(keys: Iterable[str]) -> list[str]:
+    """The dotted keys without their sections, unless two would be the same."""
+    keys = list(keys)
+    short = [key.rpartition(".")[2] for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
+
+
+def shown(value: Any) -> str:
+    """A setting as short as it is."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
