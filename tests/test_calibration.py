@@ -30,9 +30,9 @@ def test_several_labels_and_several_a_row_have_a_temperature_too() -> None:
 def test_the_temperature_can_be_taken_back() -> None:
     logits = np.random.default_rng(3).normal(size=(5, 3))
     softmax = [np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) for z in (logits / 2, logits)]
-    assert without_temperature(softmax[0], 2, several=False) == pytest.approx(softmax[1])
+    assert without_temperature(softmax[0], 2, multilabel=False) == pytest.approx(softmax[1])
     sigmoid = [1 / (1 + np.exp(-z)) for z in (logits / 2, logits)]
-    assert without_temperature(sigmoid[0], 2, several=True) == pytest.approx(sigmoid[1])
+    assert without_temperature(sigmoid[0], 2, multilabel=True) == pytest.approx(sigmoid[1])
 
 
 ONES = np.array([0, 0, 1, 0, 1, 1, 1])

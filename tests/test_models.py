@@ -139,8 +139,8 @@ def test_the_exact_twin_has_the_same_outputs_and_gradients(name: str, variant: d
     # wider than a span of the twin's recurrence
     padded = tf.constant([[3, 1, 4, 1, 5, 9, 2] * 5, [9, 2, 6] * 6 + [0] * 17, [5] + [0] * 34])
 
-    def outputs_and_gradients(exact_twin: bool) -> tuple[Any, list[Any]]:
-        _, network = built(name, variant, SHAPES["more labels"], exact_twin=exact_twin)
+    def outputs_and_gradients(fast: bool) -> tuple[Any, list[Any]]:
+        _, network = built(name, variant, SHAPES["more labels"], fast=fast)
         logits = logits_model(network)
 
         @tf.function

@@ -142,7 +142,9 @@ def hostile_curves(make: Callable) -> list[curves.Curve]:
 TWO, MANY = rows(2), rows(len(HOSTILE))
 BINS = curves.reliability_bins(*judged(*TWO))
 PLOTS: dict[str, Callable[[], str]] = {
-    "learning": partial(plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}, kept=2),
+    "learning": partial(
+        plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}, kept=2
+    ),
     "one epoch": partial(plots.learning_curves, {"loss": [np.inf], "val_loss": [None]}, kept=1),
     "matrix 1": partial(confusion_matrix, [[3]], HOSTILE),
     "matrix 2": partial(confusion_matrix, confusions(2), HOSTILE),

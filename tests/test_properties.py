@@ -14,7 +14,7 @@ from textclf.config.schema import Config, DecisionOptions, ReportOptions, Traini
 from textclf.data.readers import read_columns
 from textclf.data.rows import DataOptions, LabelReader, text_keys
 from textclf.data.split import split
-from textclf.evaluation.predictions import Outcome, read_outcome, write_outcome
+from textclf.evaluation.predictions import Predictions, read_predictions, write_predictions
 from textclf.inference.classifier import Classifier, load_classifier
 from textclf.inference.predict import predict_stream, read_lines
 from textclf.io.files import write_csv
@@ -112,9 +112,9 @@ def test_an_outcome_written_is_the_outcome_read(names: list[str], data: st.DataO
     reader = LabelReader()
     reader.add([names[code] for code in codes[0]])
     probabilities = np.array(shares).reshape(count, len(names))
-    outcome = Outcome(np.arange(count), reader.labels(), None, names, *codes, probabilities)
-    write_outcome(Path("predictions.csv"), outcome)
-    read = read_outcome(Path("predictions.csv"), separator=None)
+    outcome = Predictions(np.arange(count), reader.labels(), None, names, *codes, probabilities)
+    write_predictions(Path("predictions.csv"), outcome)
+    read = read_predictions(Path("predictions.csv"), separator=None)
     assert (read.names, read.truth_texts(), read.chosen_texts()) == (
         names,
         outcome.truth_texts(),

@@ -8,15 +8,15 @@ import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
 from textclf.data.rows import LabelReader
-from textclf.evaluation.predictions import Outcome
+from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 
 
-def outcome(truth: list[int], chosen: list[int]) -> Outcome:
+def outcome(truth: list[int], chosen: list[int]) -> Predictions:
     reader = LabelReader()
     reader.add("ab"[label] for label in truth)
     rows = len(truth)
-    return Outcome(
+    return Predictions(
         np.arange(rows), reader.labels(), None, ["a", "b"], np.array(truth), np.array(chosen), np.zeros((rows, 2))
     )
 

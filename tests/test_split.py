@@ -7,7 +7,7 @@ import pytest
 
 from textclf.data import split as dealing
 from textclf.data.rows import LabelReader, Labels, Rows, split_labels, text_keys
-from textclf.data.split import Split, folds
+from textclf.data.split import SplitRows, folds
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:
@@ -25,7 +25,7 @@ def labels(fields: list[str]) -> Labels:
     return reader.labels()
 
 
-def split(found: Rows, **options: object) -> Split:
+def split(found: Rows, **options: object) -> SplitRows:
     return dealing.split(labels(found.labels), text_keys(found.texts).near, **options)
 
 
@@ -33,7 +33,7 @@ def names(found: Rows, numbers: np.ndarray, separator: str | None = None) -> set
     return set(labels(found.labels).take(numbers).names(separator))
 
 
-def is_whole(parts: Split, total: int) -> bool:
+def is_whole(parts: SplitRows, total: int) -> bool:
     """Whether every row is on one side, in order."""
     both = [*parts.train.tolist(), *parts.validation.tolist()]
     ascending = parts.train.tolist() == sorted(parts.train) and parts.validation.tolist() == sorted(parts.validation)
@@ -59,10 +59,10 @@ def test_a_text_is_on_one_side_case_and_blanks_aside() -> None:
     variants = ["Great film", " great  FILM ", "great\tfilm\n", "GREAT\u3000film"]
     found = rows(*[(f"{text} {number}", "ab"[number % 2]) for number in range(40) for text in variants])
     parts = split(found, fraction=0.2, seed=1)
-    sides = [
+    splits = [
         {" ".join(found.texts[row].casefold().split()) for row in side} for side in (parts.train, parts.validation)
     ]
-    assert sides[0] & sides[1] == set()
+    assert splits[0] & splits[1] == set()
     assert [len(parts.train), len(parts.validation)] == [128, 32]
 
 

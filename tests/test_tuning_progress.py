@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from textclf.cli.progress import LiveTrials, LogTrials, watching_trials
+from textclf.cli.progress import LiveTrialCallback, LogTrialCallback, trial_callback_for
 from textclf.tuning.study import Trial
 from textclf.tuning.trials import News
 
@@ -26,20 +26,20 @@ def search(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> type:
     monkeypatch.setattr("click.utils._default_text_stderr", lambda: stream)
     first = replace(FIRST, state="complete", found={"score": 0.5, "loss": 0.5, "accuracy": 0.75, "epochs": 2})
     second = replace(SECOND, state="pruned", found={"epochs": 1})
-    with watching_trials("val_loss") as watch:
-        watch.begin(FIRST)
-        watch.news(FIRST, News(1, 2, 0.625, 2))
-        watch.end([first], FIRST)
-        watch.begin(SECOND)
-        watch.end([first, second], SECOND)
-        watch.begin(Trial(3, 2, FIRST.settings))
-        watch.end([first, second], Trial(3, 2, FIRST.settings))  # it was dropped
-    return type(watch)
+    with trial_callback_for("val_loss") as callback:
+        callback.begin(FIRST)
+        callback.news(FIRST, News(1, 2, 0.625, 2))
+        callback.end([first], FIRST)
+        callback.begin(SECOND)
+        callback.end([first, second], SECOND)
+        callback.begin(Trial(3, 2, FIRST.settings))
+        callback.end([first, second], Trial(3, 2, FIRST.settings))  # it was dropped
+    return type(callback)
 
 
 def test_a_log_gets_a_line_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
-    assert search(log, monkeypatch) is LogTrials
+    assert search(log, monkeypatch) is LogTrialCallback
     lines = [" ".join(line.split()) for line in log.getvalue().splitlines()]
     assert lines == [
         "trial 1 0.0 s val_loss 0.5000 best 0.5000 (trial 1) units 8, pooling max",
@@ -51,7 +51,7 @@ def test_a_terminal_shows_a_table_that_changes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     terminal = Terminal()
-    assert search(terminal, monkeypatch) is LiveTrials
+    assert search(terminal, monkeypatch) is LiveTrialCallback
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert "epoch 2: 0.6250" in shown
     last = shown[shown.rindex("best 0.5000 (trial 1)") :]

@@ -21,7 +21,7 @@ from measuring import CACHE, ROOT, TEXTCLF, report, say
 
 from textclf.config.load import saved_config
 from textclf.evaluation.bootstrap import intervals
-from textclf.evaluation.predictions import Outcome, read_outcome
+from textclf.evaluation.predictions import Predictions, read_predictions
 from textclf.io.run_folder import Run
 
 RESAMPLES, ROWS = 200, 2000
@@ -39,14 +39,14 @@ def main() -> None:
     results: dict[str, Any] = {"labels": flipped_labels(*short_texts(arguments.data))}
     run = Run(arguments.run)
     if run.complete:
-        found = read_outcome(run.predictions, separator=saved_config(run.config).data.label_separator)
+        found = read_predictions(run.predictions, separator=saved_config(run.config).data.label_separator)
         results["coverage"] = {"run": run.path.name, "rows": len(found), "held": coverage(found)}
     else:
         say(f"{run.path} is no run: coverage is left out")
     report(arguments.json, {"results": results}, table(results))
 
 
-def coverage(found: Outcome) -> dict[str, float]:
+def coverage(found: Predictions) -> dict[str, float]:
     """Share of resamples, of ROWS rows each, whose interval holds the value of all rows, by metric."""
     true = found.metrics()
     rng = np.random.default_rng(7)

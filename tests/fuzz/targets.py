@@ -147,7 +147,7 @@ def model_seeds() -> list[bytes]:
         shapes |= {f"bilstm_1.{direction}.{part}": shape for part, shape in parts.items()}
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     metadata = {"architecture": "bilstm", "pooling": "last"}
-    graph = model_again(Shape.of(vocabulary=5, labels=3, several=False), graph_constants(weights), metadata)
+    graph = model_again(Shape.of(vocabulary=5, labels=3, multilabel=False), graph_constants(weights), metadata)
     description = Description(
         text=TextOptions(vocab_size=5, max_length=4),
         vocabulary=["good", "film", "bad"],

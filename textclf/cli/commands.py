@@ -95,7 +95,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train on a config, evaluate, and write the run."""
     from textclf.cli import tables
-    from textclf.cli.progress import watching
+    from textclf.cli.progress import training_callback
     from textclf.config.load import load_config
     from textclf.io.run_folder import Run, run_for_config
     from textclf.training import train
@@ -110,8 +110,8 @@ def train(
         show(train_twice(load_config(config, overrides)), as_json, tables.verify_table)
         return
     target = Run(run) if run else run_for_config(config)
-    with watching() as watch:
-        document = train.train(load_config(config, overrides), target, watch, overwrite=overwrite, resume=resume)
+    with training_callback() as callback:
+        document = train.train(load_config(config, overrides), target, callback, overwrite=overwrite, resume=resume)
     show(document, as_json, tables.metric_tables)
 
 
@@ -135,7 +135,7 @@ def tune(
 ) -> None:  # fmt: skip
     """Search for better settings on validation rows, and train with the best."""
     from textclf.cli import tables
-    from textclf.cli.progress import watching, watching_trials
+    from textclf.cli.progress import training_callback, trial_callback_for
     from textclf.tuning.results import Tuning, tuning_for_config
     from textclf.tuning.search import Budget
     from textclf.tuning.search_space import load_space
@@ -145,10 +145,10 @@ def tune(
         raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
     loaded, space = load_space(config, overrides)
     budget = Budget(DEFAULT_TRIALS if trials is None and minutes is None else trials, minutes)
-    with watching_trials(loaded.training.monitor) as trial_watch, watching() as watch:
+    with trial_callback_for(loaded.training.monitor) as trial_callback, training_callback() as callback:
         document = search(
-            loaded, space, Tuning(run) if run else tuning_for_config(config), budget, trial_watch=trial_watch,
-            watch=watch, folds=folds, jobs=jobs, resume=resume, overwrite=overwrite,
+            loaded, space, Tuning(run) if run else tuning_for_config(config), budget, trial_callback=trial_callback,
+            callback=callback, folds=folds, jobs=jobs, resume=resume, overwrite=overwrite,
         )  # fmt: skip
     show(document, as_json, tables.tuning_tables)
 
@@ -329,7 +329,7 @@ def compress(
     written where accuracy falls by more than --max-loss on the rows that the run is measured on.
     """
     from textclf.cli import tables
-    from textclf.cli.progress import watching
+    from textclf.cli.progress import training_callback
     from textclf.compression import compress
     from textclf.inference.classifier import load_classifier
     from textclf.inference.predict import read_texts
@@ -346,7 +346,7 @@ def compress(
     if unlabelled:
         column = load_classifier(original.path).description.column
         texts = read_texts(unlabelled, column=None, default_column=column)
-    wish = compress.Wish(method, budget, keep, student, max_loss)
-    with watching() as watch:
-        document = compress.compress(original, Run(output), wish, watch, unlabelled=texts, overwrite=overwrite)
+    wish = compress.CompressionRequest(method, budget, keep, student, max_loss)
+    with training_callback() as callback:
+        document = compress.compress(original, Run(output), wish, callback, unlabelled=texts, overwrite=overwrite)
     show(document, as_json, tables.metric_tables)

@@ -9,9 +9,9 @@ from typing import Any
 from textclf.cli.console import say
 from textclf.io.sanitize import visible
 from textclf.training.checkpoint import Epoch
-from textclf.training.loop import Step, Watch
+from textclf.training.loop import Step, TrainingCallback
 from textclf.tuning.results import short_names, shown, winner
-from textclf.tuning.search import TrialWatch
+from textclf.tuning.search import TrialCallback
 from textclf.tuning.study import Trial
 from textclf.tuning.trials import News
 
@@ -23,29 +23,29 @@ def epoch_line(epoch: Epoch, seconds: float) -> str:
     )
 
 
-class LogWatch:
+class LogCallback:
     """One line an epoch on stderr."""
 
     def __init__(self) -> None:
         self._begin: float | None = None
 
-    def step(self, _step: Step) -> None:
+    def on_step(self, _step: Step) -> None:
         """Notes when the first step is done; a log is no place for each."""
         self._begin = self._begin or time.perf_counter()
 
-    def epoch(self, epoch: Epoch) -> None:
+    def on_epoch(self, epoch: Epoch) -> None:
         now = time.perf_counter()
         self._say(epoch_line(epoch, now - (self._begin or now)))
         self._begin = now
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nothing to put away."""
 
     def _say(self, line: str) -> None:
         say(line)
 
 
-class BarWatch(LogWatch):
+class BarCallback(LogCallback):
     """A bar with the time left, the loss so far and the last validation score, and the line of each epoch above it."""
 
     def __init__(self) -> None:
@@ -61,17 +61,17 @@ class BarWatch(LogWatch):
         )  # fmt: skip
         self._task = self._bar.add_task("", total=None, epoch="", loss=0.0, score="-")
 
-    def step(self, step: Step) -> None:
-        super().step(step)
+    def on_step(self, step: Step) -> None:
+        super().on_step(step)
         self._bar.start()
         done, total = (step.epoch - 1) * step.steps + step.step, step.epochs * step.steps
         self._bar.update(self._task, completed=done, total=total, epoch=f"{step.epoch}/{step.epochs}", loss=step.loss)
 
-    def epoch(self, epoch: Epoch) -> None:
+    def on_epoch(self, epoch: Epoch) -> None:
         self._bar.update(self._task, score=f"{epoch.val_accuracy:.4f}")
-        super().epoch(epoch)
+        super().on_epoch(epoch)
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._bar.stop()
 
     def _say(self, line: str) -> None:
@@ -79,13 +79,13 @@ class BarWatch(LogWatch):
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def training_callback() -> Iterator[TrainingCallback]:
     """What fits where stderr goes; leaves the terminal as it was, however training ends."""
-    watch = BarWatch() if sys.stderr.isatty() else LogWatch()
+    callback = BarCallback() if sys.stderr.isatty() else LogCallback()
     try:
-        yield watch
+        yield callback
     finally:
-        watch.end()
+        callback.close()
 
 
 MOST_SHOWN = 12  # trials that the table shows
@@ -97,7 +97,7 @@ def settings_line(trial: Trial) -> str:
     return ", ".join(f"{name} {shown(value)}" for name, value in named)
 
 
-class LogTrials:
+class LogTrialCallback:
     """One line a trial on stderr.
 
     Args:
@@ -138,7 +138,7 @@ class LogTrials:
         return f"best {best.found['score']:.4f} (trial {best.number})" if best.found else ""
 
 
-class LiveTrials(LogTrials):
+class LiveTrialCallback(LogTrialCallback):
     """A table of the last trials on stderr, with how far those under way have come."""
 
     def __init__(self, monitor: str):
@@ -200,10 +200,10 @@ def _ended(trials: Sequence[Trial], trial: Trial) -> Trial | None:
 
 
 @contextmanager
-def watching_trials(monitor: str) -> Iterator[TrialWatch]:
+def trial_callback_for(monitor: str) -> Iterator[TrialCallback]:
     """What fits where stderr goes; leaves the terminal as it was, however the search ends."""
-    watch = LiveTrials(monitor) if sys.stderr.isatty() else LogTrials(monitor)
+    callback = LiveTrialCallback(monitor) if sys.stderr.isatty() else LogTrialCallback(monitor)
     try:
-        yield watch
+        yield callback
     finally:
-        watch.close()
+        callback.close()

@@ -31,11 +31,11 @@ def metric_tables(document: dict[str, Any]) -> list[str]:
         edges = row["interval"]
         rows.append([row["title"], value, f"{edges[0]:.4f} to {edges[1]:.4f}" if edges else "", *others])
     labels = sorted(document["labels"].items(), key=lambda item: (-item[1]["support"], item[0]))
-    label_rows = [["label", "precision", "recall", "F1", "rows"]]
+    measure_throughput = [["label", "precision", "recall", "F1", "rows"]]
     for name, row in labels[:MOST_LABELS]:
         numbers = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        label_rows.append([name, *numbers, str(row["support"])])
-    parts = [[_measured_on(document)], _table(rows), _table(label_rows)]
+        measure_throughput.append([name, *numbers, str(row["support"])])
+    parts = [[_measured_on(document)], _table(rows), _table(measure_throughput)]
     if len(labels) > MOST_LABELS:
         parts.append([f"and {len(labels) - MOST_LABELS} labels more, all of them in metrics.json"])
     if "compression" in document:

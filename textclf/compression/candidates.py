@@ -23,9 +23,9 @@ from textclf.models.onnx.quantization import Storage, stored
 from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds
-from textclf.training.dataset import Material, prepare
+from textclf.training.dataset import Dataset, prepare
 from textclf.training.fit import Decision, decide_on, fit_network, stock_network
-from textclf.training.loop import Examples, Fit, Watch
+from textclf.training.loop import Examples, FitResult, TrainingCallback
 from textclf.training.model_io import keras_file, load_network
 from textclf.training.tensorflow_setup import start_tensorflow
 
@@ -51,7 +51,7 @@ class Original:
     classifier: Classifier
     network: Any
     """Its model.keras."""
-    material: Material
+    dataset: Dataset
     """Its rows, in its own words."""
     device: str
 
@@ -63,8 +63,8 @@ class Original:
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """How often each token id comes in the training rows, shape (vocabulary,)."""
-        vocabulary = len(self.material.encoder.vocabulary) + RESERVED
-        return np.bincount(self.material.train.token_ids.flat, minlength=vocabulary)
+        vocabulary = len(self.dataset.encoder.vocabulary) + RESERVED
+        return np.bincount(self.dataset.train.token_ids.flat, minlength=vocabulary)
 
     def sizes(self, keep: float) -> Sizes:
         """What is to stay of the network where so large a share is."""
@@ -82,7 +82,7 @@ class Original:
 
     def bytes(self, weights: Iterable[Weights], storage: Storage, *, vocabulary: int | None = None) -> int:
         """About what a model/ with these weights takes, and with so many token ids; None: all."""
-        words = self.material.encoder.vocabulary[: None if vocabulary is None else vocabulary - RESERVED]
+        words = self.dataset.encoder.vocabulary[: None if vocabulary is None else vocabulary - RESERVED]
         arrays = [array.nbytes for each in weights for array in stored(each, storage).values()]
         return sum(arrays) + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
 
@@ -101,12 +101,12 @@ class Compressed:
     """What a method made of a run, not yet saved."""
 
     config: Config
-    material: Material
+    dataset: Dataset
     network: Any
     storage: Storage
     facts: dict[str, Any]
     """What the report says of how it was made."""
-    fitted: Fit | None = None
+    fit_result: FitResult | None = None
     """How it was trained; None: it was not."""
     decision: Decision | None = None
     """What was decided on for it; None: as for the original."""
@@ -117,7 +117,7 @@ class Plan(NamedTuple):
 
     bytes: int
     """About what its model/ would take."""
-    make: Callable[[Watch], Compressed]
+    make: Callable[[TrainingCallback], Compressed]
 
 
 class Settings(NamedTuple):
@@ -145,23 +145,23 @@ def read_original(run: Run, *, folder: Path) -> Original:
         )
     config, document = saved_config(run.config), read_json(run.metrics)
     path = keras_file(run)
-    material = prepare(config, folder=folder, known=classifier.description.vocabulary)
-    sides = material.sides
-    changed = sides.document["sha256"] != read_json(run.split)["sha256"]
-    if changed or sides.measured.labelled().describe(0)["sha256"] != document["data"]["sha256"]:
+    dataset = prepare(config, folder=folder, known=classifier.description.vocabulary)
+    splits = dataset.splits
+    changed = splits.document["sha256"] != read_json(run.split)["sha256"]
+    if changed or splits.evaluation.source_rows().describe(0)["sha256"] != document["data"]["sha256"]:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
     # no baseline asks for the words again
-    material = replace(material, sides=sides.slim(words=False))
+    dataset = replace(dataset, splits=splits.slim(words=False))
     device = start_tensorflow(device=config.training.device)
-    return Original(run, config, document, classifier, load_network(path), material, device)
+    return Original(run, config, document, classifier, load_network(path), dataset, device)
 
 
 def kept_as(original: Original, storage: Storage) -> Iterator[Plan]:
     """The network as it is, its weights kept in fewer bytes."""
 
-    def make(_watch: Watch) -> Compressed:
+    def make(_watch: TrainingCallback) -> Compressed:
         network = load_network(keras_file(original.run))  # one of its own, for saving rounds the weights
-        return Compressed(original.config, original.material, network, storage, {"method": storage})
+        return Compressed(original.config, original.dataset, network, storage, {"method": storage})
 
     yield Plan(original.bytes(original.weights(), storage), make)
 
@@ -181,19 +181,19 @@ def plan(
         training: how it learns otherwise than the original did.
     """
 
-    def make(watch: Watch) -> Compressed:
-        material, device = original.material.with_words(shrunk.vocabulary - RESERVED), original.device
+    def make(callback: TrainingCallback) -> Compressed:
+        dataset, device = original.dataset.with_words(shrunk.vocabulary - RESERVED), original.device
         once = replace(
             original.config.training, **training, early_stopping=None, checkpoint_minutes=None, seeds=1, ensemble=False
         )
-        config = replace(original.config, text=material.encoder.options, model=shrunk.options, training=once)
+        config = replace(original.config, text=dataset.encoder.options, model=shrunk.options, training=once)
         learnt = lessons()
-        rows = replace(material, train=replace(learnt, token_ids=learnt.token_ids.within(shrunk.vocabulary)))
+        rows = replace(dataset, train=replace(learnt, token_ids=learnt.token_ids.within(shrunk.vocabulary)))
         # the synonyms that the rows may be changed by need vectors of all words
         plain = replace(config, augment=AugmentOptions())
-        network, fitted = fit_network(plain, rows, device, watch, weights=shrunk.weights)
-        network = stock_network(config, material, device, network)
-        return Compressed(config, material, network, "int8", facts, fitted, decide_on(config, material, network))
+        network, fit_result = fit_network(plain, rows, device, callback, weights=shrunk.weights)
+        network = stock_network(config, dataset, device, network)
+        return Compressed(config, dataset, network, "int8", facts, fit_result, decide_on(config, dataset, network))
 
     return Plan(original.bytes([shrunk.weights], "int8", vocabulary=shrunk.vocabulary), make)
 
@@ -218,4 +218,4 @@ def _plans(original: Original, settings: Settings) -> Iterator[Plan]:
     for keep in settings.keeps or (KEEP,):
         facts = {"method": "prune", "keep": keep}
         training = {"epochs": EPOCHS}
-        yield plan(original, original.shrunk(keep), lambda: original.material.train, training=training, facts=facts)
+        yield plan(original, original.shrunk(keep), lambda: original.dataset.train, training=training, facts=facts)

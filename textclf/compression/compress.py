@@ -13,14 +13,14 @@ from textclf.compression.distill import distill
 from textclf.config.load import dump_config
 from textclf.errors import UserError
 from textclf.evaluation.error_samples import sample_document
-from textclf.evaluation.evaluate import evaluate_rows, label_rows, write_evaluation
-from textclf.evaluation.predictions import Outcome, difference
+from textclf.evaluation.evaluate import evaluate_rows, measure_throughput, write_evaluation
+from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.classifier import Classifier, decide
 from textclf.io.files import bytes_of, read_json, write_csv, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
 from textclf.text.encoding import joined
-from textclf.training.loop import Watch
+from textclf.training.loop import TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import (
     decision_facts,
@@ -51,7 +51,7 @@ METHODS: dict[str, Method] = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class CompressionRequest:
     """What is asked for: a method of METHODS, or bytes that model/ may take, or both."""
 
     method: str | None = None
@@ -67,8 +67,8 @@ class Wish:
 def compress(
     run: Run,
     target: Run,
-    wish: Wish,
-    watch: Watch,
+    wish: CompressionRequest,
+    callback: TrainingCallback,
     *,
     unlabelled: Iterable[Sequence[str]] = (),
     overwrite: bool = False,
@@ -94,9 +94,9 @@ def compress(
             settings = Settings(keeps, wish.student, joined(texts) if texts else None)
             ways = METHODS[wish.method].plans(original, settings) if wish.method else _every_way(original, settings)
             if wish.budget:
-                made = _best_within(wish.budget, stage, original, ways, watch)
+                made = _best_within(wish.budget, stage, original, ways, callback)
             else:
-                made = next(iter(next(iter(ways.values())))).make(watch)
+                made = next(iter(next(iter(ways.values())))).make(callback)
             document = _fill(stage, original, made, wish, name=target.path.name)
     logger.info("wrote %s; open %s", target.path, target.report)
     return document
@@ -114,7 +114,7 @@ def _every_way(original: Original, settings: Settings) -> dict[str, Iterable[Pla
 
 
 def _best_within(
-    budget: int, stage: Run, original: Original, ways: Mapping[str, Iterable[Plan]], watch: Watch
+    budget: int, stage: Run, original: Original, ways: Mapping[str, Iterable[Plan]], callback: TrainingCallback
 ) -> Compressed:
     """Of the largest networks that fit, one of each way, the most accurate on the validation rows.
 
@@ -122,7 +122,9 @@ def _best_within(
         UserError: none fits.
     """
     found = [
-        each for name, plans in ways.items() if (each := _largest_within(budget, stage, original, name, plans, watch))
+        each
+        for name, plans in ways.items()
+        if (each := _largest_within(budget, stage, original, name, plans, callback))
     ]
     if not found:
         raise UserError(f"--budget: nothing that was tried fits into {budget:,} bytes. Allow more.")
@@ -130,7 +132,7 @@ def _best_within(
 
 
 def _largest_within(
-    budget: int, stage: Run, original: Original, name: str, plans: Iterable[Plan], watch: Watch
+    budget: int, stage: Run, original: Original, name: str, plans: Iterable[Plan], callback: TrainingCallback
 ) -> tuple[float, Compressed] | None:
     """The largest network of one way that fits, with its accuracy on the validation rows; None where none does."""
     size = 0
@@ -138,7 +140,7 @@ def _largest_within(
         size = plan.bytes
         if size > budget:
             continue
-        made = plan.make(watch)
+        made = plan.make(callback)
         classifier, _ = _save(stage, original, made)
         size = bytes_of(stage.model)
         if size > budget:  # what it was taken to have was a guess
@@ -151,7 +153,7 @@ def _largest_within(
 
 
 def _validation_accuracy(classifier: Classifier, made: Compressed) -> float:
-    validation, description = made.material.validation, classifier.description
+    validation, description = made.dataset.validation, classifier.description
     chosen = decide(classifier.probabilities(validation.token_ids), description.label_separator, description.threshold)
     right = chosen == validation.targets
     return float((right if right.ndim == 1 else right.all(axis=1)).mean())
@@ -160,10 +162,10 @@ def _validation_accuracy(classifier: Classifier, made: Compressed) -> float:
 def _save(stage: Run, original: Original, made: Compressed) -> tuple[Classifier, float]:
     """The classifier, and how far it is from Keras's."""
     threshold = made.decision.threshold if made.decision else original.classifier.description.threshold
-    return save_model(stage, made.config, made.material, made.network, threshold, storage=made.storage)
+    return save_model(stage, made.config, made.dataset, made.network, threshold, storage=made.storage)
 
 
-def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name: str) -> dict[str, Any]:
+def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionRequest, *, name: str) -> dict[str, Any]:
     """Writes all files of the run; the document of its metrics.json.
 
     Raises:
@@ -171,9 +173,9 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name:
     """
     config, run = made.config, original.run
     classifier, parity = _save(stage, original, made)
-    measured = made.material.sides.measured.labelled()
+    measured = made.dataset.splits.evaluation.source_rows()
     found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
-    (before, _), speeds = label_rows([original.classifier, classifier], measured)
+    (before, _), speeds = measure_throughput([original.classifier, classifier], measured)
     other = found.with_probabilities(before, threshold=original.classifier.description.threshold)
     _check_loss(found, other, wish, measured_on=document["data"]["file"])
     document |= {"parity": parity, **_kept_facts(original, made, found)}
@@ -182,11 +184,11 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name:
     size = {"original": bytes_of(run.model), "compressed": bytes_of(stage.model)}
     document["compression"] = {**made.facts, "of": run.path.name, "bytes": size}
     write_text(stage.config, dump_config(config))
-    if made.fitted:
-        write_history(stage, {config.training.seed: made.fitted})
+    if made.fit_result:
+        write_history(stage, {config.training.seed: made.fit_result})
     elif run.history.is_file():
         _copy_history(original, stage)
-    write_json(stage.split, made.material.sides.document)
+    write_json(stage.split, made.dataset.splits.document)
     if config.report.texts:
         write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
     write_json(stage.environment, _environment(original, made, speeds))
@@ -194,8 +196,8 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: Wish, *, name:
     return document
 
 
-def _check_loss(found: Outcome, original: Outcome, wish: Wish, *, measured_on: object) -> None:
-    accuracy, before = found.right.mean(), original.right.mean()
+def _check_loss(found: Predictions, original: Predictions, wish: CompressionRequest, *, measured_on: object) -> None:
+    accuracy, before = found.correct.mean(), original.correct.mean()
     if before - accuracy > wish.max_loss:
         raise UserError(
             f"accuracy on {measured_on} falls from {before:.4f} to {accuracy:.4f}, by more than {wish.max_loss} "
@@ -203,13 +205,13 @@ def _check_loss(found: Outcome, original: Outcome, wish: Wish, *, measured_on: o
         )
 
 
-def _kept_facts(original: Original, made: Compressed, found: Outcome) -> dict[str, Any]:
+def _kept_facts(original: Original, made: Compressed, found: Predictions) -> dict[str, Any]:
     """What metrics.json says of the data, which are the same, and of how the network learnt."""
     known: dict[str, Any] = {
         key: original.document[key] for key in ("checks", "validation", "decision") if key in original.document
     }
-    if made.fitted:
-        known["validation"] = validation_facts(made.config, made.material, made.fitted)
+    if made.fit_result:
+        known["validation"] = validation_facts(made.config, made.dataset, made.fit_result)
     if made.decision:
         known["decision"] = decision_facts(made.config, found, made.decision, labels=len(original.classifier.labels))
     return known

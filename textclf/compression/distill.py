@@ -66,7 +66,7 @@ def mixtures(rows: TokenIds, times: int, rng: np.random.Generator) -> TokenIds:
 
 def _lessons(original: Original, times: int, unlabelled: TokenIds | None) -> Examples:
     """The rows, so many mixtures of each, and the texts, with what the teacher gives; of rows with the label too."""
-    train, shape = original.material.train, shape_of(original.config, original.material)
+    train, shape = original.dataset.train, shape_of(original.config, original.dataset)
     mixed = mixtures(train.token_ids, times, np.random.default_rng(original.config.training.seed))
     every = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
     shares = [_given(original, shape, token_ids) for token_ids in every]
@@ -94,7 +94,7 @@ def _bag(original: Original, keep: float) -> Shrunk:
         type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), embedding_dim=axes.shape[1],
         hidden=HIDDEN, input_dropout=0.2, dropout=0.3,
     )  # fmt: skip
-    shape = shape_of(config, original.material)._replace(vocabulary=sizes.vocabulary)
+    shape = shape_of(config, original.dataset)._replace(vocabulary=sizes.vocabulary)
     seed_tensorflow(config.training.seed)
     embeddings = (fewer_words(table, sizes) @ axes)[: sizes.vocabulary]
     weights = mlp_weights(build_mlp(options, shape, start=Start(embeddings)))

@@ -1,4 +1,4 @@
-"""Labelled rows as they stand in their files, read as they are needed."""
+"""SourceRows rows as they stand in their files, read as they are needed."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from textclf.data.rows import DataOptions, Rows, read_rows
 from textclf.errors import UserError
 from textclf.io.streams import opened
 
-RowNumbers = npt.NDArray[np.int64]
+RowIds = npt.NDArray[np.int64]
 
 
-class SeenFile(NamedTuple):
+class SourceFile(NamedTuple):
     """A data file as it was when it was first looked at, before its rows are read."""
 
     path: Path
@@ -26,14 +26,14 @@ class SeenFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class SourceRows:
     """Rows to measure on, as they stand in their files."""
 
-    files: list[SeenFile]
+    files: list[SourceFile]
     options: DataOptions
     part: str
     """What they are: test, validation or all."""
-    numbers: RowNumbers | None = None
+    row_ids: RowIds | None = None
     """Which rows of the files, counted from 0, ascending; None: all."""
 
     @property
@@ -44,15 +44,15 @@ class Labelled:
         """The rows, some thousands at a time."""
         first = 0
         for rows in read_rows(self.paths, self.options):
-            yield rows if self.numbers is None else _chosen(rows, self.numbers - first)
+            yield rows if self.row_ids is None else _chosen(rows, self.row_ids - first)
             first += len(rows.texts)
-            if self.numbers is not None and first > self.numbers[-1]:
+            if self.row_ids is not None and first > self.row_ids[-1]:
                 return
 
     def column(self, name: str, *, key: str) -> list[str]:
         """What another column of the files holds, row by row; `key` is the setting that names it."""
         values = [value for path in self.paths for (value,) in read_columns(path, {key: name})]
-        return values if self.numbers is None else [values[row] for row in self.numbers.tolist()]
+        return values if self.row_ids is None else [values[row] for row in self.row_ids.tolist()]
 
     def describe(self, rows: int) -> dict[str, Any]:
         """What metrics.json says of them, being so many."""
@@ -61,20 +61,20 @@ class Labelled:
         return {"file": file, "part": self.part, "rows": rows, "sha256": digest}
 
 
-def _chosen(rows: Rows, numbers: RowNumbers) -> Rows:
+def _chosen(rows: Rows, row_ids: RowIds) -> Rows:
     """Those of the rows that have one of the numbers, ascending."""
-    begin, end = np.searchsorted(numbers, (0, len(rows.texts)))
-    chosen = numbers[begin:end].tolist()
+    begin, end = np.searchsorted(row_ids, (0, len(rows.texts)))
+    chosen = row_ids[begin:end].tolist()
     return Rows([rows.texts[row] for row in chosen], [rows.labels[row] for row in chosen])
 
 
-def see_files(patterns: str | list[str], *, key: str) -> list[SeenFile]:
+def source_files(patterns: str | list[str], *, key: str) -> list[SourceFile]:
     """The files that names or globs stand for, as they are now; see `find_files`.
 
     Raises:
         UserError: a name or a glob stands for none, or a file cannot be read.
     """
-    return [SeenFile(path, _digest(path)) for path in find_files(patterns, key=key)]
+    return [SourceFile(path, _digest(path)) for path in find_files(patterns, key=key)]
 
 
 def _digest(path: Path) -> str:
@@ -83,7 +83,7 @@ def _digest(path: Path) -> str:
 
 
 @contextmanager
-def unchanged(files: Sequence[SeenFile]) -> Iterator[None]:
+def unchanged(files: Sequence[SourceFile]) -> Iterator[None]:
     """For all that reads the files: what the block finds is of the very bytes that they were first seen with.
 
     Raises:

@@ -9,7 +9,7 @@ from textclf.data.rows import Labels, split_labels
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitRows:
     """Numbers of the rows on each side, ascending."""
 
     train: npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ class Split:
 
 def split(
     labels: Labels, keys: npt.NDArray[np.uint64], *, fraction: float, seed: int, separator: str | None = None
-) -> Split:
+) -> SplitRows:
     """A stratified split in which no text stands on both sides.
 
     Rows with the same key form a group, which goes to one side whole. Groups are dealt label by label; with several
@@ -37,7 +37,7 @@ def split(
 
 def folds(
     labels: Labels, keys: npt.NDArray[np.uint64], *, count: int, seed: int, separator: str | None = None
-) -> list[Split]:
+) -> list[SplitRows]:
     """So many stratified splits for cross-validation: no row is held out by two, and no text stands on both sides.
 
     Groups are dealt as by `split`, each to the fold that has the fewest rows of its label; of several, to the one with
@@ -72,13 +72,13 @@ def _strata(labels: Labels, first: npt.NDArray[np.int64], separator: str | None)
 
 def _sides(
     labels: Labels, group: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], separator: str | None
-) -> Split:
+) -> SplitRows:
     """The split that holds these groups out, given the group of each row."""
     held_out = held_out.copy()
     held_out[_unlearnable(labels, group, held_out[group], separator)] = False
     validation, train = np.flatnonzero(held_out[group]), np.flatnonzero(~held_out[group])
     seen = labels.take(validation).counts(separator)
-    return Split(train, validation, [name for name in sorted(labels.counts(separator)) if name not in seen])
+    return SplitRows(train, validation, [name for name in sorted(labels.counts(separator)) if name not in seen])
 
 
 def _groups(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

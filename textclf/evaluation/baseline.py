@@ -57,18 +57,18 @@ class Linear:
         counts = self._begin(train.words)
         self._weights = TfidfTransformer(sublinear_tf=True)
         features = self._weights.fit_transform(counts)
-        fitted = {strength: _fit(features, train.targets, strength) for strength in strengths}
-        self.strength = strengths[0] if len(fitted) == 1 else self._best(fitted, validation)
-        self._model = fitted[self.strength]
+        fit_result = {strength: _fit(features, train.targets, strength) for strength in strengths}
+        self.strength = strengths[0] if len(fit_result) == 1 else self._best(fit_result, validation)
+        self._model = fit_result[self.strength]
 
     @property
     def labels(self) -> Array:
         """Which labels the columns of `predict_proba` are, as indices."""
         return np.asarray(self._model.classes_)
 
-    def _best(self, fitted: dict[float, Any], validation: Part) -> float:
+    def _best(self, fit_result: dict[float, Any], validation: Part) -> float:
         features = self._features(validation.words)
-        return min(fitted, key=lambda each: _log_loss(fitted[each].predict_proba(features), validation.targets))
+        return min(fit_result, key=lambda each: _log_loss(fit_result[each].predict_proba(features), validation.targets))
 
     def predict_proba(self, words: Tokens) -> Array:
         """Probabilities, shape (n, labels), of n texts."""
@@ -81,10 +81,10 @@ class Linear:
         if len(words) > MANY and (seen > 1).any():
             self._grams = self._grams[seen > 1]
             counts = self._counts(rows, grams, len(words))
-            several = np.bincount(counts.indices, minlength=len(self._grams)) > 1
-            if several.any():
-                self._grams = self._grams[several]
-                return counts[:, several]
+            multilabel = np.bincount(counts.indices, minlength=len(self._grams)) > 1
+            if multilabel.any():
+                self._grams = self._grams[multilabel]
+                return counts[:, multilabel]
         return self._counts(rows, grams, len(words))
 
     def _features(self, words: Tokens) -> Any:
@@ -110,12 +110,12 @@ def _grams(words: Tokens) -> tuple[Array, Array]:
 
 def _fit(features: Any, targets: Array, strength: float) -> Any:
     model = LogisticRegression(C=strength, solver="liblinear")
-    several = targets.ndim == SEVERAL or targets.max() > 1
+    multilabel = targets.ndim == SEVERAL or targets.max() > 1
     with warnings.catch_warnings():
         # the figure is a yardstick: the last digits of a fit that stopped early do not matter
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Label not .* is present in all training examples")
-        return (OneVsRestClassifier(model) if several else model).fit(features, targets)
+        return (OneVsRestClassifier(model) if multilabel else model).fit(features, targets)
 
 
 def _log_loss(probabilities: Array, targets: Array) -> float:

@@ -27,7 +27,7 @@ AFFORDABLE = 1 << 28  # rows times resamples times labels that are ranked: some 
 TOGETHER = 1 << 21  # rows times resamples of a block: within a core's cache, or not far beyond
 
 
-def resampled_metrics(truth: Array, chosen: Array, probabilities: Array, *, seed: int = 0) -> Resampled:
+def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, seed: int = 0) -> Resampled:
     """The metrics of `compute_metrics` on resamples of the rows.
 
     The same number of rows and labels and the same seed give the same resamples, so that the difference of two models'
@@ -38,8 +38,8 @@ def resampled_metrics(truth: Array, chosen: Array, probabilities: Array, *, seed
     """
     rows, labels = probabilities.shape
     resamples = int(np.clip(AFFORDABLE // (rows * labels), LEAST, MOST))
-    measure = _several_labels if truth.ndim == SEVERAL else _one_label
-    found = [measure(truth, chosen, probabilities, weights) for weights in _weights(rows, resamples, seed)]
+    measure = _several_labels if y_true.ndim == SEVERAL else _one_label
+    found = [measure(y_true, y_pred, probabilities, weights) for weights in _weights(rows, resamples, seed)]
     return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
 
 
@@ -87,12 +87,12 @@ def _weights(rows: int, resamples: int, seed: int) -> Iterator[Array]:
         yield weights
 
 
-def _one_label(truth: Array, chosen: Array, probabilities: Array, weights: Array) -> Resampled:
+def _one_label(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
     rows, labels = probabilities.shape
-    hits = chosen == truth
-    true = _by_label(truth, labels) @ weights
-    given = _by_label(chosen, labels) @ weights
-    right = _by_label(truth, labels)[:, hits] @ weights[hits]
+    hits = y_pred == y_true
+    true = _by_label(y_true, labels) @ weights
+    given = _by_label(y_pred, labels) @ weights
+    right = _by_label(y_true, labels)[:, hits] @ weights[hits]
     found = {"accuracy": right.sum(axis=0) / rows}
     recalls = np.where(true > 0, safe_divide(right, true), np.nan)
     found["balanced_accuracy"] = np.nanmean(recalls, axis=0)
@@ -102,19 +102,19 @@ def _one_label(truth: Array, chosen: Array, probabilities: Array, weights: Array
     found["matthews_corrcoef"] = safe_divide(covariance, np.sqrt(spread[0] * spread[1]))
     found |= _averages(right, true, given, only=(true + given) > 0)
     columns = [1] if labels == 2 else range(labels)
-    found |= _rankings(((truth == column, probabilities[:, column]) for column in columns), weights)
-    confidence = probabilities[np.arange(rows), chosen]
-    return found | _losses(truth, probabilities, hits[:, None], confidence[:, None], weights)
+    found |= _rankings(((y_true == column, probabilities[:, column]) for column in columns), weights)
+    confidence = probabilities[np.arange(rows), y_pred]
+    return found | _losses(y_true, probabilities, hits[:, None], confidence[:, None], weights)
 
 
-def _several_labels(truth: Array, chosen: Array, probabilities: Array, weights: Array) -> Resampled:
-    rows, labels = truth.shape
-    found = {"accuracy": (truth == chosen).all(axis=1) @ weights / rows}
-    found["hamming_loss"] = (truth != chosen).mean(axis=1) @ weights / rows
-    right, true, given = ((ones.T.astype(float) @ weights) for ones in (truth & chosen, truth, chosen))
+def _several_labels(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
+    rows, labels = y_true.shape
+    found = {"accuracy": (y_true == y_pred).all(axis=1) @ weights / rows}
+    found["hamming_loss"] = (y_true != y_pred).mean(axis=1) @ weights / rows
+    right, true, given = ((ones.T.astype(float) @ weights) for ones in (y_true & y_pred, y_true, y_pred))
     found |= _averages(right, true, given, only=np.ones_like(true, bool))
-    found |= _rankings(((truth[:, column] == 1, probabilities[:, column]) for column in range(labels)), weights)
-    return found | _losses(truth, probabilities, truth == 1, probabilities, weights)
+    found |= _rankings(((y_true[:, column] == 1, probabilities[:, column]) for column in range(labels)), weights)
+    return found | _losses(y_true, probabilities, y_true == 1, probabilities, weights)
 
 
 def _by_label(labels: Array, count: int) -> csr_matrix:
@@ -169,10 +169,10 @@ def _totals_before(weights: Array) -> Array:
     return totals
 
 
-def _losses(truth: Array, probabilities: Array, right: Array, confidence: Array, weights: Array) -> Resampled:
+def _losses(y_true: Array, probabilities: Array, right: Array, confidence: Array, weights: Array) -> Resampled:
     """Means over rows, and the calibration error; `right` and `confidence` have shape (n, judgements of a row)."""
     rows, judged = right.shape
-    found = {name: losses @ weights / rows for name, losses in row_losses(truth, probabilities).items()}
+    found = {name: losses @ weights / rows for name, losses in row_losses(y_true, probabilities).items()}
     bin_of = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = csr_matrix(
         ((right - confidence).ravel(), (bin_of.ravel(), np.repeat(np.arange(rows), judged))), (CALIBRATION_BINS, rows)

@@ -35,18 +35,18 @@ def fit_temperature(logits: Array, targets: Array) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def without_temperature(probabilities: Array, temperature: float, *, several: bool) -> Array:
+def without_temperature(probabilities: Array, temperature: float, *, multilabel: bool) -> Array:
     """The probabilities as they were before their logits were divided, shape (n, labels) as they come."""
-    if several:
+    if multilabel:
         ones, zeros = probabilities**temperature, (1 - probabilities) ** temperature
         return ones / (ones + zeros)
     powers = probabilities**temperature
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def needs_threshold(labels: int, *, several: bool) -> bool:
+def needs_threshold(labels: int, *, multilabel: bool) -> bool:
     """Whether a threshold decides: between two labels, or for each of several a row."""
-    return several or labels == 2
+    return multilabel or labels == 2
 
 
 def choose_threshold(aim: str, ones: Array, scores: Array) -> tuple[float, bool]:

@@ -10,7 +10,7 @@ from textclf.config.load import saved_config
 from textclf.config.schema import option_values
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import intervals
-from textclf.evaluation.predictions import Outcome, difference, read_outcome
+from textclf.evaluation.predictions import Predictions, difference, read_predictions
 from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import recover
@@ -22,7 +22,7 @@ class Measured:
 
     name: str
     document: dict[str, Any]
-    outcome: Outcome
+    outcome: Predictions
     settings: dict[str, Any]
     """Every option of the run's config by its dotted key."""
 
@@ -59,7 +59,7 @@ def _measured(path: Path) -> Measured:
     run = recover(Run(path))
     document = read_json(run.metrics)
     config = saved_config(run.owner.config)
-    outcome = read_outcome(run.predictions, separator=config.data.label_separator)
+    outcome = read_predictions(run.predictions, separator=config.data.label_separator)
     return Measured(path.as_posix(), document, outcome, option_values(config))
 
 
@@ -79,18 +79,18 @@ def _check_same_rows(first: Measured, other: Measured) -> None:
         )
 
 
-def _turned(first: Outcome, other: Outcome) -> dict[str, int]:
+def _turned(first: Predictions, other: Predictions) -> dict[str, int]:
     """How many rows another run turned right, turned wrong, and gave another label."""
     return {
-        "turned_right": int((~first.right & other.right).sum()),
-        "turned_wrong": int((first.right & ~other.right).sum()),
+        "turned_right": int((~first.correct & other.correct).sum()),
+        "turned_wrong": int((first.correct & ~other.correct).sum()),
         "changed": int(_differ([first, other]).sum()),
     }
 
 
-def _differ(outcomes: list[Outcome]) -> Any:
+def _differ(outcomes: list[Predictions]) -> Any:
     """Whether a row's label is not the same with all, shape (n,)."""
-    chosen = np.array([found.chosen for found in outcomes])
+    chosen = np.array([found.y_pred for found in outcomes])
     differs = (chosen != chosen[0]).any(axis=0)
     return differs if differs.ndim == 1 else differs.any(axis=1)
 

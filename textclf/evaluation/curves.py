@@ -85,27 +85,29 @@ def precision_recall_points(ones: Array, scores: Array, *, name: str = "") -> Cu
     return _thinned(_exact_precision_recall(ones, scores, name))
 
 
-def roc_curves(truth: Array, probabilities: Array, names: Sequence[str], *, worst: int = 3) -> list[Curve]:
+def roc_curves(y_true: Array, probabilities: Array, names: Sequence[str], *, worst: int = 3) -> list[Curve]:
     """One ROC curve for two labels (the second's); else the mean over the labels, then the labels of least area.
 
     Labels that all rows have, or none, have no curve; empty where no label has one.
     """
-    return _curves(_exact_roc, truth, probabilities, names, worst)
+    return _curves(_exact_roc, y_true, probabilities, names, worst)
 
 
-def precision_recall_curves(truth: Array, probabilities: Array, names: Sequence[str], *, worst: int = 3) -> list[Curve]:
+def precision_recall_curves(
+    y_true: Array, probabilities: Array, names: Sequence[str], *, worst: int = 3
+) -> list[Curve]:
     """Precision against recall, of the same labels as `roc_curves`."""
-    return _curves(_exact_precision_recall, truth, probabilities, names, worst)
+    return _curves(_exact_precision_recall, y_true, probabilities, names, worst)
 
 
 def _curves(
-    exact: Callable[[Array, Array, str], Curve], truth: Array, probabilities: Array, names: Sequence[str], worst: int
+    exact: Callable[[Array, Array, str], Curve], y_true: Array, probabilities: Array, names: Sequence[str], worst: int
 ) -> list[Curve]:
-    several = truth.ndim == 2
+    multilabel = y_true.ndim == 2
     found = []
     for label, name in enumerate(names):
-        ones = truth[:, label] == 1 if several else truth == label
-        if (several or len(names) != 2 or label == 1) and 0 < ones.sum() < len(ones):
+        ones = y_true[:, label] == 1 if multilabel else y_true == label
+        if (multilabel or len(names) != 2 or label == 1) and 0 < ones.sum() < len(ones):
             found.append(exact(ones, probabilities[:, label], name))
     if len(found) < 2:
         return [_thinned(curve) for curve in found]
@@ -154,14 +156,14 @@ def threshold_curve(ones: Array, scores: Array, *, points: int = 101) -> Thresho
     """
     ones, scores = ones.ravel() == 1, scores.ravel()
     grid = np.linspace(0, 1, points)
-    chosen = len(scores) - np.searchsorted(np.sort(scores), grid)
+    y_pred = len(scores) - np.searchsorted(np.sort(scores), grid)
     hits = ones.sum() - np.searchsorted(np.sort(scores[ones]), grid)
     precision, recall, f1 = (
         np.divide(above, below, out=np.full(points, np.nan), where=below > 0)
-        for above, below in ((hits, chosen), (hits, np.full(points, ones.sum())), (2 * hits, chosen + ones.sum()))
+        for above, below in ((hits, y_pred), (hits, np.full(points, ones.sum())), (2 * hits, y_pred + ones.sum()))
     )
     misses = ones.sum() - hits
-    return Thresholds(grid, precision, recall, f1, 1 - (chosen - hits + misses) / len(scores))
+    return Thresholds(grid, precision, recall, f1, 1 - (y_pred - hits + misses) / len(scores))
 
 
 def coverage_curve(right: Array, confidence: Array, *, points: int = 100) -> Coverage:

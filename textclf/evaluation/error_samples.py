@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.source import Labelled, unchanged
-from textclf.evaluation.predictions import Outcome
+from textclf.data.source import SourceRows, unchanged
+from textclf.evaluation.predictions import Predictions
 from textclf.inference.classifier import Classifier
 from textclf.inference.explain import FEWEST_STEPS, Explainer, Explanation, strongest_words
 
@@ -24,13 +24,13 @@ STEPS = 32  # of an explanation at most: a picture of it needs no more
 DRAWN, CHARACTERS = 300, 40_000  # rows, and characters at most, from which the words of a label are taken
 
 
-def surely_wrong(found: Outcome) -> Array:
+def surely_wrong(found: Predictions) -> Array:
     """Places of the wrong rows of which the model was surest, surest first."""
-    order = np.argsort(np.where(found.right, -1.0, found.confidence), kind="stable")[::-1]
-    return order[: min(OF_EACH_KIND, int((~found.right).sum()))]
+    order = np.argsort(np.where(found.correct, -1.0, found.confidence), kind="stable")[::-1]
+    return order[: min(OF_EACH_KIND, int((~found.correct).sum()))]
 
 
-def nearest_to_the_line(found: Outcome, threshold: float) -> Array:
+def nearest_to_the_line(found: Predictions, threshold: float) -> Array:
     """Places of the rows that the least change would give another label, nearest first."""
     if found.separator is not None:
         margin = np.abs(found.probabilities - threshold).min(axis=1)
@@ -42,7 +42,7 @@ def nearest_to_the_line(found: Outcome, threshold: float) -> Array:
     return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
 
 
-def sample_document(classifier: Classifier, folder: Path, labelled: Labelled, found: Outcome) -> dict[str, Any]:
+def sample_document(classifier: Classifier, folder: Path, source: SourceRows, found: Predictions) -> dict[str, Any]:
     """The rows with their texts, each word with its weight, and the words that speak for each label most.
 
     Args:
@@ -55,7 +55,7 @@ def sample_document(classifier: Classifier, folder: Path, labelled: Labelled, fo
     }
     drawn = np.sort(np.random.default_rng(0).permutation(len(found))[:DRAWN])
     wanted = np.unique(np.concatenate([*kinds.values(), drawn]))
-    texts = dict(zip(wanted.tolist(), _texts(labelled, found.rows[wanted]), strict=True))
+    texts = dict(zip(wanted.tolist(), _texts(source, found.rows[wanted]), strict=True))
     shown = sorted(set(np.concatenate(list(kinds.values())).tolist()))
     explanations = explainer.explain([texts[place][:LONGEST] for place in shown], most_steps=STEPS)
     explained = dict(zip(shown, explanations, strict=True))
@@ -74,14 +74,14 @@ def _first(texts: list[str], explainer: Explainer) -> list[Explanation]:
     return [each for found in explainer.explain(some, most_steps=FEWEST_STEPS) for each in found]
 
 
-def _texts(labelled: Labelled, numbers: Array) -> Iterator[str]:
+def _texts(source: SourceRows, numbers: Array) -> Iterator[str]:
     """The texts of the rows with these numbers, ascending."""
-    with unchanged(labelled.files):
-        for rows in replace(labelled, numbers=numbers).chunks():
+    with unchanged(source.files):
+        for rows in replace(source, row_ids=numbers).chunks():
             yield from rows.texts
 
 
-def _sample(found: Outcome, place: int, text: str, explained: list[Explanation]) -> dict[str, Any]:
+def _sample(found: Predictions, place: int, text: str, explained: list[Explanation]) -> dict[str, Any]:
     one = found.take(np.array([place]))
     return {
         "row": int(one.rows[0]),

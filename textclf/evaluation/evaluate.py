@@ -15,12 +15,12 @@ from textclf.config.load import saved_config
 from textclf.config.schema import Config
 from textclf.data.readers import file_format
 from textclf.data.rows import DataOptions, LabelReader, check_labels
-from textclf.data.source import Labelled, SeenFile, see_files, unchanged
+from textclf.data.source import SourceFile, SourceRows, source_files, unchanged
 from textclf.errors import UserError
 from textclf.evaluation.calibration import needs_threshold
 from textclf.evaluation.curves import length_histogram
 from textclf.evaluation.error_samples import sample_document
-from textclf.evaluation.predictions import Outcome, outcome, read_outcome, write_outcome
+from textclf.evaluation.predictions import Predictions, outcome, read_predictions, write_predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
 from textclf.io.files import read_json, write_json
@@ -28,7 +28,7 @@ from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import listed
 from textclf.io.staging import recover
 from textclf.io.streams import OpenData
-from textclf.text.encoding import Extent
+from textclf.text.encoding import Truncation
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ FORMAT = 1
 
 
 def evaluate_rows(
-    classifier: Classifier, labelled: Labelled, *, slices: Sequence[str] = ()
-) -> tuple[Outcome, dict[str, Any]]:
+    classifier: Classifier, source: SourceRows, *, slices: Sequence[str] = ()
+) -> tuple[Predictions, dict[str, Any]]:
     """What was found, and the document of it for metrics.json; the texts are read as they are needed.
 
     Args:
@@ -48,29 +48,31 @@ def evaluate_rows(
     Raises:
         UserError: a file is at fault, or changed since it was first looked at.
     """
-    with unchanged(labelled.files):
-        return _evaluate_rows(classifier, labelled, slices)
+    with unchanged(source.files):
+        return _evaluate_rows(classifier, source, slices)
 
 
-def _evaluate_rows(classifier: Classifier, labelled: Labelled, slices: Sequence[str]) -> tuple[Outcome, dict[str, Any]]:
+def _evaluate_rows(
+    classifier: Classifier, source: SourceRows, slices: Sequence[str]
+) -> tuple[Predictions, dict[str, Any]]:
     from textclf.evaluation.bootstrap import LEVEL, intervals
     from textclf.evaluation.metrics import confusion_matrix, label_metrics
 
     labels = LabelReader()
 
     def texts() -> Iterator[list[str]]:
-        for rows in labelled.chunks():
+        for rows in source.chunks():
             labels.add(rows.labels)
             yield rows.texts
 
-    extent, probabilities, tokens, unknown = Extent(), [], [], []
+    extent, probabilities, tokens, unknown = Truncation(), [], [], []
     for token_ids, some in classifier.predict_stream(texts()):
         extent = extent.plus(token_ids)
         probabilities.append(some)
         tokens.append(token_ids.tokens)
         unknown.append(token_ids.unknown_shares())
-    rows = np.arange(extent.rows) if labelled.numbers is None else labelled.numbers
-    check_labels(labels.labels(), classifier.description.label_separator, labelled.paths)
+    rows = np.arange(extent.rows) if source.row_ids is None else source.row_ids
+    check_labels(labels.labels(), classifier.description.label_separator, source.paths)
     found = outcome(classifier, labels.labels(), np.concatenate(probabilities), rows)
     unseen = found.names[len(classifier.labels) :]
     if unseen:
@@ -79,10 +81,10 @@ def _evaluate_rows(classifier: Classifier, labelled: Labelled, slices: Sequence[
     counts, edges = length_histogram(lengths)
     document = {
         "format": FORMAT,
-        "data": labelled.describe(extent.rows),
+        "data": source.describe(extent.rows),
         "metrics": found.metrics(),
-        "labels": label_metrics(found.truth, found.chosen, found.names),
-        "confusion_matrix": confusion_matrix(found.truth, found.chosen, len(found.names)).tolist(),
+        "labels": label_metrics(found.y_true, found.y_pred, found.names),
+        "confusion_matrix": confusion_matrix(found.y_true, found.y_pred, len(found.names)).tolist(),
         "unseen_labels": unseen,
         "truncated": extent.truncation(),
         "unknown_words": extent.unknown_share(),
@@ -91,7 +93,7 @@ def _evaluate_rows(classifier: Classifier, labelled: Labelled, slices: Sequence[
         "slices": [
             by_length(found, lengths),
             by_unknown_words(found, np.concatenate(unknown)),
-            *(by_column(found, name, labelled.column(name, key="report.slices")) for name in slices),
+            *(by_column(found, name, source.column(name, key="report.slices")) for name in slices),
         ],
         "lengths": {
             "counts": counts.tolist(),
@@ -99,17 +101,17 @@ def _evaluate_rows(classifier: Classifier, labelled: Labelled, slices: Sequence[
             "max_length": classifier.description.text.max_length,
         },
     }
-    if needs_threshold(len(classifier.labels), several=found.separator is not None):
+    if needs_threshold(len(classifier.labels), multilabel=found.separator is not None):
         at_half = found.with_probabilities(found.probabilities[:, : len(classifier.labels)])
         document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics()}
     return found, document
 
 
-def write_evaluation(run: Run, found: Outcome, document: dict[str, Any], *, name: str) -> None:
+def write_evaluation(run: Run, found: Predictions, document: dict[str, Any], *, name: str) -> None:
     """predictions.csv, report.html and, last, metrics.json; the page shows the history and samples that the run has."""
     from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
 
-    write_outcome(run.predictions, found)
+    write_predictions(run.predictions, found)
     write_report(run, document, found, name=name)
     write_json(run.metrics, document)
 
@@ -125,21 +127,21 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
     classifier = load_classifier(run.path)
     if data is None:
         return _evaluate_again(run, classifier)
-    files = see_files(data, key="DATA")
-    labelled = Labelled(files, _data_options(run, classifier), "all")
+    files = source_files(data, key="DATA")
+    source = SourceRows(files, _data_options(run, classifier), "all")
     columns = _slices_in(files, run)
-    found, document = evaluate_rows(classifier, labelled, slices=columns)
+    found, document = evaluate_rows(classifier, source, slices=columns)
     if run.complete:
         target = _evaluation(run, document["data"]["file"])
         with replacing_files(target) as new:
             if saved_config(run.config).report.texts:
-                write_json(new.samples, sample_document(classifier, run.path, labelled, found))
+                write_json(new.samples, sample_document(classifier, run.path, source, found))
             write_evaluation(new, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
 
 
-def _slices_in(files: list[SeenFile], run: Run) -> list[str]:
+def _slices_in(files: list[SourceFile], run: Run) -> list[str]:
     """Those of the run's columns to slice by that the files have."""
     if not run.config.is_file():
         return []
@@ -179,14 +181,14 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
         )
     before = read_json(run.metrics)
     config = saved_config(run.config)
-    labelled = own_rows(run, config)
-    data = labelled.describe(before.get("data", {}).get("rows"))
+    source = own_rows(run, config)
+    data = source.describe(before.get("data", {}).get("rows"))
     if data["sha256"] != before.get("data", {}).get("sha256"):
         raise UserError(
             f"{data['file']} has changed since {run.path} was trained. To measure on it as it is: "
             f"textclf evaluate {data['file']} --run {run.path}"
         )
-    found, document = evaluate_rows(classifier, labelled, slices=config.report.slices)
+    found, document = evaluate_rows(classifier, source, slices=config.report.slices)
     document |= {key: value for key, value in before.items() if key not in document}
     with replacing_files(run) as new:
         for file in (run.history, run.samples, run.environment):
@@ -196,7 +198,7 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
     return document
 
 
-def own_rows(run: Run, config: Config) -> Labelled:
+def own_rows(run: Run, config: Config) -> SourceRows:
     """The rows that a run was measured on: its test file, else its validation file, else the rows held out.
 
     Raises:
@@ -205,20 +207,22 @@ def own_rows(run: Run, config: Config) -> Labelled:
     data = config.data
     for part in ("test", "validation"):
         if getattr(data, part):
-            return Labelled(see_files(getattr(data, part), key=f"data.{part}"), data, part)
+            return SourceRows(source_files(getattr(data, part), key=f"data.{part}"), data, part)
     held_out = read_json(run.split)
-    files = see_files(data.train, key="data.train")
+    files = source_files(data.train, key="data.train")
     if [file.sha256 for file in files] != held_out.get("sha256"):
         raise UserError(
             f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
         )
-    return Labelled(files, data, "validation", np.array(held_out["validation"], np.int64))
+    return SourceRows(files, data, "validation", np.array(held_out["validation"], np.int64))
 
 
 WARM_UP = ["", "one text"] * 64  # some memory is taken, and some threads begin, with the first batches alone
 
 
-def label_rows(classifiers: Sequence[Classifier], labelled: Labelled) -> tuple[list[Probabilities], list[float]]:
+def measure_throughput(
+    classifiers: Sequence[Classifier], source: SourceRows
+) -> tuple[list[Probabilities], list[float]]:
     """Of each classifier the probabilities of all rows, shape (rows, labels), and rows a second, reading left out.
 
     Raises:
@@ -228,8 +232,8 @@ def label_rows(classifiers: Sequence[Classifier], labelled: Labelled) -> tuple[l
     for classifier in classifiers:
         classifier.predict_proba(WARM_UP)
     seconds = [0.0] * len(classifiers)
-    with unchanged(labelled.files):
-        for rows in labelled.chunks():
+    with unchanged(source.files):
+        for rows in source.chunks():
             for place, classifier in enumerate(classifiers):
                 begin = time.perf_counter()
                 found[place].append(classifier.predict_proba(rows.texts))
@@ -248,7 +252,7 @@ def redraw(path: Path) -> Path:
 
     run = recover(Run(path))
     document = read_json(run.metrics)
-    found = read_outcome(run.predictions, separator=saved_config(run.owner.config).data.label_separator)
+    found = read_predictions(run.predictions, separator=saved_config(run.owner.config).data.label_separator)
     name = path.name if run.owner == run else f"{run.owner.path.name}: {path.name}"
     write_report(run, document, found, name=name)
     return run.report

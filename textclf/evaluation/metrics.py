@@ -14,20 +14,20 @@ SEVERAL = 2  # dimensions of a truth with several labels a row
 CALIBRATION_BINS = 15
 
 
-def row_losses(truth: Array, probabilities: Array) -> dict[str, Array]:
+def row_losses(y_true: Array, probabilities: Array) -> dict[str, Array]:
     """Log loss and Brier score of each row, shape (n,); with several labels a row the means over its labels.
 
     The Brier score of two labels is that of the second alone, of more the sum over them, as scikit-learn has it.
     """
     tiny = np.finfo(np.float64).eps  # scikit-learn's clip
-    if truth.ndim == SEVERAL:
-        given = np.clip(np.where(truth == 1, probabilities, 1 - probabilities), tiny, 1 - tiny)
+    if y_true.ndim == SEVERAL:
+        given = np.clip(np.where(y_true == 1, probabilities, 1 - probabilities), tiny, 1 - tiny)
         return {
             "log_loss": -np.log(given).mean(axis=1),
-            "brier_score_loss": ((probabilities - truth) ** 2).mean(axis=1),
+            "brier_score_loss": ((probabilities - y_true) ** 2).mean(axis=1),
         }
-    rows, labels = np.arange(len(truth)), probabilities.shape[1]
-    of_truth = probabilities[rows, truth]
+    rows, labels = np.arange(len(y_true)), probabilities.shape[1]
+    of_truth = probabilities[rows, y_true]
     squares = (probabilities**2).sum(axis=1) - of_truth**2 + (1 - of_truth) ** 2
     return {
         "log_loss": -np.log(np.clip(of_truth, tiny, 1 - tiny)),
@@ -53,7 +53,7 @@ Metrics = dict[str, float | None]
 AVERAGES = ("macro", "micro", "weighted")
 
 
-def compute_metrics(truth: Array, chosen: Array, probabilities: Array) -> Metrics:
+def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metrics:
     """All headline numbers of n rows; None where one is not defined, such as ROC AUC with one label.
 
     Args:
@@ -62,34 +62,34 @@ def compute_metrics(truth: Array, chosen: Array, probabilities: Array) -> Metric
         probabilities: shape (n, labels).
     """
     labels = np.arange(probabilities.shape[1])
-    ones = truth if truth.ndim == 2 else (truth[:, None] == labels).astype(np.int64)
-    found: Metrics = {"accuracy": float(sk.accuracy_score(truth, chosen))}
-    if truth.ndim == 1:
-        found["balanced_accuracy"] = _balanced_accuracy(truth, chosen)
+    ones = y_true if y_true.ndim == 2 else (y_true[:, None] == labels).astype(np.int64)
+    found: Metrics = {"accuracy": float(sk.accuracy_score(y_true, y_pred))}
+    if y_true.ndim == 1:
+        found["balanced_accuracy"] = _balanced_accuracy(y_true, y_pred)
         # scikit-learn gives 0 as well where there is one label, with a warning
-        several = len(np.union1d(truth, chosen)) > 1
-        found["matthews_corrcoef"] = float(sk.matthews_corrcoef(truth, chosen)) if several else 0.0
+        multilabel = len(np.union1d(y_true, y_pred)) > 1
+        found["matthews_corrcoef"] = float(sk.matthews_corrcoef(y_true, y_pred)) if multilabel else 0.0
     else:
-        found["hamming_loss"] = float(sk.hamming_loss(truth, chosen))
+        found["hamming_loss"] = float(sk.hamming_loss(y_true, y_pred))
     for average in AVERAGES:
-        scores = sk.precision_recall_fscore_support(truth, chosen, average=average, zero_division=0)[:3]
+        scores = sk.precision_recall_fscore_support(y_true, y_pred, average=average, zero_division=0)[:3]
         for name, value in zip(("precision", "recall", "f1"), scores, strict=True):
             found[f"{name}_{average}"] = float(value)
-    single = truth.ndim == 1 and len(labels) == 2
+    single = y_true.ndim == 1 and len(labels) == 2
     found["roc_auc"] = _ranking(sk.roc_auc_score, ones, probabilities, second_only=single)
     found["average_precision"] = _ranking(sk.average_precision_score, ones, probabilities, second_only=single)
-    found |= {name: float(losses.mean()) for name, losses in row_losses(truth, probabilities).items()}
-    if truth.ndim == SEVERAL:
-        found["expected_calibration_error"] = calibration_error(truth.ravel() == 1, probabilities.ravel())
+    found |= {name: float(losses.mean()) for name, losses in row_losses(y_true, probabilities).items()}
+    if y_true.ndim == SEVERAL:
+        found["expected_calibration_error"] = calibration_error(y_true.ravel() == 1, probabilities.ravel())
     else:
-        confidence = probabilities[np.arange(len(chosen)), chosen]
-        found["expected_calibration_error"] = calibration_error(chosen == truth, confidence)
+        confidence = probabilities[np.arange(len(y_pred)), y_pred]
+        found["expected_calibration_error"] = calibration_error(y_pred == y_true, confidence)
     return found
 
 
-def _balanced_accuracy(truth: Array, chosen: Array) -> float:
+def _balanced_accuracy(y_true: Array, y_pred: Array) -> float:
     """Mean recall of the labels that occur; scikit-learn's own warns where a prediction does not occur."""
-    recalls = sk.recall_score(truth, chosen, labels=np.unique(truth), average=None, zero_division=0)
+    recalls = sk.recall_score(y_true, y_pred, labels=np.unique(y_true), average=None, zero_division=0)
     return float(np.mean(recalls))
 
 
@@ -102,10 +102,10 @@ def _ranking(score: Any, ones: Array, probabilities: Array, *, second_only: bool
     return float(np.mean(scores)) if scores else None
 
 
-def label_metrics(truth: Array, chosen: Array, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def label_metrics(y_true: Array, y_pred: Array, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Precision, recall, F1 and number of rows of each label."""
     parts = sk.precision_recall_fscore_support(
-        truth, chosen, labels=np.arange(len(names)), average=None, zero_division=0
+        y_true, y_pred, labels=np.arange(len(names)), average=None, zero_division=0
     )
     return {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
@@ -113,9 +113,9 @@ def label_metrics(truth: Array, chosen: Array, names: Sequence[str]) -> dict[str
     }
 
 
-def confusion_matrix(truth: Array, chosen: Array, labels: int) -> Array:
+def confusion_matrix(y_true: Array, y_pred: Array, labels: int) -> Array:
     """Rows of each label (down) predicted as each (across), shape (labels, labels); several labels a row: for each
     label [[true negatives, false positives], [false negatives, true positives]], shape (labels, 2, 2)."""
-    if truth.ndim == 2:
-        return np.asarray(sk.multilabel_confusion_matrix(truth, chosen))
-    return np.asarray(sk.confusion_matrix(truth, chosen, labels=np.arange(labels)))
+    if y_true.ndim == 2:
+        return np.asarray(sk.multilabel_confusion_matrix(y_true, y_pred))
+    return np.asarray(sk.confusion_matrix(y_true, y_pred, labels=np.arange(labels)))

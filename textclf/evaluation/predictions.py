@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Predictions:
     """n rows with the truth and what was predicted, in terms of `names`."""
 
     rows: npt.NDArray[np.int64]
@@ -30,56 +30,56 @@ class Outcome:
     separator: str | None
     names: list[str]
     """The classifier's labels, then those that only the rows have."""
-    truth: Array
+    y_true: Array
     """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, names); so is `chosen`."""
-    chosen: Array
+    y_pred: Array
     probabilities: Probabilities
     """Shape (n, names); 0 for a label that the classifier does not know."""
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.y_true)
 
     @cached_property
-    def right(self) -> npt.NDArray[np.bool_]:
+    def correct(self) -> npt.NDArray[np.bool_]:
         """Whether all of a row is right, shape (n,)."""
-        hits = self.truth == self.chosen
+        hits = self.y_true == self.y_pred
         return hits if hits.ndim == 1 else hits.all(axis=1)
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float64]:
         """The probability that the model gives its own choice, shape (n,); of several labels a row as independent."""
         if self.separator is None:
-            return self.probabilities[np.arange(len(self)), self.chosen]
-        return np.where(self.chosen == 1, self.probabilities, 1 - self.probabilities).prod(axis=1)
+            return self.probabilities[np.arange(len(self)), self.y_pred]
+        return np.where(self.y_pred == 1, self.probabilities, 1 - self.probabilities).prod(axis=1)
 
     def metrics(self) -> dict[str, float | None]:
         from textclf.evaluation.metrics import compute_metrics  # scikit-learn takes seconds to import
 
-        return compute_metrics(self.truth, self.chosen, self.probabilities)
+        return compute_metrics(self.y_true, self.y_pred, self.probabilities)
 
     @cached_property
     def resampled(self) -> dict[str, Array]:
         """Each metric on resamples of the rows: the same resamples for every model on the same rows."""
         from textclf.evaluation.bootstrap import resampled_metrics
 
-        return resampled_metrics(self.truth, self.chosen, self.probabilities)
+        return resampled_metrics(self.y_true, self.y_pred, self.probabilities)
 
-    def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Outcome":
+    def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Predictions":
         """The same rows as another model sees them, shape (n, the classifier's labels)."""
-        chosen = decide(probabilities, self.separator, threshold)
+        y_pred = decide(probabilities, self.separator, threshold)
         extra = ((0, 0), (0, len(self.names) - probabilities.shape[1]))
         if self.separator is not None:
-            chosen = np.pad(chosen, extra)
-        return replace(self, chosen=chosen, probabilities=np.pad(probabilities, extra))
+            y_pred = np.pad(y_pred, extra)
+        return replace(self, y_pred=y_pred, probabilities=np.pad(probabilities, extra))
 
-    def take(self, places: Array | slice) -> "Outcome":
+    def take(self, places: Array | slice) -> "Predictions":
         """Those of the rows at these places, or where a mask says so."""
         return replace(
             self,
             rows=self.rows[places],
             labels=Labels(self.labels.fields, self.labels.codes[places]),
-            truth=self.truth[places],
-            chosen=self.chosen[places],
+            y_true=self.y_true[places],
+            y_pred=self.y_pred[places],
             probabilities=self.probabilities[places],
         )
 
@@ -91,23 +91,23 @@ class Outcome:
         """What was predicted for each row, several labels joined by the separator."""
         names = np.array(self.names, object)
         if self.separator is None:
-            return list(names[self.chosen])
-        return [self.separator.join(names[row == 1]) for row in self.chosen]
+            return list(names[self.y_pred])
+        return [self.separator.join(names[row == 1]) for row in self.y_pred]
 
 
 def outcome(
     classifier: Classifier, labels: Labels, probabilities: Probabilities, rows: npt.NDArray[np.int64]
-) -> Outcome:
+) -> Predictions:
     """The truth beside the predictions; labels that training never saw join the names, and count as wrong."""
     separator = classifier.description.label_separator
     unseen = [name for name in labels.names(separator) if name not in classifier.labels]
     names = classifier.labels + unseen
-    truth = labels.targets(names, separator)
-    found = Outcome(rows, labels, separator, names, truth, truth, probabilities)
+    y_true = labels.targets(names, separator)
+    found = Predictions(rows, labels, separator, names, y_true, y_true, probabilities)
     return found.with_probabilities(probabilities, threshold=classifier.description.threshold)
 
 
-def difference(found: Outcome, other: Outcome) -> dict[str, Any]:
+def difference(found: Predictions, other: Predictions) -> dict[str, Any]:
     """How much better each metric is with the one than with the other on the same rows, how sure that is, and
     McNemar's test of whether they are right equally often."""
     from textclf.evaluation.bootstrap import difference_intervals, mcnemar
@@ -121,25 +121,25 @@ def difference(found: Outcome, other: Outcome) -> dict[str, Any]:
     return {
         "difference": gaps,
         "intervals": difference_intervals(found.resampled, other.resampled),
-        "mcnemar": mcnemar(found.right, other.right),
+        "mcnemar": mcnemar(found.correct, other.correct),
     }
 
 
-def write_outcome(path: Path, found: Outcome) -> None:
+def write_predictions(path: Path, found: Predictions) -> None:
     """predictions.csv: numbers in full, so that what is read is what was written."""
     write_csv(path, ["row", "truth", "prediction", *found.names], _csv_rows(found))
 
 
-def _csv_rows(found: Outcome) -> Iterator[list[object]]:
+def _csv_rows(found: Predictions) -> Iterator[list[object]]:
     """The lines, some thousands of rows at a time turned into what Python holds, which takes ten times the memory."""
     for begin in range(0, len(found), ROWS_AT_ONCE):
         some = found.take(slice(begin, begin + ROWS_AT_ONCE))
         columns = some.rows.tolist(), some.truth_texts(), some.chosen_texts(), some.probabilities.tolist()
-        for row, truth, chosen, shares in zip(*columns, strict=True):
-            yield [row, truth, chosen, *shares]
+        for row, y_true, y_pred, shares in zip(*columns, strict=True):
+            yield [row, y_true, y_pred, *shares]
 
 
-def read_outcome(path: Path, *, separator: str | None) -> Outcome:
+def read_predictions(path: Path, *, separator: str | None) -> Predictions:
     """What `write_outcome` wrote.
 
     Raises:
@@ -155,9 +155,15 @@ def read_outcome(path: Path, *, separator: str | None) -> Outcome:
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}. Run `textclf evaluate` again.") from None
     names = list(map(restored, header[3:]))
-    truth, chosen = (_labels([row[column] for row in table]) for column in (1, 2))
-    return Outcome(
-        rows, truth, separator, names, truth.targets(names, separator), chosen.targets(names, separator), probabilities
+    y_true, y_pred = (_labels([row[column] for row in table]) for column in (1, 2))
+    return Predictions(
+        rows,
+        y_true,
+        separator,
+        names,
+        y_true.targets(names, separator),
+        y_pred.targets(names, separator),
+        probabilities,
     )
 
 

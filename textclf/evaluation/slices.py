@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.evaluation.metrics import safe_divide
-from textclf.evaluation.predictions import Outcome
+from textclf.evaluation.predictions import Predictions
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +21,7 @@ QUARTERS = (0.25, 0.5, 0.75)
 UNKNOWN_UP_TO = (0.0, 0.05, 0.1, 0.2, 1.0)  # shares of unknown words
 
 
-def by_length(found: Outcome, tokens: Array) -> dict[str, Any]:
+def by_length(found: Predictions, tokens: Array) -> dict[str, Any]:
     """Accuracy by quarters of the text lengths, shape (n,) in tokens."""
     edges = np.unique([-1, *np.quantile(tokens, QUARTERS, method="lower"), tokens.max()])
     return _sliced(found, "tokens", _between(tokens, edges), _range_names(tokens, edges))
@@ -37,14 +37,14 @@ def _range_names(values: Array, edges: Array) -> list[str]:
     return [f"{found.min()} to {found.max()}" if len(found) else "" for found in ranges]
 
 
-def by_unknown_words(found: Outcome, shares: Array) -> dict[str, Any]:
+def by_unknown_words(found: Predictions, shares: Array) -> dict[str, Any]:
     """Accuracy by the share of words that the vocabulary lacks, shape (n,), 0 to 1."""
     percent = [round(100 * edge) for edge in UNKNOWN_UP_TO]
     names = ["none", *(f"up to {edge} %" for edge in percent[1:-1]), f"over {percent[-2]} %"]
     return _sliced(found, "unknown words", np.searchsorted(UNKNOWN_UP_TO, shares), names)
 
 
-def by_column(found: Outcome, column: str, values: Sequence[str]) -> dict[str, Any]:
+def by_column(found: Predictions, column: str, values: Sequence[str]) -> dict[str, Any]:
     """Accuracy by the n values of a column, and, of two labels, the gaps that fairness work asks for.
 
     These are each group's selection rate (share of rows given the second label), true and false positive rate, the
@@ -60,11 +60,11 @@ def by_column(found: Outcome, column: str, values: Sequence[str]) -> dict[str, A
     return sliced
 
 
-def _sliced(found: Outcome, by: str, group: Array, names: list[str]) -> dict[str, Any]:
+def _sliced(found: Predictions, by: str, group: Array, names: list[str]) -> dict[str, Any]:
     """Rows, accuracy and interval of each group that has rows, and the name of the worst."""
     slices = []
     for place in np.unique(group).tolist():
-        right = found.right[group == place]
+        right = found.correct[group == place]
         edges = accuracy_interval(int(right.sum()), len(right))
         slices.append({"name": names[place], "rows": len(right), "accuracy": float(right.mean()), "interval": edges})
     large = [each for each in slices if each["rows"] >= FEWEST] or slices
@@ -80,9 +80,9 @@ def accuracy_interval(right: int, rows: int) -> list[float]:
     return [float(edges.low), float(edges.high)]
 
 
-def _add_rates(sliced: dict[str, Any], found: Outcome, group: Array) -> None:
+def _add_rates(sliced: dict[str, Any], found: Predictions, group: Array) -> None:
     """Adds each group's rates and the gaps between groups."""
-    given, true = found.chosen == 1, found.truth == 1
+    given, true = found.y_pred == 1, found.y_true == 1
     rates: dict[str, list[float]] = {"selection_rate": [], "true_positive_rate": [], "false_positive_rate": []}
     for each, place in zip(sliced["slices"], np.unique(group).tolist(), strict=True):
         inside = group == place

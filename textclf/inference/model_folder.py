@@ -250,7 +250,7 @@ def _checked_graph(graph: bytes, description: Description) -> tuple[dict[str, np
     shape = Shape.of(
         vocabulary=len(description.vocabulary) + RESERVED,
         labels=len(description.labels),
-        several=description.label_separator is not None,
+        multilabel=description.label_separator is not None,
     )
     again = model_again(shape, constants, metadata)
     if again != graph:

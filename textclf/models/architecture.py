@@ -35,9 +35,9 @@ class Shape(NamedTuple):
     activation: Activation
 
     @classmethod
-    def of(cls, *, vocabulary: int, labels: int, several: bool) -> Shape:
+    def of(cls, *, vocabulary: int, labels: int, multilabel: bool) -> Shape:
         """That for so many words, those reserved counted in, and labels, one or several a row."""
-        if several:
+        if multilabel:
             return cls(vocabulary, labels, "sigmoid")
         return cls(vocabulary, 1, "sigmoid") if labels == 2 else cls(vocabulary, labels, "softmax")
 

@@ -228,8 +228,8 @@ def compression_sentences(document: dict[str, Any], throughput: dict[str, float]
     ]
     if throughput:
         sentences.append(
-            f"It labels {throughput['compressed']:,.0f} rows a second, the original {throughput['original']:,.0f}, beside "
-            "each other on the rows measured, tokenizing included."
+            f"It labels {throughput['compressed']:,.0f} rows a second, the original {throughput['original']:,.0f}, "
+            "beside each other on the rows measured, tokenizing included."
         )
     return sentences
 

@@ -92,7 +92,7 @@ def joined(parts: Iterable[TokenIds]) -> TokenIds:
     return TokenIds(np.concatenate(flat), np.concatenate(lengths), np.concatenate(tokens))
 
 
-class Extent(NamedTuple):
+class Truncation(NamedTuple):
     """What became of texts when they were cut, to be added up over chunks of them."""
 
     rows: int = 0
@@ -102,10 +102,10 @@ class Extent(NamedTuple):
     tokens_unknown: int = 0
     """Those kept that the vocabulary lacks."""
 
-    def plus(self, token_ids: TokenIds) -> "Extent":
+    def plus(self, token_ids: TokenIds) -> "Truncation":
         """This and what became of further texts."""
         empty = int((token_ids.tokens == 0).sum())  # each holds one UNKNOWN that stands for no token
-        return Extent(
+        return Truncation(
             self.rows + len(token_ids),
             self.rows_cut + int((token_ids.tokens > token_ids.lengths).sum()),
             self.tokens + int(token_ids.tokens.sum()),

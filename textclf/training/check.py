@@ -31,26 +31,26 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
     Raises:
         UserError: the data cannot be learnt from.
     """
-    material = prepare(config)
-    sides, tokens = material.sides, material.train.token_ids.tokens
+    dataset = prepare(config)
+    splits, tokens = dataset.splits, dataset.train.token_ids.tokens
     written = {}
     if suspects is not None:
         from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
 
-        rows = write_suspects(suspects, material, config, raw=raw)
+        rows = write_suspects(suspects, dataset, config, raw=raw)
         written = {"suspects": {"file": suspects.as_posix(), "rows": rows}}
     return {
-        "rows": {"train": len(sides.train), "validation": len(sides.validation), "measured": len(sides.measured)},
-        "labels": dict(sorted(sides.train.labels.counts(config.data.label_separator).items())),
+        "rows": {"train": len(splits.train), "validation": len(splits.validation), "measured": len(splits.evaluation)},
+        "labels": dict(sorted(splits.train.labels.counts(config.data.label_separator).items())),
         "tokens": {
             "median": float(np.median(tokens)),
             "p95": float(np.quantile(tokens, 0.95)),
             "longest": int(tokens.max()),
         },
-        "vocabulary": len(material.encoder.vocabulary),
-        "truncated": material.train_extent.truncation(),
-        "unknown_words": material.unknown,
-        "findings": check_data(config, material).documents(),
+        "vocabulary": len(dataset.encoder.vocabulary),
+        "truncated": dataset.train_extent.truncation(),
+        "unknown_words": dataset.unknown,
+        "findings": check_data(config, dataset).documents(),
     } | written
 
 

@@ -29,7 +29,7 @@ class Epoch:
     val_accuracy: float
 
 
-def rises(monitor: str) -> bool:
+def higher_is_better(monitor: str) -> bool:
     """Whether a greater validation score is a better one."""
     return monitor == "val_accuracy"
 
@@ -37,11 +37,11 @@ def rises(monitor: str) -> bool:
 def better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
     """Whether the epoch's validation score is better than that of the best so far."""
     new, old = asdict(epoch)[monitor], asdict(best)[monitor]
-    return bool(new > old if rises(monitor) else new < old)
+    return bool(new > old if higher_is_better(monitor) else new < old)
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Where training stands between two steps, besides the variables of network and optimizer."""
 
     epoch: int = 1
@@ -81,7 +81,7 @@ class Checkpoint:
         """Whether so many minutes have passed since the last."""
         return self._seconds is not None and time.monotonic() - self._saved >= self._seconds
 
-    def save(self, progress: Progress, variables: Sequence[Any]) -> None:
+    def save(self, progress: TrainingState, variables: Sequence[Any]) -> None:
         facts = {name: value for name, value in asdict(progress).items() if name != "best_weights"}
         arrays: dict[str, Any] = {"progress": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
         arrays |= {f"variable_{i}": variable.numpy() for i, variable in enumerate(variables)}
@@ -92,14 +92,14 @@ class Checkpoint:
             temporary.write_bytes(held.getbuffer())
         self._saved = time.monotonic()
 
-    def load(self, variables: Sequence[Any]) -> Progress:
+    def load(self, variables: Sequence[Any]) -> TrainingState:
         """Where training stands, the variables set accordingly; the beginning, where there is no file.
 
         Raises:
             UserError: the file is damaged, or of another network.
         """
         if not self._path.exists():
-            return Progress()
+            return TrainingState()
         arrays = self._arrays()
         values = [arrays.get(f"variable_{i}") for i in range(len(variables))]
         if [None if value is None else value.shape for value in values] != [tuple(each.shape) for each in variables]:
@@ -109,7 +109,7 @@ class Checkpoint:
         facts = json.loads(arrays["progress"].tobytes())
         facts["history"] = [Epoch(**epoch) for epoch in facts["history"]]
         best = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
-        return Progress(**facts, best_weights=best)
+        return TrainingState(**facts, best_weights=best)
 
     def _arrays(self) -> dict[str, Array]:
         try:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from textclf.config.schema import Config
 from textclf.data.rows import TextKeys
 from textclf.text.encoding import RESERVED
-from textclf.training.dataset import Material, Side
+from textclf.training.dataset import Dataset, Split
 
 Array = npt.NDArray[Any]
 
@@ -48,7 +48,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Checked:
+class DataChecks:
     """What the checks found."""
 
     findings: list[Finding]
@@ -60,45 +60,45 @@ class Checked:
         return [asdict(finding) for finding in self.findings]
 
 
-def check_data(config: Config, material: Material) -> Checked:
+def check_data(config: Config, dataset: Dataset) -> DataChecks:
     """All findings, examples with their texts unless `report.texts` forbids it."""
-    parts = material.sides.parts()
+    parts = dataset.splits.parts()
     seen = {"validation": [parts["train"]], "test": [parts["train"], parts["validation"]]}
     findings = [
         *(finding for part, side in parts.items() for finding in _within(part, side)),
         *(finding for part in parts if part in seen for finding in _shared(part, parts[part], seen[part])),
         *_labels(config, parts["train"]),
-        *_cut(config, material),
-        *_unknown(config, material),
-        *_telling_words(config, material),
+        *_cut(config, dataset),
+        *_unknown(config, dataset),
+        *_telling_words(config, dataset),
     ]
     measured = list(parts)[-1]
     leaked = np.isin(parts[measured].keys.near, _keys(seen[measured]).near)
-    return Checked([_with_examples(finding, parts[finding.part], config) for finding in findings], leaked)
+    return DataChecks([_with_examples(finding, parts[finding.part], config) for finding in findings], leaked)
 
 
-def _keys(sides: list[Side]) -> TextKeys:
+def _keys(splits: list[Split]) -> TextKeys:
     """The keys of all their rows."""
-    return TextKeys(*map(np.concatenate, zip(*(side.keys for side in sides), strict=True)))
+    return TextKeys(*map(np.concatenate, zip(*(side.keys for side in splits), strict=True)))
 
 
-def _with_examples(finding: Finding, side: Side, config: Config) -> Finding:
+def _with_examples(finding: Finding, side: Split, config: Config) -> Finding:
     if not finding.rows or not config.report.texts:
         return finding
-    numbers = np.array(finding.rows)
-    chunks = replace(side.source, numbers=np.sort(numbers)).chunks()
+    row_ids = np.array(finding.rows)
+    chunks = replace(side.source, row_ids=np.sort(row_ids)).chunks()
     found = [row for chunk in chunks for row in zip(chunk.texts, chunk.labels, strict=True)]
-    by_number = dict(zip(np.sort(numbers).tolist(), found, strict=True))
+    by_number = dict(zip(np.sort(row_ids).tolist(), found, strict=True))
     examples = [{"row": row, "label": by_number[row][1], "text": by_number[row][0][:SHOWN]} for row in finding.rows]
     return replace(finding, examples=examples)
 
 
-def _numbers(side: Side, places: Array) -> list[int]:
+def _numbers(side: Split, places: Array) -> list[int]:
     """Numbers in the files of the first of the side's rows at these places."""
-    return [int(row) for row in side.numbers[places[:EXAMPLES]]]
+    return [int(row) for row in side.row_ids[places[:EXAMPLES]]]
 
 
-def _within(part: str, side: Side) -> Iterator[Finding]:
+def _within(part: str, side: Split) -> Iterator[Finding]:
     """Texts that come again, under the same label and under another one, and empty ones."""
     keys, codes = side.keys, side.labels.codes
     again = _repeats(keys.near)
@@ -130,7 +130,7 @@ def _repeats(keys: Array) -> npt.NDArray[np.bool_]:
     return again
 
 
-def _shared(part: str, side: Side, seen: list[Side]) -> Iterator[Finding]:
+def _shared(part: str, side: Split, seen: list[Split]) -> Iterator[Finding]:
     """Texts that training, or the choice of its best epoch, saw too."""
     ours, theirs = side.keys, _keys(seen)
     near = np.isin(ours.near, theirs.near)
@@ -141,7 +141,7 @@ def _shared(part: str, side: Side, seen: list[Side]) -> Iterator[Finding]:
         yield Finding("seen in training", part, int(near.sum()), what, advice, _numbers(side, np.flatnonzero(near)))
 
 
-def _labels(config: Config, train: Side) -> Iterator[Finding]:
+def _labels(config: Config, train: Split) -> Iterator[Finding]:
     """Labels of few rows, and labels that are none."""
     counts = train.labels.counts(config.data.label_separator)
     rare = sorted((rows, name) for name, rows in counts.items() if rows < FEW_ROWS)
@@ -154,11 +154,11 @@ def _labels(config: Config, train: Side) -> Iterator[Finding]:
         yield Finding("rare labels", "train", len(rare), what, "Add rows, or merge such labels.")
 
 
-def _cut(config: Config, material: Material) -> Iterator[Finding]:
+def _cut(config: Config, dataset: Dataset) -> Iterator[Finding]:
     """Labels whose texts lose much to the cut."""
-    tokens = material.train.token_ids.tokens
+    tokens = dataset.train.token_ids.tokens
     lost = tokens - np.minimum(tokens, config.text.max_length)
-    labels = material.sides.train.labels
+    labels = dataset.splits.train.labels
     names = labels.names(config.data.label_separator)
     targets = labels.targets(names, config.data.label_separator)
     ones = targets if targets.ndim > 1 else targets[:, None] == np.arange(len(names))
@@ -169,29 +169,29 @@ def _cut(config: Config, material: Material) -> Iterator[Finding]:
         end = config.text.truncate
         what = f"{len(much)} labels lose more than {100 * MUCH_LOST:.0f} % of their words to the cut: {named}"
         advice = f"Raise text.max_length ({config.text.max_length}), or see whether the {end} of a text is what can go."
-        rows = _numbers(material.sides.train, np.argsort(-lost, kind="stable"))
+        rows = _numbers(dataset.splits.train, np.argsort(-lost, kind="stable"))
         yield Finding("cut texts", "train", len(much), what, advice, rows)
 
 
-def _unknown(config: Config, material: Material) -> Iterator[Finding]:
-    for part, share in material.unknown.items():
+def _unknown(config: Config, dataset: Dataset) -> Iterator[Finding]:
+    for part, share in dataset.unknown.items():
         if share > MUCH_UNKNOWN:
             what = f"{100 * share:.1f} % of the words are unknown to the model"
-            full = len(material.encoder.vocabulary) + RESERVED >= config.text.vocab_size
+            full = len(dataset.encoder.vocabulary) + RESERVED >= config.text.vocab_size
             remedy = f"Raise text.vocab_size ({config.text.vocab_size})" if full else "Add training rows"
             advice = f"{remedy}, or name word vectors in model.pretrained."
-            yield Finding("unknown words", part, len(material.sides.parts()[part]), what, advice)
+            yield Finding("unknown words", part, len(dataset.splits.parts()[part]), what, advice)
 
 
-def _telling_words(config: Config, material: Material) -> Iterator[Finding]:
+def _telling_words(config: Config, dataset: Dataset) -> Iterator[Finding]:
     """Words that nearly all rows of a label have and hardly any other: a leak, or too easy a task."""
     if config.data.label_separator is not None:
         return
-    ids, targets = material.train.token_ids, material.train.targets[:LOOKED_AT]
+    ids, targets = dataset.train.token_ids, dataset.train.targets[:LOOKED_AT]
     some = ids.first(LOOKED_AT)
-    labels = len(material.sides.labels)
+    labels = len(dataset.splits.labels)
     rows = np.repeat(np.arange(len(some)), some.lengths)
-    shape = (len(some), len(material.encoder.vocabulary) + RESERVED)
+    shape = (len(some), len(dataset.encoder.vocabulary) + RESERVED)
     # setting, not adding: a word counts once a row
     present = csr_matrix((np.ones(len(some.flat), np.int32), (rows, some.flat.astype(np.int64))), shape)
     present.data[:] = 1
@@ -205,7 +205,7 @@ def _telling_words(config: Config, material: Material) -> Iterator[Finding]:
     if telling.any():
         pairs = list(zip(with_word.row[telling].tolist(), with_word.col[telling].tolist(), strict=True))
         named = ", ".join(
-            f"'{material.encoder.vocabulary[word - RESERVED]}' for {material.sides.labels[label]}"
+            f"'{dataset.encoder.vocabulary[word - RESERVED]}' for {dataset.splits.labels[label]}"
             for label, word in pairs[:EXAMPLES]
         )
         what = f"{len(pairs)} words alone give a label away: {named}"

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from textclf.config.schema import Config
 from textclf.data.rows import ROWS_AT_ONCE, LabelReader, Labels, TextKeys, check_labels, text_keys
-from textclf.data.source import Labelled, RowNumbers, see_files, unchanged
-from textclf.data.split import Split, folds, split
+from textclf.data.source import RowIds, SourceRows, source_files, unchanged
+from textclf.data.split import SplitRows, folds, split
 from textclf.errors import UserError
 from textclf.io.files import smallest_kind, stored
 from textclf.io.sanitize import listed
-from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, Extent, TokenIds, Tokens, cut
+from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, cut
 from textclf.text.tokenizer import TextOptions
 from textclf.text.vectors import WordVectors, read_vectors, vector_words
 from textclf.text.vocabulary import WordCounts, fill_vocabulary
@@ -26,103 +26,103 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Side:
+class Split:
     """Some of the rows that were read, with all their words."""
 
     words: Tokens
     """Of all rows that were read, by their numbers in the order in which words came."""
     all_labels: Labels
     all_keys: TextKeys
-    source: Labelled
+    source: SourceRows
     """The rows as they stand in their files."""
-    numbers: RowNumbers
+    row_ids: RowIds
     """Which rows are on this side, ascending."""
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.row_ids)
 
     @property
     def labels(self) -> Labels:
-        return self.all_labels.take(self.numbers)
+        return self.all_labels.take(self.row_ids)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Words of each row, shape (n,)."""
-        return self.words.counts[self.numbers]
+        return self.words.counts[self.row_ids]
 
     @property
     def keys(self) -> TextKeys:
-        return self.all_keys.take(self.numbers)
+        return self.all_keys.take(self.row_ids)
 
-    def take(self, rows: RowNumbers) -> "Side":
+    def take(self, rows: RowIds) -> "Split":
         """The side's rows with these places in it."""
-        return replace(self, numbers=self.numbers[rows])
+        return replace(self, row_ids=self.row_ids[rows])
 
-    def labelled(self, places: RowNumbers | None = None) -> Labelled:
+    def source_rows(self, indices: RowIds | None = None) -> SourceRows:
         """The rows, or those at these places among them, ascending, as they stand in their files."""
-        numbers = self.numbers if places is None else self.numbers[places]
-        return replace(self.source, numbers=None if len(numbers) == len(self.all_labels) else numbers)
+        row_ids = self.row_ids if indices is None else self.row_ids[indices]
+        return replace(self.source, row_ids=None if len(row_ids) == len(self.all_labels) else row_ids)
 
     def chunks(self) -> Iterator[Tokens]:
         """The words of the rows, some thousands of rows at a time."""
         for begin in range(0, len(self), ROWS_AT_ONCE):
-            yield self.words.take(self.numbers[begin : begin + ROWS_AT_ONCE])
+            yield self.words.take(self.row_ids[begin : begin + ROWS_AT_ONCE])
 
 
 @dataclass(frozen=True)
-class Sides:
+class Splits:
     """The rows by what they are for."""
 
     labels: list[str]
-    train: Side
-    validation: Side
-    measured: Side
+    train: Split
+    validation: Split
+    evaluation: Split
     """The rows that the run is measured on: the test file's, else the validation rows."""
     document: dict[str, Any]
     """Of split.json."""
 
-    def parts(self) -> dict[str, Side]:
+    def parts(self) -> dict[str, Split]:
         """Each side once, by what it is for."""
-        measured = {} if self.measured is self.validation else {"test": self.measured}
-        return {"train": self.train, "validation": self.validation, **measured}
+        test = {} if self.evaluation is self.validation else {"test": self.evaluation}
+        return {"train": self.train, "validation": self.validation, **test}
 
-    def slim(self, *, words: bool) -> "Sides":
+    def slim(self, *, words: bool) -> "Splits":
         """The same for training: the texts' keys let go, and the words too unless a baseline asks for them again."""
 
-        def less(side: Side) -> Side:
+        def less(side: Split) -> Split:
             kept = side.words if words else Tokens(side.words.flat[:0].copy(), side.words.counts)
             none = np.empty(0, np.uint64)
             return replace(side, words=kept, all_keys=TextKeys(none, none))
 
         validation = less(self.validation)
-        measured = validation if self.measured is self.validation else less(self.measured)
-        return replace(self, train=less(self.train), validation=validation, measured=measured)
+        evaluation = validation if self.evaluation is self.validation else less(self.evaluation)
+        return replace(self, train=less(self.train), validation=validation, evaluation=evaluation)
 
 
 @dataclass(frozen=True)
-class Material:
+class Dataset:
     """What there is to train on."""
 
-    sides: Sides
+    splits: Splits
     encoder: Encoder
     trained_words: int
     """Words of the vocabulary that the training rows hold; those behind them come with pretrained vectors."""
     vectors: WordVectors | None
     train: Examples
     validation: Examples
-    train_extent: Extent
-    validation_extent: Extent
+    train_extent: Truncation
+    validation_extent: Truncation
     unknown: dict[str, float]
     """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
 
-    def with_words(self, count: int) -> "Material":
+    def with_words(self, count: int) -> "Dataset":
         """The same with the first words of the vocabulary alone; the others are unknown."""
         encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
         train, validation = (
             replace(examples, token_ids=examples.token_ids.within(count + RESERVED))
             for examples in (self.train, self.validation)
         )
-        extents = [Extent().plus(examples.token_ids) for examples in (train, validation)]
+        extents = [Truncation().plus(examples.token_ids) for examples in (train, validation)]
         return replace(
             self, encoder=encoder, train=train, validation=validation,
             train_extent=extents[0], validation_extent=extents[1],
@@ -139,7 +139,7 @@ class Fold(NamedTuple):
 
 def prepare(
     config: Config, *, folder: Path | None = None, fold: Fold | None = None, known: list[str] | None = None
-) -> Material:
+) -> Dataset:
     """All rows read, split and turned into token ids, which are stored in the folder.
 
     Args:
@@ -150,51 +150,53 @@ def prepare(
         UserError: a file is at fault, or there is too little to learn from.
     """
     words = WordCounts(config.text)
-    sides = _sides(config, words, folder, fold)
-    vocabulary, trained_words, vectors = (known, len(known), None) if known else _vocabulary(config, words, sides.train)
+    splits = _sides(config, words, folder, fold)
+    vocabulary, trained_words, vectors = (
+        (known, len(known), None) if known else _vocabulary(config, words, splits.train)
+    )
     ids, separator = words.ids(vocabulary), config.data.label_separator
-    train_ids, train_extent = _token_ids(sides.train, ids, config.text, folder)
-    validation_ids, validation_extent = _token_ids(sides.validation, ids, config.text, folder)
-    return Material(
-        sides=sides,
+    train_ids, train_extent = _token_ids(splits.train, ids, config.text, folder)
+    validation_ids, validation_extent = _token_ids(splits.validation, ids, config.text, folder)
+    return Dataset(
+        splits=splits,
         encoder=Encoder(vocabulary, config.text),
         trained_words=trained_words,
         vectors=vectors,
-        train=Examples(train_ids, sides.train.labels.targets(sides.labels, separator)),
-        validation=Examples(validation_ids, sides.validation.labels.targets(sides.labels, separator)),
+        train=Examples(train_ids, splits.train.labels.targets(splits.labels, separator)),
+        validation=Examples(validation_ids, splits.validation.labels.targets(splits.labels, separator)),
         train_extent=train_extent,
         validation_extent=validation_extent,
-        unknown={part: _unknown_share(side, ids) for part, side in sides.parts().items()},
+        unknown={part: _unknown_share(side, ids) for part, side in splits.parts().items()},
     )
 
 
-def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Sides:
+def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Splits:
     """The rows of all files, by what they are for."""
     data = config.data
-    files = see_files(data.train, key="data.train")
-    read = _read(Labelled(files, data, "train"), words, folder)
+    files = source_files(data.train, key="data.train")
+    read = _read(SourceRows(files, data, "train"), words, folder)
     document = {"validation": [], "rows": len(read), "sha256": [file.sha256 for file in files]}
     if data.validation:
-        validation_files = see_files(data.validation, key="data.validation")
-        train, validation = read, _read(Labelled(validation_files, data, "validation"), words, folder)
+        validation_files = source_files(data.validation, key="data.validation")
+        train, validation = read, _read(SourceRows(validation_files, data, "validation"), words, folder)
     else:
         parts = _parts(config, read, fold)
         if parts.rare:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", listed(parts.rare)
             )
-        held_out = replace(read, source=Labelled(files, data, "validation"))
+        held_out = replace(read, source=SourceRows(files, data, "validation"))
         train, validation = read.take(parts.train), held_out.take(parts.validation)
         document["validation"] = parts.validation.tolist()
     labels = _labels(train.labels, validation.labels, data.label_separator, read.source.paths)
-    measured = validation
+    evaluation = validation
     if data.test:
-        test_files = see_files(data.test, key="data.test")
-        measured = _read(Labelled(test_files, data, "test"), words, folder)
-    return Sides(labels, train, validation, measured, document)
+        test_files = source_files(data.test, key="data.test")
+        evaluation = _read(SourceRows(test_files, data, "test"), words, folder)
+    return Splits(labels, train, validation, evaluation, document)
 
 
-def _parts(config: Config, read: Side, fold: Fold | None) -> Split:
+def _parts(config: Config, read: Split, fold: Fold | None) -> SplitRows:
     """The rows dealt to training and validation."""
     labels, keys, separator = read.labels, read.all_keys.near, config.data.label_separator
     seed = config.training.seed
@@ -203,7 +205,7 @@ def _parts(config: Config, read: Side, fold: Fold | None) -> Split:
     return folds(labels, keys, count=fold.of, seed=seed, separator=separator)[fold.number]
 
 
-def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[str], int, WordVectors | None]:
+def _vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[list[str], int, WordVectors | None]:
     """The vocabulary, how many of it training rows hold, and the vectors that it begins with."""
     vocabulary = words.most_frequent(_counts(train, words))
     trained = len(vocabulary)
@@ -219,7 +221,7 @@ def _vocabulary(config: Config, words: WordCounts, train: Side) -> tuple[list[st
     return vocabulary, trained, vectors
 
 
-def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
+def _read(source: SourceRows, words: WordCounts, folder: Path | None) -> Split:
     """All rows of the files.
 
     Raises:
@@ -227,7 +229,7 @@ def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
     """
     labels, counts, keys = LabelReader(), [], []
 
-    def numbers() -> Iterator[npt.NDArray[np.int32]]:
+    def row_ids() -> Iterator[npt.NDArray[np.int32]]:
         for rows in source.chunks():
             found = words.split(rows.texts)
             labels.add(rows.labels)
@@ -236,20 +238,20 @@ def _read(source: Labelled, words: WordCounts, folder: Path | None) -> Side:
             yield found.flat
 
     with unchanged(source.files):
-        flat = stored(numbers(), np.int32, folder=folder)
+        flat = stored(row_ids(), np.int32, folder=folder)
     read = labels.labels()
     check_labels(read, source.options.label_separator, source.paths)
     all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
-    return Side(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))
+    return Split(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))
 
 
-def _unknown_share(side: Side, ids: npt.NDArray[np.int32]) -> float:
+def _unknown_share(side: Split, ids: npt.NDArray[np.int32]) -> float:
     """Share of the words that the vocabulary lacks, given the id of each word by its number."""
     unknown = sum(int((ids[chunk.flat] == UNKNOWN).sum()) for chunk in side.chunks())
     return unknown / max(1, int(side.counts.sum()))
 
 
-def _counts(side: Side, words: WordCounts) -> npt.NDArray[np.int64]:
+def _counts(side: Split, words: WordCounts) -> npt.NDArray[np.int64]:
     """How often each word comes, by its number."""
     total = np.zeros(words.words.given, np.int64)
     for chunk in side.chunks():
@@ -259,11 +261,11 @@ def _counts(side: Side, words: WordCounts) -> npt.NDArray[np.int64]:
 
 
 def _token_ids(
-    side: Side, ids: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
-) -> tuple[TokenIds, Extent]:
+    side: Split, ids: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
+) -> tuple[TokenIds, Truncation]:
     """Token ids of the rows, in the folder, given the id of each word by its number; and what was cut."""
     lengths = []
-    extent = Extent()
+    extent = Truncation()
 
     def blocks() -> Iterator[npt.NDArray[np.int32]]:
         nonlocal extent

@@ -15,8 +15,8 @@ from textclf.models.ensemble import divide_logits
 from textclf.models.registry import MODELS, logits_model
 from textclf.training.augmentation import augmentation
 from textclf.training.checkpoint import Checkpoint
-from textclf.training.dataset import Material
-from textclf.training.loop import Fit, Watch, fit, forward_function, padded_rows
+from textclf.training.dataset import Dataset
+from textclf.training.loop import FitResult, TrainingCallback, fit, forward_function, padded_rows
 from textclf.training.model_io import shape_of
 from textclf.training.tensorflow_setup import seed_tensorflow
 
@@ -35,9 +35,9 @@ class Decision:
     """Whether the threshold reaches the aim on validation rows."""
 
 
-def decide_on(config: Config, material: Material, network: Any) -> Decision:
+def decide_on(config: Config, dataset: Dataset, network: Any) -> Decision:
     """Divides the network's logits by the temperature that fits the validation rows, and chooses a threshold there."""
-    options, validation = config.decision, material.validation
+    options, validation = config.decision, dataset.validation
     if not (options.calibrate or options.aim):
         return Decision(1.0, options.threshold, True)
     rows = np.sort(np.random.default_rng(config.training.seed).permutation(len(validation))[:ENOUGH_ROWS])
@@ -54,14 +54,14 @@ def decide_on(config: Config, material: Material, network: Any) -> Decision:
     return Decision(temperature, threshold, reached)
 
 
-def check_aim(config: Config, material: Material) -> None:
+def check_aim(config: Config, dataset: Dataset) -> None:
     """Refuses an aim where no threshold decides.
 
     Raises:
         UserError: the labels are more than two, and a row has one of them.
     """
-    labels = len(material.sides.labels)
-    if config.decision.aim and not needs_threshold(labels, several=config.data.label_separator is not None):
+    labels = len(dataset.splits.labels)
+    if config.decision.aim and not needs_threshold(labels, multilabel=config.data.label_separator is not None):
         raise UserError(
             f"decision.aim: there are {labels} labels, of which each row gets the most probable: no threshold decides. "
             "Leave the key out."
@@ -70,13 +70,13 @@ def check_aim(config: Config, material: Material) -> None:
 
 def fit_network(
     config: Config,
-    material: Material,
+    dataset: Dataset,
     device: str,
-    watch: Watch,
+    callback: TrainingCallback,
     *,
     checkpoint: Checkpoint | None = None,
     weights: Mapping[str, Floats] | None = None,
-) -> tuple[Any, Fit]:
+) -> tuple[Any, FitResult]:
     """A network with the trained weights, and how training went; nothing that was trained before has a part in them.
 
     On a CPU its LSTM layers are twins of the stock ones: see `stock_network`.
@@ -88,24 +88,24 @@ def fit_network(
             pretrained vectors.
     """
     seed_tensorflow(config.training.seed)
-    embeddings = material.vectors.table if material.vectors else None
-    start = Start(embeddings, padded_rows(material.train.token_ids))
+    embeddings = dataset.vectors.table if dataset.vectors else None
+    start = Start(embeddings, padded_rows(dataset.train.token_ids))
     build = MODELS[config.model.type].build
-    network = build(config.model, shape_of(config, material), start=start, exact_twin=device == "cpu")
+    network = build(config.model, shape_of(config, dataset), start=start, fast=device == "cpu")
     if weights is not None:
         network.set_weights(list(weights.values()))
-    changes = augmentation(config.augment, material.vectors, material.encoder.vocabulary, words=material.trained_words)
-    fitted = fit(
-        network, material.train, material.validation, config.training, watch,
+    changes = augmentation(config.augment, dataset.vectors, dataset.encoder.vocabulary, words=dataset.trained_words)
+    fit_result = fit(
+        network, dataset.train, dataset.validation, config.training, callback,
         checkpoint=checkpoint, augmentation=changes,
     )  # fmt: skip
-    return network, fitted
+    return network, fit_result
 
 
-def stock_network(config: Config, material: Material, device: str, network: Any) -> Any:
+def stock_network(config: Config, dataset: Dataset, device: str, network: Any) -> Any:
     """The network in stock Keras layers, with the weights of one that `fit_network` trained on the device."""
     if device != "cpu":
         return network
-    stock = MODELS[config.model.type].build(config.model, shape_of(config, material))
+    stock = MODELS[config.model.type].build(config.model, shape_of(config, dataset))
     stock.set_weights(network.get_weights())
     return stock

@@ -10,7 +10,7 @@ from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.evaluation.baseline import Linear, Part, affordable
 from textclf.io.files import write_csv
-from textclf.training.dataset import Material, Side
+from textclf.training.dataset import Dataset, Split
 
 Array = npt.NDArray[Any]
 
@@ -30,36 +30,36 @@ class Suspects(NamedTuple):
     """The probability that it gives their own label, shape (k,); of several labels a row the least of all."""
 
 
-def find_suspects(material: Material, *, separator: str | None, seed: int) -> Suspects:
+def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Suspects:
     """Training rows that a linear model, trained on other rows, contradicts more surely than it should.
 
     Raises:
         UserError: cleanlab is not installed.
     """
-    several = material.train.targets.ndim > 1
-    find = _cleanlab(several=several)
-    sides = material.sides
-    rows = affordable(sides.train.counts, seed=seed)
-    train = _part(sides.train.take(rows), material.train.targets[rows])
-    validation = _part(sides.validation, material.validation.targets)
+    multilabel = dataset.train.targets.ndim > 1
+    find = _cleanlab(multilabel=multilabel)
+    splits = dataset.splits
+    rows = affordable(splits.train.counts, seed=seed)
+    train = _part(splits.train.take(rows), dataset.train.targets[rows])
+    validation = _part(splits.validation, dataset.validation.targets)
     held_out = cross_validated(train, validation, seed=seed)
-    labels = [np.flatnonzero(row).tolist() for row in train.targets] if several else train.targets
+    labels = [np.flatnonzero(row).tolist() for row in train.targets] if multilabel else train.targets
     # as many processes as cores would each load all that this one has loaded
     found = find(labels, held_out, return_indices_ranked_by="self_confidence", n_jobs=1)
     found = np.asarray(found, np.int64)
-    side, names = sides.train.take(rows[found]), sides.labels
+    side, names = splits.train.take(rows[found]), splits.labels
     fields = [side.labels.fields[code] for code in side.labels.codes]
     shares = held_out[found]
-    if several:
+    if multilabel:
         ones = train.targets[found] == 1
         better = [(separator or "").join(names[i] for i in np.flatnonzero(row >= 0.5)) for row in shares]
-        return Suspects(side.numbers, fields, better, np.where(ones, shares, 1 - shares).min(axis=1))
+        return Suspects(side.row_ids, fields, better, np.where(ones, shares, 1 - shares).min(axis=1))
     better = [names[label] for label in shares.argmax(axis=1)]
-    return Suspects(side.numbers, fields, better, shares[np.arange(len(found)), train.targets[found]])
+    return Suspects(side.row_ids, fields, better, shares[np.arange(len(found)), train.targets[found]])
 
 
-def _part(side: Side, targets: Array) -> Part:
-    return Part(side.words.take(side.numbers), targets)
+def _part(side: Split, targets: Array) -> Part:
+    return Part(side.words.take(side.row_ids), targets)
 
 
 def cross_validated(train: Part, validation: Part, *, seed: int) -> Array:
@@ -80,18 +80,18 @@ def _rows(part: Part, rows: Array) -> Part:
     return Part(part.words.take(rows), part.targets[rows])
 
 
-def _cleanlab(*, several: bool) -> Any:
+def _cleanlab(*, multilabel: bool) -> Any:
     try:
         from cleanlab import filter as one_label
         from cleanlab.multilabel_classification import filter as several_labels
     except ImportError:
         raise UserError("Rows that are labelled wrong are found by cleanlab: pip install 'textclf[labels]'.") from None
-    return (several_labels if several else one_label).find_label_issues
+    return (several_labels if multilabel else one_label).find_label_issues
 
 
-def write_suspects(path: Path, material: Material, config: Config, *, raw: bool = False) -> int:
+def write_suspects(path: Path, dataset: Dataset, config: Config, *, raw: bool = False) -> int:
     """Writes them as CSV, without their texts, the labels harmless unless `raw`; how many there are."""
-    found = find_suspects(material, separator=config.data.label_separator, seed=config.training.seed)
+    found = find_suspects(dataset, separator=config.data.label_separator, seed=config.training.seed)
     columns = found.rows.tolist(), found.labels, found.better, found.share.tolist()
     write_csv(path, ["row", "label", "suggested", "probability_of_label"], zip(*columns, strict=True), raw=raw)
     return len(found.rows)

@@ -17,7 +17,7 @@ from textclf.config.schema import AugmentOptions, TrainingOptions
 from textclf.models.registry import logits_model
 from textclf.text.encoding import PADDING, UNKNOWN, TokenIds, pad
 from textclf.training.augmentation import Augmentation
-from textclf.training.checkpoint import Checkpoint, Epoch, Progress, better
+from textclf.training.checkpoint import Checkpoint, Epoch, TrainingState, better
 
 Array = npt.NDArray[Any]
 
@@ -81,18 +81,18 @@ class Step(NamedTuple):
     """Mean over the steps of this epoch."""
 
 
-class Watch(Protocol):
+class TrainingCallback(Protocol):
     """Who is told how training goes."""
 
-    def step(self, step: Step, /) -> None: ...
+    def on_step(self, step: Step, /) -> None: ...
 
-    def epoch(self, epoch: Epoch, /) -> None: ...
+    def on_epoch(self, epoch: Epoch, /) -> None: ...
 
-    def end(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitResult:
     """What training found; the network holds the weights of the best epoch."""
 
     history: list[Epoch]
@@ -108,11 +108,11 @@ def fit(
     train: Examples,
     validation: Examples,
     options: TrainingOptions,
-    watch: Watch,
+    callback: TrainingCallback,
     *,
     checkpoint: Checkpoint | None = None,
     augmentation: Augmentation = AS_THEY_STAND,
-) -> Fit:
+) -> FitResult:
     """Trains the network and leaves it with the weights of its best epoch.
 
     Ctrl-C ends training after the current step; the epoch begun is then scored like a whole one.
@@ -130,7 +130,7 @@ def fit(
     take_step = _step_function(network, optimizer, train.targets, weights)
     forward = forward_function(logits_model(network), together=options.batch_size)
     variables = [*network.variables, *optimizer.variables]
-    at = checkpoint.load(variables) if checkpoint else Progress()
+    at = checkpoint.load(variables) if checkpoint else TrainingState()
     with interruptible() as interrupted:
         while not _finished(at, options):
             rng = np.random.default_rng([options.seed, at.epoch])
@@ -140,27 +140,27 @@ def fit(
                 ids = _batch(texts, options.batch_size)
                 at.total += take_step(ids, _filled(train.targets[rows], len(ids)), _filled(weights[rows], len(ids)))
                 at.step += 1
-                watch.step(Step(at.epoch, options.epochs, at.step, steps, at.total / at.step))
+                callback.on_step(Step(at.epoch, options.epochs, at.step, steps, at.total / at.step))
                 if interrupted:
                     break
                 if checkpoint and checkpoint.due():
                     checkpoint.save(at, variables)
             epoch = Epoch(at.epoch, float(optimizer.learning_rate), at.total / at.step, *score(forward, validation))
             at.end_epoch(epoch)
-            watch.epoch(epoch)
+            callback.on_epoch(epoch)
             if at.best_epoch is None or better(epoch, at.best_epoch, options.monitor):
                 at.best, at.best_weights = epoch.epoch, network.get_weights()
             if interrupted:
                 break
             if checkpoint:
                 checkpoint.save(at, variables)
-    watch.end()
+    callback.close()
     assert at.best_epoch is not None
     network.set_weights(at.best_weights)
-    return Fit(at.history, at.best_epoch, bool(interrupted))
+    return FitResult(at.history, at.best_epoch, bool(interrupted))
 
 
-def _finished(at: Progress, options: TrainingOptions) -> bool:
+def _finished(at: TrainingState, options: TrainingOptions) -> bool:
     waited = len(at.history) - at.best
     return at.epoch > options.epochs or bool(options.early_stopping and waited >= options.early_stopping)
 

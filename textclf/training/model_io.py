@@ -18,32 +18,32 @@ from textclf.models.ensemble import members, onnx_model
 from textclf.models.onnx.quantization import Storage, plain, stored
 from textclf.models.registry import MODELS
 from textclf.text.encoding import RESERVED, TokenIds
-from textclf.training.dataset import Material
+from textclf.training.dataset import Dataset
 from textclf.training.loop import forward_function
 
 PARITY_ROWS = 256
 
 
-def shape_of(config: Config, material: Material) -> Shape:
+def shape_of(config: Config, dataset: Dataset) -> Shape:
     """What the rows ask of a network."""
     return Shape.of(
-        vocabulary=len(material.encoder.vocabulary) + RESERVED,
-        labels=len(material.sides.labels),
-        several=config.data.label_separator is not None,
+        vocabulary=len(dataset.encoder.vocabulary) + RESERVED,
+        labels=len(dataset.splits.labels),
+        multilabel=config.data.label_separator is not None,
     )
 
 
 def classifier_of(
-    run: Run, config: Config, material: Material, network: Any, threshold: float, *, storage: Storage = "float32"
+    run: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
 ) -> tuple[Classifier, int]:
     """The network as a classifier that the run does not keep, and the bytes that its graph would take there."""
-    graph = onnx_model(config.model, shape_of(config, material), network, storage=storage)
-    description = _description(config, material, threshold)
+    graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
+    description = _description(config, dataset, threshold)
     return Classifier(description, scorer(graph, run.graph, len(description.labels)), {}), len(graph)
 
 
 def save_model(
-    stage: Run, config: Config, material: Material, network: Any, threshold: float, *, storage: Storage = "float32"
+    stage: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
 ) -> tuple[Classifier, float]:
     """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
 
@@ -56,9 +56,9 @@ def save_model(
     _round_weights(config, network, storage)
     with replacing(stage.keras_model) as temporary:
         network.save(temporary)
-    description = _description(config, material, threshold)
-    graph = onnx_model(config.model, shape_of(config, material), network, storage=storage)
-    probe = material.validation.token_ids.first(PARITY_ROWS)
+    description = _description(config, dataset, threshold)
+    graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
+    probe = dataset.validation.token_ids.first(PARITY_ROWS)
     kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(stage.model, graph, description, kept)
     keras_gives = forward_function(network)(probe).astype(np.float64)
@@ -79,11 +79,11 @@ def _round_weights(config: Config, network: Any, storage: Storage) -> None:
         member.set_weights(list(plain(stored(weights, storage)).values()))
 
 
-def _description(config: Config, material: Material, threshold: float) -> Description:
+def _description(config: Config, dataset: Dataset, threshold: float) -> Description:
     return Description(
         text=config.text,
-        vocabulary=material.encoder.vocabulary,
-        labels=material.sides.labels,
+        vocabulary=dataset.encoder.vocabulary,
+        labels=dataset.splits.labels,
         label_separator=config.data.label_separator,
         column=config.data.text,
         label_column=config.data.label,

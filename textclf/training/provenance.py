@@ -11,17 +11,17 @@ from textclf import __version__
 from textclf.config.load import saved_config
 from textclf.config.schema import Config, option_values
 from textclf.data.rows import PARTS
-from textclf.data.source import SeenFile, see_files
+from textclf.data.source import SourceFile, source_files
 from textclf.errors import UserError
 from textclf.evaluation.calibration import without_temperature
-from textclf.evaluation.predictions import Outcome
+from textclf.evaluation.predictions import Predictions
 from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import drop_all_but_checkpoint, stage_of
 from textclf.training.checkpoint import Epoch
-from textclf.training.dataset import Material
+from textclf.training.dataset import Dataset
 from textclf.training.fit import Decision
-from textclf.training.loop import Fit
+from textclf.training.loop import FitResult
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "onnxruntime", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Fingerprint:
     """All that decides how a training ends."""
 
     settings: dict[str, Any]
@@ -40,14 +40,14 @@ class Beginning:
     """Versions of what computes; another one may change the last digits."""
 
 
-def beginning(config: Config) -> Beginning:
+def fingerprint(config: Config) -> Fingerprint:
     """What a training on the config begins with now.
 
     Raises:
         UserError: a file is missing.
     """
     digests = {file.path.as_posix(): file.sha256 for file in _files(config)}
-    return Beginning(option_values(config), digests, package_versions())
+    return Fingerprint(option_values(config), digests, package_versions())
 
 
 def package_versions() -> dict[str, str]:
@@ -55,15 +55,15 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def _files(config: Config) -> Iterator[SeenFile]:
+def _files(config: Config) -> Iterator[SourceFile]:
     for part in PARTS:
         if patterns := getattr(config.data, part):
-            yield from see_files(patterns, key=f"data.{part}")
+            yield from source_files(patterns, key=f"data.{part}")
     if config.model.pretrained:
-        yield from see_files(config.model.pretrained, key="model.pretrained")
+        yield from source_files(config.model.pretrained, key="model.pretrained")
 
 
-def complete_already(run: Run, now: Beginning) -> bool:
+def complete_already(run: Run, now: Fingerprint) -> bool:
     """Whether the run is what training would give, with nothing of it left to do.
 
     Raises:
@@ -72,12 +72,12 @@ def complete_already(run: Run, now: Beginning) -> bool:
     if not run.complete or stage_of(run).checkpoint.exists():
         return False
     environment = read_json(run.environment)
-    before = Beginning(option_values(saved_config(run.config)), environment["data"], environment["packages"])
+    before = Fingerprint(option_values(saved_config(run.config)), environment["data"], environment["packages"])
     check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
     return True
 
 
-def stage_to_resume(run: Run, now: Beginning) -> Run | None:
+def stage_to_resume(run: Run, now: Fingerprint) -> Run | None:
     """The unfinished training of the run, cleared of what was half done; None where there is none.
 
     Raises:
@@ -88,12 +88,12 @@ def stage_to_resume(run: Run, now: Beginning) -> Run | None:
         logger.info("nothing to resume; training begins at the start")
         return None
     advice = "Go on with what it was begun with, or begin anew with --overwrite."
-    check_unchanged(Beginning(**read_json(stage.begun)), now, f"{stage.path} was begun", advice)
+    check_unchanged(Fingerprint(**read_json(stage.begun)), now, f"{stage.path} was begun", advice)
     drop_all_but_checkpoint(stage)
     return stage
 
 
-def check_unchanged(before: Beginning, now: Beginning, what: str, advice: str) -> None:
+def check_unchanged(before: Fingerprint, now: Fingerprint, what: str, advice: str) -> None:
     """Refuses to go on with other settings or data, and warns of other versions.
 
     Raises:
@@ -115,15 +115,15 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[st
     return [(key, before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)]
 
 
-def decision_facts(config: Config, found: Outcome, decision: Decision, *, labels: int) -> dict[str, Any]:
+def decision_facts(config: Config, found: Predictions, decision: Decision, *, labels: int) -> dict[str, Any]:
     """How logits become labels, and what the temperature changes.
 
     Args:
         found: on the rows that the run is measured on.
         labels: how many the classifier knows.
     """
-    several = found.separator is not None
-    before = without_temperature(found.probabilities[:, :labels], decision.temperature, several=several)
+    multilabel = found.separator is not None
+    before = without_temperature(found.probabilities[:, :labels], decision.temperature, multilabel=multilabel)
     return {
         "temperature": decision.temperature,
         "expected_calibration_error_before": found.with_probabilities(before).metrics()["expected_calibration_error"],
@@ -132,23 +132,23 @@ def decision_facts(config: Config, found: Outcome, decision: Decision, *, labels
     }
 
 
-def validation_facts(config: Config, material: Material, fitted: Fit) -> dict[str, Any]:
+def validation_facts(config: Config, dataset: Dataset, fit_result: FitResult) -> dict[str, Any]:
     """The best epoch, and the rows that it was chosen on."""
     return {
-        "rows": len(material.validation),
-        "best_epoch": fitted.best.epoch,
-        "epochs": len(fitted.history),
-        "loss": fitted.best.val_loss,
-        "accuracy": fitted.best.val_accuracy,
-        "unknown_words": material.validation_extent.unknown_share(),
-        "truncated_train": material.train_extent.truncation(),
-        "train_labels": dict(sorted(material.sides.train.labels.counts(config.data.label_separator).items())),
+        "rows": len(dataset.validation),
+        "best_epoch": fit_result.best.epoch,
+        "epochs": len(fit_result.history),
+        "loss": fit_result.best.val_loss,
+        "accuracy": fit_result.best.val_accuracy,
+        "unknown_words": dataset.validation_extent.unknown_share(),
+        "truncated_train": dataset.train_extent.truncation(),
+        "train_labels": dict(sorted(dataset.splits.train.labels.counts(config.data.label_separator).items())),
     }
 
 
-def write_history(run: Run, trained: Mapping[int, Fit]) -> None:
+def write_history(run: Run, trained: Mapping[int, FitResult]) -> None:
     """history.csv: a row an epoch, of the networks by their seeds."""
-    rows = [[*asdict(epoch).values(), seed] for seed, fitted in trained.items() for epoch in fitted.history]
+    rows = [[*asdict(epoch).values(), seed] for seed, fit_result in trained.items() for epoch in fit_result.history]
     write_csv(run.history, [*(field.name for field in fields(Epoch)), "seed"], rows)
 
 

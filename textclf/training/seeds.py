@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from textclf.config.schema import Config
-from textclf.data.source import Labelled
+from textclf.data.source import SourceRows
 from textclf.evaluation.bootstrap import difference_intervals
-from textclf.evaluation.evaluate import label_rows
-from textclf.evaluation.predictions import Outcome, difference
+from textclf.evaluation.evaluate import measure_throughput
+from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.classifier import Classifier
 from textclf.io.run_folder import Run
 from textclf.models.ensemble import join
 from textclf.training.checkpoint import better
-from textclf.training.dataset import Material
+from textclf.training.dataset import Dataset
 from textclf.training.fit import Decision, decide_on
-from textclf.training.loop import Fit
+from textclf.training.loop import FitResult
 from textclf.training.model_io import classifier_of, shape_of
 
 
@@ -28,12 +28,12 @@ class Member:
 
     seed: int
     network: Any
-    fitted: Fit
+    fit_result: FitResult
     decision: Decision
 
 
 @dataclass(frozen=True)
-class Rival:
+class Candidate:
     """What a member alone would be."""
 
     member: Member
@@ -46,32 +46,32 @@ def best_member(members: Sequence[Member], monitor: str) -> Member:
     """The one with the best score on the validation rows, the first of equals."""
     best = members[0]
     for member in members[1:]:
-        if better(member.fitted.best, best.fitted.best, monitor):
+        if better(member.fit_result.best, best.fit_result.best, monitor):
             best = member
     return best
 
 
-def rivals(run: Run, config: Config, material: Material, members: Sequence[Member]) -> list[Rival]:
+def rivals(run: Run, config: Config, dataset: Dataset, members: Sequence[Member]) -> list[Candidate]:
     """Each member alone, as it is now; none where there is one, which has nothing to be compared with."""
     if len(members) == 1:
         return []
     return [
-        Rival(member, *classifier_of(run, config, material, member.network, member.decision.threshold))
+        Candidate(member, *classifier_of(run, config, dataset, member.network, member.decision.threshold))
         for member in members
     ]
 
 
-def keep(config: Config, material: Material, members: Sequence[Member]) -> tuple[Any, Decision]:
+def keep(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[Any, Decision]:
     """The network of the run and what was decided on for it: all members joined if so asked for, else the best."""
     if not config.training.ensemble or len(members) == 1:
         best = best_member(members, config.training.monitor)
         return best.network, best.decision
-    network = join([member.network for member in members], shape_of(config, material).activation)
-    return network, decide_on(config, material, network)
+    network = join([member.network for member in members], shape_of(config, dataset).activation)
+    return network, decide_on(config, dataset, network)
 
 
 def compare_seeds(
-    config: Config, alone: Sequence[Rival], classifier: Classifier, run: Run, found: Outcome, labelled: Labelled
+    config: Config, alone: Sequence[Candidate], classifier: Classifier, run: Run, found: Predictions, source: SourceRows
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """What metrics.json says of the members, and how many rows a second the best and an ensemble label.
 
@@ -85,7 +85,7 @@ def compare_seeds(
     best = best_member([rival.member for rival in alone], config.training.monitor)
     place = [rival.member for rival in alone].index(best)
     every = [rival.classifier for rival in alone]
-    probabilities, speeds = label_rows([*every, classifier] if config.training.ensemble else every, labelled)
+    probabilities, speeds = measure_throughput([*every, classifier] if config.training.ensemble else every, source)
     outcomes = [
         found.with_probabilities(shares, threshold=rival.member.decision.threshold)
         for rival, shares in zip(alone, probabilities, strict=False)
@@ -110,11 +110,11 @@ def compare_seeds(
 
 
 def _facts(member: Member) -> dict[str, Any]:
-    best = asdict(member.fitted.best)
+    best = asdict(member.fit_result.best)
     return {
         "seed": member.seed,
         "best_epoch": best["epoch"],
-        "epochs": len(member.fitted.history),
+        "epochs": len(member.fit_result.history),
         "loss": best["val_loss"],
         "accuracy": best["val_accuracy"],
     }
@@ -131,7 +131,7 @@ def _each(
     return found
 
 
-def _over_mean(found: Outcome, others: Sequence[Outcome], mean: dict[str, float | None]) -> dict[str, Any]:
+def _over_mean(found: Predictions, others: Sequence[Predictions], mean: dict[str, float | None]) -> dict[str, Any]:
     """How much better each metric is than the members' mean, with its interval over the rows."""
     resampled = {name: np.mean([other.resampled[name] for other in others], axis=0) for name in found.resampled}
     gaps = {}

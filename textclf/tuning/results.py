@@ -10,7 +10,7 @@ from markupsafe import Markup
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import RUNS, Run, run_for_config
 from textclf.report.html import page_environment
-from textclf.training.checkpoint import rises
+from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Space
 from textclf.tuning.study import Trial
 
@@ -59,7 +59,7 @@ def tuning_for_config(config: Path) -> Tuning:
 
 def rank(found: Mapping[str, Any], *, monitor: str) -> tuple[float, float]:
     """What sorts trials, given what they found: the best score first, of equal ones the least loss."""
-    return -found["score"] if rises(monitor) else found["score"], found["loss"]
+    return -found["score"] if higher_is_better(monitor) else found["score"], found["loss"]
 
 
 def winner(trials: Sequence[Trial], *, monitor: str) -> Trial:
@@ -126,7 +126,7 @@ def render(document: dict[str, Any], *, name: str) -> str:
     from textclf.tuning import plots as tuning_plots  # matplotlib takes a second to import
 
     monitor = document["monitor"]
-    score, up = SCORES[monitor], rises(monitor)
+    score, up = SCORES[monitor], higher_is_better(monitor)
     figures = {
         "history": tuning_plots.history(document["trials"], best=document["best"]["trial"], score=score, up=up),
         "importance": tuning_plots.importance(document["importance"]) if document["importance"] else "",
@@ -184,7 +184,7 @@ def _gain(document: dict[str, Any], best: dict[str, Any], own: dict[str, Any] | 
     if best["score"] == own["score"]:
         return f"{which}, the same as {against}, with less validation loss."
     gap = best["score"] - own["score"]
-    if rises(document["monitor"]):
+    if higher_is_better(document["monitor"]):
         return f"{which}, {100 * gap:.2f} points over {against}."
     return f"{which}, {-gap:.4f} below {against}."
 

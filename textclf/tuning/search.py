@@ -25,7 +25,7 @@ class Budget:
     """Of search, the training of the best left out."""
 
 
-class TrialWatch(Protocol):
+class TrialCallback(Protocol):
     """Who is told how the search goes."""
 
     def begin(self, trial: Trial, /) -> None: ...
@@ -44,8 +44,8 @@ class Search:
         before: seconds that earlier calls searched.
     """
 
-    def __init__(self, study: Study, config: Config, budget: Budget, watch: TrialWatch, *, before: float):
-        self._study, self._watch, self._budget = study, watch, budget
+    def __init__(self, study: Study, config: Config, budget: Budget, callback: TrialCallback, *, before: float):
+        self._study, self._watch, self._budget = study, callback, budget
         self._config = trial_config(config)
         self._lock = threading.Lock()  # the study and the watch are for one thread at a time
         self._begun = time.monotonic() - before

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from textclf.errors import UserError
-from textclf.training.checkpoint import rises
+from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Choice, Range, Space
 from textclf.tuning.trials import Found
 
@@ -82,7 +82,7 @@ class Study:
             self._study = self._optuna.create_study(
                 storage=self._storage,
                 study_name=NAME,
-                direction="maximize" if rises(monitor) else "minimize",
+                direction="maximize" if higher_is_better(monitor) else "minimize",
                 pruner=self._optuna.pruners.MedianPruner(FEWEST_TO_COMPARE, first),
                 load_if_exists=True,
             )

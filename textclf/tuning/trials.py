@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.training.checkpoint import Epoch
-from textclf.training.dataset import Fold, Material, prepare
+from textclf.training.dataset import Dataset, Fold, prepare
 from textclf.training.fit import fit_network
 from textclf.training.loop import Step
 from textclf.training.tensorflow_setup import forget_networks, start_tensorflow
@@ -85,7 +85,7 @@ class Bench:
     def __init__(self, *, folds: int, threads: int | None = None):
         self._folds, self._threads = folds, threads
         self._device: str | None = None
-        self._materials: dict[str, Material] = {}
+        self._materials: dict[str, Dataset] = {}
 
     def try_out(self, config: Config, report: Report) -> Found:
         """What training with the config finds.
@@ -96,17 +96,17 @@ class Bench:
         monitor = config.training.monitor
         found = Found([], 0)
         for number in range(self._folds):
-            material = self._material(config, number)
+            dataset = self._material(config, number)
             device = self._start(config)
-            watch = _Watch(report, number + 1, monitor, compare=self._folds == 1)
+            callback = _Watch(report, number + 1, monitor, compare=self._folds == 1)
             try:
-                _, fitted = fit_network(config, material, device, watch)
+                _, fit_result = fit_network(config, dataset, device, callback)
             except _GivenUp:
-                return Found(found.best, found.epochs + watch.epochs, "given up")
-            found = Found([*found.best, fitted.best], found.epochs + len(fitted.history))
-            if fitted.interrupted:
+                return Found(found.best, found.epochs + callback.epochs, "given up")
+            found = Found([*found.best, fit_result.best], found.epochs + len(fit_result.history))
+            if fit_result.interrupted:
                 return replace(found, end="interrupted")
-            ended = News(number + 1, len(fitted.history), found.mean(monitor), number + 1)
+            ended = News(number + 1, len(fit_result.history), found.mean(monitor), number + 1)
             if self._folds > 1 and not report(ended):
                 return replace(found, end="given up")
         return found
@@ -114,13 +114,13 @@ class Bench:
     def stop(self) -> None:
         """Nothing to do: Ctrl-C comes to this process itself."""
 
-    def _material(self, config: Config, number: int) -> Material:
+    def _material(self, config: Config, number: int) -> Dataset:
         """The rows as the config takes them, from memory where they were prepared."""
         key = json.dumps([number, asdict(config.text), config.model.pretrained, config.model.embedding_dim])
         if key not in self._materials:
             fold = Fold(number, self._folds) if self._folds > 1 else None
-            material = prepare(config, fold=fold)
-            self._materials[key] = replace(material, sides=material.sides.slim(words=False))
+            dataset = prepare(config, fold=fold)
+            self._materials[key] = replace(dataset, splits=dataset.splits.slim(words=False))
             if len(self._materials) > max(MOST_MATERIALS, self._folds):
                 del self._materials[next(iter(self._materials))]
         return self._materials[key]
@@ -144,16 +144,16 @@ class _Watch:
         self._report, self._fold, self._monitor, self._compare = report, fold, monitor, compare
         self.epochs = 0
 
-    def step(self, _step: Step) -> None:
+    def on_step(self, _step: Step) -> None:
         """Too small a thing to tell."""
 
-    def epoch(self, epoch: Epoch) -> None:
+    def on_epoch(self, epoch: Epoch) -> None:
         self.epochs = epoch.epoch
         score = asdict(epoch)[self._monitor]
         if not self._report(News(self._fold, epoch.epoch, score, epoch.epoch if self._compare else None)):
             raise _GivenUp
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nothing to put away."""
 
 

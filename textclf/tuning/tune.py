@@ -15,11 +15,11 @@ from textclf.errors import UserError
 from textclf.io.files import read_json, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import claimed, stage_of
-from textclf.training.loop import Watch
-from textclf.training.provenance import Beginning, beginning, check_unchanged
+from textclf.training.loop import TrainingCallback
+from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 from textclf.training.train import train
 from textclf.tuning.results import Tuning, tuning_document, winner, write_tuning_report
-from textclf.tuning.search import Budget, Search, TrialWatch
+from textclf.tuning.search import Budget, Search, TrialCallback
 from textclf.tuning.search_space import Space, own_settings, with_settings
 from textclf.tuning.study import Study, Trial, load_optuna
 from textclf.tuning.trials import Bench, Hand, Worker
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 def tune(
-    config: Config, space: Space, tuning: Tuning, budget: Budget, *, trial_watch: TrialWatch, watch: Watch,
-    folds: int = 1, jobs: int = 1, resume: bool = False, overwrite: bool = False,
+    config: Config, space: Space, tuning: Tuning, budget: Budget, *, trial_callback: TrialCallback,
+    callback: TrainingCallback, folds: int = 1, jobs: int = 1, resume: bool = False, overwrite: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Searches the space, trains with the best settings, and writes the folder; the document of its tuning.json.
 
@@ -57,12 +57,12 @@ def tune(
     now = _beginning(config, space, folds)
     with claimed(Run(tuning.path)):
         _open_folder(tuning, now, resume=resume, overwrite=overwrite)
-        trials, importance = _search(config, space, tuning, budget, trial_watch, folds=folds, jobs=jobs)
+        trials, importance = _search(config, space, tuning, budget, trial_callback, folds=folds, jobs=jobs)
         monitor = config.training.monitor
         best = winner(trials, monitor=monitor)
         best_config = with_settings(config, best.settings)
         write_text(tuning.best_config, dump_config(best_config))
-        measured = _train_best(best_config, tuning.best, watch)
+        measured = _train_best(best_config, tuning.best, callback)
         document = tuning_document(
             trials, best, space, own_settings(config, space), monitor=monitor, folds=folds, importance=importance,
             measured=measured,
@@ -73,14 +73,14 @@ def tune(
     return document
 
 
-def _beginning(config: Config, space: Space, folds: int) -> Beginning:
+def _beginning(config: Config, space: Space, folds: int) -> Fingerprint:
     """All that decides what a trial scores, and which are tried."""
-    begun = beginning(config)
+    begun = fingerprint(config)
     candidates = {f"tune.{key}": each.document() for key, each in space.items()}
     return replace(begun, settings={**begun.settings, **candidates, "--folds": folds})
 
 
-def _open_folder(tuning: Tuning, now: Beginning, *, resume: bool, overwrite: bool) -> None:
+def _open_folder(tuning: Tuning, now: Fingerprint, *, resume: bool, overwrite: bool) -> None:
     """A folder to search in: a new one, or one whose search goes on."""
     if overwrite and tuning.begun.is_file():
         shutil.rmtree(tuning.path)
@@ -91,7 +91,7 @@ def _open_folder(tuning: Tuning, now: Beginning, *, resume: bool, overwrite: boo
                 "another folder with --run."
             )
         advice = "Go on with what it was begun with, or begin anew with --overwrite."
-        check_unchanged(Beginning(**read_json(tuning.begun)), now, f"{tuning.path} was begun", advice)
+        check_unchanged(Fingerprint(**read_json(tuning.begun)), now, f"{tuning.path} was begun", advice)
         return
     if tuning.path.exists() and (not tuning.path.is_dir() or any(tuning.path.iterdir())):
         raise UserError(f"{tuning.path} exists and is no tuning of textclf. Choose another folder with --run.")
@@ -101,17 +101,17 @@ def _open_folder(tuning: Tuning, now: Beginning, *, resume: bool, overwrite: boo
 
 
 def _search(
-    config: Config, space: Space, tuning: Tuning, budget: Budget, watch: TrialWatch, *, folds: int, jobs: int
+    config: Config, space: Space, tuning: Tuning, budget: Budget, callback: TrialCallback, *, folds: int, jobs: int
 ) -> tuple[list[Trial], dict[str, float]]:
     """All trials, of earlier calls too, and how much each option matters."""
     own, training = own_settings(config, space), config.training
     opened = Study(tuning.study, space, own=own, monitor=training.monitor, folds=folds, seed=training.seed)
     with contextlib.closing(opened) as study, _kept(tuning, study):
-        search = Search(study, config, budget, watch, before=study.seconds() / jobs)
+        search = Search(study, config, budget, callback, before=study.seconds() / jobs)
         try:
             search.run(_hands(jobs, folds))
         finally:
-            watch.close()
+            callback.close()
         trials = study.trials()
         if not any(trial.state == "complete" for trial in trials):
             if search.interrupted:
@@ -141,10 +141,10 @@ def _kept(tuning: Tuning, study: Study) -> Iterator[None]:
         raise
 
 
-def _train_best(config: Config, run: Run, watch: Watch) -> dict[str, Any]:
+def _train_best(config: Config, run: Run, callback: TrainingCallback) -> dict[str, Any]:
     """The document of the run's metrics.json; trains it, or goes on with it, unless it is there already."""
     stage = stage_of(run)
     if run.complete and saved_config(run.config) == config and not stage.checkpoint.exists():
-        return train(config, run, watch, resume=True)
+        return train(config, run, callback, resume=True)
     begun = stage.checkpoint.exists() and read_json(stage.begun)["settings"] == option_values(config)
-    return train(config, run, watch, resume=begun, overwrite=not begun)
+    return train(config, run, callback, resume=begun, overwrite=not begun)

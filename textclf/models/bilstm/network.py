@@ -46,7 +46,7 @@ BILSTM_SPACE = {
 
 
 def build_bilstm(
-    options: BilstmOptions, shape: Shape, *, start: Start | None = None, exact_twin: bool = False
+    options: BilstmOptions, shape: Shape, *, start: Start | None = None, fast: bool = False
 ) -> keras.Model:
     """Token ids, shape (batch, width), to probabilities, shape (batch, outputs).
 
@@ -59,7 +59,7 @@ def build_bilstm(
     """
     import keras
 
-    bidirectional = _exact_twin if exact_twin else _stock
+    bidirectional = _exact_twin if fast else _stock
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     embedding = keras.layers.Embedding(
         shape.vocabulary, options.embedding_dim, mask_zero=True, trainable=options.trainable_embedding, name="embedding"

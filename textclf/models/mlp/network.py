@@ -70,7 +70,7 @@ def build_mlp(
     shape: Shape,
     *,
     start: Start | None = None,
-    exact_twin: bool = False,  # noqa: ARG001 - the stock layers are quick enough
+    fast: bool = False,  # noqa: ARG001 - the stock layers are quick enough
 ) -> keras.Model:
     """Token ids, shape (batch, width), to probabilities, shape (batch, outputs).
 
