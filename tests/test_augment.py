@@ -38,10 +38,10 @@ def rows(texts: TokenIds) -> list[list[int]]:
 def test_a_row_changes_by_seed_epoch_and_number_alone(change: str) -> None:
     texts = some_texts([40, 1, 25, 60])
     found = rows(changed(texts, **{change: 0.5}))
-    other_order = changed(texts.take(np.array([3, 0])), row_ids=[3, 0], **{change: 0.5})
+    other_order = changed(texts.take(np.array([3, 0])), numbers=[3, 0], **{change: 0.5})
     assert rows(other_order) == [found[3], found[0]]
     assert rows(changed(texts, epoch=2, **{change: 0.5})) != found
-    assert rows(changed(texts, row_ids=[7, 8, 9, 10], **{change: 0.5})) != found
+    assert rows(changed(texts, numbers=[7, 8, 9, 10], **{change: 0.5})) != found
 
 
 def test_without_a_share_nothing_changes() -> None:

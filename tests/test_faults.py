@@ -57,13 +57,13 @@ WRITING = [
 
 def compute_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has what takes seconds and writes nothing computed once, however often a command runs."""
-    for name in ("evaluate.evaluate_rows", "evaluate.sample_document", "report.render", "compare.intervals"):
-        monkeypatch.setattr(f"textclf.{name}", remembered(name))
+    for name in ("evaluate.evaluate_rows", "evaluate.sample_document", "figures.render", "compare.intervals"):
+        monkeypatch.setattr(f"textclf.evaluation.{name}", remembered(name))
 
 
 def remembered(name: str) -> Callable[..., object]:
     module, _, function = name.partition(".")
-    compute, found = getattr(importlib.import_module(f"textclf.{module}"), function), []
+    compute, found = getattr(importlib.import_module(f"textclf.evaluation.{module}"), function), []
 
     def give(*arguments: object, **options: object) -> object:
         found.append(copy.deepcopy(found[0]) if found else compute(*arguments, **options))

@@ -172,8 +172,8 @@ def test_another_version_of_a_package_is_said(reviews: Path, tmp_path: Path) -> 
 
 CLAIM_AND_DIE = """
 import os, pathlib, sys
-from textclf.run import Run
-from textclf.stage import claimed
+from textclf.io.run_folder import Run
+from textclf.io.staging import claimed
 with claimed(Run(pathlib.Path(sys.argv[1]))):
     os._exit(9)
 """

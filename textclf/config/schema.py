@@ -1,7 +1,5 @@
 """Every option of a config, once: its default, its range and its help."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator
