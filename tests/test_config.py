@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import textclf
 
-from textclf.config.load import dump_config, load_config, saved_config
+from textclf.config.load import dump_config, load_config, load_saved_config
 from textclf.config.schema import Config, option_rows
 from textclf.data.rows import DataOptions
 from textclf.errors import UserError
@@ -291,7 +291,7 @@ def test_a_dumped_config_loads_as_the_same_config(text: str, folder: Path) -> No
     data = DataOptions(train=["rows.csv", text], label=text, label_separator=text)
     config = Config(data=data, text=TextOptions(clean=[]), model=BilstmOptions(dropout=1e-5, pretrained=text))
     (folder / "dumped.yaml").write_text(dump_config(config), encoding="utf-8", newline="\n")
-    assert saved_config(folder / "dumped.yaml") == config
+    assert load_saved_config(folder / "dumped.yaml") == config
 
 
 def test_a_dumped_config_has_every_key() -> None:
@@ -304,16 +304,16 @@ def test_a_dumped_config_has_every_key() -> None:
 def test_a_config_of_another_type_loads_as_the_same_config(folder: Path) -> None:
     config = Config(data=DataOptions(train="rows.csv"), model=MlpOptions(type="mlp", hidden=[3, 4]))
     (folder / "dumped.yaml").write_text(dump_config(config), encoding="utf-8")
-    assert saved_config(folder / "dumped.yaml") == config
+    assert load_saved_config(folder / "dumped.yaml") == config
 
 
 def test_the_config_of_a_run_loads_where_its_data_are_gone() -> None:
     Path("c.yaml").write_text("data: {train: nowhere.csv}")
-    assert saved_config(Path("c.yaml")) == Config(data=DataOptions(train="nowhere.csv"))
+    assert load_saved_config(Path("c.yaml")) == Config(data=DataOptions(train="nowhere.csv"))
 
 
 def test_a_damaged_config_of_a_run_is_refused() -> None:
     Path("c.yaml").write_text(GOOD + "model: {unit: 3}")
     with pytest.raises(UserError) as refused:
-        saved_config(Path("c.yaml"))
+        load_saved_config(Path("c.yaml"))
     assert str(refused.value) == "c.yaml is damaged: model.unit: unknown key; did you mean 'units'?."

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, textclf, textclf_process
 
 from textclf.config.load import schema_problems
-from textclf.config.yaml_source import read_source
+from textclf.config.yaml_source import read_yaml
 
 PACKAGES = [
     {"cli"},
@@ -114,7 +114,7 @@ def test_help_starts_without_numpy() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_shipped_config_is_valid_and_in_the_readme(path: Path) -> None:
-    assert schema_problems(read_source(path).values) == []
+    assert schema_problems(read_yaml(path).values) == []
     assert f"`configs/{path.name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from init_rows import HOSTILE, Row, only, refusal, settings, some_rows, write_cs
 
 from textclf.config.init import yaml_value
 from textclf.config.load import load_config
-from textclf.config.yaml_source import read_source
+from textclf.config.yaml_source import read_yaml
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_a_value_is_written_on_one_line(value: object) -> None:
     text = yaml_value(value)
     assert "\n" not in text
     Path("c.yaml").write_text(f"key: {text}   # why\n", encoding="utf-8", newline="\n")
-    assert read_source(Path("c.yaml")).values == {"key": value}
+    assert read_yaml(Path("c.yaml")).values == {"key": value}
 
 
 # Settings that follow from the texts

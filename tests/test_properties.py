@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from textclf.config.load import dump_config, saved_config
+from textclf.config.load import dump_config, load_saved_config
 from textclf.config.schema import Config, DecisionOptions, ReportOptions, TrainingOptions
 from textclf.data.readers import read_columns
 from textclf.data.rows import DataOptions, LabelReader, text_keys
@@ -165,7 +165,7 @@ CONFIGS = st.builds(
 @SAME_EVERY_TIME
 def test_a_config_dumped_is_the_config_loaded(config: Config) -> None:
     Path("c.yaml").write_text(dump_config(config), encoding="utf-8", newline="\n")
-    assert saved_config(Path("c.yaml")) == config
+    assert load_saved_config(Path("c.yaml")) == config
 
 
 @given(

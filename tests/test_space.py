@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, textclf
 
-from textclf.config.load import load_config, saved_config
+from textclf.config.load import load_config, load_saved_config
 from textclf.tuning.search_space import Choice, Range, load_space, own_settings, with_settings
 
 WRONG = {
@@ -132,7 +132,7 @@ def test_word_vectors_that_are_missing_are_said(tmp_path: Path) -> None:
 def test_a_training_takes_no_notice_of_the_space(tmp_path: Path) -> None:
     without = load_config(config(tmp_path))
     assert load_config(config(tmp_path, "tune: {model.units: [8]}")) == without
-    assert saved_config(config(tmp_path, "tune: {model.units: [8]}")) == without
+    assert load_saved_config(config(tmp_path, "tune: {model.units: [8]}")) == without
 
 
 def test_the_json_schema_knows_the_space() -> None:

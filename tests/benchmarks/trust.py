@@ -19,7 +19,7 @@ import numpy as np
 from corpora import SHARED, short_texts
 from measuring import CACHE, ROOT, TEXTCLF, report, say
 
-from textclf.config.load import saved_config
+from textclf.config.load import load_saved_config
 from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.predictions import Predictions, read_predictions
 from textclf.io.run_folder import Run
@@ -39,7 +39,7 @@ def main() -> None:
     results: dict[str, Any] = {"labels": flipped_labels(*short_texts(arguments.data))}
     run = Run(arguments.run)
     if run.complete:
-        found = read_predictions(run.predictions, separator=saved_config(run.config).data.label_separator)
+        found = read_predictions(run.predictions, separator=load_saved_config(run.config).data.label_separator)
         results["coverage"] = {"run": run.path.name, "rows": len(found), "held": coverage(found)}
     else:
         say(f"{run.path} is no run: coverage is left out")

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from textclf.config.load import dump_config, saved_config
+from textclf.config.load import dump_config, load_saved_config
 from textclf.config.schema import Config
-from textclf.config.suggest import look, settings
-from textclf.data.columns import find_roles, read_table
+from textclf.config.suggest import profile_table, suggest_settings
+from textclf.data.columns import find_columns, read_table
 from textclf.data.readers import FORMATS, read_columns
 from textclf.data.rows import DataOptions, data_problems
 from textclf.errors import UserError
@@ -67,9 +67,9 @@ def read_config(data: bytes) -> None:
         with contextlib.suppress(UserError):
             attempt()
     with contextlib.suppress(UserError):
-        config = saved_config(path)
+        config = load_saved_config(path)
         path.write_text(dump_config(config), encoding="utf-8", newline="\n")
-        assert saved_config(path) == config
+        assert load_saved_config(path) == config
 
 
 ROWS = [("good film", "yes"), ('so "bad",\nreally', "no"), ("", "1"), ("caf\u00e9 \U0001f600 x", "no")]
@@ -112,9 +112,9 @@ def read_rows(data: bytes) -> None:
 def guess(path: Path) -> None:
     """What init makes of a table."""
     table = read_table(path)
-    found = look(table, find_roles(table, str(path)))
+    found = profile_table(table, find_columns(table, str(path)))
     if len(found.labels) > 1:
-        list(settings(found, validated=False))
+        list(suggest_settings(found, has_validation_file=False))
 
 
 VECTORS = b"3 2\ngood 1 -2.5\nfilm 3e-1 4\n\xc3\xa9 0 0\n"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.config.load import saved_config
+from textclf.config.load import load_saved_config
 from textclf.config.schema import AugmentOptions, Config
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, load_classifier
@@ -143,7 +143,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
             f"{run.path} is no complete run; a smaller network is measured beside it, on its own rows. Name a run, not "
             "its model/ folder."
         )
-    config, document = saved_config(run.config), read_json(run.metrics)
+    config, document = load_saved_config(run.config), read_json(run.metrics)
     path = keras_file(run)
     dataset = prepare(config, folder=folder, known=classifier.description.vocabulary)
     splits = dataset.splits

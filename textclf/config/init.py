@@ -15,9 +15,9 @@ import yaml
 
 from textclf.config.load import load_config
 from textclf.config.schema import option_rows
-from textclf.config.suggest import Findings, Setting, look, percent, settings
+from textclf.config.suggest import DataProfile, Setting, percent, profile_table, suggest_settings
 from textclf.config.yaml_source import ConfigDumper
-from textclf.data.columns import Roles, find_roles, read_table
+from textclf.data.columns import ColumnRoles, find_columns, read_table
 from textclf.data.rows import DataOptions, LabelReader, check_labels, read_rows, split_labels, text_keys
 from textclf.data.split import split
 from textclf.errors import UserError
@@ -26,7 +26,7 @@ from textclf.io.sanitize import is_whole, plain
 from textclf.io.streams import is_file
 
 
-class Sibling(NamedTuple):
+class CompanionFile(NamedTuple):
     """A file beside the training file, named like one of validation or test rows."""
 
     key: str
@@ -38,16 +38,16 @@ class Sibling(NamedTuple):
     """Why it cannot be used."""
 
 
-class Draft(NamedTuple):
+class ConfigDraft(NamedTuple):
     """A config to write."""
 
     data: str
-    found: Findings
-    siblings: list[Sibling]
+    found: DataProfile
+    siblings: list[CompanionFile]
     text: str
 
 
-def draft_config(data: str, *, text: str | None = None, label: str | None = None) -> Draft:
+def draft_config(data: str, *, text: str | None = None, label: str | None = None) -> ConfigDraft:
     """A config that trains on a file as it stands, with the columns that are named, or else those that look like it.
 
     Raises:
@@ -56,11 +56,11 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     if not is_whole(data):
         raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
-    roles = find_roles(table, data, text=text, label=label)
-    found, keys = look(table, roles), text_keys(roles.text.values).near
+    roles = find_columns(table, data, text=text, label=label)
+    found, keys = profile_table(table, roles), text_keys(roles.text.values).near
     _check(data, found, roles, keys)
     siblings = [_look_at(key, path, roles, keys) for key, path in _siblings(data)]
-    draft = Draft(data, found, siblings, _config_text(data, found, siblings))
+    draft = ConfigDraft(data, found, siblings, _config_text(data, found, siblings))
     with temporary_faults(), tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         write_text(config, draft.text)
@@ -68,7 +68,7 @@ def draft_config(data: str, *, text: str | None = None, label: str | None = None
     return draft
 
 
-def write_config(draft: Draft, path: Path) -> None:
+def write_config(draft: ConfigDraft, path: Path) -> None:
     """Writes the config."""
     write_text(path, draft.text)
 
@@ -92,7 +92,7 @@ def _name(data: str) -> str:
     return folder if folder and name.lower() in ("train", "training", "data", "dataset", "all", "config") else name
 
 
-def _check(data: str, found: Findings, roles: Roles, keys: npt.NDArray[np.uint64]) -> None:
+def _check(data: str, found: DataProfile, roles: ColumnRoles, keys: npt.NDArray[np.uint64]) -> None:
     """Refuses what training would refuse, given the key of each text."""
     reader = LabelReader()
     reader.add(roles.label.values)
@@ -139,7 +139,7 @@ def _in_case_of(model: str, word: str) -> str:
     return word.upper() if model.isupper() else word.capitalize() if model[0].isupper() else word
 
 
-def _look_at(key: str, path: str, roles: Roles, keys: npt.NDArray[np.uint64]) -> Sibling:
+def _look_at(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[np.uint64]) -> CompanionFile:
     """The file beside it, and whether its rows can be measured on, given the key of each training text."""
     options = DataOptions(
         train=path, text=roles.text.name, label=roles.label.name, label_separator=roles.label.separator
@@ -153,27 +153,27 @@ def _look_at(key: str, path: str, roles: Roles, keys: npt.NDArray[np.uint64]) ->
             rows += len(chunk.texts)
             seen += sum(text in trained for text in text_keys(chunk.texts).near.tolist())
     except UserError as error:
-        return Sibling(key, path, problem=str(error))
+        return CompanionFile(key, path, problem=str(error))
     unknown = names - set(roles.label.labels)
     # training refuses validation rows with such labels; of test rows it counts them as wrong
     if unknown and (key == "data.validation" or unknown == names):
-        return Sibling(key, path, problem=f"its label '{plain(min(unknown))}' is in no training row looked at")
-    return Sibling(key, path, rows, seen)
+        return CompanionFile(key, path, problem=f"its label '{plain(min(unknown))}' is in no training row looked at")
+    return CompanionFile(key, path, rows, seen)
 
 
 # The file
 
 
-def _config_text(data: str, found: Findings, siblings: list[Sibling]) -> str:
+def _config_text(data: str, found: DataProfile, siblings: list[CompanionFile]) -> str:
     """The config as YAML, each setting with its reason."""
     used = [sibling for sibling in siblings if not sibling.problem]
     validated = any(sibling.key == "data.validation" for sibling in used)
-    lines = [*_data_settings(data, found, used), *settings(found, validated=validated)]
+    lines = [*_data_settings(data, found, used), *suggest_settings(found, has_validation_file=validated)]
     head = f"# By `textclf init`, from {_looked_at(found)} of {plain(data)}. The README has every option."
     return "\n".join([head, *(f"# - {remark}" for remark in remarks(found, siblings)), *_sections(lines), ""])
 
 
-def _data_settings(data: str, found: Findings, siblings: list[Sibling]) -> Iterator[Setting]:
+def _data_settings(data: str, found: DataProfile, siblings: list[CompanionFile]) -> Iterator[Setting]:
     more = "more than " if found.more else ""
     yield Setting("data.train", data, f"{more}{found.rows:,} rows; the path is relative to where textclf is started")
     for sibling in siblings:
@@ -217,12 +217,12 @@ def _flow(values: list[Any], *, style: str | None = None) -> str:
     return text.removesuffix("\n")
 
 
-def remarks(found: Findings, siblings: list[Sibling]) -> list[str]:
+def remarks(found: DataProfile, siblings: list[CompanionFile]) -> list[str]:
     """What a careful reader should know about the data."""
     return [plain(remark, longest=250) for remark in (*_text_remarks(found), *_file_remarks(siblings))]
 
 
-def _text_remarks(found: Findings) -> Iterator[str]:
+def _text_remarks(found: DataProfile) -> Iterator[str]:
     if found.others:
         yield f"Other columns that may be the label: {', '.join(found.others)}. `textclf init --label NAME` takes one."
     if found.more:
@@ -238,7 +238,7 @@ def _text_remarks(found: Findings) -> Iterator[str]:
         yield f"Labels with a single row, too few to learn or to measure: {len(alone):,} ({some})."
 
 
-def _file_remarks(siblings: list[Sibling]) -> Iterator[str]:
+def _file_remarks(siblings: list[CompanionFile]) -> Iterator[str]:
     for sibling in siblings:
         if sibling.problem:
             yield f"{sibling.path} is not used: {sibling.problem}"
@@ -248,11 +248,11 @@ def _file_remarks(siblings: list[Sibling]) -> Iterator[str]:
         yield "Without data.test the result is measured on the validation rows, which also choose the best epoch."
 
 
-def _looked_at(found: Findings) -> str:
+def _looked_at(found: DataProfile) -> str:
     return f"the first {found.rows:,} rows" if found.more else f"the {found.rows:,} rows"
 
 
-def _labels(found: Findings) -> str:
+def _labels(found: DataProfile) -> str:
     """The labels with their shares, the most frequent first."""
     shown = [f"{plain(label, longest=24)} ({percent(rows / found.rows)})" for label, rows in found.labels.items()]
     if len(shown) > 5:
@@ -263,7 +263,7 @@ def _labels(found: Findings) -> str:
 # What is said
 
 
-def summary(draft: Draft) -> list[str]:
+def summary(draft: ConfigDraft) -> list[str]:
     """What was found, in a few lines for the terminal."""
     found = draft.found
     said = remarks(found, draft.siblings)
@@ -276,7 +276,7 @@ def summary(draft: Draft) -> list[str]:
     ]
 
 
-def document(draft: Draft, path: Path | None) -> dict[str, Any]:
+def document(draft: ConfigDraft, path: Path | None) -> dict[str, Any]:
     """What was found, as plain values."""
     return {
         "config": None if path is None else str(path),

@@ -11,12 +11,12 @@ import pydantic
 import yaml
 
 from textclf.config.schema import (
-    SPACE,
+    TUNE_SECTION,
     Config,
     _variants,
     option_rows,
 )
-from textclf.config.yaml_source import ConfigDumper, Key, Source, read_source
+from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
 from textclf.data.rows import data_problems
 from textclf.errors import UserError
 from textclf.io.streams import is_file
@@ -37,16 +37,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: every problem with its place, each on a line of its own, missing files and columns included.
     """
-    source = read_source(path, overrides)
-    config, problems = read_config(source)
-    refuse(source, problems)
+    source = read_yaml(path, overrides)
+    config, problems = check_source(source)
+    raise_problems(source, problems)
     return config
 
 
-def read_config(source: Source) -> tuple[Config, list[Problem]]:
+def check_source(source: YamlSource) -> tuple[Config, list[Problem]]:
     """The config that the values make, its space left aside, and all that is wrong with it; one in which something is
     wrong has defaults there."""
-    values = without_space(source)
+    values = config_values(source)
     problems = schema_problems(values)
     # nothing can be said of a section whose type is wrong
     wrong = [key[:-1] if key == _TYPE else key for key, _ in problems]
@@ -54,30 +54,30 @@ def read_config(source: Source) -> tuple[Config, list[Problem]]:
     config = parse_config({**sound, "data": {"train": [], **(sound.get("data") or {})}})
     for dotted, message in _outside_problems(config):
         key = tuple(dotted.split("."))
-        if not any(one_in_the_other(key, known) for known in wrong):
+        if not any(overlaps(key, known) for known in wrong):
             problems.append((key, message))
     return config, problems
 
 
-def without_space(source: Source) -> dict[str, Any]:
+def config_values(source: YamlSource) -> dict[str, Any]:
     """The values that are part of a Config."""
-    return {name: value for name, value in source.values.items() if name != SPACE}
+    return {name: value for name, value in source.values.items() if name != TUNE_SECTION}
 
 
-def refuse(source: Source, problems: Sequence[Problem]) -> None:
+def raise_problems(source: YamlSource, problems: Sequence[Problem]) -> None:
     """Raises a UserError of the problems, each with its place, if there are any."""
     if problems:
-        lines = [f"{source.place(key)}: {'.'.join(key)}: {message}" for key, message in problems]
+        lines = [f"{source.location(key)}: {'.'.join(key)}: {message}" for key, message in problems]
         raise UserError(*dict.fromkeys(lines))
 
 
-def saved_config(path: Path) -> Config:
+def load_saved_config(path: Path) -> Config:
     """The config of a run, its data files perhaps gone.
 
     Raises:
         UserError: it is damaged.
     """
-    values = without_space(read_source(path))
+    values = config_values(read_yaml(path))
     problems = schema_problems(values)
     if problems:
         key, message = problems[0]
@@ -137,7 +137,7 @@ def vector_problems(config: Config) -> list[tuple[str, str]]:
     return problems
 
 
-def one_in_the_other(key: Key, other: Key) -> bool:
+def overlaps(key: Key, other: Key) -> bool:
     """Whether one of the keys is, or is in, the other's section."""
     return all(a == b for a, b in zip(key, other, strict=False))
 
@@ -230,7 +230,7 @@ def _nearest(key: Key, type_: str) -> str:
 
 
 def _sections() -> list[str]:
-    return [*(field.name for field in dataclasses.fields(Config)), SPACE]
+    return [*(field.name for field in dataclasses.fields(Config)), TUNE_SECTION]
 
 
 def _without(values: dict[str, Any], keys: list[Key]) -> dict[str, Any]:

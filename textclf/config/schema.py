@@ -83,9 +83,9 @@ class AugmentOptions:
             raise ValueError(f"factor: {self.factor} needs one of {', '.join(AUGMENTATIONS)} above 0")
 
 
-HALF = 0.5
+DEFAULT_THRESHOLD = 0.5
 
-AIM = r"^(f1|accuracy|(precision|recall)>=(0?\.\d+|1(\.0*)?))$"
+AIM_PATTERN = r"^(f1|accuracy|(precision|recall)>=(0?\.\d+|1(\.0*)?))$"
 
 
 @options
@@ -99,11 +99,14 @@ class DecisionOptions:
         default=None,
         help="what the threshold is chosen for on validation rows: f1, accuracy, precision>=0.9, recall>=0.9 (of the "
         "second of two labels, or over several labels a row); null: `threshold` as it stands",
-        pattern=AIM,
+        pattern=AIM_PATTERN,
         examples=["f1", "accuracy", "precision>=0.9", "recall>=0.9"],
     )
     threshold: float = option(
-        default=HALF, help="probability from which the second of two labels, or one of several, is given", gt=0, lt=1
+        default=DEFAULT_THRESHOLD,
+        help="probability from which the second of two labels, or one of several, is given",
+        gt=0,
+        lt=1,
     )
 
 
@@ -132,7 +135,7 @@ class Config:
     report: ReportOptions = option(default=ReportOptions, help="what is measured beside it")
 
 
-SPACE = "tune"
+TUNE_SECTION = "tune"
 """The section of a config file that is no part of a Config; see `space`."""
 
 

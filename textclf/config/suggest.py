@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from textclf.data.columns import Roles, Table
+from textclf.data.columns import ColumnRoles, Table
 from textclf.data.rows import text_keys
 from textclf.io.sanitize import plain
 from textclf.text.encoding import RESERVED
@@ -27,7 +27,7 @@ UNSPACED = ("Thai", "Lao", "Khmer", "Myanmar")  # scripts without blanks between
 
 
 @dataclass(frozen=True)
-class Findings:
+class DataProfile:
     """What the rows that were looked at hold."""
 
     rows: int
@@ -67,7 +67,7 @@ class Findings:
     emails: float
 
 
-def look(table: Table, roles: Roles) -> Findings:
+def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
     """What the columns of texts and labels hold."""
     texts, labels = roles.text.values, roles.label.values
     script = find_script(texts)
@@ -75,7 +75,7 @@ def look(table: Table, roles: Roles) -> Findings:
     tokens = WordCounts(TextOptions(tokenizer=tokenizer)).split(texts)
     uses = np.bincount(tokens.flat)
     repeated, contradicting = _repeated(texts, labels)
-    return Findings(
+    return DataProfile(
         rows=table.rows,
         more=table.more,
         text=roles.text.name,
@@ -149,25 +149,25 @@ class Setting(NamedTuple):
     """False: a hint, written as a comment."""
 
 
-def settings(found: Findings, *, validated: bool) -> list[Setting]:
+def suggest_settings(found: DataProfile, *, has_validation_file: bool) -> list[Setting]:
     """Settings that suit the texts and labels; those left out have their defaults.
 
     They follow the recipes in `configs/`, which were chosen by their scores.
 
     Args:
-        validated: there is a file of validation rows.
+        has_validation_file: there is a file of validation rows.
     """
-    return [*_split(found, validated), *_text(found), *_model(found), *_training(found, validated)]
+    return [*_split(found, has_validation_file), *_text(found), *_model(found), *_training(found, has_validation_file)]
 
 
-def _split(found: Findings, validated: bool) -> Iterable[Setting]:
+def _split(found: DataProfile, validated: bool) -> Iterable[Setting]:
     if validated or SMALL <= found.rows < LARGE:
         return
     share = 0.2 if found.rows < SMALL else 0.05
     yield Setting("data.validation_split", share, f"{_least(found)}{share * found.rows:,.0f} of {_rows(found)}")
 
 
-def _text(found: Findings) -> Iterable[Setting]:
+def _text(found: DataProfile) -> Iterable[Setting]:
     if found.tokenizer != "word":
         unspaced = f"{found.script} writes no blanks between words"
         why = unspaced if found.script in UNSPACED else "more than half of the texts are a single word"
@@ -180,7 +180,7 @@ def _text(found: Findings) -> Iterable[Setting]:
     yield _max_length(found)
 
 
-def _vocab_size(found: Findings) -> Setting:
+def _vocab_size(found: DataProfile) -> Setting:
     """Room for all words, or, where these are many, for those that come more than once."""
     kind = "words" if found.tokenizer == "word" and found.script != "CJK" else "characters"
     if found.vocabulary < 2000:
@@ -192,7 +192,7 @@ def _vocab_size(found: Findings) -> Setting:
     return Setting("text.vocab_size", size, why)
 
 
-def _max_length(found: Findings) -> Setting:
+def _max_length(found: DataProfile) -> Setting:
     """Room for all texts where that costs little, for nearly all else."""
     length = min(LONGEST, max(SHORTEST, _round_up(found.longest if found.longest <= 100 else found.p99)))
     if length >= found.longest:
@@ -205,7 +205,7 @@ def _max_length(found: Findings) -> Setting:
     return Setting("text.max_length", length, why)
 
 
-def _model(found: Findings) -> Iterable[Setting]:
+def _model(found: DataProfile) -> Iterable[Setting]:
     if found.script == "Latin" and found.tokenizer == "word":
         too = "embedding_dim: 100, " if found.rows < SMALL else ""
         why = f"if English: such word vectors help; with {too}vocab_size: {MOST_WORDS}"
@@ -222,7 +222,7 @@ def _model(found: Findings) -> Iterable[Setting]:
     yield Setting("model.embedding_dropout", dropout, f"keeps {_rows(found)} from being learnt by heart")
 
 
-def _training(found: Findings, validated: bool) -> Iterable[Setting]:
+def _training(found: DataProfile, validated: bool) -> Iterable[Setting]:
     epochs, a_label = _epochs(found), found.rows / len(found.labels)
     why = f"{_rows(found)}, {_least(found)}{a_label:,.0f} a label: the fewer, the more often each is seen"
     yield Setting("training.epochs", epochs, why)
@@ -241,7 +241,7 @@ def _training(found: Findings, validated: bool) -> Iterable[Setting]:
         yield Setting("training.class_weight", "balanced", why, active=False)
 
 
-def _epochs(found: Findings) -> int:
+def _epochs(found: DataProfile) -> int:
     """The fewer rows, and rows a label, the more; on those of a few thousand a label, more only learn them by heart."""
     a_label = found.rows / len(found.labels)
     if found.label_separator is not None:
@@ -253,11 +253,11 @@ def _epochs(found: Findings) -> int:
     return 4 if found.rows < 50_000 else 3
 
 
-def _rows(found: Findings) -> str:
+def _rows(found: DataProfile) -> str:
     return f"more than {found.rows:,} rows" if found.more else f"{found.rows:,} rows"
 
 
-def _least(found: Findings) -> str:
+def _least(found: DataProfile) -> str:
     return "at least " if found.more else ""
 
 

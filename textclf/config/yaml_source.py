@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the place of every key, so that a message can point at it."""
+"""A YAML file as plain values, with the location of every key, so that a message can point at it."""
 
 import json
 import re
@@ -12,34 +12,51 @@ import yaml
 from textclf.errors import UserError
 from textclf.io.sanitize import is_whole
 
+MAX_BYTES = 1 << 17  # of a config; a list of a thousand files takes half
+
+MAX_DEPTH = 20  # of nested keys; the schema has two levels
+
 Key = tuple[str, ...]
+"""The names of the sections and the key itself, such as ("model", "units")."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A config as it was written: values, and where each key stands."""
+class YamlSource:
+    """The values of a YAML file and the location of each key."""
 
     path: str
     values: dict[str, Any]
-    places: Mapping[Key, str]
-    """`file:line:column` of each key, or `--set key`."""
+    locations: Mapping[Key, str]
+    """`file:line:column` of each key, or `--set key=value`."""
 
-    def place(self, key: Key) -> str:
-        """Where a key stands, or, for one that is missing, the section that it is missing from."""
-        while key and key not in self.places:
+    def location(self, key: Key) -> str:
+        """Return the location of a key, or of the section that it is missing from."""
+        while key and key not in self.locations:
             key = key[:-1]
-        return self.places.get(key, f"{self.path}:1:1")
+        return self.locations.get(key, f"{self.path}:1:1")
 
 
-def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
-    """The values and places in a YAML file, with overrides.
+def read_yaml(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
+    """Read the values and locations of a YAML file and apply `KEY=VALUE` overrides.
 
     Raises:
-        UserError: it cannot be read, is no YAML, or an override is no KEY=VALUE.
+        UserError: the file cannot be read or is not YAML, or an override is not KEY=VALUE.
     """
+    locations: dict[Key, str] = {}
+    values = _to_values(_parse(_read_text(path), str(path)), (), str(path), locations)
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}:1:1: should hold sections with keys, found {json.dumps(values)[:60]}")
+    for override in overrides:
+        _apply_override(values, override, locations)
+    return YamlSource(str(path), values, locations)
+
+
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(
@@ -50,20 +67,13 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
     except UnicodeDecodeError as error:
         line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
         raise UserError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8.") from None
-    if len(content) > LARGEST:
-        raise UserError(f"{path} is no config: it has more than {LARGEST >> 10} KB.")
-    places: dict[Key, str] = {}
-    values = _plain(_compose(text, str(path)), (), str(path), places)
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise UserError(f"{path}:1:1: should hold sections with keys, found {json.dumps(values)[:60]}")
-    for override in overrides:
-        _override(values, override, places)
-    return Source(str(path), values, places)
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path} is no config: it has more than {MAX_BYTES >> 10} KB.")
+    return text
 
 
-def _compose(text: str, name: str) -> yaml.Node | None:
+def _parse(text: str, name: str) -> yaml.Node | None:
+    """Parse YAML text; `name` is the file or the override that messages name."""
     try:
         loader = ConfigLoader(text)
     except yaml.reader.ReaderError as error:
@@ -73,82 +83,78 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise UserError(f"{where}: not YAML: {', '.join(filter(None, (error.context, error.problem)))}") from None
+        location = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise UserError(f"{location}: not YAML: {', '.join(filter(None, (error.context, error.problem)))}") from None
     except (ValueError, OverflowError):  # PyYAML asks Python for the character of an escape such as \UFFFFFFFF
-        where = f"{name}:{loader.line + 1}:{loader.column + 1}"
-        raise UserError(f"{where}: not YAML: an escape that is no character") from None
+        location = f"{name}:{loader.line + 1}:{loader.column + 1}"
+        raise UserError(f"{location}: not YAML: an escape that is no character") from None
     except RecursionError:
         raise UserError(f"{name}: not a config: nested too deeply") from None
     return node
 
 
-def _plain(node: yaml.Node | None, key: Key, name: str, places: dict[Key, str]) -> Any:
-    """The node as plain values; notes the place of every key."""
+def _to_values(node: yaml.Node | None, key: Key, name: str, locations: dict[Key, str]) -> Any:
+    """Convert the node at `key` to plain values and add the location of every key in it to `locations`."""
     if node is None:
         return None
-    where = _where(node, name)
-    if len(key) > DEEPEST:
-        raise UserError(f"{where}: not a config: nested too deeply")
-    places.setdefault(key, where)
+    location = _location(node, name)
+    if len(key) > MAX_DEPTH:
+        raise UserError(f"{location}: not a config: nested too deeply")
+    locations.setdefault(key, location)
     if isinstance(node, yaml.MappingNode):
-        return _plain_mapping(node, key, name, places)
+        return _to_dict(node, key, name, locations)
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*key, str(i)), name, places) for i, item in enumerate(node.value)]
-    return _SCALARS[node.tag](_text(node, where))
+        return [_to_values(item, (*key, str(index)), name, locations) for index, item in enumerate(node.value)]
+    return _SCALARS[node.tag](_scalar_text(node, location))
 
 
-def _plain_mapping(node: yaml.MappingNode, key: Key, name: str, places: dict[Key, str]) -> dict[str, Any]:
+def _to_dict(node: yaml.MappingNode, key: Key, name: str, locations: dict[Key, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name_node, value_node in node.value:
-        where = _where(name_node, name)
-        if not isinstance(name_node, yaml.ScalarNode):
-            raise UserError(f"{where}: a key should be a word")
-        word = _text(name_node, where)
-        inner = (*key, word)
+    for key_node, value_node in node.value:
+        location = _location(key_node, name)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise UserError(f"{location}: a key should be a word")
+        word = _scalar_text(key_node, location)
+        inner_key = (*key, word)
         if word in values:
-            raise UserError(f"{where}: {'.'.join(inner)}: stands twice; the first is at {places[inner]}")
-        places[inner] = where
-        values[word] = _plain(value_node, inner, name, places)
+            raise UserError(f"{location}: {'.'.join(inner_key)}: stands twice; the first is at {locations[inner_key]}")
+        locations[inner_key] = location
+        values[word] = _to_values(value_node, inner_key, name, locations)
     return values
 
 
-def _where(node: yaml.Node, name: str) -> str:
+def _location(node: yaml.Node, name: str) -> str:
     return f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _text(node: yaml.Node, where: str) -> str:
-    """What a scalar says; an escape in it may stand for half a character, which no file can hold."""
+def _scalar_text(node: yaml.Node, location: str) -> str:
     text: str = node.value
-    if not is_whole(text):
-        raise UserError(f"{where}: an escape that is no character; write the character itself")
+    if not is_whole(text):  # half of a surrogate pair cannot be encoded as UTF-8
+        raise UserError(f"{location}: an escape that is no character; write the character itself")
     return text
 
 
-def _override(values: dict[str, Any], override: str, places: dict[Key, str]) -> None:
+def _apply_override(values: dict[str, Any], override: str, locations: dict[Key, str]) -> None:
+    """Set the key of a `KEY=VALUE` override in `values`, and its location."""
     dotted, equals, text = override.partition("=")
     if not equals or not all(dotted.split(".")):
         raise UserError(f"--set {override}: should be KEY=VALUE, such as model.units=128")
-    place = f"--set {override}"
+    location = f"--set {override}"
     *sections, last = key = tuple(dotted.split("."))
-    if len(key) > DEEPEST:
-        raise UserError(f"{place}: not a config: nested too deeply")
+    if len(key) > MAX_DEPTH:
+        raise UserError(f"{location}: not a config: nested too deeply")
     if not is_whole(override):
-        raise UserError(f"{place}: is not UTF-8")
+        raise UserError(f"{location}: is not UTF-8")
     for depth, section in enumerate(sections, start=1):
         if not isinstance(values.get(section), dict):
             values[section] = {}
-            places[key[:depth]] = place
+            locations[key[:depth]] = location
         values = values[section]
-    # a lone mark, such as the label separator |, is text; YAML would see the begin of a block or a comment
-    mark = len(text) == 1 and not text.isalnum() and text != "~"
-    values[last] = text if mark else _plain(_compose(text, place), key, place, {})
-    places[key] = place
+    # YAML would read a lone symbol, such as the label separator |, as the start of a block or a comment
+    symbol = len(text) == 1 and not text.isalnum() and text != "~"
+    values[last] = text if symbol else _to_values(_parse(text, location), key, location, {})
+    locations[key] = location
 
-
-LARGEST = 1 << 17  # bytes of a config; a list of a thousand files takes half
-
-DEEPEST = 20  # keys one below the other; the schema has two
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -167,11 +173,11 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 
 class ConfigLoader(yaml.SafeLoader):
-    """YAML 1.2's core schema: `1e-3` is a number; `yes`, `no` and `1:30` are text; no dates, aliases, tags."""
+    """A loader of YAML 1.2's core schema: `1e-3` is a number; `yes`, `no`, `1:30` are text; no dates, aliases, tags."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call] # the stubs of PyYAML lack its types
-        # a few lines of nested aliases can stand for gigabytes; a tag can call text a number
+        # a few lines of nested aliases can expand to gigabytes; a tag can turn text into a number
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
             problem = "aliases and tags have no use here; quote a text that begins with * or !"
             raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
@@ -179,7 +185,7 @@ class ConfigLoader(yaml.SafeLoader):
 
 
 class ConfigDumper(yaml.SafeDumper):
-    """Writes what ConfigLoader reads back as it was."""
+    """A dumper whose output ConfigLoader reads back unchanged."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -190,10 +196,11 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 ConfigDumper.add_representer(str, _represent_text)
 
 
+# name -> pattern, and the characters that it can start with
 _PATTERNS = {
     "null": (r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    # what is longer becomes a float: Python refuses to read thousands of digits
+    # a longer number becomes a float: Python refuses to read thousands of digits
     "int": (r"^[-+]?[0-9]{1,18}$", list("-+0123456789")),
     "float": (
         r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
@@ -201,7 +208,7 @@ _PATTERNS = {
     ),
 }
 
-for _kind in (ConfigLoader, ConfigDumper):
-    _kind.yaml_implicit_resolvers = {}
+for _class in (ConfigLoader, ConfigDumper):
+    _class.yaml_implicit_resolvers = {}
     for _name, (_pattern, _first) in _PATTERNS.items():
-        _kind.add_implicit_resolver(_TAG + _name, re.compile(_pattern), _first)
+        _class.add_implicit_resolver(_TAG + _name, re.compile(_pattern), _first)

@@ -94,7 +94,7 @@ class Table(NamedTuple):
     """Whether the file has more rows than these."""
 
 
-class Roles(NamedTuple):
+class ColumnRoles(NamedTuple):
     """Which column is what."""
 
     text: Column
@@ -136,7 +136,7 @@ def _nameable(name: str) -> bool:
 # Which is what
 
 
-def find_roles(table: Table, name: str, *, text: str | None = None, label: str | None = None) -> Roles:
+def find_columns(table: Table, name: str, *, text: str | None = None, label: str | None = None) -> ColumnRoles:
     """The columns of texts and labels: those that are named, else by what they hold, names deciding between equals.
 
     Raises:
@@ -160,7 +160,7 @@ def find_roles(table: Table, name: str, *, text: str | None = None, label: str |
         )
     equals = [column for column in candidates if column.named(LABEL_NAMES) == label_column.named(LABEL_NAMES)]
     others = [] if given_label else [column for column in equals if column is not label_column]
-    return Roles(text_column, label_column, others)
+    return ColumnRoles(text_column, label_column, others)
 
 
 def _given(table: Table, file: str, name: str, option: str) -> Column:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.config.schema import AIM, HALF
+from textclf.config.schema import AIM_PATTERN, DEFAULT_THRESHOLD
 from textclf.evaluation.metrics import SEVERAL, safe_divide
 
 Array = npt.NDArray[Any]
@@ -60,7 +60,7 @@ def choose_threshold(aim: str, ones: Array, scores: Array) -> tuple[float, bool]
         scores: the probability of the label, shape (n, labels). Precision, recall and F1 are of all labels together.
     """
     thresholds, precision, recall, f1, accuracy = threshold_curve(ones, scores)
-    if not re.fullmatch(AIM, aim):
+    if not re.fullmatch(AIM_PATTERN, aim):
         raise ValueError(f"unknown aim {aim!r}; use f1, accuracy, precision>=0.9 or recall>=0.9")
     name, _, least = aim.partition(">=")
     values = {"precision": precision, "recall": recall, "f1": f1, "accuracy": accuracy}[name]
@@ -78,7 +78,7 @@ def choose_threshold(aim: str, ones: Array, scores: Array) -> tuple[float, bool]
 
 def _nearest_half(thresholds: Array, wanted: Array) -> int:
     """Of the thresholds that are wanted, the place of that nearest to one half."""
-    return int(np.where(wanted, np.abs(thresholds - HALF), np.inf).argmin())
+    return int(np.where(wanted, np.abs(thresholds - DEFAULT_THRESHOLD), np.inf).argmin())
 
 
 def threshold_curve(ones: Array, scores: Array) -> tuple[Array, Array, Array, Array, Array]:
@@ -99,5 +99,5 @@ def threshold_curve(ones: Array, scores: Array) -> tuple[Array, Array, Array, Ar
     accuracy = (hits + first - missed) / len(flat)
     inside = (below > 0) & (below < 1)
     if not inside.any():
-        below, inside = np.full(len(below), HALF), np.arange(len(below)) == 0
+        below, inside = np.full(len(below), DEFAULT_THRESHOLD), np.arange(len(below)) == 0
     return below[inside], precision[inside], recall[inside], f1[inside], accuracy[inside]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from textclf.config.load import saved_config
+from textclf.config.load import load_saved_config
 from textclf.config.schema import option_values
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import intervals
@@ -58,7 +58,7 @@ def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False
 def _measured(path: Path) -> Measured:
     run = recover(Run(path))
     document = read_json(run.metrics)
-    config = saved_config(run.owner.config)
+    config = load_saved_config(run.owner.config)
     outcome = read_predictions(run.predictions, separator=config.data.label_separator)
     return Measured(path.as_posix(), document, outcome, option_values(config))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.config.load import saved_config
+from textclf.config.load import load_saved_config
 from textclf.config.schema import Config
 from textclf.data.readers import file_format
 from textclf.data.rows import DataOptions, LabelReader, check_labels
@@ -134,7 +134,7 @@ def evaluate(run: Run, data: str | None) -> dict[str, Any]:
     if run.complete:
         target = _evaluation(run, document["data"]["file"])
         with replacing_files(target) as new:
-            if saved_config(run.config).report.texts:
+            if load_saved_config(run.config).report.texts:
                 write_json(new.samples, sample_document(classifier, run.path, source, found))
             write_evaluation(new, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
@@ -145,7 +145,7 @@ def _slices_in(files: list[SourceFile], run: Run) -> list[str]:
     """Those of the run's columns to slice by that the files have."""
     if not run.config.is_file():
         return []
-    wanted = saved_config(run.config).report.slices
+    wanted = load_saved_config(run.config).report.slices
     for path in [file.path for file in files]:
         with OpenData(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
@@ -166,7 +166,7 @@ def _evaluation(run: Run, files: str | list[str]) -> Run:
 
 def _data_options(run: Run, classifier: Classifier) -> DataOptions:
     if run.config.is_file():
-        return saved_config(run.config).data
+        return load_saved_config(run.config).data
     description = classifier.description
     return DataOptions(
         train="", text=description.column, label=description.label_column, label_separator=description.label_separator
@@ -180,7 +180,7 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
             f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
         )
     before = read_json(run.metrics)
-    config = saved_config(run.config)
+    config = load_saved_config(run.config)
     source = own_rows(run, config)
     data = source.describe(before.get("data", {}).get("rows"))
     if data["sha256"] != before.get("data", {}).get("sha256"):
@@ -252,7 +252,7 @@ def redraw(path: Path) -> Path:
 
     run = recover(Run(path))
     document = read_json(run.metrics)
-    found = read_predictions(run.predictions, separator=saved_config(run.owner.config).data.label_separator)
+    found = read_predictions(run.predictions, separator=load_saved_config(run.owner.config).data.label_separator)
     name = path.name if run.owner == run else f"{run.owner.path.name}: {path.name}"
     write_report(run, document, found, name=name)
     return run.report

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from textclf import __version__
-from textclf.config.load import saved_config
+from textclf.config.load import load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.data.rows import PARTS
 from textclf.data.source import SourceFile, source_files
@@ -72,7 +72,7 @@ def complete_already(run: Run, now: Fingerprint) -> bool:
     if not run.complete or stage_of(run).checkpoint.exists():
         return False
     environment = read_json(run.environment)
-    before = Fingerprint(option_values(saved_config(run.config)), environment["data"], environment["packages"])
+    before = Fingerprint(option_values(load_saved_config(run.config)), environment["data"], environment["packages"])
     check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
     return True
 

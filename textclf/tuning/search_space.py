@@ -10,17 +10,17 @@ from typing import Any, get_args, get_type_hints
 
 from textclf.config.load import (
     Problem,
-    one_in_the_other,
+    check_source,
+    config_values,
+    overlaps,
     parse_config,
-    read_config,
-    refuse,
+    raise_problems,
     schema_problems,
     vector_problems,
-    without_space,
 )
 from textclf.config.load import json_schema as config_schema
-from textclf.config.schema import SPACE, Config, option_values
-from textclf.config.yaml_source import Key, Source, read_source
+from textclf.config.schema import TUNE_SECTION, Config, option_values
+from textclf.config.yaml_source import Key, YamlSource, read_yaml
 from textclf.errors import UserError
 from textclf.models.registry import MODELS
 
@@ -94,11 +94,11 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Space
     Raises:
         UserError: every problem of either with its place, each on a line of its own.
     """
-    source = read_source(path, overrides)
-    config, problems = read_config(source)
+    source = read_yaml(path, overrides)
+    config, problems = check_source(source)
     space, further = _read_space(source, config)
-    refuse(source, [*problems, *further])
-    refuse(source, list(_vector_problems(config, space)))
+    raise_problems(source, [*problems, *further])
+    raise_problems(source, list(_vector_problems(config, space)))
     return config, space or default_space(config)
 
 
@@ -141,7 +141,7 @@ def json_schema() -> dict[str, Any]:
         "required": ["low", "high"],
         "additionalProperties": False,
     }
-    schema["properties"][SPACE] = {
+    schema["properties"][TUNE_SECTION] = {
         "type": "object",
         "description": "what `textclf tune` tries: by dotted key the values of an option, or low and high of them",
         "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, range_]},
@@ -177,13 +177,13 @@ Check = Callable[[str, Any], list[str]]
 """What the schema says against a value of the option with this dotted key."""
 
 
-def _read_space(source: Source, config: Config) -> tuple[Space, list[Problem]]:
-    given = source.values.get(SPACE)
+def _read_space(source: YamlSource, config: Config) -> tuple[Space, list[Problem]]:
+    given = source.values.get(TUNE_SECTION)
     if given is None:
         return {}, []
     if not isinstance(given, dict):
-        return {}, [((SPACE,), f"should be a section with keys, found {_shown(given)}")]
-    base = without_space(source)
+        return {}, [((TUNE_SECTION,), f"should be a section with keys, found {_shown(given)}")]
+    base = config_values(source)
     check = partial(_value_problems, base, set(schema_problems(base)))
     space: dict[str, Choice | Range] = {}
     problems: list[Problem] = []
@@ -199,9 +199,9 @@ def _entries(given: dict[str, Any]) -> Iterator[tuple[Key, str, Any]]:
     """Where each option stands, its dotted key, and its candidates; options may stand within their section too."""
     for name, value in given.items():
         if "." not in name and isinstance(value, dict):
-            yield from (((SPACE, name, inner), f"{name}.{inner}", each) for inner, each in value.items())
+            yield from (((TUNE_SECTION, name, inner), f"{name}.{inner}", each) for inner, each in value.items())
         else:
-            yield (SPACE, name), name, value
+            yield (TUNE_SECTION, name), name, value
 
 
 def _problems(check: Check, config: Config, dotted: str, candidates: Any) -> Iterator[Problem]:
@@ -229,7 +229,7 @@ def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
         for value in values:
             for where, message in vector_problems(with_settings(config, {dotted: value})):
                 if where == dotted:
-                    yield (SPACE, dotted), message
+                    yield (TUNE_SECTION, dotted), message
 
 
 def _value_problems(base: dict[str, Any], known: set[Problem], dotted: str, value: Any) -> list[str]:
@@ -242,7 +242,7 @@ def _value_problems(base: dict[str, Any], known: set[Problem], dotted: str, valu
     key = (section, name)
     return [
         message for where, message in schema_problems(changed)
-        if one_in_the_other(where, key) and (where, message) not in known
+        if overlaps(where, key) and (where, message) not in known
     ]  # fmt: skip
 
 

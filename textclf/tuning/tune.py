@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from textclf.config.load import dump_config, saved_config
+from textclf.config.load import dump_config, load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.errors import UserError
 from textclf.io.files import read_json, write_json, write_text
@@ -144,7 +144,7 @@ def _kept(tuning: Tuning, study: Study) -> Iterator[None]:
 def _train_best(config: Config, run: Run, callback: TrainingCallback) -> dict[str, Any]:
     """The document of the run's metrics.json; trains it, or goes on with it, unless it is there already."""
     stage = stage_of(run)
-    if run.complete and saved_config(run.config) == config and not stage.checkpoint.exists():
+    if run.complete and load_saved_config(run.config) == config and not stage.checkpoint.exists():
         return train(config, run, callback, resume=True)
     begun = stage.checkpoint.exists() and read_json(stage.begun)["settings"] == option_values(config)
     return train(config, run, callback, resume=begun, overwrite=not begun)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from textclf.config.yaml_source import read_source
+from textclf.config.yaml_source import read_yaml
 from textclf.errors import UserError
 
 
@@ -18,13 +18,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def value(text: str) -> object:
     """What a scalar stands for."""
     Path("c.yaml").write_text(f"key: {text}\n", encoding="utf-8")
-    return read_source(Path("c.yaml")).values["key"]
+    return read_yaml(Path("c.yaml")).values["key"]
 
 
 def refusal(content: str | bytes) -> str:
     Path("c.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as refused:
-        read_source(Path("c.yaml"))
+        read_yaml(Path("c.yaml"))
     return str(refused.value)
 
 
@@ -55,9 +55,9 @@ def test_null_true_and_false_are_words_of_their_own(text: str, meaning: object) 
 
 def test_every_key_and_item_has_its_place() -> None:
     Path("c.yaml").write_text("# a comment\ndata:\n  train: [a,\n    b]\nmodel: {units: 3}\n")
-    source = read_source(Path("c.yaml"), ["model.layers=2"])
+    source = read_yaml(Path("c.yaml"), ["model.layers=2"])
     assert source.values == {"data": {"train": ["a", "b"]}, "model": {"units": 3, "layers": 2}}
-    assert source.places == {
+    assert source.locations == {
         (): "c.yaml:2:1",
         ("data",): "c.yaml:2:1",
         ("data", "train"): "c.yaml:3:3",
@@ -72,13 +72,13 @@ def test_every_key_and_item_has_its_place() -> None:
 @pytest.mark.parametrize(("key", "place"), [(("a", "b"), "c.yaml:2:1"), (("c",), "c.yaml:2:1"), ((), "c.yaml:2:1")])
 def test_a_key_that_is_missing_stands_where_its_section_does(key: tuple[str, ...], place: str) -> None:
     Path("c.yaml").write_text("\na: {}\n")
-    assert read_source(Path("c.yaml")).place(key) == place
+    assert read_yaml(Path("c.yaml")).location(key) == place
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "# nothing yet\n", "---\n", "\ufeff", "null"])
 def test_an_empty_file_has_no_keys(content: str) -> None:
     Path("c.yaml").write_text(content, encoding="utf-8")
-    assert read_source(Path("c.yaml")).values == {}
+    assert read_yaml(Path("c.yaml")).values == {}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_an_empty_file_has_no_keys(content: str) -> None:
 )
 def test_byte_order_mark_line_ends_and_document_start_do_not_matter(content: bytes) -> None:
     Path("c.yaml").write_bytes(content)
-    assert read_source(Path("c.yaml")).values == {"a": {"b": 1}}
+    assert read_yaml(Path("c.yaml")).values == {"a": {"b": 1}}
 
 
 REFUSED = {
@@ -143,4 +143,4 @@ def test_levels_without_end_are_refused() -> None:
 def test_a_folder_is_no_config() -> None:
     Path("runs").mkdir()
     with pytest.raises(UserError, match=re.escape("runs cannot be read: Is a directory.")):
-        read_source(Path("runs"))
+        read_yaml(Path("runs"))
