@@ -12,15 +12,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import textclf
+from conftest import ROOT, textclf
 
 from textclf.cli.commands import export as export_command
-from textclf.export.bundle import bundle
 from textclf.export.export import EXPORTERS
 from textclf.inference.classifier import load_classifier
 from textclf.io.run_folder import Run
-from textclf.text.encoding import Encoder
-from textclf.text.tokenizer import TextOptions, tokenize
 
 HOSTILE = [
     "",
@@ -96,20 +93,27 @@ def test_an_export_says_what_its_numbers_mean(format: str, export: Callable[[Pat
 
 
 WITHOUT = "import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+HEAVY = [
+    "textclf", "keras", "tensorflow", "pandas", "click", "scipy", "sklearn", "pydantic", "yaml", "onnx", "pyarrow",
+    "rich", "jinja2", "matplotlib",
+]  # fmt: skip
 LIGHT = """
 import json
 import numpy, onnxruntime
 from ai_edge_litert.interpreter import Interpreter
 import classifier
+sys.path.insert(0, "zipped.zip")
+import zipped
 
 texts = json.load(open("texts.json"))
 ids = classifier.token_ids(texts)
 session = onnxruntime.InferenceSession("classifier.onnx")
 run = Interpreter("classifier.tflite").get_signature_runner()
 print(json.dumps({
-    "labels": classifier.labels(),
-    "given": classifier.predict(texts),
-    "python": classifier.predict_proba(texts).tolist(),
+    "labels": [classifier.labels(), zipped.labels()],
+    "predicted": [classifier.predict(texts), zipped.predict(texts)],
+    "ids": [ids.tolist(), zipped.token_ids(texts).tolist()],
+    "python": [classifier.predict_proba(texts).tolist(), zipped.predict_proba(texts).tolist()],
     "onnx": session.run(None, {"token_ids": ids})[0].tolist(),
     "tflite": [run(token_ids=row[None])["probabilities"][0].tolist() for row in ids],
 }))
@@ -118,16 +122,16 @@ TENSORFLOW = """
 import json
 import tensorflow
 
-serve = tensorflow.saved_model.load("classifier").signatures["serving_default"]
+serve = tensorflow.saved_model.load("saved_model").signatures["serving_default"]
 rows = tensorflow.constant(json.load(open("ids.json")))
 print(json.dumps({"savedmodel": serve(token_ids=rows)["probabilities"].numpy().tolist()}))
 """
 
 
 def recipient(script: str, folder: Path, absent: list[str]) -> dict:
-    """What a script prints in a folder of exports, where some packages are not installed."""
+    """Return what a script prints in a folder of exports, where some packages are not installed."""
     code = WITHOUT.format(absent=absent) + "sys.path.insert(0, '')" + script
-    result = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, check=False)
+    result = subprocess.run([sys.executable, "-I", "-B", "-c", code], cwd=folder, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
     return json.loads(result.stdout)
 
@@ -135,58 +139,73 @@ def recipient(script: str, folder: Path, absent: list[str]) -> dict:
 def test_recipients_need_neither_textclf_nor_keras(
     export: Callable[[Path, str], Path], questions: Path, tmp_path: Path
 ) -> None:
-    for path in (export(questions, name) for name in ("onnx", "python", "tflite")):
+    for path in (export(questions, name) for name in ("onnx", "tflite")):
         shutil.copy(path, tmp_path)
-    shutil.copytree(export(questions, "savedmodel"), tmp_path / "classifier")
-    shutil.copytree(questions / "model", tmp_path / "model")
+    shutil.copytree(export(questions, "savedmodel"), tmp_path / "saved_model")
+    shutil.copytree(export(questions, "python"), tmp_path / "classifier")
+    arguments = ("--run", questions, "--format", "python", "--output", tmp_path / "zipped.zip")
+    assert textclf("export", *arguments).exit_code == 0
     classifier = load_classifier(questions)
     ids = classifier.encode(HOSTILE)
     padded = [[*ids.row(row).tolist(), *[0] * (100 - ids.lengths[row])] for row in range(len(ids))]
     (tmp_path / "texts.json").write_text(json.dumps(HOSTILE))
     (tmp_path / "ids.json").write_text(json.dumps(padded))
-    heavy = ["textclf", "keras", "tensorflow", "pandas", "click", "scipy", "sklearn", "pydantic", "yaml", "onnx"]
-    found = recipient(LIGHT, tmp_path, heavy) | recipient(TENSORFLOW, tmp_path, ["textclf", "keras"])
-    wanted = classifier.predict_proba(HOSTILE)
-    assert found.pop("labels") == classifier.labels
-    assert found.pop("given") == classifier.decide(wanted)[0]
-    assert found.pop("python") == wanted.tolist()
-    for given in found.values():
-        assert np.abs(np.array(given) - wanted).max() < 1e-5
+    printed = recipient(LIGHT, tmp_path, HEAVY) | recipient(TENSORFLOW, tmp_path, ["textclf", "keras"])
+    expected = classifier.predict_proba(HOSTILE)
+    assert printed.pop("labels") == [classifier.labels] * 2
+    assert printed.pop("predicted") == [classifier.decide(expected)[0]] * 2
+    assert printed.pop("ids") == [padded] * 2
+    assert printed.pop("python") == [expected.tolist()] * 2
+    for probabilities in printed.values():
+        assert np.abs(np.array(probabilities) - expected).max() < 1e-5
 
 
-def test_one_name_for_two_things_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    package = tmp_path / "textclf"
-    package.mkdir()
-    (package / "upper.py").write_text("from textclf.lower import a\nB = 1\ndef c(): return a() + B\n")
-    (package / "lower.py").write_text("B = 2\ndef a(): return B\n")
-    monkeypatch.setattr("textclf.export.bundle.PACKAGE", package)
-    with pytest.raises(ValueError, match=r"^modules that are bundled use these names for different things: B$"):
-        bundle("upper")
+BESIDE_TEXTCLF = """
+import json
+import classifier, textclf.inference.classifier
+from classifier._textclf.inference.classifier import Classifier
+
+classifier.predict(["good"])
+sys.path.insert(0, "elsewhere")
+import renamed
+print(json.dumps({
+    "own": Classifier is not textclf.inference.classifier.Classifier,
+    "labels": [classifier.labels(), renamed.labels()],
+}))
+"""
 
 
-ANY_TEXT = [
-    TextOptions(clean=["html", "url", "email", "number", "accents"], truncate="end", max_length=7),
-    TextOptions(lowercase=False, clean=[]),
-    TextOptions(tokenizer="char", clean=["html", "accents"]),
-]
+def test_a_python_package_stands_beside_textclf_and_others(
+    export: Callable[[Path, str], Path], reviews: Path, topics: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(export(reviews, "python"), tmp_path / "classifier")
+    shutil.copytree(export(topics, "python"), tmp_path / "elsewhere" / "renamed")
+    (tmp_path / "textclf").symlink_to(ROOT / "textclf")
+    labels = [load_classifier(run).labels for run in (reviews, topics)]
+    assert recipient(BESIDE_TEXTCLF, tmp_path, []) == {"own": True, "labels": labels}
 
 
-@pytest.mark.parametrize("options", ANY_TEXT, ids=lambda options: options.tokenizer)
-def test_the_python_file_has_the_same_tokens(options: TextOptions) -> None:
-    namespace = {"__name__": "classifier", "__file__": "classifier.py"}
-    exec(compile(bundle("standalone"), "classifier.py", "exec"), namespace)
-    vocabulary = list(dict.fromkeys(token for text in HOSTILE for token in tokenize(text, options)))[::2]
-    ours, theirs = (encoder(vocabulary, options).encode(HOSTILE) for encoder in (Encoder, namespace["Encoder"]))
-    assert (theirs.flat.tolist(), theirs.lengths.tolist()) == (ours.flat.tolist(), ours.lengths.tolist())
+def test_a_python_package_refuses_another_model(
+    export: Callable[[Path, str], Path], reviews: Path, topics: Path, tmp_path: Path
+) -> None:
+    package = shutil.copytree(export(reviews, "python"), tmp_path / "classifier")
+    shutil.copy(topics / "model" / "model.onnx", package / "model")
+    script = WITHOUT.format(absent=HEAVY) + "sys.path.insert(0, '')\nimport classifier\nclassifier.labels()"
+    result = subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, check=False)
+    assert result.stderr.decode().splitlines()[-1] == (
+        f"classifier._textclf.errors.UserError: {package}/model/model.onnx is not the file that "
+        f"{package}/model/model.json describes: another sha256. Copy the folder again."
+    )
 
 
-def test_the_python_file_is_sound_and_whole(export: Callable[[Path, str], Path], reviews: Path) -> None:
-    pytest.importorskip("ruff")  # a tool for development, which `make lowest` goes without
-    path = export(reviews, "python")
-    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--line-length=120", "--select=E,F,W,N", path]
-    assert subprocess.run(command, capture_output=True, check=False).stdout == b"All checks passed!\n"
-    assert "import textclf" not in path.read_text(encoding="utf-8")
-    assert "from textclf" not in path.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["my-classifier", "classifier.py", "textclf", "json", "class.zip", "model.tar"])
+def test_a_python_package_has_a_name_to_import(name: str, reviews: Path, tmp_path: Path) -> None:
+    path = tmp_path / name
+    assert refusal("--run", reviews, "--format", "python", "--output", path) == (
+        f"--output {path}: the name must be one that Python can import and that nothing else has, such as "
+        "my_classifier or my_classifier.zip.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("format", ["keras", "savedmodel", "tflite"])
@@ -203,7 +222,7 @@ def test_a_bare_model_folder_has_no_keras_file(format: str, reviews: Path, tmp_p
 
 @pytest.mark.parametrize("format", ["onnx", "python"])
 def test_a_bare_model_folder_is_enough_for_the_others(format: str, reviews: Path, tmp_path: Path) -> None:
-    assert exported(reviews / "model", format, tmp_path).is_file()
+    assert exported(reviews / "model", format, tmp_path).exists()
 
 
 def refusal(*arguments: str | Path) -> str:
@@ -214,19 +233,21 @@ def refusal(*arguments: str | Path) -> str:
 
 
 def test_what_is_there_is_replaced_only_where_it_is_an_export(reviews: Path, tmp_path: Path) -> None:
-    file, folder = tmp_path / "a.onnx", tmp_path / "b"
-    for path, kind in ((file, "onnx"), (folder, "savedmodel")):
+    file, folder, package = tmp_path / "a.onnx", tmp_path / "b", tmp_path / "c"
+    for path, kind in ((file, "onnx"), (folder, "savedmodel"), (package, "python")):
         arguments = ("--run", reviews, "--format", kind, "--output")
         assert textclf("export", *arguments, path).exit_code == 0
         assert refusal(*arguments, path) == (
             f"{path} exists. Replace it with --overwrite, or choose another path with --output.\n"
         )
         assert textclf("export", *arguments, path, "--overwrite").exit_code == 0
-    assert sorted(tmp_path.iterdir()) == [file, folder]
+    assert sorted(tmp_path.iterdir()) == [file, folder, package]
     other = "{} exists and is no export as {}. Choose another path with --output.\n"
     for path, kind in (
         (tmp_path, "savedmodel"),
         (file, "savedmodel"),
+        (folder, "python"),
+        (reviews / "model", "python"),
         (reviews / "model" / "model.onnx", "onnx"),
         (reviews / "model.keras", "keras"),
     ):

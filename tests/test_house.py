@@ -92,7 +92,7 @@ COMMANDS = [
     "report {run}",
     "export --run {run} --format keras --output {folder}/model.keras",
     "export --run {run} --format onnx --output {folder}/model.onnx",
-    "export --run {run} --format python --output {folder}/classifier.py",
+    "export --run {run} --format python --output {folder}/classifier",
 ]
 
 

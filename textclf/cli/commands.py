@@ -270,7 +270,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     \b
     keras       OUTPUT.keras, for keras.saving.load_model
     onnx        OUTPUT.onnx, for ONNX Runtime and others
-    python      OUTPUT.py, with predict(texts); needs numpy, onnxruntime, and model/ beside it
+    python      OUTPUT/ or OUTPUT.zip, a package with predict(texts); needs numpy and onnxruntime only
     savedmodel  OUTPUT/, for TensorFlow and TF Serving
     tflite      OUTPUT.tflite, for LiteRT on phones; a row at a time; needs textclf[tflite]
 

@@ -18,14 +18,14 @@ from textclf.export.keras_formats import (
     write_savedmodel,
     write_tflite,
 )
-from textclf.export.portable_formats import load_onnx, load_python, write_onnx, write_python
+from textclf.export.portable_formats import is_package_name, load_onnx, load_python, write_onnx, write_python
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import model_folder
 from textclf.io.files import bytes_of, replacing, replacing_folder
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
 
-DRAWN_TEXTS, LONGEST = 32, 256  # texts that are drawn for the comparison, and words of the longest of them
+DRAWN_TEXTS, LONGEST = 32, 256  # random texts of the comparison, and tokens of the longest of them
 
 
 class Exporter(NamedTuple):
@@ -33,36 +33,39 @@ class Exporter(NamedTuple):
 
     write: Callable[[Run, Classifier, Path], None]
     load: Callable[[Path, Run, Classifier], PredictProba]
-    """What was written, read and used as its recipient does."""
+    """Read an export and use it as its recipient does."""
     suffix: str
-    """What the name of the file ends in; empty for a folder."""
+    """End of the file's name; empty for a folder."""
     marker: str = ""
     """A file that a folder of this format holds, and others do not."""
     difference: Callable[[Path, Run], float] | None = None
-    """How far what was written is from the classifier, where loading it takes more than writing it did."""
+    """Largest difference from the classifier, where it is known without loading the export."""
 
 
 EXPORTERS: dict[str, Exporter] = {
     "keras": Exporter(write_keras, load_keras, ".keras", difference=trained_difference),
     "onnx": Exporter(write_onnx, load_onnx, ".onnx"),
-    "python": Exporter(write_python, load_python, ".py"),
+    "python": Exporter(write_python, load_python, "", marker="_textclf/__init__.py"),
     "savedmodel": Exporter(write_savedmodel, load_savedmodel, "", marker="saved_model.pb"),
     "tflite": Exporter(write_tflite, load_tflite, ".tflite"),
 }
 
 
 def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> dict[str, Any]:
-    """Writes the classifier in a format of EXPORTERS; where it is, its bytes, and how far it is from the original.
+    """Write the classifier of a run in a format of EXPORTERS, and compare its probabilities with the original's.
+
+    Returns:
+        `format`, `path`, `bytes`, and `parity`: the largest difference between two probabilities.
 
     Raises:
-        UserError: the output must not be written, the run lacks what the format is made from, or what was written gives
+        UserError: the output must not be written, the run lacks what the format is made from, or the export gives
             other probabilities; then nothing is left of it.
     """
     exporter = EXPORTERS[format]
     _check_output(run, format, output, overwrite=overwrite)
     classifier = load_classifier(run.path)
-    place = replacing_folder if exporter.marker else replacing
-    with place(output) as unproved:
+    replace = replacing_folder if _is_folder(format, output) else replacing
+    with replace(output) as unproved:
         exporter.write(run, classifier, unproved)
         parity = _difference(exporter, unproved, run, classifier)
         if not parity <= PARITY_LIMIT:
@@ -73,30 +76,36 @@ def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> d
     return {"format": format, "path": output.as_posix(), "bytes": bytes_of(output), "parity": parity}
 
 
+def _is_folder(format: str, output: Path) -> bool:
+    return not EXPORTERS[format].suffix and not (format == "python" and output.suffix == ".zip")
+
+
 def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> None:
-    """Refuses a path that does not suit the format, or holds what must not be replaced."""
+    """Refuse a path that does not suit the format, or holds what must not be replaced."""
     exporter = EXPORTERS[format]
     if exporter.suffix and output.suffix != exporter.suffix:
         raise UserError(f"--output {output}: the name of a file of --format {format} must end in {exporter.suffix}.")
+    if format == "python" and not is_package_name(output.name.removesuffix(".zip")):
+        raise UserError(
+            f"--output {output}: the name must be one that Python can import and that nothing else has, such as "
+            "my_classifier or my_classifier.zip."
+        )
     if not os.path.lexists(output):
         return
-    if not _same_kind(exporter, output) or _is_part_of(run, output):
+    replaceable = (output / exporter.marker).is_file() if _is_folder(format, output) else output.is_file()
+    if not replaceable or _is_part_of(run, output):
         raise UserError(f"{output} exists and is no export as {format}. Choose another path with --output.")
     if not overwrite:
         raise UserError(f"{output} exists. Replace it with --overwrite, or choose another path with --output.")
 
 
-def _same_kind(exporter: Exporter, output: Path) -> bool:
-    return (output / exporter.marker).is_file() if exporter.marker else output.is_file()
-
-
 def _is_part_of(run: Run, output: Path) -> bool:
-    """Whether the path is a file that the run itself needs."""
+    """Tell if the path is a file that the run itself needs."""
     return output.resolve() in {path.resolve() for path in (run.keras_model, model_folder(run.path) / "model.onnx")}
 
 
 def _difference(exporter: Exporter, path: Path, run: Run, classifier: Classifier) -> float:
-    """The largest difference between a probability of the export and of the classifier."""
+    """Return the largest difference between a probability of the export and of the classifier."""
     if exporter.difference:
         return exporter.difference(path, run)
     texts = proof_texts(classifier)
@@ -105,10 +114,10 @@ def _difference(exporter: Exporter, path: Path, run: Run, classifier: Classifier
 
 
 def proof_texts(classifier: Classifier) -> list[str]:
-    """The rows that the model was saved with, words drawn at random in texts of all lengths, and no word at all."""
-    description, stored = classifier.description, classifier.probe_rows()
+    """Return the texts of the comparison: no word at all, the rows saved with the model, and random words."""
+    description, probe = classifier.description, classifier.probe_rows()
     words = ["\N{REPLACEMENT CHARACTER}"] * RESERVED + description.vocabulary
-    rows = [stored.row(index) for index in range(len(stored))]
+    rows = [probe.row(index) for index in range(len(probe))]
     rng = np.random.default_rng(len(words))
     lengths = np.linspace(1, min(description.text.max_length, LONGEST), DRAWN_TEXTS, dtype=int)
     rows += [rng.integers(len(words), size=length) for length in lengths]

@@ -1,45 +1,41 @@
-"""The exports that are made from `model/` alone: ONNX for other tools, and one file of Python."""
+"""The exports that are made from `model/` alone: ONNX for other tools, and a Python package."""
 
-import runpy
-from functools import partial
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from textclf import __version__
 from textclf.errors import UserError
-from textclf.export.bundle import bundle
 from textclf.export.common import DESCRIPTION, PredictProba, description_text, on_texts
 from textclf.inference.classifier import Classifier
 from textclf.inference.model_folder import model_folder
 from textclf.io.run_folder import Run
 
-LICENSE_LINE = f"# Made of parts of textclf {__version__}, under the Apache License 2.0.\n"
-
-NO_TELEMETRY = """\
-import os
-
-# ONNX Runtime tells its maker what it runs, unless this is set before it is imported.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")"""
-
 
 def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
-    """The graph with token_ids for its one input, checked by ONNX's own rules, the description in its metadata."""
+    """Write the graph with token_ids as its one input and the description in its metadata, checked by ONNX's rules."""
     try:
         import onnx
     except ImportError:
         raise UserError("--format onnx needs the package onnx: pip install 'textclf[onnx]'.") from None
     model = onnx.load(model_folder(run.path) / "model.onnx", load_external_data=False)
-    _count_lengths(model.graph)
+    _compute_lengths(model.graph)
     entry = model.metadata_props.add()
     entry.key, entry.value = DESCRIPTION, description_text(classifier.description)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
 
 
-def _count_lengths(graph: Any) -> None:
-    """Has the graph find the lengths of the rows itself, instead of asking for them."""
+def _compute_lengths(graph: Any) -> None:
+    """Replace the input `lengths` of the graph by nodes that compute it from token_ids."""
     from onnx import helper, numpy_helper
 
     inputs = [value for value in graph.input if value.name != "lengths"]
@@ -62,11 +58,78 @@ def load_onnx(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
     return on_texts(classifier, lambda token_ids: session.run(["probabilities"], {"token_ids": token_ids})[0])
 
 
-def write_python(_run: Run, _classifier: Classifier, path: Path) -> None:
-    """The module `standalone` and all that it needs of textclf, in one file."""
-    path.write_text(LICENSE_LINE + bundle("standalone", first=NO_TELEMETRY), encoding="utf-8", newline="\n")
+TEXTCLF = Path(__file__).parent.parent
+
+COPIED = {"__init__.py", "errors.py", "options.py", "io", "data", "text", "models", "inference"}
+"""The modules and packages of textclf in an exported package: inference and all that it may import."""
+
+_IMPORT = re.compile(r"^( *from )textclf(?:\.|(?= import ))", re.MULTILINE)
+
+_PROOF = """
+import json, sys, zipimport
+from importlib.util import module_from_spec, spec_from_file_location
+
+path, name = sys.argv[1:]
+sys.modules["textclf"] = None  # the package must not use an installed textclf
+if path.endswith(".zip"):
+    spec = zipimport.zipimporter(path).find_spec(name)
+else:
+    spec = spec_from_file_location(name, f"{path}/__init__.py")
+sys.modules[name] = package = module_from_spec(spec)
+spec.loader.exec_module(package)
+json.dump(package.predict_proba(json.load(sys.stdin)).tolist(), sys.stdout)
+"""
 
 
-def load_python(path: Path, run: Run, _classifier: Classifier) -> PredictProba:
-    names = runpy.run_path(str(path))  # an import would leave a compiled copy beside the file
-    return partial(names["predict_proba"], model=model_folder(run.path))
+def is_package_name(name: str) -> bool:
+    """Tell if Python can import a package of this name without hiding one that is needed."""
+    used = {"textclf", "numpy", "onnxruntime", *sys.stdlib_module_names}
+    return name.isidentifier() and not iskeyword(name) and name not in used
+
+
+def write_python(run: Run, _classifier: Classifier, path: Path) -> None:
+    """Write a package of the model and the code that it needs: a folder, or a zip file where the path ends in .zip."""
+    files = _package_files(model_folder(run.path))
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(f"{_package_name(path)}/{name}", content)
+        return
+    for name, content in files.items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def _package_name(path: Path) -> str:
+    """Return the name of the package; a path that is still temporary has dots before it."""
+    return path.stem.rpartition(".")[2]
+
+
+def _package_files(model: Path) -> dict[str, bytes]:
+    """Return the content of each file of the package by its path in it."""
+    files = {"__init__.py": _with_relative_imports(TEXTCLF / "export" / "python_entry.py", "._textclf.")}
+    for module in sorted(TEXTCLF.rglob("*.py")):
+        path = module.relative_to(TEXTCLF)
+        if path.parts[0] in COPIED:
+            files[f"_textclf/{path.as_posix()}"] = _with_relative_imports(module, "." * len(path.parts))
+    return files | {f"model/{name}": (model / name).read_bytes() for name in ("model.json", "model.onnx")}
+
+
+def _with_relative_imports(module: Path, textclf: str) -> bytes:
+    """Return the source of a module that imports its own copy of textclf, so that an installed one is left alone."""
+    return _IMPORT.sub(rf"\1{textclf}", module.read_text(encoding="utf-8")).encode()
+
+
+def load_python(path: Path, _run: Run, _classifier: Classifier) -> PredictProba:
+    """Return the package's `predict_proba`, run in a Python process of its own."""
+
+    def predict_proba(texts: Sequence[str]) -> npt.NDArray[Any]:
+        # -I: nothing from the working directory or PYTHONPATH; -B: no compiled files in the package
+        command = [sys.executable, "-I", "-B", "-c", _PROOF, str(path), _package_name(path)]
+        process = subprocess.run(command, input=json.dumps(list(texts)), capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise RuntimeError(f"the exported package cannot be used:\n{process.stderr}")
+        return np.array(json.loads(process.stdout))
+
+    return predict_proba
