@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -55,7 +55,10 @@ def chosen_run(path: Path | None) -> Any:
     return run
 
 
-def show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], list[str]]) -> None:
+Document = TypeVar("Document", bound=Mapping[str, Any])
+
+
+def show(document: Document, as_json: bool, table: Callable[[Document], list[str]]) -> None:
     """Prints a result: as a table made safe to look at, or as JSON."""
     if as_json:
         print_json(document)
@@ -63,7 +66,7 @@ def show(document: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any
         print_pieces(f"{visible(line)}\n" for line in table(document))
 
 
-def print_json(document: dict[str, Any]) -> None:
+def print_json(document: Mapping[str, Any]) -> None:
     """Prints a result as one JSON document."""
     print_pieces([visible_json(json.dumps(document, indent=1, ensure_ascii=False)), "\n"])
 

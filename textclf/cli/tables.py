@@ -1,8 +1,18 @@
 """Results as lines of plain text for a terminal."""
 
 import json
-from typing import Any
 
+from textclf.io.contract import (
+    CheckDocument,
+    DataDocument,
+    FindingDocument,
+    MetricsDocument,
+    RunCheckDocument,
+    RunComparisonDocument,
+    RunsDocument,
+    TuningDocument,
+    VerifyDocument,
+)
 from textclf.report.page import (
     MODEL_TITLES,
     TITLES,
@@ -22,20 +32,20 @@ MOST_TRIALS = 10  # trials that the terminal shows; tuning.json has them all
 MOST_LABELS = 30  # labels that the terminal shows; metrics.json has them all
 
 
-def metric_tables(document: dict[str, Any]) -> list[str]:
+def metric_tables(document: MetricsDocument) -> list[str]:
     """Every headline number beside the baselines', then each label's."""
     models = [MODEL_TITLES["network"], *(MODEL_TITLES[name] for name in document.get("baselines", {}))]
     rows = [["", models[0], "95 % interval", *models[1:]]]
     for row in metric_rows(document):
-        value, *others = ["-" if value is None else f"{value:.4f}" for value in (row["value"], *row["others"])]
-        edges = row["interval"]
-        rows.append([row["title"], value, f"{edges[0]:.4f} to {edges[1]:.4f}" if edges else "", *others])
+        value, *others = ["-" if value is None else f"{value:.4f}" for value in (row.value, *row.others)]
+        edges = row.interval
+        rows.append([row.title, value, f"{edges[0]:.4f} to {edges[1]:.4f}" if edges else "", *others])
     labels = sorted(document["labels"].items(), key=lambda item: (-item[1]["support"], item[0]))
-    measure_throughput = [["label", "precision", "recall", "F1", "rows"]]
-    for name, row in labels[:MOST_LABELS]:
-        numbers = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        measure_throughput.append([name, *numbers, str(row["support"])])
-    parts = [[_measured_on(document)], _table(rows), _table(measure_throughput)]
+    label_rows = [["label", "precision", "recall", "F1", "rows"]]
+    for name, scores in labels[:MOST_LABELS]:
+        values = [f"{score:.4f}" for score in (scores["precision"], scores["recall"], scores["f1"])]
+        label_rows.append([name, *values, str(scores["support"])])
+    parts = [[_measured_on(document["data"])], _table(rows), _table(label_rows)]
     if len(labels) > MOST_LABELS:
         parts.append([f"and {len(labels) - MOST_LABELS} labels more, all of them in metrics.json"])
     if "compression" in document:
@@ -47,13 +57,12 @@ def metric_tables(document: dict[str, Any]) -> list[str]:
     return _paragraphs(parts)
 
 
-def _measured_on(document: dict[str, Any]) -> str:
-    data = document["data"]
+def _measured_on(data: DataDocument) -> str:
     files = data["file"] if isinstance(data["file"], str) else ", ".join(data["file"])
     return f"{data['rows']} rows ({data['part']}) of {files}"
 
 
-def check_table(document: dict[str, Any]) -> list[str]:
+def check_table(document: CheckDocument) -> list[str]:
     """What check found in a config's data."""
     rows, tokens, cut = document["rows"], document["tokens"], document["truncated"]
     facts = [
@@ -77,7 +86,7 @@ def check_table(document: dict[str, Any]) -> list[str]:
     return _paragraphs(parts)
 
 
-def _finding(finding: dict[str, Any]) -> list[str]:
+def _finding(finding: FindingDocument) -> list[str]:
     """What was found, what to do about it, and examples."""
     lines = [f"{finding['check']} ({finding['part']}): {finding['what']}.", f"  {finding['advice']}"]
     return lines + [f"  row {each['row']}  {each['label']}  {_shortened(each['text'])}" for each in finding["examples"]]
@@ -88,7 +97,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "\u2026"
 
 
-def compare_tables(document: dict[str, Any]) -> list[str]:
+def compare_tables(document: RunsDocument) -> list[str]:
     """The headline numbers of each run, how far each is from the first, and what differs in their configs."""
     runs = document["runs"]
     rows = [["", *runs]]
@@ -96,7 +105,7 @@ def compare_tables(document: dict[str, Any]) -> list[str]:
         values = [run["metrics"].get(name) for run in runs.values()]
         if any(value is not None for value in values):
             rows.append([title, *("-" if value is None else f"{value:.4f}" for value in values)])
-    parts = [[_measured_on(document)], _table(rows)]
+    parts = [[_measured_on(document["data"])], _table(rows)]
     first = next(iter(runs))
     for name, against in document["against_first"].items():
         parts.append(_against(name, first, against))
@@ -109,7 +118,7 @@ def compare_tables(document: dict[str, Any]) -> list[str]:
     return _paragraphs(parts)
 
 
-def _against(name: str, first: str, against: dict[str, Any]) -> list[str]:
+def _against(name: str, first: str, against: RunComparisonDocument) -> list[str]:
     gap, (low, high) = 100 * against["difference"]["accuracy"], (100 * v for v in against["intervals"]["accuracy"])
     p, sure = against["mcnemar"]["p_value"], "no chance effect" if low > 0 or high < 0 else "may be chance"
     return [
@@ -120,7 +129,7 @@ def _against(name: str, first: str, against: dict[str, Any]) -> list[str]:
     ]
 
 
-def run_check_table(document: dict[str, Any]) -> list[str]:
+def run_check_table(document: RunCheckDocument) -> list[str]:
     """What check found in a saved model."""
     return _table(
         [
@@ -131,13 +140,13 @@ def run_check_table(document: dict[str, Any]) -> list[str]:
     )
 
 
-def verify_table(document: dict[str, Any]) -> list[str]:
+def verify_table(document: VerifyDocument) -> list[str]:
     """What two trainings have in common."""
     digests = [[name, digest] for name, digest in document["sha256"].items()]
     return ["two trainings of one epoch gave the same, to the bit", *_table([["", "sha256"], *digests])]
 
 
-def tuning_tables(document: dict[str, Any]) -> list[str]:
+def tuning_tables(document: TuningDocument) -> list[str]:
     """The best trials, the best settings, and what they gave."""
     trials, total = trial_rows(document, MOST_TRIALS), len(document["trials"])
     parts = [_table(trials), _table(settings_rows(document)), tuning_sentences(document)]

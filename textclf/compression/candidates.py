@@ -16,6 +16,7 @@ from textclf.config.load import load_saved_config
 from textclf.config.schema import AugmentOptions, Config
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, load_classifier
+from textclf.io.contract import CompressionSettings, MetricsDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.models.ensemble import members
@@ -46,7 +47,7 @@ class Original:
 
     run: Run
     config: Config
-    document: dict[str, Any]
+    document: MetricsDocument
     """Its metrics.json."""
     classifier: Classifier
     network: Any
@@ -104,7 +105,7 @@ class Compressed:
     dataset: Dataset
     network: Any
     storage: Storage
-    facts: dict[str, Any]
+    facts: CompressionSettings
     """What the report says of how it was made."""
     fit_result: FitResult | None = None
     """How it was trained; None: it was not."""
@@ -172,7 +173,7 @@ def plan(
     lessons: Callable[[], Examples],
     *,
     training: Mapping[str, Any],
-    facts: dict[str, Any],
+    facts: CompressionSettings,
 ) -> Plan:
     """A small network, to be trained from the weights that it has and kept as int8.
 
@@ -216,6 +217,6 @@ def prune(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]:
 
 def _plans(original: Original, settings: Settings) -> Iterator[Plan]:
     for keep in settings.keeps or (KEEP,):
-        facts = {"method": "prune", "keep": keep}
+        facts: CompressionSettings = {"method": "prune", "keep": keep}
         training = {"epochs": EPOCHS}
         yield plan(original, original.shrunk(keep), lambda: original.dataset.train, training=training, facts=facts)

@@ -6,7 +6,7 @@ import csv
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from textclf.compression.candidates import KEEPS, Compressed, Original, Plan, Settings, kept_as, prune, read_original
 from textclf.compression.distill import distill
@@ -16,6 +16,7 @@ from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, measure_throughput, write_evaluation
 from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.classifier import Classifier, decide
+from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
 from textclf.io.files import bytes_of, read_json, write_csv, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
@@ -72,7 +73,7 @@ def compress(
     *,
     unlabelled: Iterable[Sequence[str]] = (),
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> MetricsDocument:
     """Writes the smaller run; the document of its metrics.json.
 
     Args:
@@ -165,7 +166,7 @@ def _save(stage: Run, original: Original, made: Compressed) -> tuple[Classifier,
     return save_model(stage, made.config, made.dataset, made.network, threshold, storage=made.storage)
 
 
-def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionRequest, *, name: str) -> dict[str, Any]:
+def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionRequest, *, name: str) -> MetricsDocument:
     """Writes all files of the run; the document of its metrics.json.
 
     Raises:
@@ -178,10 +179,11 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
     (before, _), speeds = measure_throughput([original.classifier, classifier], measured)
     other = found.with_probabilities(before, threshold=original.classifier.description.threshold)
     _check_loss(found, other, wish, measured_on=document["data"]["file"])
-    document |= {"parity": parity, **_kept_facts(original, made, found)}
+    document["parity"] = parity
+    _keep_facts(document, original, made, found)
     document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics()}
     document["comparisons"] = {"original": difference(found, other)}
-    size = {"original": bytes_of(run.model), "compressed": bytes_of(stage.model)}
+    size: CompressedBytes = {"original": bytes_of(run.model), "compressed": bytes_of(stage.model)}
     document["compression"] = {**made.facts, "of": run.path.name, "bytes": size}
     write_text(stage.config, dump_config(config))
     if made.fit_result:
@@ -205,16 +207,20 @@ def _check_loss(found: Predictions, original: Predictions, wish: CompressionRequ
         )
 
 
-def _kept_facts(original: Original, made: Compressed, found: Predictions) -> dict[str, Any]:
-    """What metrics.json says of the data, which are the same, and of how the network learnt."""
-    known: dict[str, Any] = {
-        key: original.document[key] for key in ("checks", "validation", "decision") if key in original.document
-    }
+def _keep_facts(document: MetricsDocument, original: Original, made: Compressed, found: Predictions) -> None:
+    """Fill in what metrics.json says of the data, which are the same, and of how the network learnt."""
+    before = original.document
+    if "checks" in before:
+        document["checks"] = before["checks"]
     if made.fit_result:
-        known["validation"] = validation_facts(made.config, made.dataset, made.fit_result)
+        document["validation"] = validation_facts(made.config, made.dataset, made.fit_result)
+    elif "validation" in before:
+        document["validation"] = before["validation"]
     if made.decision:
-        known["decision"] = decision_facts(made.config, found, made.decision, labels=len(original.classifier.labels))
-    return known
+        labels = len(original.classifier.labels)
+        document["decision"] = decision_facts(made.config, found, made.decision, labels=labels)
+    elif "decision" in before:
+        document["decision"] = before["decision"]
 
 
 def _copy_history(original: Original, stage: Run) -> None:
@@ -225,9 +231,10 @@ def _copy_history(original: Original, stage: Run) -> None:
     write_csv(stage.history, header, [row for row in rows if best is None or row[-1] == str(best)])
 
 
-def _environment(original: Original, made: Compressed, speeds: list[float]) -> dict[str, Any]:
-    before = read_json(original.run.environment)
+def _environment(original: Original, made: Compressed, speeds: list[float]) -> EnvironmentDocument:
+    before: EnvironmentDocument = read_json(original.run.environment)
     facts = environment_facts(
         made.config, original.device, packages=package_versions(), data=before["data"], seconds={}
     )
-    return facts | {"rows_a_second": dict(zip(("original", "compressed"), speeds, strict=True))}
+    facts["rows_a_second"] = dict(zip(("original", "compressed"), speeds, strict=True))
+    return facts

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.compression.candidates import Original, Plan, Settings, Shrunk, plan
+from textclf.io.contract import CompressionSettings
 from textclf.models.architecture import Shape, Start
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.shrinking import fewer_words, principal_axes
@@ -46,8 +47,9 @@ def distill(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]
 def _plans(original: Original, settings: Settings, name: str) -> Iterator[Plan]:
     student, texts = STUDENTS[name], settings.unlabelled
     for keep in settings.keeps or (student.keep,):
-        facts = {"method": "distill", "student": name, "keep": keep}
-        facts |= {"unlabelled texts": len(texts)} if texts else {}
+        facts: CompressionSettings = {"method": "distill", "student": name, "keep": keep}
+        if texts:
+            facts["unlabelled texts"] = len(texts)
         training = {**student.training, "class_weight": None}  # the teacher's probabilities have its weights in them
         lessons = partial(_lessons, original, student.mixtures, texts)
         yield plan(original, student.begin(original, keep), lessons, training=training, facts=facts)

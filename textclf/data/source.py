@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from textclf.data.readers import find_files, read_columns
 from textclf.data.rows import DataOptions, Rows, read_rows
 from textclf.errors import UserError
+from textclf.io.contract import DataDocument
 from textclf.io.streams import opened
 
 RowIds = npt.NDArray[np.int64]
@@ -54,7 +55,7 @@ class SourceRows:
         values = [value for path in self.paths for (value,) in read_columns(path, {key: name})]
         return values if self.row_ids is None else [values[row] for row in self.row_ids.tolist()]
 
-    def describe(self, rows: int) -> dict[str, Any]:
+    def describe(self, rows: int) -> DataDocument:
         """What metrics.json says of them, being so many."""
         files, digests = [path.as_posix() for path in self.paths], [file.sha256 for file in self.files]
         file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)

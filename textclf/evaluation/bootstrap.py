@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from textclf.evaluation.metrics import CALIBRATION_BINS, SEVERAL, row_losses, safe_divide
+from textclf.io.contract import Interval, Intervals, McNemarDocument
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +44,7 @@ def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, see
     return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
 
 
-def interval(values: Array) -> list[float] | None:
+def interval(values: Array) -> Interval | None:
     """The middle 95 % of resampled values, [low, high]; None where the metric is hardly ever defined."""
     defined = values[~np.isnan(values)]
     if len(defined) < len(values) / 2:
@@ -51,18 +52,18 @@ def interval(values: Array) -> list[float] | None:
     return [float(edge) for edge in np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
 
 
-def intervals(resampled: Resampled) -> dict[str, list[float]]:
+def intervals(resampled: Resampled) -> Intervals:
     """The interval of each metric that has one."""
     found = {name: interval(values) for name, values in resampled.items()}
     return {name: edges for name, edges in found.items() if edges is not None}
 
 
-def difference_intervals(resampled: Resampled, other: Resampled) -> dict[str, list[float]]:
+def difference_intervals(resampled: Resampled, other: Resampled) -> Intervals:
     """The interval of each metric's difference between two models on the same rows."""
     return intervals({name: values - other[name] for name, values in resampled.items() if name in other})
 
 
-def mcnemar(right: Array, other_right: Array) -> dict[str, float]:
+def mcnemar(right: Array, other_right: Array) -> McNemarDocument:
     """McNemar's exact test of whether two models are right equally often on the same rows (two-sided binomial).
 
     Args:

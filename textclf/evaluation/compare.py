@@ -11,6 +11,7 @@ from textclf.config.schema import option_values
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.predictions import Predictions, difference, read_predictions
+from textclf.io.contract import ChangesDocument, MetricsDocument, RunsDocument
 from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import recover
@@ -21,13 +22,13 @@ class Measured:
     """A run or an evaluation, as its folder has it."""
 
     name: str
-    document: dict[str, Any]
+    document: MetricsDocument
     outcome: Predictions
     settings: dict[str, Any]
     """Every option of the run's config by its dotted key."""
 
 
-def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False) -> dict[str, Any]:
+def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False) -> RunsDocument:
     """Metrics of each run, and how far each is from the first; the rows that changed go to the file `changed`.
 
     Args:
@@ -48,7 +49,7 @@ def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False
             for each in read
         },
         "against_first": {
-            other.name: difference(other.outcome, first.outcome) | _turned(first.outcome, other.outcome)
+            other.name: {**difference(other.outcome, first.outcome), **_turned(first.outcome, other.outcome)}
             for other in others
         },
         "settings": _differing([each.settings for each in read]),
@@ -79,7 +80,7 @@ def _check_same_rows(first: Measured, other: Measured) -> None:
         )
 
 
-def _turned(first: Predictions, other: Predictions) -> dict[str, int]:
+def _turned(first: Predictions, other: Predictions) -> ChangesDocument:
     """How many rows another run turned right, turned wrong, and gave another label."""
     return {
         "turned_right": int((~first.correct & other.correct).sum()),

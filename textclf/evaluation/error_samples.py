@@ -12,6 +12,7 @@ from textclf.data.source import SourceRows, unchanged
 from textclf.evaluation.predictions import Predictions
 from textclf.inference.classifier import Classifier
 from textclf.inference.explain import FEWEST_STEPS, Explainer, Explanation, strongest_words
+from textclf.io.contract import SampleDocument, SamplesDocument
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +43,7 @@ def nearest_to_the_line(found: Predictions, threshold: float) -> Array:
     return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
 
 
-def sample_document(classifier: Classifier, folder: Path, source: SourceRows, found: Predictions) -> dict[str, Any]:
+def sample_document(classifier: Classifier, folder: Path, source: SourceRows, found: Predictions) -> SamplesDocument:
     """The rows with their texts, each word with its weight, and the words that speak for each label most.
 
     Args:
@@ -59,11 +60,15 @@ def sample_document(classifier: Classifier, folder: Path, source: SourceRows, fo
     shown = sorted(set(np.concatenate(list(kinds.values())).tolist()))
     explanations = explainer.explain([texts[place][:LONGEST] for place in shown], most_steps=STEPS)
     explained = dict(zip(shown, explanations, strict=True))
-    document: dict[str, Any] = {
+    samples = {
         kind: [_sample(found, place, texts[place], explained[place]) for place in places.tolist()]
         for kind, places in kinds.items()
     }
-    return document | {"words": strongest_words(_first([texts[place] for place in drawn.tolist()], explainer))}
+    return {
+        "surely_wrong": samples["surely_wrong"],
+        "nearest": samples["nearest"],
+        "words": strongest_words(_first([texts[place] for place in drawn.tolist()], explainer)),
+    }
 
 
 def _first(texts: list[str], explainer: Explainer) -> list[Explanation]:
@@ -81,7 +86,7 @@ def _texts(source: SourceRows, numbers: Array) -> Iterator[str]:
             yield from rows.texts
 
 
-def _sample(found: Predictions, place: int, text: str, explained: list[Explanation]) -> dict[str, Any]:
+def _sample(found: Predictions, place: int, text: str, explained: list[Explanation]) -> SampleDocument:
     one = found.take(np.array([place]))
     return {
         "row": int(one.rows[0]),

@@ -23,6 +23,7 @@ from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.predictions import Predictions, outcome, read_predictions, write_predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
+from textclf.io.contract import MetricsDocument, SplitDocument
 from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import listed
@@ -39,7 +40,7 @@ FORMAT = 1
 
 def evaluate_rows(
     classifier: Classifier, source: SourceRows, *, slices: Sequence[str] = ()
-) -> tuple[Predictions, dict[str, Any]]:
+) -> tuple[Predictions, MetricsDocument]:
     """What was found, and the document of it for metrics.json; the texts are read as they are needed.
 
     Args:
@@ -54,7 +55,7 @@ def evaluate_rows(
 
 def _evaluate_rows(
     classifier: Classifier, source: SourceRows, slices: Sequence[str]
-) -> tuple[Predictions, dict[str, Any]]:
+) -> tuple[Predictions, MetricsDocument]:
     from textclf.evaluation.bootstrap import LEVEL, intervals
     from textclf.evaluation.metrics import confusion_matrix, label_metrics
 
@@ -79,7 +80,7 @@ def _evaluate_rows(
         logger.warning("labels that training never saw, counted as wrong: %s", listed(unseen))
     lengths = np.concatenate(tokens)
     counts, edges = length_histogram(lengths)
-    document = {
+    document: MetricsDocument = {
         "format": FORMAT,
         "data": source.describe(extent.rows),
         "metrics": found.metrics(),
@@ -107,7 +108,7 @@ def _evaluate_rows(
     return found, document
 
 
-def write_evaluation(run: Run, found: Predictions, document: dict[str, Any], *, name: str) -> None:
+def write_evaluation(run: Run, found: Predictions, document: MetricsDocument, *, name: str) -> None:
     """predictions.csv, report.html and, last, metrics.json; the page shows the history and samples that the run has."""
     from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
 
@@ -116,7 +117,7 @@ def write_evaluation(run: Run, found: Predictions, document: dict[str, Any], *, 
     write_json(run.metrics, document)
 
 
-def evaluate(run: Run, data: str | None) -> dict[str, Any]:
+def evaluate(run: Run, data: str | None) -> MetricsDocument:
     """Metrics of a run on a file, or on what its training was measured on; the document of metrics.json.
 
     Writes them, with predictions and report, to `evaluations/NAME` for a file, unless the run is a bare model/ folder.
@@ -173,13 +174,13 @@ def _data_options(run: Run, classifier: Classifier) -> DataOptions:
     )
 
 
-def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
+def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
     """The document of the run's own rows, measured anew; what only training knows is kept."""
     if not run.complete:
         raise UserError(
             f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
         )
-    before = read_json(run.metrics)
+    before: MetricsDocument = read_json(run.metrics)
     config = load_saved_config(run.config)
     source = own_rows(run, config)
     data = source.describe(before.get("data", {}).get("rows"))
@@ -189,7 +190,7 @@ def _evaluate_again(run: Run, classifier: Classifier) -> dict[str, Any]:
             f"textclf evaluate {data['file']} --run {run.path}"
         )
     found, document = evaluate_rows(classifier, source, slices=config.report.slices)
-    document |= {key: value for key, value in before.items() if key not in document}
+    document = {**before, **document}
     with replacing_files(run) as new:
         for file in (run.history, run.samples, run.environment):
             if file.is_file():
@@ -208,7 +209,7 @@ def own_rows(run: Run, config: Config) -> SourceRows:
     for part in ("test", "validation"):
         if getattr(data, part):
             return SourceRows(source_files(getattr(data, part), key=f"data.{part}"), data, part)
-    held_out = read_json(run.split)
+    held_out: SplitDocument = read_json(run.split)
     files = source_files(data.train, key="data.train")
     if [file.sha256 for file in files] != held_out.get("sha256"):
         raise UserError(
@@ -251,7 +252,7 @@ def redraw(path: Path) -> Path:
     from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
 
     run = recover(Run(path))
-    document = read_json(run.metrics)
+    document: MetricsDocument = read_json(run.metrics)
     found = read_predictions(run.predictions, separator=load_saved_config(run.owner.config).data.label_separator)
     name = path.name if run.owner == run else f"{run.owner.path.name}: {path.name}"
     write_report(run, document, found, name=name)

@@ -10,6 +10,7 @@ import pandas as pd
 from textclf.evaluation import curves
 from textclf.evaluation.calibration import without_temperature
 from textclf.evaluation.predictions import Predictions
+from textclf.io.contract import MetricsDocument, defined
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import Run
 from textclf.report import plots
@@ -19,7 +20,7 @@ from textclf.report.page import render
 Array = npt.NDArray[Any]
 
 
-def write_report(run: Run, document: dict[str, Any], found: Predictions, *, name: str) -> None:
+def write_report(run: Run, document: MetricsDocument, found: Predictions, *, name: str) -> None:
     """Draw the report of a document of metrics.json, with the run's history and samples where there are any."""
     history = pd.read_csv(run.history).to_dict("records") if run.history.is_file() else []
     page = render(
@@ -34,7 +35,7 @@ def write_report(run: Run, document: dict[str, Any], found: Predictions, *, name
     write_text(run.report, page)
 
 
-def figures(document: dict[str, Any], found: Predictions, history: list[dict[Any, Any]]) -> dict[str, str]:
+def figures(document: MetricsDocument, found: Predictions, history: list[dict[Any, Any]]) -> dict[str, str]:
     """SVG by name; empty where the rows give no ground for a plot."""
     areas = {
         "roc": (plots.roc, curves.roc_curves(found.y_true, found.probabilities, found.names)),
@@ -60,7 +61,7 @@ def figures(document: dict[str, Any], found: Predictions, history: list[dict[Any
     }
 
 
-def _learning_curves(document: dict[str, Any], history: list[dict[Any, Any]]) -> str:
+def _learning_curves(document: MetricsDocument, history: list[dict[Any, Any]]) -> str:
     """The epochs of the network that was kept; of an ensemble, of its best member."""
     best_seed = document.get("seeds", {}).get("best")
     epochs = [row for row in history if best_seed in (None, row.get("seed"))]
@@ -68,7 +69,7 @@ def _learning_curves(document: dict[str, Any], history: list[dict[Any, Any]]) ->
     return plots.learning_curves(columns, kept=document["validation"]["best_epoch"])
 
 
-def _reliability(document: dict[str, Any], found: Predictions) -> str:
+def _reliability(document: MetricsDocument, found: Predictions) -> str:
     """With several labels a row of each label, else of the label given; beside it what it was before scaling."""
     temperature = document.get("decision", {}).get("temperature", 1.0)
     unscaled = without_temperature(found.probabilities, temperature, multilabel=found.separator is not None)
@@ -83,7 +84,7 @@ def _reliability(document: dict[str, Any], found: Predictions) -> str:
     return plots.reliability(before, now) if temperature != 1 else plots.reliability(now)
 
 
-def _scores(document: dict[str, Any], found: Predictions) -> str:
+def _scores(document: MetricsDocument, found: Predictions) -> str:
     """The probability of the second of two labels by truth; else the confidence by whether the row is right."""
     if found.separator is None and len(found.names) == 2:
         counts = curves.score_counts(found.probabilities[:, 1], found.y_true)
@@ -92,7 +93,7 @@ def _scores(document: dict[str, Any], found: Predictions) -> str:
     return plots.score_histogram(curves.score_counts(found.confidence, found.correct.astype(np.int64)))
 
 
-def _thresholds(document: dict[str, Any], found: Predictions) -> str:
+def _thresholds(document: MetricsDocument, found: Predictions) -> str:
     if "threshold" not in document or (found.separator is None and len(found.names) != 2):
         return ""
     ones, scores = (found.y_true, found.probabilities)
@@ -101,12 +102,12 @@ def _thresholds(document: dict[str, Any], found: Predictions) -> str:
     return plots.thresholds(curves.threshold_curve(ones, scores), document["threshold"]["value"])
 
 
-def _slices(number: int, document: dict[str, Any]) -> str:
+def _slices(number: int, document: MetricsDocument) -> str:
     """Groups by their accuracy with its interval."""
     groups = document["slices"][number]["slices"]
     names, values = [each["name"] for each in groups], [each["accuracy"] for each in groups]
     lows, highs = zip(*(each["interval"] for each in groups), strict=True)
-    return plots.slices(names, values, lows, highs, document["metrics"]["accuracy"], key=f"slices-{number}")
+    return plots.slices(names, values, lows, highs, defined(document["metrics"], "accuracy"), key=f"slices-{number}")
 
 
 def coverage_sentence(found: Predictions) -> str:

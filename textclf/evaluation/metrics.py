@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import sklearn.metrics as sk
 
+from textclf.io.contract import LabelDocument, Metrics
+
 Array = npt.NDArray[Any]
 
 SEVERAL = 2  # dimensions of a truth with several labels a row
@@ -47,8 +49,6 @@ def safe_divide(above: Array, below: Array, *, otherwise: float = 0.0) -> Array:
     result = np.full(np.broadcast(above, below).shape, otherwise)
     return np.divide(above, below, out=result, where=below != 0)
 
-
-Metrics = dict[str, float | None]
 
 AVERAGES = ("macro", "micro", "weighted")
 
@@ -102,7 +102,7 @@ def _ranking(score: Any, ones: Array, probabilities: Array, *, second_only: bool
     return float(np.mean(scores)) if scores else None
 
 
-def label_metrics(y_true: Array, y_pred: Array, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def label_metrics(y_true: Array, y_pred: Array, names: Sequence[str]) -> dict[str, LabelDocument]:
     """Precision, recall, F1 and number of rows of each label."""
     parts = sk.precision_recall_fscore_support(
         y_true, y_pred, labels=np.arange(len(names)), average=None, zero_division=0

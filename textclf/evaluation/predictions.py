@@ -13,6 +13,7 @@ import numpy.typing as npt
 from textclf.data.rows import ROWS_AT_ONCE, LabelReader, Labels
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, Probabilities, decide
+from textclf.io.contract import ComparisonDocument, Metrics
 from textclf.io.files import write_csv
 from textclf.io.sanitize import restored
 
@@ -52,7 +53,7 @@ class Predictions:
             return self.probabilities[np.arange(len(self)), self.y_pred]
         return np.where(self.y_pred == 1, self.probabilities, 1 - self.probabilities).prod(axis=1)
 
-    def metrics(self) -> dict[str, float | None]:
+    def metrics(self) -> Metrics:
         from textclf.evaluation.metrics import compute_metrics  # scikit-learn takes seconds to import
 
         return compute_metrics(self.y_true, self.y_pred, self.probabilities)
@@ -107,7 +108,7 @@ def outcome(
     return found.with_probabilities(probabilities, threshold=classifier.description.threshold)
 
 
-def difference(found: Predictions, other: Predictions) -> dict[str, Any]:
+def difference(found: Predictions, other: Predictions) -> ComparisonDocument:
     """How much better each metric is with the one than with the other on the same rows, how sure that is, and
     McNemar's test of whether they are right equally often."""
     from textclf.evaluation.bootstrap import difference_intervals, mcnemar

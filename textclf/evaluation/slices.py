@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from textclf.evaluation.metrics import safe_divide
 from textclf.evaluation.predictions import Predictions
+from textclf.io.contract import GroupDocument, Interval, SliceDocument
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +22,7 @@ QUARTERS = (0.25, 0.5, 0.75)
 UNKNOWN_UP_TO = (0.0, 0.05, 0.1, 0.2, 1.0)  # shares of unknown words
 
 
-def by_length(found: Predictions, tokens: Array) -> dict[str, Any]:
+def by_length(found: Predictions, tokens: Array) -> SliceDocument:
     """Accuracy by quarters of the text lengths, shape (n,) in tokens."""
     edges = np.unique([-1, *np.quantile(tokens, QUARTERS, method="lower"), tokens.max()])
     return _sliced(found, "tokens", _between(tokens, edges), _range_names(tokens, edges))
@@ -37,14 +38,14 @@ def _range_names(values: Array, edges: Array) -> list[str]:
     return [f"{found.min()} to {found.max()}" if len(found) else "" for found in ranges]
 
 
-def by_unknown_words(found: Predictions, shares: Array) -> dict[str, Any]:
+def by_unknown_words(found: Predictions, shares: Array) -> SliceDocument:
     """Accuracy by the share of words that the vocabulary lacks, shape (n,), 0 to 1."""
     percent = [round(100 * edge) for edge in UNKNOWN_UP_TO]
     names = ["none", *(f"up to {edge} %" for edge in percent[1:-1]), f"over {percent[-2]} %"]
     return _sliced(found, "unknown words", np.searchsorted(UNKNOWN_UP_TO, shares), names)
 
 
-def by_column(found: Predictions, column: str, values: Sequence[str]) -> dict[str, Any]:
+def by_column(found: Predictions, column: str, values: Sequence[str]) -> SliceDocument:
     """Accuracy by the n values of a column, and, of two labels, the gaps that fairness work asks for.
 
     These are each group's selection rate (share of rows given the second label), true and false positive rate, the
@@ -60,9 +61,9 @@ def by_column(found: Predictions, column: str, values: Sequence[str]) -> dict[st
     return sliced
 
 
-def _sliced(found: Predictions, by: str, group: Array, names: list[str]) -> dict[str, Any]:
+def _sliced(found: Predictions, by: str, group: Array, names: list[str]) -> SliceDocument:
     """Rows, accuracy and interval of each group that has rows, and the name of the worst."""
-    slices = []
+    slices: list[GroupDocument] = []
     for place in np.unique(group).tolist():
         right = found.correct[group == place]
         edges = accuracy_interval(int(right.sum()), len(right))
@@ -72,7 +73,7 @@ def _sliced(found: Predictions, by: str, group: Array, names: list[str]) -> dict
     return {"by": by, "slices": slices, "worst": worst if len(slices) > 1 else None}
 
 
-def accuracy_interval(right: int, rows: int) -> list[float]:
+def accuracy_interval(right: int, rows: int) -> Interval:
     """The 95 % interval of Wilson 1927, which holds for few rows too."""
     from scipy.stats import binomtest
 
@@ -80,19 +81,29 @@ def accuracy_interval(right: int, rows: int) -> list[float]:
     return [float(edges.low), float(edges.high)]
 
 
-def _add_rates(sliced: dict[str, Any], found: Predictions, group: Array) -> None:
+def _add_rates(sliced: SliceDocument, found: Predictions, group: Array) -> None:
     """Adds each group's rates and the gaps between groups."""
     given, true = found.y_pred == 1, found.y_true == 1
-    rates: dict[str, list[float]] = {"selection_rate": [], "true_positive_rate": [], "false_positive_rate": []}
     for each, place in zip(sliced["slices"], np.unique(group).tolist(), strict=True):
         inside = group == place
-        for name, of in zip(rates, (inside, inside & true, inside & ~true), strict=True):
-            each[name] = float(given[of].mean()) if of.any() else None
-            if each[name] is not None and each["rows"] >= FEWEST:
-                rates[name].append(each[name])
-    if min(map(len, rates.values())) < 2:
+        each["selection_rate"] = _rate(given[inside])
+        each["true_positive_rate"] = _rate(given[inside & true])
+        each["false_positive_rate"] = _rate(given[inside & ~true])
+    large = [each for each in sliced["slices"] if each["rows"] >= FEWEST]
+    rates = {
+        "selection_rate": [each["selection_rate"] for each in large],
+        "true_positive_rate": [each["true_positive_rate"] for each in large],
+        "false_positive_rate": [each["false_positive_rate"] for each in large],
+    }
+    defined = {name: [value for value in values if value is not None] for name, values in rates.items()}
+    if min(map(len, defined.values())) < 2:
         return
     sliced["label"] = found.names[1]
-    sliced["gaps"] = {name: max(values) - min(values) for name, values in rates.items()}
-    selected = rates["selection_rate"]
+    sliced["gaps"] = {name: max(values) - min(values) for name, values in defined.items()}
+    selected = defined["selection_rate"]
     sliced["selection_ratio"] = float(safe_divide(np.array(min(selected)), np.array(max(selected)), otherwise=1.0))
+
+
+def _rate(given: Array) -> float | None:
+    """The share that is given the label; None of no rows."""
+    return float(given.mean()) if len(given) else None

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from textclf.export.keras_formats import (
 from textclf.export.portable_formats import is_package_name, load_onnx, load_python, write_onnx, write_python
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import model_folder
+from textclf.io.contract import ExportDocument
 from textclf.io.files import bytes_of, replacing, replacing_folder
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
@@ -51,7 +52,7 @@ EXPORTERS: dict[str, Exporter] = {
 }
 
 
-def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> dict[str, Any]:
+def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> ExportDocument:
     """Write the classifier of a run in a format of EXPORTERS, and compare its probabilities with the original's.
 
     Returns:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from textclf.errors import UserError
 from textclf.export.common import DESCRIPTION, PredictProba, description_text, on_texts
 from textclf.inference.classifier import Classifier
+from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.training.model_io import keras_file, load_network
@@ -30,7 +31,8 @@ def load_keras(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
 
 def trained_difference(_path: Path, run: Run) -> float:
     """How far the network was from the classifier when it was trained; to run it again takes TensorFlow."""
-    return float(read_json(run.metrics)["parity"])
+    document: MetricsDocument = read_json(run.metrics)
+    return document["parity"]
 
 
 def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:

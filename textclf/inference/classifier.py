@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as faults
 from textclf.errors import UserError
 from textclf.inference.model_folder import Description, read_model_files, write_model_files
 from textclf.inference.prefetch import ahead
+from textclf.io.contract import ProbeDocument
 from textclf.text.encoding import Encoder, TokenIds, pad
 
 # ONNX Runtime has a class for each kind of fault, and no base class of its own for them
@@ -24,6 +24,8 @@ ROWS_TOGETHER, TOKENS_TOGETHER = 256, 6144  # limits of a batch: more is no fast
 CHUNKS_AHEAD = 2  # read and turned into ids while those before them are computed
 
 PROBE_ROWS = 8
+
+NO_PROBE: ProbeDocument = {"token_ids": [], "probabilities": []}
 
 PARITY_LIMIT = 1e-4  # a larger difference between two ways to the same probabilities is no rounding
 
@@ -37,7 +39,7 @@ Score = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.
 class Classifier:
     """A trained classifier; the seam that evaluate, predict and everything after them stand on."""
 
-    def __init__(self, description: Description, score: Score, probe: dict[str, Any]):
+    def __init__(self, description: Description, score: Score, probe: ProbeDocument):
         self.description = description
         self.labels = description.labels
         self._encoder = Encoder(description.vocabulary, description.text)
@@ -132,9 +134,9 @@ def save_classifier(folder: Path, graph: bytes, description: Description, probe:
     """Writes the folder and gives the classifier that it holds, the first rows of `probe` kept in it as a check."""
     score = scorer(graph, folder / "model.onnx", len(description.labels))
     rows = probe.first(PROBE_ROWS)
-    kept = {
+    kept: ProbeDocument = {
         "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
-        "probabilities": Classifier(description, score, {}).probabilities(rows).tolist(),
+        "probabilities": Classifier(description, score, NO_PROBE).probabilities(rows).tolist(),
     }
     write_model_files(folder, graph, description, kept)
     return Classifier(description, score, kept)

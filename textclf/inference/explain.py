@@ -8,7 +8,7 @@ miss it is measured for each text, and the steps are doubled until it is little.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier
 from textclf.inference.model_folder import read_model_files
+from textclf.io.contract import ExplanationDocument, LabelWordDocument
 from textclf.models.ensemble import differentiable
 from textclf.text.encoding import UNKNOWN, TokenIds
 from textclf.text.tokenizer import tokenize
@@ -66,10 +67,21 @@ class Explanation:
         """The words by the size of their weight, largest first."""
         return sorted(self.words, key=lambda word: -abs(word.weight))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> ExplanationDocument:
         """The explanation as pages take it: each word with its weight's share of the largest, -1 to 1."""
         largest = max(abs(self.strongest[0].weight), 1e-12)
-        return {**asdict(self), "words": [{**asdict(word), "share": word.weight / largest} for word in self.words]}
+        return {
+            "label": self.label,
+            "probability": self.probability,
+            "words": [
+                {"word": word.word, "weight": word.weight, "known": word.known, "share": word.weight / largest}
+                for word in self.words
+            ],
+            "log_odds": self.log_odds,
+            "without_words": self.without_words,
+            "missed": self.missed,
+            "cut": self.cut,
+        }
 
 
 class Explainer:
@@ -220,7 +232,7 @@ def _others(logits: Array, labels: Array) -> Array:
 
 def strongest_words(
     explanations: Iterable[Explanation], *, fewest: int = 2, most: int = 12
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[LabelWordDocument]]:
     """For each label the words that speak for it most, of those in `fewest` texts or more, with their mean weight."""
     weights: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for explanation in explanations:
@@ -233,7 +245,7 @@ def strongest_words(
     return {label: _strongest(found, fewest, most) for label, found in sorted(weights.items())}
 
 
-def _strongest(weights: dict[str, list[float]], fewest: int, most: int) -> list[dict[str, Any]]:
+def _strongest(weights: dict[str, list[float]], fewest: int, most: int) -> list[LabelWordDocument]:
     means = [(-float(np.mean(each)), word, len(each)) for word, each in weights.items() if len(each) >= fewest]
     speaking = sorted(mean for mean in means if mean[0] < 0)[:most]
     return [{"word": word, "weight": -weight, "texts": texts} for weight, word, texts in speaking]

@@ -31,6 +31,7 @@ from textclf.inference.json_fields import (
     text_or_null,
     words,
 )
+from textclf.io.contract import ProbeDocument
 from textclf.io.files import replacing, write_json
 from textclf.models.architecture import Shape
 from textclf.models.ensemble import model_again
@@ -75,7 +76,7 @@ class ModelFiles:
     """What a model/ folder holds, checked."""
 
     description: Description
-    probe: dict[str, Any]
+    probe: ProbeDocument
     """Token ids of some rows, and the probabilities that they had when the model was saved."""
     graph_path: Path
     graph: bytes
@@ -84,7 +85,7 @@ class ModelFiles:
     metadata: Mapping[str, str]
 
 
-def write_model_files(folder: Path, graph: bytes, description: Description, probe: dict[str, Any]) -> None:
+def write_model_files(folder: Path, graph: bytes, description: Description, probe: ProbeDocument) -> None:
     with replacing(folder / "model.onnx") as temporary:
         temporary.write_bytes(graph)
     document = {

@@ -1,9 +1,11 @@
 """report.html: one file that opens offline, a pure function of the other files of a run."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from markupsafe import Markup
 
+from textclf.io.contract import DifferenceDocument, Interval, MetricsDocument, SamplesDocument, defined
 from textclf.report.html import page_environment
 
 MOST_CONFUSED = 20
@@ -53,13 +55,13 @@ SECTIONS = {
 
 
 def render(
-    document: dict[str, Any],
+    document: MetricsDocument,
     *,
     name: str,
     figures: dict[str, str],
     coverage: str,
     history: list[dict[Any, Any]],
-    samples: dict[str, Any] | None,
+    samples: SamplesDocument | None,
     throughput: dict[str, float] | None,
 ) -> str:
     """Return the report as HTML; every text in it is escaped, and shows what it holds.
@@ -101,42 +103,54 @@ def render(
     )
 
 
-def is_multilabel(document: dict[str, Any]) -> bool:
+def is_multilabel(document: MetricsDocument) -> bool:
     """Return whether a row may have several labels: then there is a confusion matrix for each label."""
     return isinstance(document["confusion_matrix"][0][0], list)
 
 
-def metric_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Title, value, interval, the baselines' values, and the distance from the last of them, of each metric."""
+class MetricRow(NamedTuple):
+    """A metric of the model and of the models that it is compared with."""
+
+    title: str
+    value: float | None
+    interval: Interval | None
+    others: list[float | None]
+    gap: float | None
+    """Difference from the last of the others."""
+    gap_interval: Interval | None
+
+
+def metric_rows(document: MetricsDocument) -> list[MetricRow]:
+    """Return the rows of the table of metrics."""
     others = list(document.get("baselines", {}))
-    against = document.get("comparisons", {}).get(others[-1] if others else "", {"difference": {}, "intervals": {}})
+    nothing: DifferenceDocument = {"difference": {}, "intervals": {}}
+    against = document.get("comparisons", {}).get(others[-1] if others else "", nothing)
     return [
-        {
-            "title": title,
-            "value": document["metrics"][name],
-            "interval": document["intervals"].get(name),
-            "others": [document["baselines"][other].get(name) for other in others],
-            "gap": against["difference"].get(name),
-            "gap_interval": against["intervals"].get(name),
-        }
+        MetricRow(
+            title,
+            document["metrics"][name],
+            document["intervals"].get(name),
+            [document["baselines"][other].get(name) for other in others],
+            against["difference"].get(name),
+            against["intervals"].get(name),
+        )
         for name, title in TITLES.items()
         if name in document["metrics"]
     ]
 
 
-def most_confused(document: dict[str, Any]) -> list[tuple[int, str, str]]:
+def most_confused(document: MetricsDocument) -> list[tuple[int, str, str]]:
     """Rows, truth and prediction of the most frequent confusions, most first."""
-    names, matrix = list(document["labels"]), document["confusion_matrix"]
+    names, matrix = list(document["labels"]), np.array(document["confusion_matrix"])
     pairs = [
-        (rows, names[truth], names[chosen])
-        for truth, line in enumerate(matrix)
-        for chosen, rows in enumerate(line)
-        if rows and truth != chosen
+        (int(matrix[truth, predicted]), names[truth], names[predicted])
+        for truth, predicted in np.argwhere(matrix).tolist()
+        if truth != predicted
     ]
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_CONFUSED]
 
 
-def seed_rows(document: dict[str, Any]) -> list[list[str]]:
+def seed_rows(document: MetricsDocument) -> list[list[str]]:
     """Head and rows of the table of the networks that differ in their seed; none where there is one."""
     seeds = document.get("seeds")
     if seeds is None:
@@ -161,9 +175,9 @@ def _number(value: float | None) -> str:
 # Sentences
 
 
-def summary(document: dict[str, Any]) -> str:
+def summary(document: MetricsDocument) -> str:
     """One paragraph in plain words."""
-    rows, accuracy = document["data"]["rows"], document["metrics"]["accuracy"]
+    rows, accuracy = document["data"]["rows"], defined(document["metrics"], "accuracy")
     low, high = document["intervals"]["accuracy"]
     right = "exactly their labels" if is_multilabel(document) else "their right label"
     sentences = [
@@ -172,17 +186,19 @@ def summary(document: dict[str, Any]) -> str:
     ]
     majority = document.get("baselines", {}).get("majority")
     if majority:
-        sentences.append(f"Always giving the most frequent label would be right in {100 * majority['accuracy']:.1f} %.")
+        sentences.append(
+            f"Always giving the most frequent label would be right in {100 * defined(majority, 'accuracy'):.1f} %."
+        )
     if document.get("without_seen"):
         without = document["without_seen"]
         sentences.append(
             f"{rows - without['rows']:,} of the texts were also seen in training; without them it is right in "
-            f"{100 * without['metrics']['accuracy']:.1f} %."
+            f"{100 * defined(without['metrics'], 'accuracy'):.1f} %."
         )
     return " ".join([*sentences, verdict(document)]).strip()
 
 
-def verdict(document: dict[str, Any]) -> str:
+def verdict(document: MetricsDocument) -> str:
     """How the network stands against the linear baseline, in one sentence; empty without one."""
     against = document.get("comparisons", {}).get("tfidf_logistic_regression")
     if against is None:
@@ -200,7 +216,7 @@ def verdict(document: dict[str, Any]) -> str:
     return f"It is {ahead} {linear} {points}, which may be chance."
 
 
-def comparison_sentences(document: dict[str, Any]) -> list[str]:
+def comparison_sentences(document: MetricsDocument) -> list[str]:
     """What McNemar's test says of each baseline."""
     sentences = []
     for name, against in document.get("comparisons", {}).items():
@@ -214,7 +230,7 @@ def comparison_sentences(document: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def compression_sentences(document: dict[str, Any], throughput: dict[str, float] | None = None) -> list[str]:
+def compression_sentences(document: MetricsDocument, throughput: dict[str, float] | None = None) -> list[str]:
     """How a smaller run was made, what of the original's size it has, and what that costs and gains."""
     made = document.get("compression")
     if made is None:
@@ -234,7 +250,7 @@ def compression_sentences(document: dict[str, Any], throughput: dict[str, float]
     return sentences
 
 
-def seed_sentences(document: dict[str, Any], throughput: dict[str, float] | None = None) -> list[str]:
+def seed_sentences(document: MetricsDocument, throughput: dict[str, float] | None = None) -> list[str]:
     """Which network the run keeps; of an ensemble what it gains over one, and what it costs."""
     seeds = document.get("seeds")
     if seeds is None:
@@ -255,6 +271,6 @@ def seed_sentences(document: dict[str, Any], throughput: dict[str, float] | None
     return sentences
 
 
-def _points(against: dict[str, Any]) -> str:
+def _points(against: DifferenceDocument) -> str:
     low, high = (100 * edge for edge in against["intervals"]["accuracy"])
     return f"{100 * against['difference']['accuracy']:+.2f} points (95 % interval {low:+.2f} to {high:+.2f})"

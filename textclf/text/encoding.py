@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.io.contract import TruncationDocument
 from textclf.text.tokenizer import END, TOKENIZERS, TextOptions
 
 PADDING = 0  # the network's mask drops it
@@ -113,7 +114,7 @@ class Truncation(NamedTuple):
             self.tokens_unknown + int((token_ids.flat == UNKNOWN).sum()) - empty,
         )
 
-    def truncation(self) -> dict[str, float]:
+    def truncation(self) -> TruncationDocument:
         """Rows that were cut, and what was lost: of all rows, and of all their tokens, 0 to 1."""
         return {
             "rows": self.rows_cut,

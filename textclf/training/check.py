@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from textclf.config.load import dump_config
 from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.inference.classifier import PARITY_LIMIT, load_classifier
+from textclf.io.contract import CheckDocument, RunCheckDocument, VerifyDocument
 from textclf.io.files import write_text
 from textclf.io.run_folder import Run
 from textclf.models.onnx.graph import read_graph
@@ -22,7 +22,7 @@ from textclf.training.data_checks import check_data
 from textclf.training.dataset import prepare
 
 
-def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> dict[str, Any]:
+def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> CheckDocument:
     """What training on a config would see, and what is wrong with it; nothing is trained.
 
     Args:
@@ -33,13 +33,7 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
     """
     dataset = prepare(config)
     splits, tokens = dataset.splits, dataset.train.token_ids.tokens
-    written = {}
-    if suspects is not None:
-        from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
-
-        rows = write_suspects(suspects, dataset, config, raw=raw)
-        written = {"suspects": {"file": suspects.as_posix(), "rows": rows}}
-    return {
+    document: CheckDocument = {
         "rows": {"train": len(splits.train), "validation": len(splits.validation), "measured": len(splits.evaluation)},
         "labels": dict(sorted(splits.train.labels.counts(config.data.label_separator).items())),
         "tokens": {
@@ -51,10 +45,16 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
         "truncated": dataset.train_extent.truncation(),
         "unknown_words": dataset.unknown,
         "findings": check_data(config, dataset).documents(),
-    } | written
+    }
+    if suspects is not None:
+        from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
+
+        rows = write_suspects(suspects, dataset, config, raw=raw)
+        document["suspects"] = {"file": suspects.as_posix(), "rows": rows}
+    return document
 
 
-def check_run(run: Run) -> dict[str, Any]:
+def check_run(run: Run) -> RunCheckDocument:
     """Whether the saved model still gives the probabilities that it gave when it was saved.
 
     Raises:
@@ -85,7 +85,7 @@ PRODUCTS = {
 """What a training makes, in the order in which one follows from the other, and what it holds."""
 
 
-def verify(config: Config) -> dict[str, Any]:
+def verify(config: Config) -> VerifyDocument:
     """Digests of what two trainings of one epoch make, each in a process of its own; no run is written.
 
     Raises:

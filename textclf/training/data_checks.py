@@ -1,7 +1,7 @@
 """What is wrong with the data, before anything is learnt from them: each finding with examples and what to do."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from textclf.config.schema import Config
 from textclf.data.rows import TextKeys
+from textclf.io.contract import ExampleDocument, FindingDocument
 from textclf.text.encoding import RESERVED
 from textclf.training.dataset import Dataset, Split
 
@@ -43,7 +44,7 @@ class Finding:
     advice: str
     rows: list[int] = field(default_factory=list)
     """The first of the rows, counted from 0 in their files."""
-    examples: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[ExampleDocument] = field(default_factory=list)
     """The same with label and text, where texts may be shown."""
 
 
@@ -55,9 +56,20 @@ class DataChecks:
     leaked: npt.NDArray[np.bool_]
     """Whether training saw each measured row's text, case, blanks and punctuation aside, shape (n,)."""
 
-    def documents(self) -> list[dict[str, Any]]:
-        """For metrics.json."""
-        return [asdict(finding) for finding in self.findings]
+    def documents(self) -> list[FindingDocument]:
+        """Return the findings for metrics.json."""
+        return [
+            {
+                "check": finding.check,
+                "part": finding.part,
+                "count": finding.count,
+                "what": finding.what,
+                "advice": finding.advice,
+                "rows": finding.rows,
+                "examples": finding.examples,
+            }
+            for finding in self.findings
+        ]
 
 
 def check_data(config: Config, dataset: Dataset) -> DataChecks:
@@ -89,7 +101,9 @@ def _with_examples(finding: Finding, side: Split, config: Config) -> Finding:
     chunks = replace(side.source, row_ids=np.sort(row_ids)).chunks()
     found = [row for chunk in chunks for row in zip(chunk.texts, chunk.labels, strict=True)]
     by_number = dict(zip(np.sort(row_ids).tolist(), found, strict=True))
-    examples = [{"row": row, "label": by_number[row][1], "text": by_number[row][0][:SHOWN]} for row in finding.rows]
+    examples: list[ExampleDocument] = [
+        {"row": row, "label": by_number[row][1], "text": by_number[row][0][:SHOWN]} for row in finding.rows
+    ]
     return replace(finding, examples=examples)
 
 

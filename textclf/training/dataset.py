@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from textclf.data.rows import ROWS_AT_ONCE, LabelReader, Labels, TextKeys, check
 from textclf.data.source import RowIds, SourceRows, source_files, unchanged
 from textclf.data.split import SplitRows, folds, split
 from textclf.errors import UserError
+from textclf.io.contract import SplitDocument
 from textclf.io.files import smallest_kind, stored
 from textclf.io.sanitize import listed
 from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, cut
@@ -78,7 +79,7 @@ class Splits:
     validation: Split
     evaluation: Split
     """The rows that the run is measured on: the test file's, else the validation rows."""
-    document: dict[str, Any]
+    document: SplitDocument
     """Of split.json."""
 
     def parts(self) -> dict[str, Split]:
@@ -175,7 +176,7 @@ def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | 
     data = config.data
     files = source_files(data.train, key="data.train")
     read = _read(SourceRows(files, data, "train"), words, folder)
-    document = {"validation": [], "rows": len(read), "sha256": [file.sha256 for file in files]}
+    document: SplitDocument = {"validation": [], "rows": len(read), "sha256": [file.sha256 for file in files]}
     if data.validation:
         validation_files = source_files(data.validation, key="data.validation")
         train, validation = read, _read(SourceRows(validation_files, data, "validation"), words, folder)

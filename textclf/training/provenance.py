@@ -15,6 +15,7 @@ from textclf.data.source import SourceFile, source_files
 from textclf.errors import UserError
 from textclf.evaluation.calibration import without_temperature
 from textclf.evaluation.predictions import Predictions
+from textclf.io.contract import DecisionDocument, EnvironmentDocument, ValidationDocument
 from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import drop_all_but_checkpoint, stage_of
@@ -71,7 +72,7 @@ def complete_already(run: Run, now: Fingerprint) -> bool:
     """
     if not run.complete or stage_of(run).checkpoint.exists():
         return False
-    environment = read_json(run.environment)
+    environment: EnvironmentDocument = read_json(run.environment)
     before = Fingerprint(option_values(load_saved_config(run.config)), environment["data"], environment["packages"])
     check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
     return True
@@ -115,7 +116,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[st
     return [(key, before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)]
 
 
-def decision_facts(config: Config, found: Predictions, decision: Decision, *, labels: int) -> dict[str, Any]:
+def decision_facts(config: Config, found: Predictions, decision: Decision, *, labels: int) -> DecisionDocument:
     """How logits become labels, and what the temperature changes.
 
     Args:
@@ -132,7 +133,7 @@ def decision_facts(config: Config, found: Predictions, decision: Decision, *, la
     }
 
 
-def validation_facts(config: Config, dataset: Dataset, fit_result: FitResult) -> dict[str, Any]:
+def validation_facts(config: Config, dataset: Dataset, fit_result: FitResult) -> ValidationDocument:
     """The best epoch, and the rows that it was chosen on."""
     return {
         "rows": len(dataset.validation),
@@ -153,8 +154,8 @@ def write_history(run: Run, trained: Mapping[int, FitResult]) -> None:
 
 
 def environment_facts(
-    config: Config, device: str, *, packages: Mapping[str, str], data: Mapping[str, str], seconds: Mapping[str, float]
-) -> dict[str, Any]:
+    config: Config, device: str, *, packages: dict[str, str], data: dict[str, str], seconds: dict[str, float]
+) -> EnvironmentDocument:
     """environment.json: what computed, on what, and how long.
 
     Args:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from textclf.evaluation.bootstrap import difference_intervals
 from textclf.evaluation.evaluate import measure_throughput
 from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.classifier import Classifier
+from textclf.io.contract import DifferenceDocument, MemberDocument, Metrics, SeedsDocument
 from textclf.io.run_folder import Run
 from textclf.models.ensemble import join
 from textclf.training.checkpoint import better
@@ -72,7 +73,7 @@ def keep(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[A
 
 def compare_seeds(
     config: Config, alone: Sequence[Candidate], classifier: Classifier, run: Run, found: Predictions, source: SourceRows
-) -> tuple[dict[str, Any], dict[str, float]]:
+) -> tuple[SeedsDocument, dict[str, float]]:
     """What metrics.json says of the members, and how many rows a second the best and an ensemble label.
 
     Args:
@@ -91,9 +92,9 @@ def compare_seeds(
         for rival, shares in zip(alone, probabilities, strict=False)
     ]
     metrics = [each.metrics() for each in outcomes]
-    document: dict[str, Any] = {
+    document: SeedsDocument = {
         "best": best.seed,
-        "members": [_facts(rival.member) | {"metrics": own} for rival, own in zip(alone, metrics, strict=True)],
+        "members": [_member_document(rival.member, own) for rival, own in zip(alone, metrics, strict=True)],
         "mean": _each(metrics, statistics.fmean),
         "standard_deviation": _each(metrics, statistics.stdev),
         "ensemble": None,
@@ -109,29 +110,28 @@ def compare_seeds(
     return document, {"best": speeds[place], "ensemble": speeds[-1]}
 
 
-def _facts(member: Member) -> dict[str, Any]:
-    best = asdict(member.fit_result.best)
+def _member_document(member: Member, metrics: Metrics) -> MemberDocument:
+    best = member.fit_result.best
     return {
         "seed": member.seed,
-        "best_epoch": best["epoch"],
+        "best_epoch": best.epoch,
         "epochs": len(member.fit_result.history),
-        "loss": best["val_loss"],
-        "accuracy": best["val_accuracy"],
+        "loss": best.val_loss,
+        "accuracy": best.val_accuracy,
+        "metrics": metrics,
     }
 
 
-def _each(
-    metrics: Sequence[dict[str, float | None]], combine: Callable[[list[float]], float]
-) -> dict[str, float | None]:
+def _each(metrics: Sequence[Metrics], combine: Callable[[list[float]], float]) -> Metrics:
     """Each metric's values as one number; None where a member has none."""
-    found: dict[str, float | None] = {}
+    found: Metrics = {}
     for name in metrics[0]:
         values = [value for each in metrics if (value := each[name]) is not None]
         found[name] = combine(values) if len(values) == len(metrics) else None
     return found
 
 
-def _over_mean(found: Predictions, others: Sequence[Predictions], mean: dict[str, float | None]) -> dict[str, Any]:
+def _over_mean(found: Predictions, others: Sequence[Predictions], mean: Metrics) -> DifferenceDocument:
     """How much better each metric is than the members' mean, with its interval over the rows."""
     resampled = {name: np.mean([other.resampled[name] for other in others], axis=0) for name in found.resampled}
     gaps = {}

@@ -19,6 +19,7 @@ from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, write_evaluation
 from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.prefetch import begin
+from textclf.io.contract import MetricsDocument, WithoutSeenDocument
 from textclf.io.files import read_json, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
@@ -26,7 +27,7 @@ from textclf.text.vectors import WordVectors
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.data_checks import DataChecks, check_data
 from textclf.training.dataset import Dataset, Splits, prepare
-from textclf.training.fit import Decision, check_aim, decide_on, fit_network, stock_network
+from textclf.training.fit import check_aim, decide_on, fit_network, stock_network
 from textclf.training.loop import FitResult, TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import (
@@ -66,7 +67,7 @@ class Clock:
 
 def train(
     config: Config, run: Run, callback: TrainingCallback, *, overwrite: bool = False, resume: bool = False
-) -> dict[str, Any]:
+) -> MetricsDocument:
     """Trains, evaluates and writes the run; the document of its metrics.json.
 
     Args:
@@ -90,7 +91,7 @@ def train(
     return document
 
 
-def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCallback, *, name: str) -> dict[str, Any]:
+def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCallback, *, name: str) -> MetricsDocument:
     """Trains, evaluates and writes all files of the run; the document of its metrics.json."""
     clock = Clock()
     with clock.phase("read"):
@@ -124,10 +125,18 @@ def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCall
         measured = dataset.splits.evaluation.source_rows()
         found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
         best = best_member(members, config.training.monitor)
-        document |= {"parity": parity, "validation": validation_facts(config, dataset, best.fit_result)}
-        document |= _trust(found, document, decision, checked, config)
+        document["parity"] = parity
+        document["validation"] = validation_facts(config, dataset, best.fit_result)
+        document["decision"] = decision_facts(
+            config, found, decision, labels=len(found.names) - len(document["unseen_labels"])
+        )
+        document["checks"] = checked.documents()
+        if checked.leaked.any() and not checked.leaked.all():
+            document["without_seen"] = _scores(found.take(~checked.leaked))
         if linear:
-            document |= _baselines(linear, dataset.splits, dataset.train.targets, found)
+            others = _baselines(linear, dataset.splits, dataset.train.targets, found)
+            document["baselines"] = {name: other.metrics() for name, other in others.items()}
+            document["comparisons"] = {name: difference(found, other) for name, other in others.items()}
     speed: dict[str, float] = {}
     if alone:
         with clock.phase("seeds"):
@@ -139,7 +148,9 @@ def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCall
         with clock.phase("samples"):
             write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
     environment = environment_facts(config, device, packages=begun.packages, data=begun.data, seconds=clock.seconds)
-    write_json(stage.environment, environment | ({"rows_a_second": speed} if speed else {}))
+    if speed:
+        environment["rows_a_second"] = speed
+    write_json(stage.environment, environment)
     write_evaluation(stage, found, document, name=name)
     return document
 
@@ -199,20 +210,9 @@ def _fit(
     return stock_network(config, dataset, device, network), fit_result
 
 
-def _trust(
-    found: Predictions, document: dict[str, Any], decision: Decision, checked: DataChecks, config: Config
-) -> dict[str, Any]:
-    """What metrics.json says of how far the numbers and the data can be trusted."""
-    labels = found.probabilities.shape[1] - len(document["unseen_labels"])
-    added: dict[str, Any] = {
-        "decision": decision_facts(config, found, decision, labels=labels), "checks": checked.documents()
-    }  # fmt: skip
-    if checked.leaked.any() and not checked.leaked.all():
-        unseen = found.take(~checked.leaked)
-        added["without_seen"] = {
-            "rows": len(unseen), "metrics": unseen.metrics(), "intervals": intervals(unseen.resampled)
-        }  # fmt: skip
-    return added
+def _scores(unseen: Predictions) -> WithoutSeenDocument:
+    """The metrics of rows whose text training did not see."""
+    return {"rows": len(unseen), "metrics": unseen.metrics(), "intervals": intervals(unseen.resampled)}
 
 
 def _fit_linear(config: Config, splits: Splits) -> Linear | None:
@@ -231,8 +231,8 @@ def _fit_linear(config: Config, splits: Splits) -> Linear | None:
     return Linear(train, validation)
 
 
-def _baselines(linear: Linear, splits: Splits, train: Array, found: Predictions) -> dict[str, Any]:
-    """The baselines on the rows that the network was measured on, and how far it is from them."""
+def _baselines(linear: Linear, splits: Splits, train: Array, found: Predictions) -> dict[str, Predictions]:
+    """The predictions of each baseline for the rows that the run is evaluated on."""
     from textclf.evaluation.baseline import majority
 
     guesses = {
@@ -241,8 +241,4 @@ def _baselines(linear: Linear, splits: Splits, train: Array, found: Predictions)
             [linear.predict_proba(words) for words in splits.evaluation.chunks()]
         ),
     }
-    outcomes = {name: found.with_probabilities(guess) for name, guess in guesses.items()}
-    return {
-        "baselines": {name: other.metrics() for name, other in outcomes.items()},
-        "comparisons": {name: difference(found, other) for name, other in outcomes.items()},
-    }
+    return {name: found.with_probabilities(guess) for name, guess in guesses.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from textclf.io.contract import MetricsDocument, Settings, TrialDocument, TuningDocument
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import RUNS, Run, run_for_config
 from textclf.report.html import page_environment
@@ -69,9 +70,9 @@ def winner(trials: Sequence[Trial], *, monitor: str) -> Trial:
 
 
 def tuning_document(
-    trials: Sequence[Trial], best: Trial, space: Space, own: dict[str, Any], *, monitor: str, folds: int,
-    importance: dict[str, float], measured: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
+    trials: Sequence[Trial], best: Trial, space: Space, own: Settings, *, monitor: str, folds: int,
+    importance: dict[str, float], measured: MetricsDocument,
+) -> TuningDocument:  # fmt: skip
     """The document of tuning.json; no time in it, so that a repeated search gives the same.
 
     Args:
@@ -89,15 +90,29 @@ def tuning_document(
         "best": {"settings": best.settings, "trial": best.number},
         "importance": importance,
         "validation_rows": measured["validation"]["rows"],
-        "measured": {key: measured[key] for key in ("data", "metrics", "intervals")},
+        "measured": {
+            "data": measured["data"],
+            "metrics": measured["metrics"],
+            "intervals": measured["intervals"],
+        },
     }
 
 
-def _trial_document(trial: Trial) -> dict[str, Any]:
-    nothing = dict.fromkeys(("score", "deviation", "loss", "accuracy"))
-    steps = {"steps": list(trial.steps.values())}
-    return {"number": trial.number, "state": trial.state, "settings": trial.settings, **nothing, **(trial.found or {}),
-            **steps}  # fmt: skip
+def _trial_document(trial: Trial) -> TrialDocument:
+    found = trial.found or {}
+    document: TrialDocument = {
+        "number": trial.number,
+        "state": trial.state,
+        "settings": trial.settings,
+        "score": found.get("score"),
+        "deviation": found.get("deviation"),
+        "loss": found.get("loss"),
+        "accuracy": found.get("accuracy"),
+        "steps": list(trial.steps.values()),
+    }
+    if found:
+        document["epochs"], document["best_epochs"] = found["epochs"], found["best_epochs"]
+    return document
 
 
 SCORES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
@@ -110,7 +125,7 @@ SECTIONS = {
 }
 
 
-def write_tuning_report(tuning: Tuning, document: dict[str, Any]) -> None:
+def write_tuning_report(tuning: Tuning, document: TuningDocument) -> None:
     """Draws the report of a document of tuning.json."""
     write_text(tuning.report, render(document, name=tuning.path.name))
 
@@ -121,7 +136,7 @@ def redraw_tuning(tuning: Tuning) -> Path:
     return tuning.report
 
 
-def render(document: dict[str, Any], *, name: str) -> str:
+def render(document: TuningDocument, *, name: str) -> str:
     """The report as HTML; every text in it is escaped, and shows what it holds."""
     from textclf.tuning import plots as tuning_plots  # matplotlib takes a second to import
 
@@ -148,11 +163,11 @@ def render(document: dict[str, Any], *, name: str) -> str:
     )
 
 
-def sentences(document: dict[str, Any]) -> list[str]:
+def sentences(document: TuningDocument) -> list[str]:
     """What the search gained, and how far that can be believed."""
     trials = {trial["number"]: trial for trial in document["trials"]}
     pruned = sum(trial["state"] == "pruned" for trial in document["trials"])
-    best, own = trials[document["best"]["trial"]], trials.get(document["own"]["trial"])
+    best, own = trials[document["best"]["trial"]], trials.get(document["own"]["trial"] or 0)
     given_up = f", of which {pruned} {'was' if pruned == 1 else 'were'} given up as hopeless" if pruned else ""
     said = [f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{given_up}.", _gain(document, best, own)]
     if best is not own and len(trials) > 1:
@@ -171,7 +186,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     return said
 
 
-def _gain(document: dict[str, Any], best: dict[str, Any], own: dict[str, Any] | None) -> str:
+def _gain(document: TuningDocument, best: TrialDocument, own: TrialDocument | None) -> str:
     """How the best trial stands against the config as it stands."""
     score = SCORES[document["monitor"]]
     of = f"the mean of {document['folds']} folds, " if document["folds"] > 1 else ""
@@ -183,13 +198,20 @@ def _gain(document: dict[str, Any], best: dict[str, Any], own: dict[str, Any] | 
     against = f"that of the config as it stands (trial {own['number']}: {own['score']:.4f})"
     if best["score"] == own["score"]:
         return f"{which}, the same as {against}, with less validation loss."
-    gap = best["score"] - own["score"]
+    gap = score_of(best) - score_of(own)
     if higher_is_better(document["monitor"]):
         return f"{which}, {100 * gap:.2f} points over {against}."
     return f"{which}, {-gap:.4f} below {against}."
 
 
-def settings_rows(document: dict[str, Any]) -> list[list[str]]:
+def score_of(trial: TrialDocument) -> float:
+    """Return the score of a trial that completed."""
+    if trial["score"] is None:
+        raise ValueError(f"trial {trial['number']} did not complete")
+    return trial["score"]
+
+
+def settings_rows(document: TuningDocument) -> list[list[str]]:
     """Head and rows of the table of the options: as they stood, the best, and how much each matters."""
     rows = [["setting", "as it stood", "best", "share of the scores' variance"]]
     own, best = document["own"]["settings"], document["best"]["settings"]
@@ -199,7 +221,7 @@ def settings_rows(document: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[str]]:
+def trial_rows(document: TuningDocument, most: int | None = None) -> list[list[str]]:
     """Head and rows of the table of the trials, the best first, those given up last."""
     several = document["folds"] > 1
     head = ["trial", "loss", "accuracy", *(["standard deviation"] if several else []), "epochs"]
@@ -213,7 +235,7 @@ def trial_rows(document: dict[str, Any], most: int | None = None) -> list[list[s
     return rows
 
 
-def ranked(document: dict[str, Any]) -> list[dict[str, Any]]:
+def ranked(document: TuningDocument) -> list[TrialDocument]:
     """The complete trials, the best first."""
     complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
     return sorted(complete, key=lambda trial: rank(trial, monitor=document["monitor"]))

@@ -7,11 +7,11 @@ import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any
 
 from textclf.config.load import dump_config, load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.errors import UserError
+from textclf.io.contract import MetricsDocument, TuningDocument
 from textclf.io.files import read_json, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import claimed, stage_of
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def tune(
     config: Config, space: Space, tuning: Tuning, budget: Budget, *, trial_callback: TrialCallback,
     callback: TrainingCallback, folds: int = 1, jobs: int = 1, resume: bool = False, overwrite: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> TuningDocument:  # fmt: skip
     """Searches the space, trains with the best settings, and writes the folder; the document of its tuning.json.
 
     The first trial is the config as it stands. Only rows that a trial did not learn from are scored; the test rows are
@@ -141,7 +141,7 @@ def _kept(tuning: Tuning, study: Study) -> Iterator[None]:
         raise
 
 
-def _train_best(config: Config, run: Run, callback: TrainingCallback) -> dict[str, Any]:
+def _train_best(config: Config, run: Run, callback: TrainingCallback) -> MetricsDocument:
     """The document of the run's metrics.json; trains it, or goes on with it, unless it is there already."""
     stage = stage_of(run)
     if run.complete and load_saved_config(run.config) == config and not stage.checkpoint.exists():
