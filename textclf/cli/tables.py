@@ -1,18 +1,11 @@
 """Results as lines of plain text for a terminal."""
 
-import json
+from __future__ import annotations
 
-from textclf.io.contract import (
-    CheckDocument,
-    DataDocument,
-    FindingDocument,
-    MetricsDocument,
-    RunCheckDocument,
-    RunComparisonDocument,
-    RunsDocument,
-    TuningDocument,
-    VerifyDocument,
-)
+import json
+from typing import TYPE_CHECKING
+
+from textclf.io.contract import DataDocument, FindingDocument, MetricsDocument, TuningDocument
 from textclf.report.page import (
     MODEL_TITLES,
     TITLES,
@@ -24,6 +17,10 @@ from textclf.report.page import (
 )
 from textclf.tuning.results import sentences as tuning_sentences
 from textclf.tuning.results import settings_rows, trial_rows
+
+if TYPE_CHECKING:
+    from textclf.evaluation.compare import RunComparisonDocument, RunsDocument
+    from textclf.training.check import CheckDocument, RunCheckDocument, VerifyDocument
 
 MOST_CHARACTERS = 90  # of an example's text
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from textclf.config.schema import option_values
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.predictions import Predictions, difference, read_predictions
-from textclf.io.contract import ChangesDocument, MetricsDocument, RunsDocument
+from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument
 from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import recover
@@ -26,6 +26,28 @@ class Measured:
     outcome: Predictions
     settings: dict[str, Any]
     """Every option of the run's config by its dotted key."""
+
+
+class ChangesDocument(TypedDict):
+    """Rows whose label differs between two runs."""
+
+    turned_right: int
+    turned_wrong: int
+    changed: int
+
+
+class RunComparisonDocument(ComparisonDocument, ChangesDocument):
+    """A run against the first."""
+
+
+class RunsDocument(TypedDict):
+    """Runs side by side, as `textclf compare` finds them."""
+
+    data: DataDocument
+    runs: dict[str, ScoresDocument]
+    against_first: dict[str, RunComparisonDocument]
+    settings: dict[str, list[Any]]
+    """Values of each option that differs, in the order of the runs."""
 
 
 def compare(paths: list[Path], *, changed: Path | None = None, raw: bool = False) -> RunsDocument:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from textclf.export.keras_formats import (
 from textclf.export.portable_formats import is_package_name, load_onnx, load_python, write_onnx, write_python
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import model_folder
-from textclf.io.contract import ExportDocument
 from textclf.io.files import bytes_of, replacing, replacing_folder
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
@@ -50,6 +49,15 @@ EXPORTERS: dict[str, Exporter] = {
     "savedmodel": Exporter(write_savedmodel, load_savedmodel, "", marker="saved_model.pb"),
     "tflite": Exporter(write_tflite, load_tflite, ".tflite"),
 }
+
+
+class ExportDocument(TypedDict):
+    """A file or folder that `textclf export` wrote."""
+
+    format: str
+    path: str
+    bytes: int
+    parity: float
 
 
 def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> ExportDocument:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -14,12 +15,51 @@ from textclf.config.load import dump_config
 from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.inference.classifier import PARITY_LIMIT, load_classifier
-from textclf.io.contract import CheckDocument, RunCheckDocument, VerifyDocument
+from textclf.io.contract import FindingDocument, TruncationDocument
 from textclf.io.files import write_text
 from textclf.io.run_folder import Run
 from textclf.models.onnx.graph import read_graph
 from textclf.training.data_checks import check_data
 from textclf.training.dataset import prepare
+
+
+class SuspectsDocument(TypedDict):
+    """The file of the rows that are probably labelled wrong."""
+
+    file: str
+    rows: int
+
+
+class CheckDocument(TypedDict):
+    """The data of a config, as `textclf check CONFIG` finds them."""
+
+    rows: dict[str, int]
+    """train, validation and measured: rows by what they are for."""
+    labels: dict[str, int]
+    """Training rows by label."""
+    tokens: dict[str, float]
+    """median, p95 and longest: tokens of a training text."""
+    vocabulary: int
+    truncated: TruncationDocument
+    unknown_words: dict[str, float]
+    """By part."""
+    findings: list[FindingDocument]
+    suspects: NotRequired[SuspectsDocument]
+
+
+class RunCheckDocument(TypedDict):
+    """A saved model, as `textclf check RUN` finds it."""
+
+    labels: list[str]
+    vocabulary: int
+    probe_difference: float
+
+
+class VerifyDocument(TypedDict):
+    """Digests that two trainings have in common."""
+
+    epochs: int
+    sha256: dict[str, str]
 
 
 def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> CheckDocument:
