@@ -21,7 +21,7 @@ from textclf.cli.options import (
     selected_run,
     set_option,
 )
-from textclf.io.sanitize import visible_json, visible_lines
+from textclf.io.sanitize import printable_json, printable_lines
 
 DEFAULT_TRIALS = 20
 
@@ -198,7 +198,7 @@ def predict(
     classifier = load_classifier(selected_run(run).path)
     texts = read_texts(file, column=column, default_column=classifier.description.column)
     chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw)
-    write_output(chunks, output, sanitize=visible_json if output_format in ("json", "jsonl") else visible_lines)
+    write_output(chunks, output, sanitize=printable_json if output_format in ("json", "jsonl") else printable_lines)
 
 
 @click.command()
@@ -224,7 +224,7 @@ def explain(
     colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     chunks = WRITERS[output_format](explain_lines(explainer, texts, label), colour=colour)
     # the text format is sanitized already, and its colours are control characters
-    sanitize: dict[str, Callable[[str], str]] = {"text": str, "jsonl": visible_json, "html": visible_lines}
+    sanitize: dict[str, Callable[[str], str]] = {"text": str, "jsonl": printable_json, "html": printable_lines}
     write_output(chunks, output, sanitize=sanitize[output_format])
 
 

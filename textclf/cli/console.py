@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from textclf.errors import UserError
-from textclf.io.sanitize import visible, visible_json, visible_lines
+from textclf.io.sanitize import printable, printable_json, printable_lines
 
 Document = TypeVar("Document", bound=Mapping[str, Any])
 
@@ -55,12 +55,12 @@ def signals_raise() -> Iterator[None]:
 def print_stderr(*lines: str) -> None:
     """Print messages on stderr, control characters made visible; a closed stderr does not stop the command."""
     try:
-        click.echo("\n".join(map(visible, lines)), err=True)
+        click.echo("\n".join(map(printable, lines)), err=True)
     except OSError:
         _redirect_to_null(sys.stderr)
 
 
-def print_stdout(chunks: Iterable[str], *, sanitize: Callable[[str], str] = visible_lines) -> None:
+def print_stdout(chunks: Iterable[str], *, sanitize: Callable[[str], str] = printable_lines) -> None:
     """Print each chunk on stdout at once; stop quietly when the reader, such as `head`, has closed it.
 
     Args:
@@ -83,7 +83,7 @@ def print_stdout(chunks: Iterable[str], *, sanitize: Callable[[str], str] = visi
 
 
 def write_output(
-    chunks: Iterable[str], path: Path | None, *, sanitize: Callable[[str], str] = visible_lines
+    chunks: Iterable[str], path: Path | None, *, sanitize: Callable[[str], str] = printable_lines
 ) -> None:  # fmt: skip
     """Write the chunks to a file, or print them on stdout where `path` is None."""
     if path is None:
@@ -96,7 +96,7 @@ def write_output(
 
 def print_json(result: Mapping[str, Any]) -> None:
     """Print a result as one JSON document."""
-    print_stdout([visible_json(json.dumps(result, indent=1, ensure_ascii=False)), "\n"])
+    print_stdout([printable_json(json.dumps(result, indent=1, ensure_ascii=False)), "\n"])
 
 
 def print_result(result: Document, table: Callable[[Document], list[str]], *, as_json: bool) -> None:
@@ -104,7 +104,7 @@ def print_result(result: Document, table: Callable[[Document], list[str]], *, as
     if as_json:
         print_json(result)
     else:
-        print_stdout(f"{visible(line)}\n" for line in table(result))
+        print_stdout(f"{printable(line)}\n" for line in table(result))
 
 
 def open_streams() -> None:

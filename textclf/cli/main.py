@@ -14,7 +14,7 @@ from textclf import __version__
 from textclf.cli.commands import COMMANDS
 from textclf.cli.console import StopSignal, open_streams, print_stderr, signals_raise
 from textclf.errors import UserError
-from textclf.io.sanitize import visible_lines
+from textclf.io.sanitize import printable_lines
 
 
 @contextmanager
@@ -24,9 +24,9 @@ def _sanitized_usage_errors() -> Iterator[None]:
         yield
     except click.UsageError as error:
         message = error.format_message()
-        if visible_lines(message) == message:
+        if printable_lines(message) == message:
             raise
-        raise click.UsageError(visible_lines(message), error.ctx) from None
+        raise click.UsageError(printable_lines(message), error.ctx) from None
 
 
 class CommandGroup(click.Group):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from textclf.cli.console import print_stderr
-from textclf.io.sanitize import visible
+from textclf.io.sanitize import printable
 from textclf.training.checkpoint import Epoch
 from textclf.training.loop import Step, TrainingCallback
 from textclf.tuning.results import short_names, shown, winner
@@ -192,7 +192,7 @@ class LiveTrialCallback(LogTrialCallback):
                 trial.key, time.perf_counter() - self._begun.get(trial.key, time.perf_counter())
             )
             cells = (str(trial.number), f"{seconds:.0f}" if seconds else "", state, settings_line(trial))
-            table.add_row(*(Text(visible(cell)) for cell in cells))
+            table.add_row(*(Text(printable(cell)) for cell in cells))
         return table
 
 

@@ -18,11 +18,11 @@ from textclf.config.schema import option_rows
 from textclf.config.suggest import DataProfile, Setting, percent, profile_table, suggest_settings
 from textclf.config.yaml_source import ConfigDumper
 from textclf.data.columns import ColumnRoles, find_columns, read_table
-from textclf.data.rows import DataOptions, LabelReader, check_labels, read_rows, split_labels, text_keys
+from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
 from textclf.data.split import split
 from textclf.errors import UserError
-from textclf.io.files import temporary_faults, write_text
-from textclf.io.sanitize import is_whole, plain
+from textclf.io.files import temporary_file_errors, write_text
+from textclf.io.sanitize import excerpt, is_encodable
 from textclf.io.streams import is_file
 
 MAX_LISTED_LABELS = 5
@@ -58,7 +58,7 @@ class CreatedConfig:
     def remarks(self) -> list[str]:
         """Peculiarities of the data, a sentence or two each."""
         sentences = (*_text_remarks(self.profile), *_companion_remarks(self.companions))
-        return [plain(sentence, longest=250) for sentence in sentences]
+        return [excerpt(sentence, longest=250) for sentence in sentences]
 
     @property
     def yaml(self) -> str:
@@ -69,7 +69,7 @@ class CreatedConfig:
             *_data_settings(self.data, self.profile, used),
             *suggest_settings(self.profile, has_validation_file=has_validation_file),
         ]
-        head = f"# By `textclf init`, from {_rows_read(self.profile)} of {plain(self.data)}."
+        head = f"# By `textclf init`, from {_rows_read(self.profile)} of {excerpt(self.data)}."
         remarks = [f"# - {remark}" for remark in self.remarks]
         return "\n".join([f"{head} The README has every option.", *remarks, *_yaml_lines(settings), ""])
 
@@ -79,8 +79,8 @@ class CreatedConfig:
         tokens = f"median {profile.median:,.0f} tokens, longest {profile.longest:,}"
         hidden = len(remarks) - MAX_PRINTED_REMARKS
         return [
-            f"{plain(self.data)}: {_rows_read(profile)} have texts in '{plain(profile.text)}' ({tokens})",
-            f"and labels in '{plain(profile.label)}' ({_label_shares(profile)})",
+            f"{excerpt(self.data)}: {_rows_read(profile)} have texts in '{excerpt(profile.text)}' ({tokens})",
+            f"and labels in '{excerpt(profile.label)}' ({_label_shares(profile)})",
             *remarks[:MAX_PRINTED_REMARKS],
             *([f"more remarks on top of the config: {hidden}"] if hidden > 0 else []),
         ]
@@ -117,7 +117,7 @@ def create_config(
     path = None if output == "-" else Path(output or f"{_data_name(data)}.yaml")
     if path and path.exists() and not overwrite:
         raise UserError(f"{path} exists. Replace it with --overwrite, or choose another file with --output.")
-    if not is_whole(data):
+    if not is_encodable(data):
         raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
     roles = find_columns(table, data, text=text, label=label)
@@ -125,7 +125,7 @@ def create_config(
     _check_trainable(data, profile, roles, keys)
     companions = [_read_companion(key, path, roles, keys) for key, path in _companion_paths(data)]
     created = CreatedConfig(data, path, profile, companions)
-    with temporary_faults(), tempfile.TemporaryDirectory() as folder:
+    with temporary_file_errors(), tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "config.yaml"
         write_text(draft, created.yaml)
         load_config(draft)
@@ -143,11 +143,11 @@ def _data_name(data: str) -> str:
 
 def _check_trainable(data: str, profile: DataProfile, roles: ColumnRoles, keys: npt.NDArray[np.uint64]) -> None:
     """Raise a UserError for what training would refuse, given the key of each text."""
-    reader = LabelReader()
+    reader = LabelBuilder()
     reader.add(roles.label.values)
     labels = reader.labels()
     check_labels(labels, profile.label_separator, [Path(data)])
-    name = plain(profile.label)
+    name = excerpt(profile.label)
     if profile.unlabelled and profile.label_separator is None:
         first = next(row for row, label in enumerate(roles.label.values) if not label.strip())
         raise UserError(
@@ -155,7 +155,7 @@ def _check_trainable(data: str, profile: DataProfile, roles: ColumnRoles, keys: 
             f"{first} (rows count from 0). Add the labels, drop the rows, or name another column with --label."
         )
     if len(profile.labels) < 2:
-        held = ", ".join(plain(label) for label in profile.labels) or "nothing"
+        held = ", ".join(excerpt(label) for label in profile.labels) or "nothing"
         raise UserError(f"{data}: '{name}' holds only {held}. There must be something to tell apart; name --label.")
     parts = split(labels, keys, fraction=0.1, seed=0, separator=profile.label_separator)
     if not len(parts.validation):
@@ -209,7 +209,7 @@ def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[n
     unknown = labels - set(roles.label.labels)
     # training refuses validation rows with unknown labels; test rows with them count as wrong
     if unknown and (key == "data.validation" or unknown == labels):
-        return CompanionFile(key, path, problem=f"its label '{plain(min(unknown))}' is in no training row looked at")
+        return CompanionFile(key, path, problem=f"its label '{excerpt(min(unknown))}' is in no training row looked at")
     return CompanionFile(key, path, rows, seen)
 
 
@@ -240,7 +240,7 @@ def _yaml_lines(settings: Sequence[Setting]) -> Iterator[str]:
     for section, members in groupby(settings, key=lambda setting: setting.key.partition(".")[0]):
         yield f"{section}:"
         for setting in members:
-            yield f"{_yaml_line(setting).ljust(width)}   # {plain(setting.reason, longest=200)}"
+            yield f"{_yaml_line(setting).ljust(width)}   # {excerpt(setting.reason, longest=200)}"
 
 
 def _yaml_line(setting: Setting) -> str:
@@ -297,7 +297,9 @@ def _rows_read(profile: DataProfile) -> str:
 
 def _label_shares(profile: DataProfile) -> str:
     """Return the labels with the share of the rows that have each, the most frequent first."""
-    shares = [f"{plain(label, longest=24)} ({percent(rows / profile.rows)})" for label, rows in profile.labels.items()]
+    shares = [
+        f"{excerpt(label, longest=24)} ({percent(rows / profile.rows)})" for label, rows in profile.labels.items()
+    ]
     if len(shares) > MAX_LISTED_LABELS:
         shares = [*shares[:2], "...", shares[-1]]
     return f"{len(profile.labels):,} labels: {', '.join(shares)}"

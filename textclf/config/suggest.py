@@ -10,7 +10,7 @@ import numpy as np
 
 from textclf.data.columns import ColumnRoles, Table, evenly_spaced
 from textclf.data.rows import text_keys
-from textclf.io.sanitize import plain
+from textclf.io.sanitize import excerpt
 from textclf.text.encoding import RESERVED
 from textclf.text.tokenizer import CLEANINGS, TextOptions
 from textclf.text.vocabulary import WordCounts
@@ -77,7 +77,7 @@ def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
     texts, labels = roles.text.values, roles.label.values
     script = find_script(texts)
     tokenizer = suitable_tokenizer(script, texts)
-    tokens = WordCounts(TextOptions(tokenizer=tokenizer)).split(texts)
+    tokens = WordCounts(TextOptions(tokenizer=tokenizer)).tokenize(texts)
     frequencies = np.bincount(tokens.flat)
     repeated, contradicting = _count_repeated(texts, labels)
     return DataProfile(
@@ -251,7 +251,7 @@ def _training_settings(profile: DataProfile, has_validation_file: bool) -> Itera
         yield Setting("training.monitor", "val_accuracy", "the best epoch has most validation rows right")
     label, rows = list(profile.labels.items())[-1]
     if rows * 5 < max(profile.labels.values()):
-        reason = f"'{plain(label, longest=30)}' has {rows:,} of {_rows(profile)}; finds more of them, costs accuracy"
+        reason = f"'{excerpt(label, longest=30)}' has {rows:,} of {_rows(profile)}; finds more of them, costs accuracy"
         yield Setting("training.class_weight", "balanced", reason, active=False)
 
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from textclf.data.readers import as_text, find_column, read_records
+from textclf.data.readers import as_text, column_index, read_records
 from textclf.data.rows import split_labels
 from textclf.errors import UserError
-from textclf.io.sanitize import is_whole, plain
+from textclf.io.sanitize import excerpt, is_encodable
 
 MAX_LISTED_COLUMNS = 50
 
@@ -133,7 +133,7 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
 
 def _can_be_named(name: str) -> bool:
     """Return whether a config can name such a column: the name is neither empty nor holds half a character."""
-    return bool(name) and is_whole(name)
+    return bool(name) and is_encodable(name)
 
 
 def evenly_spaced(items: list[str], *, count: int = 1000) -> list[str]:
@@ -168,7 +168,8 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
         raise UserError(*_no_column_lines(file, table, "labels: few different values, each in several rows", "--label"))
     if label_column.name in label_column.labels and len(text_column.name.split()) > 2:
         raise UserError(
-            f"{file} has no header: its first line holds '{plain(text_column.name)}' and '{plain(label_column.name)}', "
+            f"{file} has no header: its first line holds '{excerpt(text_column.name)}' and "
+            f"'{excerpt(label_column.name)}', "
             "which look like a text and its label. Put the columns' names above it."
         )
     has_label_name = label_column.name_has(LABEL_NAMES)
@@ -184,7 +185,7 @@ def _named_column(table: Table, file: str, name: str, option: str) -> Column:
             f"{file}: the column '{name}' does not hold a text or a number in every row. Fill it where it is "
             'missing; write dates as text; join the items of a list, such as "a|b".'
         )
-    return table.columns[find_column(file, [column.name for column in table.columns], name, key=option)]
+    return table.columns[column_index(file, [column.name for column in table.columns], name, key=option)]
 
 
 TEXT_NAMES = re.compile(
@@ -245,10 +246,11 @@ def _no_column_lines(file: str, table: Table, wanted: str, option: str) -> list[
     """Return the message that no column looks like texts or labels, with a line for each column."""
     rows_read = f" (in the first {table.rows:,} rows, which is all that was looked at)" if table.more else ""
     lines = [
-        f"  {plain(column.name)}: {column.kind}, {len(column.counts):,} different, mean length {column.mean_length:.0f}"
+        f"  {excerpt(column.name)}: {column.kind}, {len(column.counts):,} different, "
+        f"mean length {column.mean_length:.0f}"
         for column in table.columns
     ]
-    lines += [f"  {plain(name)}: no text, or missing, in some rows" for name in table.incomplete]
+    lines += [f"  {excerpt(name)}: no text, or missing, in some rows" for name in table.incomplete]
     if len(lines) > MAX_LISTED_COLUMNS:
         lines[MAX_LISTED_COLUMNS:] = [f"  and {len(lines) - MAX_LISTED_COLUMNS:,} more"]
     head = f"{file} has no column that looks like {wanted}{rows_read}. {option} names it. Columns:"
