@@ -110,7 +110,7 @@ def _evaluate_rows(
 
 def write_evaluation(run: Run, found: Predictions, document: MetricsDocument, *, name: str) -> None:
     """predictions.csv, report.html and, last, metrics.json; the page shows the history and samples that the run has."""
-    from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
+    from textclf.evaluation.run_report import write_report  # matplotlib takes a second to import
 
     write_predictions(run.predictions, found)
     write_report(run, document, found, name=name)
@@ -249,7 +249,7 @@ def redraw(path: Path) -> Path:
     Raises:
         UserError: a file of the run is missing or damaged.
     """
-    from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
+    from textclf.evaluation.run_report import write_report  # matplotlib takes a second to import
 
     run = recover(Run(path))
     document: MetricsDocument = read_json(run.metrics)
