@@ -9,7 +9,7 @@ PYTEST = -m pytest --numprocesses auto --dist loadfile
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check wheel lowest lock audit fuzz kills load promises bench clean
+.PHONY: help install data demo test check wheel lowest lock audit fuzz kills load promises docs picture bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -69,7 +69,7 @@ audit: install  ## Ask PyPI whether a locked version has a known security fault
 		echo 'make audit: a version has a known fault, or PyPI did not answer for it (see above); some registries leave these answers out.'; \
 		exit 1; }
 
-bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour
+bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour; then `make docs`
 	$(BIN)/python tests/benchmarks/predict_speed.py
 	$(BIN)/python tests/benchmarks/predict_memory.py
 	$(BIN)/python tests/benchmarks/train_speed.py
@@ -83,7 +83,14 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 kills: install  ## Kill 200 trainings at random moments, resume them and compare: about half an hour
 	$(BIN)/python tests/reliability/kills.py
 
-promises: install  ## Count the tests' cases behind "What you can rely on" and print that table
+docs: install  ## Write the generated parts of README.md and docs/
+	$(BIN)/python docs/generate.py
+
+picture: data  ## Draw docs/report.png from a run on film reviews; needs Chromium (Debian: apt-get install chromium)
+	$(BIN)/textclf train configs/movies.yaml --overwrite
+	$(BIN)/python docs/picture.py runs/movies
+
+promises: install  ## Count the tests' cases behind docs/reliability.md and print its table
 	$(BIN)/python tests/reliability/promises.py
 
 load: data  ## Predict, evaluate and train under load and see what breaks: about 20 minutes, on Linux

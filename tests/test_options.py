@@ -1,9 +1,9 @@
-"""What is generated from the options: the JSON schema, and the README's table."""
+"""The JSON schema of the config, which is generated from the options."""
 
 import dataclasses
 import json
 
-import readme_table
+import generate
 from conftest import textclf
 
 from textclf.config.schema import Config, option_rows
@@ -22,7 +22,7 @@ def test_the_json_schema_has_every_option_with_its_default_and_no_other() -> Non
     rows = []
     del schema["properties"]["tune"]  # names options, and has none
     for section in schema["properties"]:
-        for type_, described in readme_table.definitions(schema, section).items():
+        for type_, described in generate.described_types(schema, section).items():
             assert described["additionalProperties"] is False
             for key, option in described["properties"].items():
                 default = json.dumps(option["default"]) if "default" in option else None
@@ -44,12 +44,7 @@ def test_the_json_schema_knows_types_choices_and_ranges() -> None:
 
 def test_an_editor_tells_the_types_of_a_section_apart() -> None:
     schema = json.loads(textclf("schema").stdout)
-    found = readme_table.definitions(schema, "model")
+    found = generate.described_types(schema, "model")
     assert [each["properties"]["type"]["const"] for each in found.values()] == list(found) == list(MODELS)
     # one may leave its type out; else a section without any could be either
     assert ["type" in each.get("required", []) for each in found.values()] == [False, True]
-
-
-def test_the_readme_has_the_current_tables() -> None:
-    readme = readme_table.README.read_text(encoding="utf-8")
-    assert readme == readme_table.with_tables(readme), "run: python tests/readme_table.py"

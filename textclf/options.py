@@ -2,7 +2,7 @@
 
 An options class is a frozen dataclass of the standard library, so that predicting with a saved model needs nothing
 more. Its fields carry their range and help as metadata, which `config` hands to pydantic for checking, for the JSON
-schema and for the README's table.
+schema and for the tables in docs/config.md.
 """
 
 from dataclasses import MISSING, dataclass, field

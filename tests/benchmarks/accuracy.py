@@ -3,7 +3,7 @@
     python tests/benchmarks/accuracy.py [--data FOLDER] [NAME...]
 
 Each training is a process of its own. The table goes to stdout, and with all numbers to accuracy.json beside this file,
-from which tests/readme_table.py takes the README's. FOLDER holds a folder a data set, as ../shared/data does; where it
+from which docs/generate.py makes a table. FOLDER holds a folder a data set, as ../shared/data does; where it
 is missing, only what `make data` fetched is trained on.
 """
 

@@ -4,7 +4,7 @@
 
 Trains each recipe unless it is there, makes every smaller run of it, and then labels the same lines with all of them,
 whole processes in turn. The table goes to stdout, and with all numbers to compress.json beside this file, from which
-tests/readme_table.py takes the README's. FOLDER is that of accuracy.py.
+docs/generate.py makes a table. FOLDER is that of accuracy.py.
 """
 
 import argparse

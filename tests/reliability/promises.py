@@ -1,4 +1,4 @@
-"""What textclf promises, how each promise is tried, and the figures that it held for: the README's table of them.
+"""What textclf promises, how each promise is tried, and the figures that it held for: a table for docs/reliability.md.
 
 `make promises` counts the tests' cases anew; the other figures are those that `make kills`, `make load` and `make fuzz`
 left in their JSON files. A promise without a figure has not been tried, and is left out.

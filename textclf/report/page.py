@@ -1,6 +1,6 @@
 """report.html: one file that opens offline, a pure function of the other files of a run."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -60,7 +60,7 @@ def render(
     name: str,
     figures: dict[str, str],
     coverage: str,
-    history: list[dict[str, float]],
+    history: list[dict[Any, Any]],
     samples: SamplesDocument | None,
     throughput: dict[str, float] | None,
 ) -> str:
