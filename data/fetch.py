@@ -1,6 +1,6 @@
-"""Three sentiment data sets, as CSV files in the folder of this script: `python data/fetch.py [--force]`.
+"""Fetch three sentiment data sets as CSV files into the folder of this script: `python data/fetch.py [--force]`.
 
-They come out of the source distribution of vaderSentiment 3.3.2 (MIT licence), which pip downloads.
+They are in the source distribution of vaderSentiment 3.3.2 (MIT licence), which pip downloads.
 See data/README.md for the columns, the row counts and the citation.
 """
 
@@ -26,7 +26,7 @@ from typing import TypeVar
 PACKAGE = "vaderSentiment"
 VERSION = "3.3.2"
 SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
-HINT = f"to see all of it: python -m pip download --no-deps --no-binary {PACKAGE} {PACKAGE}=={VERSION}"
+HINT = f"to see its whole output: python -m pip download --no-deps --no-binary {PACKAGE} {PACKAGE}=={VERSION}"
 NESTED = f"{PACKAGE}-{VERSION}/additional_resources/hutto_ICWSM_2014.tar.gz"
 
 HERE = Path(__file__).resolve().parent
@@ -44,12 +44,12 @@ T = TypeVar("T")
 
 
 class FetchError(Exception):
-    """What went wrong, in one sentence for the user."""
+    """A failure, described in one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Rated:
-    """One row of a source file."""
+    """A row of a source file."""
 
     rating: float
     text: str
@@ -57,7 +57,7 @@ class Rated:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of an output file."""
+    """A row of an output file."""
 
     text: str
     label: str
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The rows that are kept, sorted by text, and how many were left out for each reason."""
+    """The rows that are kept, sorted by text, and the number of rows left out for each reason."""
 
     rows: list[Row]
     neutral: int
@@ -75,50 +75,54 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Split:
-    """The two sides of a data set."""
+    """The training and the test rows of a data set."""
 
     train: list[Row]
     test: list[Row]
 
 
 def pip_command(requirements: Path, folder: Path) -> list[str]:
-    """The command that downloads the archive into the folder."""
+    """Return the command that downloads the archive into the folder."""
     # pip runs the archive's setup.py to read its metadata, in a build environment of its own because a
     # fresh venv need not have setuptools. The hash in the requirements file is checked before that, so no
-    # unknown code is run. --no-input: a question that nobody sees would wait for ever.
+    # unknown code is run. --no-input: a question that nobody sees would wait forever.
     options = ["--no-deps", "--no-binary", PACKAGE, "--no-input", "--quiet"]
     return [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements), "-d", str(folder)]
 
 
-def reason(stderr: str) -> str:
-    """The line of pip's messages that says what failed."""
+def error_line(stderr: str) -> str:
+    """Return the line of pip's messages that says what failed."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error:")]
     return (errors or lines[-1:] or ["no message"])[0]
 
 
 def check_hash(archive: bytes, expected: str = SHA256) -> bytes:
-    """The same archive, or a FetchError when it is not the expected one."""
-    found = hashlib.sha256(archive).hexdigest()
-    if found != expected:
-        raise FetchError(f"the archive has sha256 {found}, expected {expected}")
+    """Return the archive.
+
+    Raises:
+        FetchError: its sha256 is not the expected one.
+    """
+    actual = hashlib.sha256(archive).hexdigest()
+    if actual != expected:
+        raise FetchError(f"the archive has sha256 {actual}, expected {expected}")
     return archive
 
 
 def download() -> bytes:
-    """The source distribution, downloaded from the index that pip is configured for, and checked."""
+    """Download the source distribution from the index that pip is configured for, and check it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         requirements = folder / "requirements.txt"
         requirements.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
         done = subprocess.run(pip_command(requirements, folder), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise FetchError(f"pip could not download {PACKAGE} {VERSION}: {reason(done.stderr)} ({HINT})")
+            raise FetchError(f"pip could not download {PACKAGE} {VERSION}: {error_line(done.stderr)} ({HINT})")
         return check_hash((folder / f"{PACKAGE}-{VERSION}.tar.gz").read_bytes())
 
 
 def member(archive: bytes, name: str) -> bytes:
-    """The content of one file of a .tar.gz, which is never unpacked to the disk."""
+    """Return the content of one file of a .tar.gz, without unpacking it to the disk."""
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         file = tar.extractfile(name)
         if file is None:
@@ -127,14 +131,14 @@ def member(archive: bytes, name: str) -> bytes:
 
 
 def clean(text: str) -> str:
-    """The text without HTML entities, and with single spaces."""
+    """Return the text without HTML entities and with single spaces."""
     # Some entities were escaped twice (&amp;#38; for &), hence two passes. Runs of spaces are what is left
     # of dashes that the authors took out; they carry nothing.
     return " ".join(html.unescape(html.unescape(text)).split())
 
 
 def rated_rows(source: bytes) -> list[Rated]:
-    """The rows of a source file: id, tab, mean rating, tab, text."""
+    """Return the rows of a source file, whose lines are: id, tab, mean rating, tab, text."""
     # All three files are valid UTF-8 without a byte order mark (accents in movies, a pound sign in tweets).
     # splitlines() is not used: it would also break a row at characters such as U+0085 or U+2028.
     lines = source.decode("utf-8").split("\r\n")
@@ -142,55 +146,55 @@ def rated_rows(source: bytes) -> list[Rated]:
     return [Rated(float(rating), clean(text)) for _, rating, text in fields]
 
 
-def key(text: str) -> str:
-    """The letters and digits of a text, in lower case: the same for texts that differ in nothing else."""
+def letters(text: str) -> str:
+    """Return the letters and digits of a text in lower case, equal for texts that differ only in anything else."""
     return "".join(re.findall(r"\w+", text.casefold()))
 
 
-def labelled(rated: Sequence[Rated]) -> Labelled:
-    """The rows with a label: pos where the mean rating is above zero, neg where it is below."""
+def label_rows(rated: Sequence[Rated]) -> Labelled:
+    """Label the rows: pos where the mean rating is above zero, neg where it is below."""
     # A rating of exactly zero has no sign. A text without a letter or a digit ("!", "...") has nothing to
     # learn from. A repeated text is kept once; after the zeros are gone no text has both labels.
     signed = [row for row in rated if row.rating != 0]
-    worded = [row for row in signed if key(row.text)]
+    worded = [row for row in signed if letters(row.text)]
     labels = {row.text: "pos" if row.rating > 0 else "neg" for row in worded}
     rows = [Row(text, labels[text]) for text in sorted(labels)]
     return Labelled(rows, len(rated) - len(signed), len(signed) - len(worded), len(worded) - len(rows))
 
 
-def groups(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows, those whose texts differ only in case, punctuation or spaces together."""
+def group_rows(rows: Iterable[Row]) -> list[list[Row]]:
+    """Group the rows whose texts differ only in case, punctuation or spaces."""
     # The tweets hold 30 sentences in six spellings each ("Anger is ugly." to "Anger is UGLY!!!"). Spread
-    # over both sides they would make the test score look better than it is.
-    found: dict[str, list[Row]] = {}
+    # over training and test rows they would make the test score look better than it is.
+    by_letters: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(key(row.text), []).append(row)
-    return list(found.values())
+        by_letters.setdefault(letters(row.text), []).append(row)
+    return list(by_letters.values())
 
 
-def shuffled(items: Iterable[T], rng: random.Random) -> list[T]:
-    """The items in an order that depends on nothing but their first order and the seed."""
+def shuffle(items: Iterable[T], rng: random.Random) -> list[T]:
+    """Return the items in an order that depends on their first order and the seed alone."""
     # Only random() is promised to give the same numbers in every Python version; shuffle() is not.
     return sorted(items, key=lambda _: rng.random())
 
 
 def split(rows: Sequence[Row], rng: random.Random) -> Split:
-    """The rows, 80 % for training and 20 % for testing, in the same shares of each label."""
-    grouped = groups(rows)
-    sides = Split([], [])
+    """Split the rows, 80 % for training and 20 % for testing, in the same shares of each label."""
+    groups = group_rows(rows)
+    parts = Split([], [])
     for label in sorted({row.label for row in rows}):
         # A group goes by the label of its first row: a few of them have both labels.
-        stratum = shuffled([group for group in grouped if group[0].label == label], rng)
+        stratum = shuffle([group for group in groups if group[0].label == label], rng)
         wanted = round(TEST_SHARE * sum(len(group) for group in stratum))
         taken = 0
         for group in stratum:
-            (sides.test if taken < wanted else sides.train).extend(group)
+            (parts.test if taken < wanted else parts.train).extend(group)
             taken += len(group)
-    return Split(shuffled(sides.train, rng), shuffled(sides.test, rng))
+    return Split(shuffle(parts.train, rng), shuffle(parts.test, rng))
 
 
 def csv_bytes(rows: Iterable[Row]) -> bytes:
-    """A CSV file with the header text,label: UTF-8, lines that end in a line feed on every system."""
+    """Return a CSV file with the header text,label, in UTF-8, its lines ending in a line feed on every system."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["text", "label"])
@@ -199,20 +203,20 @@ def csv_bytes(rows: Iterable[Row]) -> bytes:
 
 
 def line_bytes(rows: Iterable[Row]) -> bytes:
-    """A plain text file with one text a line."""
+    """Return a plain text file with one text on each line."""
     return "".join(f"{row.text}\n" for row in rows).encode("utf-8")
 
 
-def files(name: str, sides: Split) -> dict[str, bytes]:
-    """The files of one data set by name."""
-    found = {"train.csv": csv_bytes(sides.train), "test.csv": csv_bytes(sides.test)}
+def files(name: str, rows: Split) -> dict[str, bytes]:
+    """Return the content of each file of a data set by the file's name."""
+    contents = {"train.csv": csv_bytes(rows.train), "test.csv": csv_bytes(rows.test)}
     if name == LINES_FROM:
-        found["lines.txt"] = line_bytes(sides.test[:LINES])
-    return found
+        contents["lines.txt"] = line_bytes(rows.test[:LINES])
+    return contents
 
 
 def write(path: Path, content: bytes) -> None:
-    """The file with this content: never half of it, also when the run is broken off."""
+    """Write a file so that it is never there by half, even if this program is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")
     beside.write_bytes(content)
@@ -220,45 +224,45 @@ def write(path: Path, content: bytes) -> None:
 
 
 def counts(rows: Iterable[Row]) -> str:
-    """The number of rows, in all and for each label."""
+    """Return the number of rows, in total and for each label, as text."""
     by_label = Counter(row.label for row in rows)
     each = ", ".join(f"{label} {by_label[label]}" for label in sorted(by_label))
     return f"{sum(by_label.values())} rows ({each})"
 
 
-def summary(folder: Path, kept: Labelled, sides: Split) -> str:
-    """One line about a data set: where it is, its rows, and what was left out."""
+def summary(folder: Path, kept: Labelled, rows: Split) -> str:
+    """Return one line about a data set: its folder, its rows, and the rows left out."""
     dropped = f"{kept.neutral} neutral, {kept.wordless} without a word, {kept.repeated} repeated"
-    return f"{folder}: train {counts(sides.train)}, test {counts(sides.test)}; left out: {dropped}"
+    return f"{folder}: train {counts(rows.train)}, test {counts(rows.test)}; left out: {dropped}"
 
 
-def make(name: str, resources: bytes, folder: Path) -> str:
-    """The summary of one data set, after its files are written into the folder."""
-    kept = labelled(rated_rows(member(resources, SOURCES[name])))
-    sides = split(kept.rows, random.Random(SEED))
-    for file, content in files(name, sides).items():
+def write_data_set(name: str, resources: bytes, folder: Path) -> str:
+    """Write the files of a data set into the folder, and return its summary."""
+    kept = label_rows(rated_rows(member(resources, SOURCES[name])))
+    rows = split(kept.rows, random.Random(SEED))
+    for file, content in files(name, rows).items():
         write(folder / file, content)
-    return summary(folder, kept, sides)
+    return summary(folder, kept, rows)
 
 
-def missing(folder: Path) -> list[Path]:
-    """The output files that are not there yet."""
+def missing_files(folder: Path) -> list[Path]:
+    """Return the output files that are not there yet."""
     wanted = [folder / name / file for name in SOURCES for file in files(name, Split([], []))]
     return [path for path in wanted if not path.is_file()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when all files are there, 1 after a message on stderr."""
+    """Return the exit code: 0 when all files are there, 1 after a message on stderr."""
     parser = argparse.ArgumentParser(description="Fetch the data sets movies, amazon and tweets into data/.")
     parser.add_argument("--force", action="store_true", help="make the files again when they are there")
     force = parser.parse_args(arguments).force
-    if not force and not missing(HERE):
+    if not force and not missing_files(HERE):
         sys.stderr.write(f"{HERE}: all files are there (--force makes them again)\n")
         return 0
     try:
         resources = member(download(), NESTED)
         for name in SOURCES:
-            sys.stderr.write(make(name, resources, HERE / name) + "\n")
+            sys.stderr.write(write_data_set(name, resources, HERE / name) + "\n")
     except (FetchError, OSError) as error:
         sys.stderr.write(f"data/fetch.py: {error}\n")
         return 1

@@ -1,1 +1,1 @@
-"""Smaller runs: weights in fewer bits, pruning, distillation."""
+"""Smaller models: weights in fewer bits, pruning and distillation."""

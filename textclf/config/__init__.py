@@ -1,1 +1,1 @@
-"""The YAML config: every option once, reading and checking it, and suggesting one for a table."""
+"""The YAML config: its options, reading and checking it, and suggesting one for a table."""

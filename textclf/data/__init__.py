@@ -1,1 +1,1 @@
-"""Tables of texts and labels: readers, rows, split."""
+"""Tables of texts and labels: reading them, and splitting them into training and validation rows."""

@@ -1,1 +1,1 @@
-"""How good predictions are: metrics, intervals, curves, baselines, and the verbs evaluate and compare."""
+"""Measures of predictions: metrics, intervals, calibration, curves, baselines, and the verbs evaluate and compare."""

@@ -1,1 +1,1 @@
-"""A trained classifier in the formats of other tools."""
+"""Exports of a trained model to the formats of other tools."""

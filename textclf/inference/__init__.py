@@ -1,1 +1,1 @@
-"""The model/ folder, the classifier in it, and what is done with it; never TensorFlow."""
+"""Prediction without TensorFlow: the model/ folder, the classifier in it, and the verbs predict and explain."""

@@ -1,1 +1,1 @@
-"""Files, the run folder, staging, and text that is safe to look at."""
+"""Files and folders: reading, safe writing, the run folder, and the types of the JSON files."""

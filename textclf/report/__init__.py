@@ -1,1 +1,1 @@
-"""Numbers in, one HTML page out."""
+"""The HTML report: takes numbers and sentences, returns a page."""

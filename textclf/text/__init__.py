@@ -1,1 +1,1 @@
-"""Texts to token ids: tokenizer, vocabulary, encoding, word vectors."""
+"""From texts to token ids: tokenizer, vocabulary, encoding and word vectors."""

@@ -1,1 +1,1 @@
-"""Dataset, checks of the data, training loop, checkpoint, and the verb train."""
+"""Training: the dataset, checks of the data, the loop, checkpoints, and the verb train."""

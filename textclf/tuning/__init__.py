@@ -1,1 +1,1 @@
-"""The search for better settings."""
+"""The search for better settings with Optuna."""

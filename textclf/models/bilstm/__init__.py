@@ -1,1 +1,1 @@
-"""Embedding -> Bidirectional LSTM -> Dense."""
+"""The architecture bilstm: embedding, bidirectional LSTM, pooling, dense layer."""

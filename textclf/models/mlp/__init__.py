@@ -1,1 +1,1 @@
-"""Bags of words and of n-grams -> Dense."""
+"""The architecture mlp: bags of words and of word pairs, then dense layers."""

@@ -1,1 +1,1 @@
-"""ONNX graphs written and read without the package onnx."""
+"""Writing and reading ONNX graphs without the package onnx."""
