@@ -12,7 +12,7 @@ import pytest
 from bad_files import GOOD, ROWS, Content, bomb, link, put, refusal, sparse
 from conftest import textclf_process
 
-from textclf.io.sanitize import visible
+from textclf.io.sanitize import printable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, links and sparse files")
 
@@ -248,7 +248,7 @@ def test_a_file_for_a_model_is_refused(files: dict[str, Content], command: str, 
 @pytest.mark.parametrize("name", ["\udcff.yaml", "\x1b[31m.yaml"])
 def test_a_name_that_no_terminal_should_see_is_shown_with_marks(name: str) -> None:
     result = textclf_process("check", name)
-    said = f"no config '{visible(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
+    said = f"no config '{printable(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
     assert (result.returncode, result.stdout, result.stderr.decode()) == (1, b"", said)
 
 

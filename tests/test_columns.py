@@ -155,9 +155,9 @@ def test_the_script_is_that_of_most_letters(text: str, script: str) -> None:
 
 def test_only_the_first_rows_of_a_large_file_are_looked_at() -> None:
     write_csv("rows.csv", some_rows(30))
-    tables = [read_table(Path("rows.csv"), rows=rows) for rows in (29, 30, 31)]
+    tables = [read_table(Path("rows.csv"), max_rows=rows) for rows in (29, 30, 31)]
     assert [(table.rows, table.more) for table in tables] == [(29, True), (30, False), (30, False)]
-    few = read_table(Path("rows.csv"), memory=1000)
+    few = read_table(Path("rows.csv"), max_bytes=1000)
     assert (few.rows, few.more) == (3, True)
 
 

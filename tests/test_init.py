@@ -35,13 +35,13 @@ text:
   vocab_size: 850                   # room for all 814 different words
   max_length: 50                    # the longest text has 20 tokens: none is cut
 model:
-  embedding_dim: 50                 # 400 rows teach a small network more than a large one
+  embedding_dim: 50                 # 400 rows are few: a small network overfits less
   # pretrained: glove.6B.100d.txt   # if English: such word vectors help; with embedding_dim: 100, vocab_size: 30000
   units: 32                         # likewise, for 400 rows
   pooling: max                      # half of the texts have at most 11 tokens: a word anywhere may decide
-  embedding_dropout: 0.5            # keeps 400 rows from being learnt by heart
+  embedding_dropout: 0.5            # against overfitting on 400 rows
 training:
-  epochs: 12                        # 400 rows, 200 a label: the fewer, the more often each is seen
+  epochs: 12                        # 400 rows, 200 a label: the fewer rows, the more epochs
   batch_size: 16                    # 25 steps an epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 12 epochs are few
   early_stopping: null              # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
@@ -59,13 +59,13 @@ text:
   vocab_size: 500                    # room for all 496 different words
   max_length: 50                     # the longest text has 12 tokens: none is cut
 model:
-  embedding_dim: 50                  # 240 rows teach a small network more than a large one
+  embedding_dim: 50                  # 240 rows are few: a small network overfits less
   # pretrained: glove.6B.100d.txt    # if English: such word vectors help; with embedding_dim: 100, vocab_size: 30000
   units: 32                          # likewise, for 240 rows
   pooling: max                       # half of the texts have at most 7 tokens: a word anywhere may decide
-  embedding_dropout: 0.5             # keeps 240 rows from being learnt by heart
+  embedding_dropout: 0.5             # against overfitting on 240 rows
 training:
-  epochs: 12                         # 240 rows, 60 a label: the fewer, the more often each is seen
+  epochs: 12                         # 240 rows, 60 a label: the fewer rows, the more epochs
   batch_size: 16                     # 15 steps an epoch
   learning_rate: 0.005               # larger than the default, 0.001, as 12 epochs are few
   early_stopping: null               # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
@@ -84,13 +84,13 @@ text:
   vocab_size: 550                   # room for all 509 different words
   max_length: 50                    # the longest text has 16 tokens: none is cut
 model:
-  embedding_dim: 50                 # 200 rows teach a small network more than a large one
+  embedding_dim: 50                 # 200 rows are few: a small network overfits less
   # pretrained: glove.6B.100d.txt   # if English: such word vectors help; with embedding_dim: 100, vocab_size: 30000
   units: 32                         # likewise, for 200 rows
   pooling: max                      # half of the texts have at most 9 tokens: a word anywhere may decide
-  embedding_dropout: 0.5            # keeps 200 rows from being learnt by heart
+  embedding_dropout: 0.5            # against overfitting on 200 rows
 training:
-  epochs: 20                        # 200 rows, 40 a label: the fewer, the more often each is seen
+  epochs: 20                        # 200 rows, 40 a label: the fewer rows, the more epochs
   batch_size: 16                    # 13 steps an epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 20 epochs are few
   early_stopping: null              # the rate falls to 0 over the 20 epochs, so the last ones gain; the best is kept
@@ -111,7 +111,7 @@ def test_what_was_found_is_said_in_a_few_lines(folder: Path, monkeypatch: pytest
     assert (
         result.stderr
         == f"""\
-data/sample/topics.csv: the 200 rows have texts in 'text' (9 tokens in the middle, 16 at most)
+data/sample/topics.csv: the 200 rows have texts in 'text' (median 9 tokens, longest 16)
 and labels in 'labels' (5 labels: {labels})
 Without data.test the result is measured on the validation rows, which also choose the best epoch.
 wrote {folder}/topics.yaml; next: textclf train {folder}/topics.yaml

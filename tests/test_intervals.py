@@ -5,41 +5,42 @@ from math import comb
 import numpy as np
 import pytest
 
-from textclf.evaluation import bootstrap as intervals
+from textclf.evaluation import bootstrap
 from textclf.evaluation.bootstrap import difference_intervals, interval, mcnemar, resampled_metrics
 from textclf.evaluation.metrics import compute_metrics
 
 RESAMPLES = 25
 
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""y_true, y_pred and probabilities."""
 
-def one_label(labels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+
+def single_label(labels: int) -> Rows:
     rng = np.random.default_rng(labels)
     probabilities = rng.dirichlet(np.ones(labels), 60).round(2)  # rounded: equal scores occur
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     return rng.integers(0, labels, 60), probabilities.argmax(axis=1), probabilities
 
 
-def several_labels() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def multilabel() -> Rows:
     rng = np.random.default_rng(5)
     probabilities = rng.random((60, 3)).round(2)
-    truth = (rng.random((60, 3)) < 0.5 * probabilities).astype(np.int8)
-    return truth, (probabilities >= 0.5).astype(np.int64), probabilities
+    y_true = (rng.random((60, 3)) < 0.5 * probabilities).astype(np.int8)
+    return y_true, (probabilities >= 0.5).astype(np.int64), probabilities
 
 
-@pytest.mark.parametrize("rows", [one_label(2), one_label(4), several_labels()], ids=["two", "four", "several a row"])
-def test_a_resample_has_scikit_learns_metrics(
-    rows: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intervals, "MOST", RESAMPLES)
-    monkeypatch.setattr(intervals, "LEAST", RESAMPLES)
-    monkeypatch.setattr(intervals, "TOGETHER", 60 * 4)  # blocks of four resamples
-    found = resampled_metrics(*rows)
+@pytest.mark.parametrize("rows", [single_label(2), single_label(4), multilabel()], ids=["two", "four", "several a row"])
+def test_a_resample_has_scikit_learns_metrics(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "MOST", RESAMPLES)
+    monkeypatch.setattr(bootstrap, "LEAST", RESAMPLES)
+    monkeypatch.setattr(bootstrap, "BLOCK", 60 * 4)  # blocks of four resamples
+    resampled = resampled_metrics(*rows)
     rng = np.random.default_rng(0)
     for resample in range(RESAMPLES):
         drawn = rng.integers(0, 60, 60)
         expected = compute_metrics(*(part[drawn] for part in rows))
-        values = {name: found[name][resample] for name in expected}
-        assert values.keys() == found.keys()
+        values = {name: resampled[name][resample] for name in expected}
+        assert values.keys() == resampled.keys()
         assert values == pytest.approx(
             {name: np.nan if value is None else value for name, value in expected.items()}, abs=1e-9, nan_ok=True
         )
@@ -54,24 +55,24 @@ def test_a_metric_that_is_hardly_ever_defined_has_no_interval() -> None:
 
 
 def test_the_same_model_twice_differs_by_nothing() -> None:
-    found = [resampled_metrics(*one_label(2)) for _ in range(2)]
-    assert set(map(tuple, difference_intervals(*found).values())) == {(0, 0)}
+    resampled = [resampled_metrics(*single_label(2)) for _ in range(2)]
+    assert set(map(tuple, difference_intervals(*resampled).values())) == {(0, 0)}
 
 
 def test_fewer_resamples_of_many_rows() -> None:
     rows = 100_000
-    truth = np.zeros(rows, np.int64)
-    truth[::2] = 1
+    y_true = np.zeros(rows, np.int64)
+    y_true[::2] = 1
     probabilities = np.tile([0.4, 0.6], (rows, 1))
-    found = resampled_metrics(truth, np.ones(rows, np.int64), np.repeat(probabilities, 10, axis=1))
-    assert len(found["accuracy"]) == intervals.AFFORDABLE // (rows * 20)
+    resampled = resampled_metrics(y_true, np.ones(rows, np.int64), np.repeat(probabilities, 10, axis=1))
+    assert len(resampled["accuracy"]) == bootstrap.AFFORDABLE // (rows * 20)
 
 
 def test_mcnemar_is_the_two_sided_binomial() -> None:
-    right = np.array([True] * 10 + [True] * 8 + [False] * 2 + [False] * 5)
+    correct = np.array([True] * 10 + [True] * 8 + [False] * 2 + [False] * 5)
     other = np.array([True] * 10 + [False] * 8 + [True] * 2 + [False] * 5)
     expected = 2 * sum(comb(10, k) for k in range(3)) / 2**10
-    assert mcnemar(right, other) == {
+    assert mcnemar(correct, other) == {
         "only_this_right": 8,
         "only_other_right": 2,
         "p_value": pytest.approx(expected),
@@ -79,5 +80,5 @@ def test_mcnemar_is_the_two_sided_binomial() -> None:
 
 
 def test_mcnemar_without_a_difference_is_certain() -> None:
-    right = np.array([True, False])
-    assert mcnemar(right, right)["p_value"] == 1
+    correct = np.array([True, False])
+    assert mcnemar(correct, correct)["p_value"] == 1

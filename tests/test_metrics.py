@@ -1,21 +1,29 @@
-"""Numbers of our own, against their definitions."""
+"""Metrics of our own, against their definitions."""
 
 import numpy as np
 import pytest
 
-from textclf.evaluation.metrics import calibration_error, compute_metrics
+from textclf.evaluation.metrics import calibration_error, compute_metrics, judgements
 
 
 def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy() -> None:
-    # two bins: 4 rows at 0.9 of which 2 are right, 1 row at 0.6 that is right
-    right, confidence = np.array([1, 1, 0, 0, 1]), np.array([0.9, 0.9, 0.9, 0.9, 0.6])
-    assert calibration_error(right, confidence) == pytest.approx((4 * 0.4 + 1 * 0.4) / 5)
+    # two bins: 4 rows at 0.9 of which 2 are correct, 1 row at 0.6 that is correct
+    correct, confidence = np.array([1, 1, 0, 0, 1]), np.array([0.9, 0.9, 0.9, 0.9, 0.6])
+    assert calibration_error(correct, confidence) == pytest.approx((4 * 0.4 + 1 * 0.4) / 5)
 
 
 def test_a_probability_of_one_has_a_bin() -> None:
     assert calibration_error(np.array([1]), np.array([1.0])) == 0
 
 
-def test_a_label_that_no_row_has_and_none_is_given_does_not_lower_the_mean() -> None:
-    shares = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]])
-    assert compute_metrics(np.array([0, 1]), np.array([0, 1]), shares)["f1_macro"] == 1
+def test_calibration_is_of_the_predicted_label_or_of_every_one_of_several() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.3, 0.7]])
+    correct, confidence = judgements(np.array([0, 0]), np.array([0, 1]), probabilities)
+    assert (correct.tolist(), confidence.tolist()) == ([[True], [False]], [[0.9], [0.7]])
+    correct, confidence = judgements(np.array([[1, 0], [0, 0]]), np.array([[1, 0], [0, 1]]), probabilities)
+    assert (correct.tolist(), confidence.tolist()) == ([[True, False], [False, False]], probabilities.tolist())
+
+
+def test_a_label_that_neither_rows_nor_predictions_have_does_not_lower_the_mean() -> None:
+    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]])
+    assert compute_metrics(np.array([0, 1]), np.array([0, 1]), probabilities)["f1_macro"] == 1

@@ -10,9 +10,10 @@ import pytest
 import sklearn.metrics as sk
 
 from textclf.evaluation import curves
-from textclf.evaluation.metrics import calibration_error, compute_metrics
+from textclf.evaluation.metrics import compute_metrics, judgements
 from textclf.report import plots
 from textclf.report.confusion_matrix import confusion_matrix
+from textclf.report.plot_data import Bins, Curve
 from textclf.report.svg import clean_name
 
 HOSTILE = [
@@ -21,100 +22,95 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def rows(labels: int, n: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and chosen of shape (n,), and probabilities, shape (n, labels)."""
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""y_true, y_pred and probabilities."""
+
+
+def single_label(labels: int, n: int = 600) -> Rows:
     rng = np.random.default_rng([labels, n])
-    truth = rng.integers(0, labels, n)
-    scores = np.exp(rng.normal(size=(n, labels)) + 2 * (truth[:, None] == np.arange(labels)))
+    y_true = rng.integers(0, labels, n)
+    scores = np.exp(rng.normal(size=(n, labels)) + 2 * (y_true[:, None] == np.arange(labels)))
     probabilities = scores / scores.sum(axis=1, keepdims=True)
-    return truth, probabilities.argmax(axis=1), probabilities
+    return y_true, probabilities.argmax(axis=1), probabilities
 
 
-def several(labels: int = 3, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and chosen of several labels a row, shape (n, labels), and probabilities."""
+def multilabel(labels: int = 3, n: int = 400) -> Rows:
     rng = np.random.default_rng(1)
-    truth = (rng.random((n, labels)) < 0.3).astype(int)
-    probabilities = 1 / (1 + np.exp(1.5 - 3 * truth - rng.normal(size=(n, labels))))
-    return truth, (probabilities >= 0.5).astype(int), probabilities
+    y_true = (rng.random((n, labels)) < 0.3).astype(int)
+    probabilities = 1 / (1 + np.exp(1.5 - 3 * y_true - rng.normal(size=(n, labels))))
+    return y_true, (probabilities >= 0.5).astype(int), probabilities
 
 
 def test_a_small_roc_curve_is_that_of_scikit_learn_at_its_corners() -> None:
-    ones, scores = np.array([0, 0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.7])
-    x, y, _ = sk.roc_curve(ones, scores)
-    found = curves.roc_points(ones, scores, name="good")
-    assert (found.x.tolist(), found.y.tolist()) == ([0, 0, 1 / 3, 1 / 3, 1], [0, 2 / 3, 2 / 3, 1, 1])
-    assert set(zip(found.x, found.y, strict=True)) <= set(zip(x, y, strict=True))
-    assert (found.name, found.area) == ("good", sk.roc_auc_score(ones, scores))
+    binary, scores = np.array([0, 0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.7])
+    x, y, _ = sk.roc_curve(binary, scores)
+    curve = curves.roc_points(binary, scores, name="good")
+    assert (curve.x.tolist(), curve.y.tolist()) == ([0, 0, 1 / 3, 1 / 3, 1], [0, 2 / 3, 2 / 3, 1, 1])
+    assert set(zip(curve.x, curve.y, strict=True)) <= set(zip(x, y, strict=True))
+    assert (curve.name, curve.area) == ("good", sk.roc_auc_score(binary, scores))
 
 
 def test_precision_falls_in_steps_as_average_precision_counts_it() -> None:
-    truth, _, probabilities = rows(2)
-    found = curves.precision_recall_points(truth, probabilities[:, 1])
-    assert found.area == pytest.approx(sk.average_precision_score(truth, probabilities[:, 1]))
-    assert np.trapezoid(found.y, found.x) == pytest.approx(found.area, abs=1e-3)
+    y_true, _, probabilities = single_label(2)
+    curve = curves.precision_recall_points(y_true, probabilities[:, 1])
+    assert curve.area == pytest.approx(sk.average_precision_score(y_true, probabilities[:, 1]))
+    assert np.trapezoid(curve.y, curve.x) == pytest.approx(curve.area, abs=1e-3)
 
 
 def test_a_curve_of_many_rows_is_thinned_without_being_seen() -> None:
-    truth, _, probabilities = rows(2, 20_000)
-    x, y, _ = sk.roc_curve(truth, probabilities[:, 1])
-    found = curves.roc_points(truth, probabilities[:, 1])
-    assert len(found.x) <= curves.MOST_POINTS < len(x)
-    across, up = np.diff(found.x)[:, None], np.diff(found.y)[:, None]
-    from_x, from_y = x - found.x[:-1, None], y - found.y[:-1, None]
+    y_true, _, probabilities = single_label(2, 20_000)
+    x, y, _ = sk.roc_curve(y_true, probabilities[:, 1])
+    curve = curves.roc_points(y_true, probabilities[:, 1])
+    assert len(curve.x) <= curves.MOST_POINTS < len(x)
+    across, up = np.diff(curve.x)[:, None], np.diff(curve.y)[:, None]
+    from_x, from_y = x - curve.x[:-1, None], y - curve.y[:-1, None]
     along = np.clip((across * from_x + up * from_y) / (across**2 + up**2), 0, 1)
     gaps = np.hypot(from_x - along * across, from_y - along * up).min(axis=0)
     assert gaps.max() <= curves.INVISIBLE
 
 
 @pytest.mark.parametrize("make", [curves.roc_curves, curves.precision_recall_curves])
-@pytest.mark.parametrize("data", [rows(5), several()], ids=["one label a row", "several"])
-def test_of_more_labels_the_mean_and_the_worst_are_shown(make: Callable, data: tuple) -> None:
-    truth, chosen, probabilities = data
+@pytest.mark.parametrize("data", [single_label(5), multilabel()], ids=["one label a row", "several"])
+def test_of_more_labels_the_mean_and_the_worst_are_shown(make: Callable, data: Rows) -> None:
+    y_true, y_pred, probabilities = data
     names = [f"label {number}" for number in range(probabilities.shape[1])]
-    mean, *worst = make(truth, probabilities, names, worst=2)
+    mean, *worst = make(y_true, probabilities, names, worst=2)
     metric = "roc_auc" if make is curves.roc_curves else "average_precision"
-    assert mean.area == pytest.approx(compute_metrics(truth, chosen, probabilities)[metric])
+    assert mean.area == pytest.approx(compute_metrics(y_true, y_pred, probabilities)[metric])
     assert np.trapezoid(mean.y, mean.x) == pytest.approx(mean.area, abs=5e-3)
     assert worst[0].area <= min(worst[1].area, mean.area)
 
 
 def test_two_labels_have_one_curve_and_one_label_has_none() -> None:
-    truth, _, probabilities = rows(2)
-    assert [curve.name for curve in curves.roc_curves(truth, probabilities, ["no", "yes"])] == ["yes"]
+    y_true, _, probabilities = single_label(2)
+    assert [curve.name for curve in curves.roc_curves(y_true, probabilities, ["no", "yes"])] == ["yes"]
     assert curves.roc_curves(np.zeros(600, int), probabilities, ["no", "yes"]) == []
 
 
-def judged(truth: np.ndarray, chosen: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each row, or each label of each row, is right, and how sure the model is."""
-    if truth.ndim == 2:
-        return truth.ravel() == 1, probabilities.ravel()
-    return truth == chosen, probabilities[np.arange(len(chosen)), chosen]
-
-
-@pytest.mark.parametrize("data", [rows(4), several()], ids=["one label a row", "several"])
-def test_reliability_bins_hold_the_calibration_error(data: tuple) -> None:
-    right, confidence = judged(*data)
-    mean, accuracy, count = curves.reliability_bins(right, confidence)
-    error = np.nansum(count * np.abs(mean - accuracy)) / len(right)
-    assert error == pytest.approx(calibration_error(right, confidence))
-    assert error == pytest.approx(compute_metrics(*data)["expected_calibration_error"])
+@pytest.mark.parametrize("data", [single_label(4), multilabel()], ids=["one label a row", "several"])
+def test_reliability_bins_hold_the_calibration_error(data: Rows) -> None:
+    correct, confidence = judgements(*data)
+    bins = curves.reliability_bins(correct, confidence)
+    error = np.nansum(bins.rows * np.abs(bins.confidence - bins.accuracy)) / correct.size
+    assert error == pytest.approx(bins.error)
+    assert bins.error == compute_metrics(*data)["expected_calibration_error"]
 
 
 def test_thresholds_are_scored_as_scikit_learn_does() -> None:
-    truth, _, probabilities = rows(2)
-    found = curves.threshold_curve(truth, probabilities[:, 1], points=11)
-    for row, threshold in enumerate(found.threshold):
-        chosen = probabilities[:, 1] >= threshold
-        precision = sk.precision_score(truth, chosen, zero_division=np.nan)
-        others = [score(truth, chosen) for score in (sk.recall_score, sk.f1_score, sk.accuracy_score)]
-        assert [part[row] for part in found[1:]] == pytest.approx([precision, *others], nan_ok=True)
+    y_true, _, probabilities = single_label(2)
+    curve = curves.threshold_curve(y_true, probabilities[:, 1], np.linspace(0, 1, 11))
+    for index, threshold in enumerate(curve.threshold):
+        y_pred = probabilities[:, 1] >= threshold
+        precision = sk.precision_score(y_true, y_pred, zero_division=np.nan)
+        others = [score(y_true, y_pred) for score in (sk.recall_score, sk.f1_score, sk.accuracy_score)]
+        assert [scores[index] for scores in curve[1:]] == pytest.approx([precision, *others], nan_ok=True)
 
 
 def test_coverage_leaves_out_the_least_confident_and_keeps_ties_together() -> None:
-    right = np.array([1] * 20 + [0] * 5 + [1] * 5)
+    correct = np.array([1] * 20 + [0] * 5 + [1] * 5)
     confidence = np.array([0.9] * 20 + [0.7] * 10)
-    found = curves.coverage_curve(right, confidence)
-    assert [part.tolist() for part in found] == [[20 / 30, 1.0], [1.0, 25 / 30], [0.9, 0.7]]
+    curve = curves.coverage_curve(correct, confidence)
+    assert [part.tolist() for part in curve] == [[20 / 30, 1.0], [1.0, 25 / 30], [0.9, 0.7]]
 
 
 def test_lengths_are_binned_evenly_or_by_factor_where_the_tail_is_long() -> None:
@@ -130,17 +126,21 @@ def test_scores_are_counted_by_group() -> None:
 
 
 def confusions(labels: int) -> np.ndarray:
-    truth, chosen, _ = rows(labels)
-    return sk.confusion_matrix(truth, chosen, labels=range(labels))
+    y_true, y_pred, _ = single_label(labels)
+    return sk.confusion_matrix(y_true, y_pred, labels=range(labels))
 
 
-def hostile_curves(make: Callable) -> list[curves.Curve]:
-    truth, _, probabilities = rows(len(HOSTILE))
-    return make(truth, probabilities, HOSTILE)
+def hostile_curves(make: Callable) -> list[Curve]:
+    y_true, _, probabilities = single_label(len(HOSTILE))
+    return make(y_true, probabilities, HOSTILE)
 
 
-TWO, MANY = rows(2), rows(len(HOSTILE))
-BINS = curves.reliability_bins(*judged(*TWO))
+def flat_judgements(*rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(part.ravel() for part in judgements(*rows))
+
+
+TWO, MANY = single_label(2), single_label(len(HOSTILE))
+BINS = curves.reliability_bins(*judgements(*TWO))
 PLOTS: dict[str, Callable[[], str]] = {
     "learning": partial(
         plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}, kept=2
@@ -155,11 +155,11 @@ PLOTS: dict[str, Callable[[], str]] = {
     "roc many": lambda: plots.roc(hostile_curves(curves.roc_curves)),
     "precision": lambda: plots.precision_recall(hostile_curves(curves.precision_recall_curves)),
     "reliability": partial(plots.reliability, BINS),
-    "calibrated": partial(plots.reliability, BINS, [[None, 0.7], [None, 0.6], [0, 9]]),
+    "calibrated": partial(plots.reliability, BINS, Bins([None, 0.7], [None, 0.6], [0, 9], 0.1)),
     "scores": lambda: plots.score_histogram(curves.score_counts(TWO[2][:, 1], TWO[0]), HOSTILE, of=HOSTILE[0]),
-    "scores many": lambda: plots.score_histogram(curves.score_counts(*judged(*MANY)[::-1]), threshold=0.5),
-    "thresholds": lambda: plots.thresholds(curves.threshold_curve(TWO[0], TWO[2][:, 1]), 0.4),
-    "coverage": lambda: plots.coverage(curves.coverage_curve(*judged(*TWO))),
+    "scores many": lambda: plots.score_histogram(curves.score_counts(*judgements(*MANY)[::-1]), threshold=0.5),
+    "thresholds": lambda: plots.thresholds(curves.threshold_curve(TWO[0], TWO[2][:, 1], np.linspace(0, 1, 101)), 0.4),
+    "coverage": lambda: plots.coverage(curves.coverage_curve(*flat_judgements(*TWO))),
     "all right": lambda: plots.coverage(curves.coverage_curve(np.ones(3), np.ones(3))),
     "lengths": partial(plots.text_lengths, [5, 9, 1], [1, 2, 4, 8], 4, 0.1),
     "slices": partial(plots.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from textclf.config.load import dump_config, load_saved_config
 from textclf.config.schema import Config, DecisionOptions, ReportOptions, TrainingOptions
 from textclf.data.readers import read_columns
-from textclf.data.rows import DataOptions, LabelReader, text_keys
+from textclf.data.rows import DataOptions, LabelBuilder, text_keys
 from textclf.data.split import split
 from textclf.evaluation.predictions import Predictions, read_predictions, write_predictions
 from textclf.inference.classifier import Classifier, load_classifier
@@ -70,7 +70,7 @@ def test_how_texts_are_grouped_does_not_matter(texts: list[str], options: TextOp
     one_by_one = Encoder(VOCABULARY, options)
     alone = [one_by_one.encode([text]) for text in texts]
     assert together.flat.tolist() == np.concatenate([ids.flat for ids in alone]).tolist()
-    assert together.tokens.tolist() == [int(ids.tokens[0]) for ids in alone]
+    assert together.token_counts.tolist() == [int(ids.token_counts[0]) for ids in alone]
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +109,7 @@ def test_an_outcome_written_is_the_outcome_read(names: list[str], data: st.DataO
     count = data.draw(st.integers(1, 5))
     codes = [np.array(data.draw(st.lists(st.integers(0, len(names) - 1), min_size=count, max_size=count)))] * 2
     shares = data.draw(st.lists(st.floats(0, 1), min_size=count * len(names), max_size=count * len(names)))
-    reader = LabelReader()
+    reader = LabelBuilder()
     reader.add([names[code] for code in codes[0]])
     probabilities = np.array(shares).reshape(count, len(names))
     outcome = Predictions(np.arange(count), reader.labels(), None, names, *codes, probabilities)
@@ -179,7 +179,7 @@ def test_no_text_is_on_both_sides(
     rows: list[tuple[str, str]], fraction: float, seed: int, separator: str | None
 ) -> None:
     keys = text_keys([text for text, _ in rows]).near
-    reader = LabelReader()
+    reader = LabelBuilder()
     reader.add([label for _, label in rows])
     parts = split(reader.labels(), keys, fraction=fraction, seed=seed, separator=separator)
     assert sorted([*parts.train.tolist(), *parts.validation.tolist()]) == list(range(len(rows)))

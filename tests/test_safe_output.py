@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMALL, overrides, textclf
 
-from textclf.io.sanitize import csv_lines, harmless, restored, visible, visible_json
+from textclf.io.sanitize import csv_lines, escape_formulas, printable, printable_json, unescape_formulas
 
 ESCAPE = "\x1b[31m\x9b2J\u202e\u2028"
 LABELS = ["=1+1", "'=1+1", "-1", f"<script>alert(1)</script>{ESCAPE}", "a\rb\n@x"]
@@ -60,7 +60,7 @@ CELLS = {
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_is_harmless_and_comes_back(cell: str) -> None:
-    assert (harmless(cell), restored(CELLS[cell])) == (CELLS[cell], cell)
+    assert (escape_formulas(cell), unescape_formulas(CELLS[cell])) == (CELLS[cell], cell)
 
 
 def test_any_table_written_is_the_table_read() -> None:
@@ -68,7 +68,7 @@ def test_any_table_written_is_the_table_read() -> None:
     rows = [["".join(draw.choices("'=+-@\t\r\n\0 ;,\"1e.a\ufeff\uff1d", k=draw.randrange(9))) for _ in "ab"]
             for _ in range(5000)]  # fmt: skip
     read = csv.reader(io.StringIO("".join(csv_lines(rows)), newline=""))
-    assert [list(map(restored, row)) for row in read] == rows
+    assert [list(map(unescape_formulas, row)) for row in read] == rows
 
 
 def table(path: Path) -> list[list[str]]:
@@ -78,8 +78,8 @@ def table(path: Path) -> list[list[str]]:
 
 def test_predictions_are_harmless_and_read_back_exactly(hostile: Path) -> None:
     header, *rows = table(hostile / "predictions.csv")
-    assert header == ["row", "truth", "prediction", *map(harmless, sorted(LABELS))]
-    assert {row[1] for row in rows} == set(map(harmless, LABELS))
+    assert header == ["row", "truth", "prediction", *map(escape_formulas, sorted(LABELS))]
+    assert {row[1] for row in rows} == set(map(escape_formulas, LABELS))
     before = (hostile / "predictions.csv").read_bytes()
     metrics = json.loads((hostile / "metrics.json").read_text(encoding="utf-8"))
     assert set(metrics["labels"]) == set(LABELS)
@@ -88,7 +88,7 @@ def test_predictions_are_harmless_and_read_back_exactly(hostile: Path) -> None:
     assert (textclf("evaluate", "--run", hostile).exit_code, before) == (0, (hostile / "predictions.csv").read_bytes())
 
 
-@pytest.mark.parametrize(("arguments", "written"), [((), harmless), (("--raw",), str)])
+@pytest.mark.parametrize(("arguments", "written"), [((), escape_formulas), (("--raw",), str)])
 def test_predicted_csv_is_harmless_unless_raw(hostile: Path, arguments: tuple[str, ...], written: type[str]) -> None:
     result = textclf("predict", "--run", hostile, "-f", "csv", *arguments, stdin="word0\nword1\n")
     header, *rows = csv.reader(io.StringIO(result.stdout, newline=""))
@@ -103,7 +103,7 @@ def test_predicted_tsv_is_harmless_unless_raw_and_jsonl_is_as_it_is(hostile: Pat
 
     labels = [json.loads(line)["label"] for line in lines("-f", "jsonl")]
     assert set(labels) <= set(LABELS)
-    for arguments, written in (((), harmless), (("--raw",), str)):
+    for arguments, written in (((), escape_formulas), (("--raw",), str)):
         shown = [" ".join(written(label).split()) if "\n" in label else written(label) for label in labels]
         assert [line.partition("\t")[0] for line in lines(*arguments)] == shown
 
@@ -132,7 +132,7 @@ def test_predicted_tsv_is_harmless_unless_raw_and_jsonl_is_as_it_is(hostile: Pat
         ["schema", f"more{ESCAPE}"],
         ["predict", "--format", ESCAPE],
     ],
-    ids=lambda arguments: visible(" ".join(arguments)).replace("\ufffd", "?"),
+    ids=lambda arguments: printable(" ".join(arguments)).replace("\ufffd", "?"),
 )
 def test_no_control_character_is_said(hostile: Path, arguments: list[str]) -> None:
     places = {"run": hostile, "folder": hostile.parent, "data": hostile.parent / "<b>\x1b[31m.csv"}
@@ -148,8 +148,8 @@ def test_a_line_end_in_a_name_makes_no_line_of_its_own(tmp_path: Path) -> None:
 
 def test_json_says_the_same_with_escapes() -> None:
     text = json.dumps([f"{ESCAPE}\x7f\U000e0041\u597d"], ensure_ascii=False)
-    assert visible_json(text) == r'["\u001b[31m\u009b2J\u202e\u2028\u007f\udb40\udc41' + '\u597d"]'
-    assert json.loads(visible_json(text)) == json.loads(text)
+    assert printable_json(text) == r'["\u001b[31m\u009b2J\u202e\u2028\u007f\udb40\udc41' + '\u597d"]'
+    assert json.loads(printable_json(text)) == json.loads(text)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals of this kind")
@@ -169,7 +169,7 @@ def test_predictions_on_a_terminal_show_what_labels_hold(hostile: Path, format: 
     if format == "jsonl":
         assert [*map(json.loads, shown.splitlines())] == [*map(json.loads, piped.split("\n")[:-1])]
     else:
-        assert shown == "".join(part if part in "\n\t" else visible(part) for part in piped)
+        assert shown == "".join(part if part in "\n\t" else printable(part) for part in piped)
 
 
 # Browsers

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
-from textclf.data.rows import LabelReader
+from textclf.data.rows import LabelBuilder
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 
 
 def outcome(truth: list[int], chosen: list[int]) -> Predictions:
-    reader = LabelReader()
+    reader = LabelBuilder()
     reader.add("ab"[label] for label in truth)
     rows = len(truth)
     return Predictions(

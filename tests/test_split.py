@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textclf.data import split as dealing
-from textclf.data.rows import LabelReader, Labels, Rows, split_labels, text_keys
+from textclf.data.rows import LabelBuilder, Labels, Rows, split_labels, text_keys
 from textclf.data.split import SplitRows, folds
 
 
@@ -20,7 +20,7 @@ def different(*labels: str) -> Rows:
 
 
 def labels(fields: list[str]) -> Labels:
-    reader = LabelReader()
+    reader = LabelBuilder()
     reader.add(fields)
     return reader.labels()
 

@@ -7,20 +7,20 @@ import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
 from textclf.evaluation.baseline import affordable
-from textclf.io.files import smallest_kind, stored
+from textclf.io.files import array_on_disk, smallest_dtype
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [3], [2, 0, 5]])
 def test_blocks_become_one_array_and_leave_no_file(lengths: list[int], tmp_path: Path) -> None:
     blocks = [np.arange(length) + 100 * index for index, length in enumerate(lengths)]
-    found = stored(iter(blocks), np.uint16, folder=tmp_path)
+    found = array_on_disk(iter(blocks), np.uint16, folder=tmp_path)
     assert (found.dtype, found.tolist()) == (np.uint16, [number for block in blocks for number in block.tolist()])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("count", "kind"), [(0, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")])
 def test_ids_take_the_smallest_type_that_holds_them(count: int, kind: str) -> None:
-    assert smallest_kind(count) == np.dtype(kind)
+    assert smallest_dtype(count) == np.dtype(kind)
 
 
 @pytest.mark.parametrize("sample", ["reviews", "topics"])

@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, Encoder, Splitter, pad
+from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, Encoder, pad
 from textclf.text.tokenizer import _WORDS, _WORDS_ASCII, CLEANINGS, TextOptions, tokenize
 from textclf.text.vocabulary import WordCounts
 
@@ -126,7 +126,7 @@ def test_cleaning_takes_time_in_proportion_to_the_text(name: str, piece: str) ->
 
 def build_vocabulary(texts: list[str], options: TextOptions) -> list[str]:
     words = WordCounts(options)
-    return words.most_frequent(np.bincount(words.split(texts).flat))
+    return words.most_frequent(np.bincount(words.tokenize(texts).flat))
 
 
 def test_a_vocabulary_is_ordered_by_frequency_then_by_alphabet() -> None:
@@ -156,12 +156,12 @@ def test_a_vocabulary_counts_tokens_that_later_are_cut() -> None:
 
 def test_words_are_counted_in_bounded_memory() -> None:
     texts = [f"often often seldom{row // 10} once{row}" for row in range(200)]
-    words = WordCounts(TextOptions(vocab_size=3), most=50)
-    flat = np.concatenate([words.split([text]).flat for text in texts])
-    assert words.words.given > 200
+    words = WordCounts(TextOptions(vocab_size=3), max_words=50)
+    flat = np.concatenate([words.tokenize([text]).flat for text in texts])
+    assert words.words.next_id > 200
     assert len(words.words) <= 50
-    assert words.most_frequent(np.bincount(flat, minlength=words.words.given)) == ["often"]
-    assert np.bincount(words.ids(["often"])[flat]).tolist() == [0, 400, 400]
+    assert words.most_frequent(np.bincount(flat, minlength=words.words.next_id)) == ["often"]
+    assert np.bincount(words.token_ids(["often"])[flat]).tolist() == [0, 400, 400]
 
 
 # Token ids
@@ -185,7 +185,7 @@ def test_texts_are_split_alike_alone_and_together(options: dict[str, object]) ->
     texts = ["".join(draw.choices(alphabet, k=draw.randrange(30))) for _ in range(2000)]
     chosen = TextOptions(**options)
     words = WordCounts(chosen)
-    found = words.split(texts)
+    found = words.tokenize(texts)
     name = {number: word for word, number in words.words.items()}
     rows = np.split([name[number] for number in found.flat], np.cumsum(found.counts)[:-1])
     assert [row.tolist() for row in rows] == [tokenize(text, chosen) for text in texts]
@@ -194,10 +194,10 @@ def test_texts_are_split_alike_alone_and_together(options: dict[str, object]) ->
 def test_a_splitter_that_forgets_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"a{row} b{row // 2}, c" for row in range(100)]
     words = {f"{letter}{row}": row for row in range(100) for letter in "ab"}
-    expected = Splitter(lambda word: words.get(word, 0), TextOptions()).split(texts).flat.tolist()
-    monkeypatch.setattr("textclf.text.encoding.PIECES", 10)
-    forgetful = Splitter(lambda word: words.get(word, 0), TextOptions())
-    assert [number for text in texts for number in forgetful.split([text]).flat.tolist()] == expected
+    expected = CachedTokenizer(lambda word: words.get(word, 0), TextOptions()).tokenize(texts).flat.tolist()
+    monkeypatch.setattr("textclf.text.encoding.MAX_PIECES", 10)
+    forgetful = CachedTokenizer(lambda word: words.get(word, 0), TextOptions())
+    assert [number for text in texts for number in forgetful.tokenize([text]).flat.tolist()] == expected
 
 
 def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:
@@ -216,7 +216,7 @@ def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:
 @pytest.mark.parametrize("text", ["", " ", "\n\x85\u2028", "<br>", "<!---->"])
 def test_a_text_without_a_token_is_one_unknown(text: str, tokenizer_name: str) -> None:
     found = Encoder(["a"], TextOptions(tokenizer=tokenizer_name)).encode([text])
-    assert (found.flat.tolist(), found.lengths.tolist(), found.tokens.tolist()) == ([UNKNOWN], [1], [0])
+    assert (found.flat.tolist(), found.lengths.tolist(), found.token_counts.tolist()) == ([UNKNOWN], [1], [0])
 
 
 def test_no_texts_are_no_rows() -> None:
@@ -239,7 +239,7 @@ def test_a_longer_text_is_cut_at_the_end_that_is_asked_for(
 ) -> None:
     options = TextOptions(truncate=truncate, max_length=length)
     found = Encoder(["a", "b", "c"], options).encode(["a b c", "a"])
-    assert (found.flat.tolist(), found.lengths.tolist(), found.tokens.tolist()) == (ids, lengths, [3, 1])
+    assert (found.flat.tolist(), found.lengths.tolist(), found.token_counts.tolist()) == (ids, lengths, [3, 1])
 
 
 def test_rows_are_padded_at_their_end() -> None:

@@ -51,7 +51,7 @@ SAME_VECTORS = {
 @pytest.mark.parametrize(("name", "content"), SAME_VECTORS.values(), ids=SAME_VECTORS.keys())
 def test_vectors_are_read_whatever_the_file_is_like(name: str, content: str | bytes) -> None:
     vectors = read(content, name)
-    assert vectors.found == 2
+    assert vectors.known_count == 2
     assert (vectors.table.shape, vectors.table.dtype) == ((3 + RESERVED, 2), np.float32)
     assert vectors.table[RESERVED + 1 :].tolist() == [[1, -2.5], [np.float32(0.3), 4]]
 
@@ -74,7 +74,7 @@ def test_a_word_that_the_file_lacks_is_drawn_with_the_spread_of_the_others() -> 
     Path("v.txt").write_text("\n".join(lines))
     vocabulary = [f"w{row}" for row in range(100)]
     vectors = read_vectors(Path("v.txt"), vocabulary, dimensions=200, seed=1)
-    assert vectors.found == 50
+    assert vectors.known_count == 50
     assert vectors.table[RESERVED + 50 :].std() == pytest.approx(3, rel=0.05)
     assert len(np.unique(vectors.table[RESERVED:], axis=0)) == 100
 
@@ -91,7 +91,7 @@ def test_the_order_of_the_file_does_not_matter() -> None:
 
 
 def test_a_line_of_a_word_outside_the_vocabulary_may_be_anything() -> None:
-    assert read(f"odd 1 x\n\xff\xfe\n. . . 1 2\n{GLOVE}").found == 2
+    assert read(f"odd 1 x\n\xff\xfe\n. . . 1 2\n{GLOVE}").known_count == 2
 
 
 REFUSED = {

@@ -1,4 +1,7 @@
-"""The commands that use a run."""
+"""The commands: each parses its arguments, calls one function and prints the result.
+
+What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
+"""
 
 import json
 import os
@@ -8,49 +11,42 @@ from pathlib import Path
 
 import click
 
-from textclf.cli.console import print_pieces, say
-from textclf.cli.shared import (
-    as_json_option,
-    chosen_run,
+from textclf.cli.console import print_json, print_result, print_stderr, print_stdout, write_output
+from textclf.cli.options import (
     config_argument,
-    print_json,
+    json_option,
+    parse_size,
     raw_option,
     run_option,
+    selected_run,
     set_option,
-    show,
-    size_option,
-    write,
 )
-from textclf.io.sanitize import visible_json, visible_lines
+from textclf.io.sanitize import printable_json, printable_lines
 
 DEFAULT_TRIALS = 20
-
-# What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
 
 
 @click.command()
 @click.argument("data")
-@click.option("--text", help="Column with the texts [default: the one that looks like it].")
-@click.option("--label", help="Column with the labels [default: the one that looks like it].")
+@click.option("--text", help="Column of the texts [default: found by its values].")
+@click.option("--label", help="Column of the labels [default: found by its values].")
 @click.option("--output", "-o", help="Config to write, or - for stdout [default: NAME.yaml of the data].")
 @click.option("--overwrite", is_flag=True, help="Replace an existing config.")
-@as_json_option
+@json_option
 def init(data: str, text: str | None, label: str | None, output: str | None, overwrite: bool, as_json: bool) -> None:
-    """Look at DATA and write a commented config that trains on it as it stands."""
-    from textclf.config import init
+    """Write a commented config that trains on DATA as it stands."""
+    from textclf.config.init import create_config
 
     if as_json and output == "-":
         raise click.UsageError("--json and --output - both print to stdout; choose one.")
-    path = None if output == "-" else init.config_path(data, output, overwrite=overwrite)
-    draft = init.draft_config(data, text=text, label=label)
-    say(*init.summary(draft))
-    if path is None:
-        print_pieces([draft.text])
+    created = create_config(data, output, text=text, label=label, overwrite=overwrite)
+    print_stderr(*created.summary())
+    if created.path is None:
+        print_stdout([created.yaml])
         return
-    init.write_config(draft, path)
     if as_json:
-        print_json(init.document(draft, path))
-    say(f"wrote {path}; next: {init.next_command(path)}")
+        print_json(created.document())
+    print_stderr(f"wrote {created.path}; next: {created.next_command()}")
 
 
 @click.command()
@@ -60,35 +56,35 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
     "--suspects", type=click.Path(path_type=Path), help="CSV to write: training rows that are probably labelled wrong."
 )
 @raw_option
-@as_json_option
+@json_option
 def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
-    """Validate a config and its data, or a run's saved model; trains nothing."""
+    """Check a config and its data, or a run's saved model; train nothing."""
     from textclf.cli import tables
     from textclf.io.run_folder import Run
     from textclf.io.staging import recover
-    from textclf.training import check
+    from textclf.training.check import check_config, check_run
     from textclf.tuning.search_space import load_space
 
     run = recover(Run(config))
     if os.path.isdir(config):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         if overrides or suspects:
             raise click.UsageError("--set and --suspects are for a config, not for a run.")
-        show(check.check_run(run), as_json, tables.run_check_table)
+        print_result(check_run(run), tables.run_check_table, as_json=as_json)
     else:
-        document = check.check_config(load_space(config, overrides)[0], suspects=suspects, raw=raw)
-        show(document, as_json, tables.check_table)
+        result = check_config(load_space(config, overrides)[0], suspects=suspects, raw=raw)
+        print_result(result, tables.check_table, as_json=as_json)
 
 
 @click.command()
 @config_argument
 @set_option
 @click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME of the config].")
-@click.option("--resume", is_flag=True, help="Go on with a training that was stopped: the run is the same.")
+@click.option("--resume", is_flag=True, help="Continue a training that was stopped; the run is the same.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
 @click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
 @click.option("--seeds", metavar="N", help="Train N networks and keep the best on validation rows [training.seeds].")
-@click.option("--ensemble", is_flag=True, help="Keep all of them as one model [training.ensemble].")
-@as_json_option
+@click.option("--ensemble", is_flag=True, help="Keep all networks as one model [training.ensemble].")
+@json_option
 def train(
     config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, verify: bool,
     seeds: str | None, ensemble: bool, as_json: bool,
@@ -98,21 +94,20 @@ def train(
     from textclf.cli.progress import training_callback
     from textclf.config.load import load_config
     from textclf.io.run_folder import Run, run_for_config
-    from textclf.training import train
+    from textclf.training import check
+    from textclf.training.train import train as train_run
 
     if resume + overwrite + verify > 1:
         raise click.UsageError("--resume goes on, --overwrite begins anew, --verify writes no run; choose one.")
     overrides += (f"training.seeds={seeds}",) if seeds else ()
     overrides += ("training.ensemble=true",) if ensemble else ()
     if verify:
-        from textclf.training.check import verify as train_twice
-
-        show(train_twice(load_config(config, overrides)), as_json, tables.verify_table)
+        print_result(check.verify(load_config(config, overrides)), tables.verify_table, as_json=as_json)
         return
     target = Run(run) if run else run_for_config(config)
     with training_callback() as callback:
-        document = train.train(load_config(config, overrides), target, callback, overwrite=overwrite, resume=resume)
-    show(document, as_json, tables.metric_tables)
+        result = train_run(load_config(config, overrides), target, callback, overwrite=overwrite, resume=resume)
+    print_result(result, tables.metric_tables, as_json=as_json)
 
 
 @click.command()
@@ -123,12 +118,12 @@ def train(
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Minutes to search in all.")
 @click.option(
     "--folds", type=click.IntRange(1, 100), default=1, show_default=True,
-    help="Score each trial by so many parts of the training rows in turn.",
+    help="Score each trial by cross-validation over N parts of the training rows.", metavar="N",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 100), default=1, show_default=True, help="Trials at the same time.")
-@click.option("--resume", is_flag=True, help="Go on with a search that was stopped, or with more of it.")
-@click.option("--overwrite", is_flag=True, help="Remove an earlier search and begin anew.")
-@as_json_option
+@click.option("--resume", is_flag=True, help="Continue a search that was stopped, or extend one.")
+@click.option("--overwrite", is_flag=True, help="Remove an earlier search and start anew.")
+@json_option
 def tune(
     config: Path, overrides: tuple[str, ...], run: Path | None, trials: int | None, minutes: float | None, folds: int,
     jobs: int, resume: bool, overwrite: bool, as_json: bool,
@@ -146,49 +141,38 @@ def tune(
     loaded, space = load_space(config, overrides)
     budget = Budget(DEFAULT_TRIALS if trials is None and minutes is None else trials, minutes)
     with trial_callback_for(loaded.training.monitor) as trial_callback, training_callback() as callback:
-        document = search(
+        result = search(
             loaded, space, Tuning(run) if run else tuning_for_config(config), budget, trial_callback=trial_callback,
             callback=callback, folds=folds, jobs=jobs, resume=resume, overwrite=overwrite,
         )  # fmt: skip
-    show(document, as_json, tables.tuning_tables)
-
-
-@click.command()
-def schema() -> None:
-    """Print the JSON schema of the config, for editors."""
-    from textclf.tuning.search_space import json_schema
-
-    print_pieces([json.dumps(json_schema(), indent=1), "\n"])
-
-
-# What a command needs is imported inside it, so that `--help` starts at once and only training loads TensorFlow.
+    print_result(result, tables.tuning_tables, as_json=as_json)
 
 
 @click.command()
 @click.argument("data", required=False)
 @run_option
-@as_json_option
+@json_option
 def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
-    """Measure a run on DATA, or on the rows that its training was measured on."""
+    """Evaluate a run on DATA [default: its test rows, else its validation rows]."""
     from textclf.cli import tables
-    from textclf.evaluation import evaluate
+    from textclf.evaluation.evaluate import evaluate as evaluate_run
 
-    show(evaluate.evaluate(chosen_run(run), data), as_json, tables.metric_tables)
+    print_result(evaluate_run(selected_run(run), data), tables.metric_tables, as_json=as_json)
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--changed", type=click.Path(path_type=Path), help="CSV to write: the rows that they label differently.")
 @raw_option
-@as_json_option
+@json_option
 def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
-    """Set runs side by side on the same rows, with intervals and a test of their difference."""
+    """Compare runs on the same rows, with intervals and a significance test."""
     from textclf.cli import tables
-    from textclf.evaluation import compare
+    from textclf.evaluation.compare import compare as compare_runs
 
     if len(runs) < 2:
         raise click.UsageError("name two runs at least.")
-    show(compare.compare(list(runs), changed=changed, raw=raw), as_json, tables.compare_tables)
+    print_result(compare_runs(list(runs), changed=changed, raw=raw), tables.compare_tables, as_json=as_json)
 
 
 @click.command()
@@ -196,9 +180,9 @@ def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bo
 @run_option
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
-@click.option("--column", help="Column with the texts, when FILE is a table.")
+@click.option("--column", help="Column of the texts, when FILE is a table.")
 @click.option(
-    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty under this probability."
+    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty below this probability."
 )
 @raw_option
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
@@ -206,54 +190,54 @@ def predict(
     file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
     raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Predict the label of each line of FILE, or of standard input: row n out is row n in."""
+    """Predict the label of each line of FILE or standard input; row n out is row n in."""
     from textclf.inference.classifier import load_classifier
     from textclf.inference.predict import predict_stream, read_texts
 
-    classifier = load_classifier(chosen_run(run).path)
-    chunks = read_texts(file, column=column, default_column=classifier.description.column)
-    chosen = "json" if as_json else format
-    pieces = predict_stream(classifier, chunks, format=chosen, min_confidence=min_confidence, raw=raw)
-    write(pieces, output, shown=visible_json if chosen in ("json", "jsonl") else visible_lines)
+    output_format = "json" if as_json else format
+    classifier = load_classifier(selected_run(run).path)
+    texts = read_texts(file, column=column, default_column=classifier.description.column)
+    chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw)
+    write_output(chunks, output, sanitize=printable_json if output_format in ("json", "jsonl") else printable_lines)
 
 
 @click.command()
 @click.argument("text", default="-")
 @run_option
-@click.option("--label", help="Explain this label instead of the one that the text is given.")
+@click.option("--label", help="Explain this label [default: the predicted one].")
 @click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def explain(
     text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
 ) -> None:  # fmt: skip
-    """Show which words spoke for and against the label of TEXT, or of each line of standard input."""
+    """Show which words of TEXT, or of each line of standard input, speak for and against its label."""
     from textclf.cli.explanations import WRITERS
     from textclf.inference.classifier import load_classifier
     from textclf.inference.explain import Explainer, explain_lines
     from textclf.inference.predict import read_texts
 
-    folder = chosen_run(run).path
+    output_format = "jsonl" if as_json else format
+    folder = selected_run(run).path
     explainer = Explainer(load_classifier(folder), folder)
-    chunks = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
-    explained = explain_lines(explainer, chunks, label)
+    texts = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
     colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    chosen = "jsonl" if as_json else format
-    # what is written as text is safe to look at, and its colours are control characters themselves
-    shown: dict[str, Callable[[str], str]] = {"text": str, "jsonl": visible_json, "html": visible_lines}
-    write(WRITERS[chosen](explained, colour=colour), output, shown=shown[chosen])
+    chunks = WRITERS[output_format](explain_lines(explainer, texts, label), colour=colour)
+    # the text format is sanitized already, and its colours are control characters
+    sanitize: dict[str, Callable[[str], str]] = {"text": str, "jsonl": printable_json, "html": printable_lines}
+    write_output(chunks, output, sanitize=sanitize[output_format])
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@as_json_option
+@json_option
 def report(run: Path, as_json: bool) -> None:
     """Draw the report of RUN, or of RUN/evaluations/NAME, anew from its other files."""
     from textclf.evaluation.evaluate import redraw
     from textclf.tuning.results import Tuning, redraw_tuning
 
     path = redraw_tuning(Tuning(run)) if Tuning(run).document.is_file() else redraw(run)
-    say(f"wrote {path}")
+    print_stderr(f"wrote {path}")
     if as_json:
         print_json({"report": path.as_posix()})
 
@@ -263,9 +247,9 @@ def report(run: Path, as_json: bool) -> None:
 @click.option("--format", "-f", type=click.Choice(["keras", "onnx", "python", "savedmodel", "tflite"]), required=True)
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
-@as_json_option
+@json_option
 def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
-    """Write a run in the format of another tool, and compare the two before it is given.
+    """Write a run in the format of another tool, checked against the run's own predictions.
 
     \b
     keras       OUTPUT.keras, for keras.saving.load_model
@@ -277,76 +261,83 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     All but python take token ids, with zeros behind shorter rows, and hold textclf.json: the labels, the vocabulary,
     and how a text becomes ids.
     """
-    from textclf.export.export import export as write_export
+    from textclf.export.export import export as export_run
 
-    document = write_export(chosen_run(run), format=format, output=output, overwrite=overwrite)
-    say("wrote {path}, {bytes} bytes; differs from the run by {parity:.1e} at most".format(**document))
+    result = export_run(selected_run(run), format=format, output=output, overwrite=overwrite)
+    print_stderr("wrote {path}, {bytes} bytes; differs from the run by {parity:.1e} at most".format(**result))
     if as_json:
-        print_json(document)
+        print_json(result)
 
 
 @click.command()
 @run_option
 @click.option(
-    "--method", "-m", type=click.Choice(["int8", "float16", "prune", "distill"]), help="How it is made smaller."
+    "--method", "-m", type=click.Choice(["int8", "float16", "prune", "distill"]), help="How to make it smaller."
 )
 @click.option(
-    "--budget", callback=size_option, metavar="SIZE", help="Most that model/ may take, such as 1MB; the best that fits."
+    "--budget", callback=parse_size, metavar="SIZE", help="Most bytes of model/, such as 1MB; keeps the best that fits."
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the new run.")
 @click.option(
     "--keep", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
-    help="prune, distill: share of the words, dimensions and units that stay.",
+    help="prune, distill: share of the words, dimensions and units to keep.",
 )  # fmt: skip
-@click.option("--student", type=click.Choice(["bag", "small"]), help="distill: what learns [default: bag].")
+@click.option("--student", type=click.Choice(["bag", "small"]), help="distill: the network that learns [default: bag].")
+@click.option("--unlabelled", type=click.Path(path_type=Path), help="distill: more texts to learn on, as for predict.")
 @click.option(
-    "--unlabelled", type=click.Path(path_type=Path), help="distill: further texts to learn on, as for predict."
-)
-@click.option(
-    "--max-loss",
-    type=click.FloatRange(0, 1),
-    default=0.01,
-    show_default=True,
-    help="Accuracy that may be lost, 0 to 1.",
-)
+    "--max-loss", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+    help="Largest loss of accuracy, 0 to 1.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
-@as_json_option
+@json_option
 def compress(
     run: Path | None, method: str | None, budget: int | None, output: Path, keep: float | None, student: str | None,
     unlabelled: Path | None, max_loss: float, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a smaller run, and measure it beside the original.
+    """Make a smaller run, and compare it with the original.
 
     \b
     int8       weights in a quarter of the bytes
-    float16    weights in half of them
+    float16    weights in half of the bytes
     prune      fewer words, dimensions and units, trained on for a few epochs; int8 too
     distill    a student that learns from the run; int8 too:
                bag    mean of word and word-pair vectors, no recurrence: built for speed
                small  a smaller network of the same kind
 
     With --budget and no --method all are tried, and the most accurate on the validation rows is kept. Nothing is
-    written where accuracy falls by more than --max-loss on the rows that the run is measured on.
+    written where accuracy falls by more than --max-loss on the rows that the run is evaluated on.
     """
     from textclf.cli import tables
     from textclf.cli.progress import training_callback
-    from textclf.compression import compress
+    from textclf.compression.compress import METHODS, CompressionRequest
+    from textclf.compression.compress import compress as compress_run
     from textclf.inference.classifier import load_classifier
     from textclf.inference.predict import read_texts
     from textclf.io.run_folder import Run
 
     if method is None and budget is None:
         raise click.UsageError("say how with --method, or how small with --budget.")
-    given = {"keep": keep, "student": student, "unlabelled": unlabelled}
-    for name, value in given.items():
-        if value is not None and method is not None and name not in compress.METHODS[method].takes:
+    for name, value in {"keep": keep, "student": student, "unlabelled": unlabelled}.items():
+        if value is not None and method is not None and name not in METHODS[method].takes:
             raise click.UsageError(f"--method {method} has no use for --{name}.")
-    original = chosen_run(run)
+    original = selected_run(run)
     texts: Iterable[list[str]] = ()
     if unlabelled:
         column = load_classifier(original.path).description.column
         texts = read_texts(unlabelled, column=None, default_column=column)
-    wish = compress.CompressionRequest(method, budget, keep, student, max_loss)
+    request = CompressionRequest(method, budget, keep, student, max_loss)
     with training_callback() as callback:
-        document = compress.compress(original, Run(output), wish, callback, unlabelled=texts, overwrite=overwrite)
-    show(document, as_json, tables.metric_tables)
+        result = compress_run(original, Run(output), request, callback, unlabelled=texts, overwrite=overwrite)
+    print_result(result, tables.metric_tables, as_json=as_json)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON schema of the config, for editors."""
+    from textclf.tuning.search_space import json_schema
+
+    print_stdout([json.dumps(json_schema(), indent=1), "\n"])
+
+
+COMMANDS = (init, check, train, tune, evaluate, compare, predict, explain, report, export, compress, schema)
+"""In the order of `textclf --help`."""

@@ -1,72 +1,80 @@
-"""Standard streams that survive their reader, and signals that end a command as an error would."""
+"""Standard streams: results on stdout, messages on stderr, and signals that end a command as an error would."""
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from textclf.errors import UserError
-from textclf.io.sanitize import visible, visible_lines
+from textclf.io.sanitize import printable, printable_json, printable_lines
+
+Document = TypeVar("Document", bound=Mapping[str, Any])
 
 
-class Stopped(BaseException):
-    """A signal asked the process to end; raised where the main thread is, so that every block cleans up."""
+class StopSignal(BaseException):
+    """A signal to end the process, raised in the main thread so that every block cleans up.
+
+    Args:
+        number: of the signal.
+    """
 
     def __init__(self, number: int):
         super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.signal = number
+        self.number = number
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block with Stopped, unless something else is to become of them."""
+def signals_raise() -> Iterator[None]:
+    """Raise StopSignal in the block on SIGTERM and SIGHUP, unless they are ignored or handled already."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
+        raise StopSignal(number)
 
-    main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-    names = [name for name in ("SIGTERM", "SIGHUP") if main and hasattr(signal, name)]  # Windows has no SIGHUP
-    # one that is ignored, as nohup does, stays so
-    caught = [number for number in map(signal.Signals.__getitem__, names) if signal.getsignal(number) == signal.SIG_DFL]
-    for number in caught:
+    in_main_thread = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    names = [name for name in ("SIGTERM", "SIGHUP") if in_main_thread and hasattr(signal, name)]  # Windows: no SIGHUP
+    numbers = [signal.Signals[name] for name in names]
+    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in numbers:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in caught:
+        for number in numbers:
             signal.signal(number, signal.SIG_DFL)
 
 
-def say(*lines: str) -> None:
-    """Lines of talk on stderr, whatever they hold; where nobody reads them any more, the work goes on without."""
+def print_stderr(*lines: str) -> None:
+    """Print messages on stderr, control characters made visible; a closed stderr does not stop the command."""
     try:
-        click.echo("\n".join(map(visible, lines)), err=True)
+        click.echo("\n".join(map(printable, lines)), err=True)
     except OSError:
-        _discard(sys.stderr)
+        _redirect_to_null(sys.stderr)
 
 
-def print_pieces(pieces: Iterable[str], *, shown: Callable[[str], str] = visible_lines) -> None:
-    """Each piece on stdout at once; ends quietly when the reader, such as `head`, has enough.
+def print_stdout(chunks: Iterable[str], *, sanitize: Callable[[str], str] = printable_lines) -> None:
+    """Print each chunk on stdout at once; stop quietly when the reader, such as `head`, has closed it.
 
     Args:
-        shown: makes a piece safe to look at on a terminal.
+        sanitize: makes a chunk safe to show; used where stdout is a terminal.
 
     Raises:
         UserError: stdout is a file, and the disk is full.
     """
-    for piece in map(shown, pieces) if sys.stdout.isatty() else pieces:
+    for chunk in map(sanitize, chunks) if sys.stdout.isatty() else chunks:
         try:
-            sys.stdout.write(piece)
+            sys.stdout.write(chunk)
             sys.stdout.flush()
         except OSError as error:
-            _discard(sys.stdout)
+            _redirect_to_null(sys.stdout)
             if error.errno in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL
                 return
             raise UserError(
@@ -74,15 +82,40 @@ def print_pieces(pieces: Iterable[str], *, shown: Callable[[str], str] = visible
             ) from None
 
 
-def _discard(stream: TextIO) -> None:
-    """Lets go what is written to the stream from now on, and what Python still has of it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+def write_output(
+    chunks: Iterable[str], path: Path | None, *, sanitize: Callable[[str], str] = printable_lines
+) -> None:  # fmt: skip
+    """Write the chunks to a file, or print them on stdout where `path` is None."""
+    if path is None:
+        print_stdout(chunks, sanitize=sanitize)
+        return
+    from textclf.io.files import write_pieces
+
+    write_pieces(path, chunks)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print a result as one JSON document."""
+    print_stdout([printable_json(json.dumps(result, indent=1, ensure_ascii=False)), "\n"])
+
+
+def print_result(result: Document, table: Callable[[Document], list[str]], *, as_json: bool) -> None:
+    """Print a result as JSON, or as the lines that `table` makes of it."""
+    if as_json:
+        print_json(result)
+    else:
+        print_stdout(f"{printable(line)}\n" for line in table(result))
 
 
 def open_streams() -> None:
-    """Has stdin, stdout and stderr open, be it on nothing, so that no file takes the place of one that was closed."""
+    """Open stdin, stdout and stderr on the null device where they are closed, so that no file takes their number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
+
+
+def _redirect_to_null(stream: TextIO) -> None:
+    """Send what is written to a stream, and what Python still buffers of it, to the null device."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from textclf.inference.explain import Explanation, Word
-from textclf.io.sanitize import visible
+from textclf.io.sanitize import printable
 from textclf.report.html import page_environment
 
 MOST_LISTED = 8  # words listed with their weights on a terminal
@@ -23,9 +23,9 @@ def as_text(explained: Iterable[Explained], *, colour: bool) -> Iterator[str]:
     for _, _, explanations in explained:
         for each in explanations:
             words = " ".join(_coloured(word, each, colour) for word in each.words)
-            listed = "  ".join(f"{word.weight:+.2f} {visible(word.word)}" for word in each.strongest[:MOST_LISTED])
+            listed = "  ".join(f"{word.weight:+.2f} {printable(word.word)}" for word in each.strongest[:MOST_LISTED])
             yield (
-                f"{visible(each.label)}  {each.probability:.4f}\n  {words}\n  {listed}\n"
+                f"{printable(each.label)}  {each.probability:.4f}\n  {words}\n  {listed}\n"
                 f"  words {each.log_odds - each.without_words:+.2f}, without them {each.without_words:+.2f}: "
                 f"log-odds {each.log_odds:+.2f}; missed {each.missed:.3f}"
                 + (f"; {each.cut} tokens cut off" if each.cut else "")
@@ -35,7 +35,7 @@ def as_text(explained: Iterable[Explained], *, colour: bool) -> Iterator[str]:
 
 def _coloured(word: Word, explanation: Explanation, colour: bool) -> str:
     share = word.weight / max(abs(explanation.strongest[0].weight), 1e-12)
-    text = visible(word.word)
+    text = printable(word.word)
     if not colour or abs(share) < WEAK:
         return text
     return click.style(text, fg="blue" if share > 0 else "red", bold=abs(share) >= STRONG)

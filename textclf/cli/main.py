@@ -1,4 +1,4 @@
-"""The command line: its commands, how their errors and signals end, and what is said on stderr meanwhile."""
+"""The command line: its commands, and how errors and signals become messages and exit codes."""
 
 import io
 import logging
@@ -11,60 +11,63 @@ from typing import Any
 import click
 
 from textclf import __version__
-from textclf.cli import commands
-from textclf.cli.console import Stopped, open_streams, say, stoppable
+from textclf.cli.commands import COMMANDS
+from textclf.cli.console import StopSignal, open_streams, print_stderr, signals_raise
 from textclf.errors import UserError
-from textclf.io.sanitize import visible_lines
+from textclf.io.sanitize import printable_lines
 
 
 @contextmanager
-def _visible_usage() -> Iterator[None]:
-    """Has click's own messages show what an argument holds."""
+def _sanitized_usage_errors() -> Iterator[None]:
+    """Make control characters of an argument visible in click's own messages."""
     try:
         yield
     except click.UsageError as error:
         message = error.format_message()
-        if visible_lines(message) == message:
+        if printable_lines(message) == message:
             raise
-        raise click.UsageError(visible_lines(message), error.ctx) from None
+        raise click.UsageError(printable_lines(message), error.ctx) from None
 
 
-class _Commands(click.Group):
-    """Turns what ends a command early into a message and an exit code: 1, or that of a shell for a signal."""
+class CommandGroup(click.Group):
+    """The commands, in their order; errors exit with 1, signals with the code that a shell gives them."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        with _visible_usage():
+        with _sanitized_usage_errors():
             return super().make_context(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            with stoppable(), _visible_usage():
+            with signals_raise(), _sanitized_usage_errors():
                 return super().invoke(context)
         except UserError as error:
             lines, code = error.lines, 1
         except OSError as error:
-            # a folder without permission: the user's to mend, and the system says what and where
+            # such as a folder without permission: the system says what is wrong and where
             lines, code = (f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.",), 1
         except KeyboardInterrupt:
             lines, code = ("", "stopped by Ctrl-C"), 128 + signal.SIGINT  # a terminal shows ^C on the line above
-        except Stopped as stopped:
-            lines, code = (str(stopped),), 128 + stopped.signal
-        say(*lines)
+        except StopSignal as stop:
+            lines, code = (str(stop),), 128 + stop.number
+        print_stderr(*lines)
         return context.exit(code)
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order in which they are used
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(self.commands)
 
 
-class _Talk(logging.Handler):
-    """Log records as plain lines on stderr."""
+class StderrHandler(logging.Handler):
+    """A handler that prints log records as plain lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        say(prefix + record.getMessage())
+        print_stderr(prefix + record.getMessage())
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=CommandGroup, commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
 @click.version_option(__version__, prog_name="textclf")
 def main() -> None:
     """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
@@ -73,26 +76,6 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # whatever the locale: labels are in any script
     logger = logging.getLogger("textclf")
-    logger.handlers = [_Talk()]
+    logger.handlers = [StderrHandler()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-
-COMMANDS = (
-    commands.init,
-    commands.check,
-    commands.train,
-    commands.tune,
-    commands.evaluate,
-    commands.compare,
-    commands.predict,
-    commands.explain,
-    commands.report,
-    commands.export,
-    commands.compress,
-    commands.schema,
-)
-"""In the order in which they are used."""
-
-for _command in COMMANDS:
-    main.add_command(_command)

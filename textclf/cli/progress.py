@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from textclf.cli.console import say
-from textclf.io.sanitize import visible
+from textclf.cli.console import print_stderr
+from textclf.io.sanitize import printable
 from textclf.training.checkpoint import Epoch
 from textclf.training.loop import Step, TrainingCallback
 from textclf.tuning.results import short_names, shown, winner
@@ -42,7 +42,7 @@ class LogCallback:
         """Nothing to put away."""
 
     def _say(self, line: str) -> None:
-        say(line)
+        print_stderr(line)
 
 
 class BarCallback(LogCallback):
@@ -120,7 +120,9 @@ class LogTrialCallback:
         if ended is not None:
             seconds = time.perf_counter() - self._begun.pop(trial.key)
             state = self.score(ended)
-            say(f"trial {ended.number:>2}  {seconds:5.1f} s  {state}  {self.best(trials)}  {settings_line(ended)}")
+            print_stderr(
+                f"trial {ended.number:>2}  {seconds:5.1f} s  {state}  {self.best(trials)}  {settings_line(ended)}"
+            )
 
     def close(self) -> None:
         """Nothing to put away."""
@@ -190,7 +192,7 @@ class LiveTrialCallback(LogTrialCallback):
                 trial.key, time.perf_counter() - self._begun.get(trial.key, time.perf_counter())
             )
             cells = (str(trial.number), f"{seconds:.0f}" if seconds else "", state, settings_line(trial))
-            table.add_row(*(Text(visible(cell)) for cell in cells))
+            table.add_row(*(Text(printable(cell)) for cell in cells))
         return table
 
 

@@ -189,7 +189,7 @@ def plan(
         )
         config = replace(original.config, text=dataset.encoder.options, model=shrunk.options, training=once)
         learnt = lessons()
-        rows = replace(dataset, train=replace(learnt, token_ids=learnt.token_ids.within(shrunk.vocabulary)))
+        rows = replace(dataset, train=replace(learnt, token_ids=learnt.token_ids.limit_vocabulary(shrunk.vocabulary)))
         # the synonyms that the rows may be changed by need vectors of all words
         plain = replace(config, augment=AugmentOptions())
         network, fit_result = fit_network(plain, rows, device, callback, weights=shrunk.weights)

@@ -17,10 +17,10 @@ from textclf.evaluation.evaluate import evaluate_rows, measure_throughput, write
 from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.classifier import Classifier, decide
 from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
-from textclf.io.files import bytes_of, read_json, write_csv, write_json, write_text
+from textclf.io.files import read_json, size_in_bytes, write_csv, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
-from textclf.text.encoding import joined
+from textclf.text.encoding import concatenate
 from textclf.training.loop import TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import (
@@ -92,7 +92,7 @@ def compress(
             original = read_original(run, folder=stage.path.parent)
             texts = [original.classifier.encode(some) for some in unlabelled]
             keeps = (wish.keep,) if wish.keep else KEEPS if wish.budget else ()
-            settings = Settings(keeps, wish.student, joined(texts) if texts else None)
+            settings = Settings(keeps, wish.student, concatenate(texts) if texts else None)
             ways = METHODS[wish.method].plans(original, settings) if wish.method else _every_way(original, settings)
             if wish.budget:
                 made = _best_within(wish.budget, stage, original, ways, callback)
@@ -143,7 +143,7 @@ def _largest_within(
             continue
         made = plan.make(callback)
         classifier, _ = _save(stage, original, made)
-        size = bytes_of(stage.model)
+        size = size_in_bytes(stage.model)
         if size > budget:  # what it was taken to have was a guess
             continue
         accuracy = _validation_accuracy(classifier, made)
@@ -183,7 +183,7 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
     _keep_facts(document, original, made, found)
     document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics()}
     document["comparisons"] = {"original": difference(found, other)}
-    size: CompressedBytes = {"original": bytes_of(run.model), "compressed": bytes_of(stage.model)}
+    size: CompressedBytes = {"original": size_in_bytes(run.model), "compressed": size_in_bytes(stage.model)}
     document["compression"] = {**made.facts, "of": run.path.name, "bytes": size}
     write_text(stage.config, dump_config(config))
     if made.fit_result:

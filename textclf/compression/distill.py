@@ -13,7 +13,7 @@ from textclf.io.contract import CompressionSettings
 from textclf.models.architecture import Shape, Start
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.shrinking import fewer_words, principal_axes
-from textclf.text.encoding import TokenIds, joined
+from textclf.text.encoding import TokenIds, concatenate
 from textclf.training.loop import Examples
 from textclf.training.model_io import shape_of
 from textclf.training.tensorflow_setup import seed_tensorflow
@@ -73,7 +73,7 @@ def _lessons(original: Original, times: int, unlabelled: TokenIds | None) -> Exa
     every = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
     shares = [_given(original, shape, token_ids) for token_ids in every]
     shares[0] = TRUST * shares[0] + (1 - TRUST) * _true(train.targets, shape)
-    return Examples(joined(every), np.concatenate(shares).astype(np.float32))
+    return Examples(concatenate(every), np.concatenate(shares).astype(np.float32))
 
 
 def _given(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:

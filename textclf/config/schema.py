@@ -14,13 +14,11 @@ from textclf.text.tokenizer import TextOptions
 
 @options
 class TrainingOptions:
-    """How the network learns."""
+    """Options of the training loop."""
 
     epochs: int = option(default=10, help="passes over the training rows, at most", ge=1, le=10_000)
     batch_size: int = option(default=32, help="rows a step", ge=1, le=65536)
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(
-        default="adam", help="rule by which the weights move"
-    )
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(default="adam", help="Keras optimizer")
     learning_rate: float = option(default=0.001, help="size of a step", gt=0, le=100)
     schedule: Literal["constant", "cosine"] = option(
         default="cosine", help="cosine: the learning rate falls to 0 over all epochs"
@@ -32,25 +30,25 @@ class TrainingOptions:
         default="val_loss", help="validation score by which the best epoch is chosen"
     )
     class_weight: Literal["balanced"] | None = option(
-        default=None, help="balanced: rare labels weigh more, in inverse proportion"
+        default=None, help="balanced: rare labels weigh more, in inverse proportion to their rows"
     )
     checkpoint_minutes: float | None = option(
-        default=None, help="minutes between checkpoints within an epoch; null: one at the end of each", gt=0
+        default=None, help="minutes between checkpoints within an epoch; null: one at the end of each epoch", gt=0
     )
     device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU where TensorFlow finds one")
     seed: int = option(
         default=42,
-        help="of the split, the first weights, the order of the rows, dropout and `augment`",
+        help="seed of the split, the initial weights, the order of the rows, dropout and `augment`",
         ge=0,
         le=2**31 - 1,
     )
     seeds: int = option(
         default=1,
-        help="networks to train: `seed`, `seed` + 1, ... for all but the split; the best on validation rows is kept",
+        help="networks to train, with `seed`, `seed` + 1, ... on one split; the best on validation rows is kept",
         ge=1,
         le=100,
     )
-    ensemble: bool = option(default=False, help="keep all of them as one model that averages their logits")
+    ensemble: bool = option(default=False, help="keep all `seeds` networks as one model that averages their logits")
 
     def __post_init__(self) -> None:
         if self.ensemble and self.seeds == 1:
@@ -58,25 +56,24 @@ class TrainingOptions:
 
 
 AUGMENTATIONS = ("synonyms", "word_dropout", "swap", "deletion")
-"""The changes of training rows, in the order in which they are made; each is the option that gives its share."""
+"""The options of AugmentOptions that each change a share of the tokens, in the order in which they are applied."""
 
 
 @options
 class AugmentOptions:
-    """What is changed of the training rows, and of no others, each time that they come."""
+    """Options of data augmentation: random changes of the training rows, drawn anew in each epoch."""
 
     synonyms: float = option(
-        default=0.0, help="share of the words replaced by a neighbour among the vectors of model.pretrained", ge=0, lt=1
+        default=0.0,
+        help="share of the words replaced by a neighbour among the word vectors of model.pretrained",
+        ge=0,
+        lt=1,
     )
-    similarity: float = option(default=0.7, help="synonyms: least cosine of two neighbours", gt=0, lt=1)
-    word_dropout: float = option(default=0.0, help="share of the tokens that become the unknown word", ge=0, lt=1)
-    swap: float = option(
-        default=0.0, help="share of the tokens that change places with another of their text", ge=0, lt=1
-    )
-    deletion: float = option(default=0.0, help="share of the tokens left out; one of a text always stays", ge=0, lt=1)
-    factor: int = option(
-        default=1, help="times that each row comes in an epoch, each time changed in another way", ge=1, le=100
-    )
+    similarity: float = option(default=0.7, help="synonyms: least cosine similarity of two neighbours", gt=0, lt=1)
+    word_dropout: float = option(default=0.0, help="share of the tokens replaced by the unknown word", ge=0, lt=1)
+    swap: float = option(default=0.0, help="share of the tokens swapped with another of their text", ge=0, lt=1)
+    deletion: float = option(default=0.0, help="share of the tokens left out; one always stays", ge=0, lt=1)
+    factor: int = option(default=1, help="copies of each row in an epoch, each with other changes", ge=1, le=100)
 
     def __post_init__(self) -> None:
         if self.factor > 1 and not any(getattr(self, name) for name in AUGMENTATIONS):
@@ -90,21 +87,21 @@ AIM_PATTERN = r"^(f1|accuracy|(precision|recall)>=(0?\.\d+|1(\.0*)?))$"
 
 @options
 class DecisionOptions:
-    """From probabilities to labels."""
+    """Options of the decision from probabilities to labels."""
 
     calibrate: bool = option(
-        default=True, help="scale the logits by one number, fitted on validation rows, so that probabilities hold"
+        default=True, help="temperature scaling of the logits, fitted on validation rows, for calibrated probabilities"
     )
     aim: str | None = option(
         default=None,
-        help="what the threshold is chosen for on validation rows: f1, accuracy, precision>=0.9, recall>=0.9 (of the "
-        "second of two labels, or over several labels a row); null: `threshold` as it stands",
+        help="objective of the threshold, which is chosen on validation rows: f1, accuracy, precision>=0.9, "
+        "recall>=0.9 (of the second of two labels, or over several labels a row); null: `threshold` is used",
         pattern=AIM_PATTERN,
         examples=["f1", "accuracy", "precision>=0.9", "recall>=0.9"],
     )
     threshold: float = option(
         default=DEFAULT_THRESHOLD,
-        help="probability from which the second of two labels, or one of several, is given",
+        help="probability from which the second of two labels, or one of several, is predicted",
         gt=0,
         lt=1,
     )
@@ -112,11 +109,13 @@ class DecisionOptions:
 
 @options
 class ReportOptions:
-    """What is measured beside the network."""
+    """Options of the report."""
 
-    baseline: bool = option(default=True, help="majority class, and TF-IDF with logistic regression, on the same rows")
+    baseline: bool = option(
+        default=True, help="score the majority class, and TF-IDF with logistic regression, on the same rows"
+    )
     texts: bool = option(default=True, help="false: no text of the data in any file of the run")
-    slices: list[str] = option(default=list, help="columns of the measured rows by which the score is shown too")
+    slices: list[str] = option(default=list, help="columns of the evaluated rows; the score of each value is shown")
     suspects: bool = option(
         default=False, help="write suspects.csv: training rows that are probably labelled wrong (needs textclf[labels])"
     )
@@ -126,54 +125,54 @@ class ReportOptions:
 class Config:
     """Everything that a training run depends on, besides the data and this program."""
 
-    data: DataOptions = option(help="the rows")
-    text: TextOptions = option(default=TextOptions, help="texts to token ids")
+    data: DataOptions = option(help="files, columns and split")
+    text: TextOptions = option(default=TextOptions, help="from texts to token ids")
     model: ModelOptions = option(default=BilstmOptions, discriminator="type", help="the network")
-    training: TrainingOptions = option(default=TrainingOptions, help="how it learns")
-    augment: AugmentOptions = option(default=AugmentOptions, help="what is changed of the training rows")
+    training: TrainingOptions = option(default=TrainingOptions, help="the training loop")
+    augment: AugmentOptions = option(default=AugmentOptions, help="random changes of the training rows")
     decision: DecisionOptions = option(default=DecisionOptions, help="from probabilities to labels")
-    report: ReportOptions = option(default=ReportOptions, help="what is measured beside it")
+    report: ReportOptions = option(default=ReportOptions, help="what the report shows beside the network")
 
 
 TUNE_SECTION = "tune"
-"""The section of a config file that is no part of a Config; see `space`."""
+"""The section of a config file that is not part of a Config: the search space of `textclf tune`."""
 
 
 def option_values(config: Config) -> dict[str, Any]:
-    """Every option's value by its dotted key."""
+    """Return the value of every option by its dotted key."""
     sections = dataclasses.asdict(config)
     return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
 
 
 class OptionRow(NamedTuple):
-    """What there is to know of an option."""
+    """An option in a table of all options."""
 
     key: str
-    """Dotted."""
+    """The dotted key."""
     default: str
-    """As YAML; empty where there is none."""
+    """The default as YAML; empty where there is none."""
     help: str
     type: str
-    """Of the sections of which there are several types, the one that has this option; else empty."""
+    """The type of the section that has this option, such as `mlp`; empty for a section without types."""
 
 
 def option_rows() -> Iterator[OptionRow]:
-    """Every option, in order."""
+    """Yield every option, in the order of the config."""
     for section in dataclasses.fields(Config):
-        for type_, variant in _variants(section.name).items():
-            for field in dataclasses.fields(variant):
+        for section_type, options_class in section_types(section.name).items():
+            for field in dataclasses.fields(options_class):
                 key = f"{section.name}.{field.name}"
-                yield OptionRow(key, _default_text(field), field.metadata["description"], type_)
+                yield OptionRow(key, _default_as_yaml(field), field.metadata["description"], section_type)
 
 
-def _variants(section: str) -> dict[str, Any]:
-    """The options classes of a section by their type; of most there is one, without a name."""
-    [kind] = [field.type for field in dataclasses.fields(Config) if field.name == section]
+def section_types(section: str) -> dict[str, Any]:
+    """Return the options classes of a section by their type; a section without types has one, under an empty name."""
+    [annotation] = [field.type for field in dataclasses.fields(Config) if field.name == section]
     names = {architecture.options: name for name, architecture in MODELS.items()}
-    return {names[each]: each for each in get_args(kind)} or {"": kind}
+    return {names[options_class]: options_class for options_class in get_args(annotation)} or {"": annotation}
 
 
-def _default_text(field: Any) -> str:
+def _default_as_yaml(field: Any) -> str:
     if field.default_factory is not dataclasses.MISSING:
         return json.dumps(field.default_factory())
     return "" if field.default is dataclasses.MISSING else json.dumps(field.default)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from textclf.errors import UserError
-from textclf.io.sanitize import is_whole
+from textclf.io.sanitize import is_encodable
 
 MAX_BYTES = 1 << 17  # of a config; a list of a thousand files takes half
 
@@ -129,7 +129,7 @@ def _location(node: yaml.Node, name: str) -> str:
 
 def _scalar_text(node: yaml.Node, location: str) -> str:
     text: str = node.value
-    if not is_whole(text):  # half of a surrogate pair cannot be encoded as UTF-8
+    if not is_encodable(text):  # half of a surrogate pair cannot be encoded as UTF-8
         raise UserError(f"{location}: an escape that is no character; write the character itself")
     return text
 
@@ -143,7 +143,7 @@ def _apply_override(values: dict[str, Any], override: str, locations: dict[Key, 
     *sections, last = key = tuple(dotted.split("."))
     if len(key) > MAX_DEPTH:
         raise UserError(f"{location}: not a config: nested too deeply")
-    if not is_whole(override):
+    if not is_encodable(override):
         raise UserError(f"{location}: is not UTF-8")
     for depth, section in enumerate(sections, start=1):
         if not isinstance(values.get(section), dict):

@@ -1,4 +1,4 @@
-"""The columns of a table that nobody has described: which holds the texts, which the labels."""
+"""Finding the columns of texts and labels in a table that nobody has described."""
 
 import re
 import sys
@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from textclf.data.readers import as_text, find_column, read_records
+from textclf.data.readers import as_text, column_index, read_records
 from textclf.data.rows import split_labels
 from textclf.errors import UserError
-from textclf.io.sanitize import is_whole, plain
+from textclf.io.sanitize import excerpt, is_encodable
 
-MOST_COLUMNS = 50  # shown
+MAX_LISTED_COLUMNS = 50
 
-MOST_ROWS, MOST_BYTES = 100_000, 1 << 27  # looked at; a file may hold more
+MAX_ROWS, MAX_BYTES = 100_000, 1 << 27  # read of a file, which may hold more
 
 
 @dataclass(frozen=True)
@@ -27,48 +27,48 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How many rows each different value has, blank ones left out."""
+        """The number of rows of each value that is not blank."""
         return Counter(value for value in self.values if value.strip())
 
     @property
     def empty(self) -> int:
-        """Rows without a value."""
+        """The number of rows with a blank value."""
         return len(self.values) - self.counts.total()
 
     @cached_property
     def distinct_share(self) -> float:
-        """Different values for each row, 0 to 1."""
+        """The number of different values divided by the number of rows, 0 to 1."""
         return len(self.counts) / len(self.values)
 
     @cached_property
     def mean_length(self) -> float:
-        """Characters."""
+        """The mean number of characters of a value."""
         return sum(map(len, self.values)) / len(self.values)
 
     @cached_property
     def mean_words(self) -> float:
-        """Of some thousand rows from all over the table."""
-        some = self.values[:: max(1, len(self.values) // 1000)]
-        return sum(map(_words, some)) / len(some)
+        """The mean number of words of about a thousand values."""
+        sample = evenly_spaced(self.values)
+        return sum(map(_count_words, sample)) / len(sample)
 
     @cached_property
     def kind(self) -> str:
-        """What nearly all values look like: numbers, dates, codes, or, where none of these, words."""
-        some = list(self.counts)[:: max(1, len(self.counts) // 1000)]
+        """`numbers`, `dates` or `codes` where more than 95 % of the values look like them, else `words`."""
+        sample = evenly_spaced(list(self.counts))
         for kind, pattern in _KINDS.items():
-            if sum(pattern.fullmatch(value) is not None for value in some) > 0.95 * len(some):
+            if sum(pattern.fullmatch(value) is not None for value in sample) > 0.95 * len(sample):
                 return kind
         return "words"
 
     @cached_property
     def separator(self) -> str | None:
-        """The mark between several labels of one row, if that is what the values are."""
-        listed = self.kind not in ("numbers", "dates") and self.mean_length < 200
-        return find_separator(list(self.counts)) if listed else None
+        """The character between several labels of one row; None where each value is one label."""
+        may_be_lists = self.kind not in ("numbers", "dates") and self.mean_length < 200
+        return find_separator(list(self.counts)) if may_be_lists else None
 
     @cached_property
     def labels(self) -> Counter[str]:
-        """How many rows each label has, if the values are labels."""
+        """The number of rows of each label, if the values are labels."""
         if self.separator is None:
             return self.counts
         labels: Counter[str] = Counter()
@@ -77,100 +77,115 @@ class Column:
                 labels[label] += rows
         return labels
 
-    def named(self, words: re.Pattern[str]) -> bool:
-        """Whether the name holds one of the words, as `user_rating`, `Class Index` and `labelText` do."""
+    def name_has(self, word: re.Pattern[str]) -> bool:
+        """Return whether a word of the name matches, in names such as `user_rating`, `Class Index` and `labelText`."""
         spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name)
-        return any(words.fullmatch(word) for word in re.findall(r"[a-z]+", spaced.lower()))
+        return any(word.fullmatch(part) for part in re.findall(r"[a-z]+", spaced.lower()))
 
 
 class Table(NamedTuple):
     """The first rows of a file."""
 
     columns: list[Column]
-    left_out: list[str]
+    incomplete: list[str]
     """Names of columns without a text in every row: they hold lists, or are missing in some rows."""
     rows: int
     more: bool
-    """Whether the file has more rows than these."""
+    """The file has more rows than these."""
 
 
 class ColumnRoles(NamedTuple):
-    """Which column is what."""
+    """The columns of texts and labels."""
 
     text: Column
     label: Column
     others: list[Column]
-    """Columns that could be the label as well, where nothing but a guess decided."""
+    """Columns that could be the label as well; empty where the user named the label."""
 
 
-def read_table(path: Path, *, rows: int = MOST_ROWS, memory: int = MOST_BYTES) -> Table:
-    """The first rows of a file, at most so many, and little more than so many bytes of memory.
+def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Table:
+    """Read the first rows of a file.
+
+    Args:
+        max_bytes: of memory, after which reading stops.
 
     Raises:
         UserError: the file cannot be read or has no rows.
     """
     values: dict[str, list[str]] = {}
-    number = size = 0
+    rows = size = 0
     more = False
     for record in read_records(path):
-        if number == rows or size > memory:
+        if rows == max_rows or size > max_bytes:
             more = True
             break
-        number += 1
-        for name in filter(_nameable, record):
+        rows += 1
+        for name in filter(_can_be_named, record):
             texts = values.setdefault(name, [])
             if record[name] is None or isinstance(record[name], str | int | float):
                 texts.append(as_text(record[name], name))
                 size += sys.getsizeof(texts[-1])
-    if not number:
+    if not rows:
         raise UserError(f"{path} has no rows. Add some, or name another file.")
-    columns = [Column(name, texts) for name, texts in values.items() if len(texts) == number]
-    return Table(columns, [name for name, texts in values.items() if len(texts) < number], number, more)
+    columns = [Column(name, texts) for name, texts in values.items() if len(texts) == rows]
+    return Table(columns, [name for name, texts in values.items() if len(texts) < rows], rows, more)
 
 
-def _nameable(name: str) -> bool:
-    """Whether a config can name such a column: the name is not empty, and no half of a character is in it."""
-    return bool(name) and is_whole(name)
+def _can_be_named(name: str) -> bool:
+    """Return whether a config can name such a column: the name is neither empty nor holds half a character."""
+    return bool(name) and is_encodable(name)
 
 
-# Which is what
+def evenly_spaced(items: list[str], *, count: int = 1000) -> list[str]:
+    """Return about `count` of the items, from all over the list, or all where there are fewer."""
+    return items[:: max(1, len(items) // count)]
 
 
-def find_columns(table: Table, name: str, *, text: str | None = None, label: str | None = None) -> ColumnRoles:
-    """The columns of texts and labels: those that are named, else by what they hold, names deciding between equals.
+# Choosing the columns
+
+
+def find_columns(table: Table, file: str, *, text: str | None = None, label: str | None = None) -> ColumnRoles:
+    """Find the columns of texts and labels by their values; where several fit, by their names.
+
+    Args:
+        file: the name of the file, for messages.
+        text: the column of the texts, if the user named it.
+        label: the column of the labels, if the user named it.
 
     Raises:
-        UserError: there is no such column, or none that can be it.
+        UserError: a named column does not exist, or no column fits.
     """
-    given_text = None if text is None else _given(table, name, text, "--text")
-    given_label = None if label is None else _given(table, name, label, "--label")
-    text_column = given_text or _text_column([column for column in table.columns if column is not given_label])
+    named_text = None if text is None else _named_column(table, file, text, "--text")
+    named_label = None if label is None else _named_column(table, file, label, "--label")
+    text_column = named_text or _text_column([column for column in table.columns if column is not named_label])
     if text_column is None:
-        raise UserError(*_none_found(name, table, "texts: words, most of them different", "--text"))
-    if text_column is given_label:
-        raise UserError(f"{name}: '{label}' cannot hold both the texts and the labels. Name two columns.")
+        raise UserError(*_no_column_lines(file, table, "texts: words, most of them different", "--text"))
+    if text_column is named_label:
+        raise UserError(f"{file}: '{label}' cannot hold both the texts and the labels. Name two columns.")
     candidates = [column for column in table.columns if column is not text_column and _could_be_label(column)]
-    label_column = given_label or max(reversed(candidates), key=_label_rank, default=None)
+    label_column = named_label or max(reversed(candidates), key=_label_rank, default=None)
     if label_column is None:
-        raise UserError(*_none_found(name, table, "labels: few different values, each in several rows", "--label"))
+        raise UserError(*_no_column_lines(file, table, "labels: few different values, each in several rows", "--label"))
     if label_column.name in label_column.labels and len(text_column.name.split()) > 2:
         raise UserError(
-            f"{name} has no header: its first line holds '{plain(text_column.name)}' and '{plain(label_column.name)}', "
+            f"{file} has no header: its first line holds '{excerpt(text_column.name)}' and "
+            f"'{excerpt(label_column.name)}', "
             "which look like a text and its label. Put the columns' names above it."
         )
-    equals = [column for column in candidates if column.named(LABEL_NAMES) == label_column.named(LABEL_NAMES)]
-    others = [] if given_label else [column for column in equals if column is not label_column]
+    has_label_name = label_column.name_has(LABEL_NAMES)
+    equals = [column for column in candidates if column.name_has(LABEL_NAMES) == has_label_name]
+    others = [] if named_label else [column for column in equals if column is not label_column]
     return ColumnRoles(text_column, label_column, others)
 
 
-def _given(table: Table, file: str, name: str, option: str) -> Column:
-    """The column that the user named."""
-    if name in table.left_out:
+def _named_column(table: Table, file: str, name: str, option: str) -> Column:
+    """Return the column that the user named with an option."""
+    if name in table.incomplete:
         raise UserError(
             f"{file}: the column '{name}' does not hold a text or a number in every row. Fill it where it is "
             'missing; write dates as text; join the items of a list, such as "a|b".'
         )
-    return table.columns[find_column(file, [column.name for column in table.columns], name, key=option)]
+    return table.columns[column_index(file, [column.name for column in table.columns], name, key=option)]
 
 
 TEXT_NAMES = re.compile(
@@ -183,14 +198,14 @@ LABEL_NAMES = re.compile(
 
 
 def _text_column(columns: list[Column]) -> Column | None:
-    """The column with the most different words; among those with nearly as many, one that is named like texts."""
-    wordy = {
+    """Return the column with the most different words; among nearly equal ones, one that is named like texts."""
+    richness = {
         column.name: column.mean_words * column.distinct_share
         for column in columns
         if column.kind == "words" and (column.distinct_share > 0.1 or column.mean_words > 3) and len(column.counts) > 1
     }
-    found = [column for column in columns if wordy.get(column.name, 0) * 1.5 > max(wordy.values(), default=0)]
-    return max(found, key=lambda column: (column.named(TEXT_NAMES), wordy[column.name]), default=None)
+    richest = [column for column in columns if richness.get(column.name, 0) * 1.5 > max(richness.values(), default=0)]
+    return max(richest, key=lambda column: (column.name_has(TEXT_NAMES), richness[column.name]), default=None)
 
 
 def _could_be_label(column: Column) -> bool:
@@ -198,42 +213,51 @@ def _could_be_label(column: Column) -> bool:
     if not 2 <= len(labels) <= min(2000, len(column.values) // 3) or column.kind == "dates":
         return False
     if column.kind == "numbers":
-        return len(labels) <= (200 if column.named(LABEL_NAMES) else 20)
+        return len(labels) <= (200 if column.name_has(LABEL_NAMES) else 20)
     return sum(map(len, labels)) / len(labels) <= 60
 
 
 def _label_rank(column: Column) -> tuple[bool, bool, bool, int]:
     complete = not column.empty or column.separator is not None  # training refuses a row without its label
-    return column.named(LABEL_NAMES), complete, column.kind != "numbers", -len(column.labels)
+    return column.name_has(LABEL_NAMES), complete, column.kind != "numbers", -len(column.labels)
 
 
 def find_separator(fields: list[str]) -> str | None:
-    """The mark that cuts the different label fields into fewer labels which recur in other company, if there is one."""
-    for mark in "|;,":
-        parts = [split_labels(field, mark) for field in fields]
-        in_fields = Counter(label for labels in parts for label in labels)
-        beside = {label for labels in parts if len(labels) > 1 for label in labels}
-        recurring = sum(in_fields[label] > 1 for label in beside)
+    """Find the character that separates several labels of one field.
+
+    It cuts the different fields into fewer labels, most of which recur in other fields.
+    """
+    for separator in "|;,":
+        parts = [split_labels(field, separator) for field in fields]
+        fields_with = Counter(label for labels in parts for label in labels)
+        in_lists = {label for labels in parts if len(labels) > 1 for label in labels}
+        recurring = sum(fields_with[label] > 1 for label in in_lists)
         # "Paris, France" and "Rome, Italy" all have two parts: names with a comma, not lists
-        if len({len(labels) for labels in parts}) > 1 and len(in_fields) < len(fields) and recurring > len(beside) / 2:
-            return mark
+        if (
+            len({len(labels) for labels in parts}) > 1
+            and len(fields_with) < len(fields)
+            and recurring > len(in_lists) / 2
+        ):
+            return separator
     return None
 
 
-def _none_found(name: str, table: Table, wanted: str, option: str) -> list[str]:
-    looked = f" (in the first {table.rows:,} rows, which is all that was looked at)" if table.more else ""
+def _no_column_lines(file: str, table: Table, wanted: str, option: str) -> list[str]:
+    """Return the message that no column looks like texts or labels, with a line for each column."""
+    rows_read = f" (in the first {table.rows:,} rows, which is all that was looked at)" if table.more else ""
     lines = [
-        f"  {plain(column.name)}: {column.kind}, {len(column.counts):,} different, mean length {column.mean_length:.0f}"
+        f"  {excerpt(column.name)}: {column.kind}, {len(column.counts):,} different, "
+        f"mean length {column.mean_length:.0f}"
         for column in table.columns
     ]
-    lines += [f"  {plain(left)}: no text, or missing, in some rows" for left in table.left_out]
-    if len(lines) > MOST_COLUMNS:
-        lines[MOST_COLUMNS:] = [f"  and {len(lines) - MOST_COLUMNS:,} more"]
-    head = f"{name} has no column that looks like {wanted}{looked}. {option} names it. Columns:"
+    lines += [f"  {excerpt(name)}: no text, or missing, in some rows" for name in table.incomplete]
+    if len(lines) > MAX_LISTED_COLUMNS:
+        lines[MAX_LISTED_COLUMNS:] = [f"  and {len(lines) - MAX_LISTED_COLUMNS:,} more"]
+    head = f"{file} has no column that looks like {wanted}{rows_read}. {option} names it. Columns:"
     return [head, *lines]
 
 
-# What values look like
+# Kinds of values
 
 _KINDS = {
     "dates": re.compile(
@@ -248,5 +272,5 @@ _KINDS = {
 _UNSPACED = re.compile("[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
-def _words(text: str) -> int:
+def _count_words(text: str) -> int:
     return len(text.split()) + len(_UNSPACED.findall(text))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from textclf.errors import UserError
-from textclf.io.sanitize import is_whole, listed
+from textclf.io.sanitize import is_encodable, join_names
 from textclf.io.streams import LONGEST, OpenData, decoded_lines, too_long
 
 # The module's own limit of a field, 131072 characters, is below the length of some texts; rows are limited below.
@@ -54,7 +54,7 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
         found = _matching(pattern)
         if not found:
             raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
-        unnamed = [path for path in found if not is_whole(str(path))]
+        unnamed = [path for path in found if not is_encodable(str(path))]
         if unnamed:
             raise UserError(f"{key}: the name {unnamed[0]} is not UTF-8, so that no run can hold it. Rename the file.")
         files += found
@@ -70,7 +70,7 @@ def _matching(pattern: str) -> list[Path]:
     return [] if "\0" in pattern else sorted(map(Path, glob.glob(pattern, recursive=True)))
 
 
-class Format(NamedTuple):
+class TableFormat(NamedTuple):
     """How a kind of file is read, from an open stream; `name` is for messages."""
 
     columns: Callable[[BinaryIO, str], list[str]]
@@ -78,7 +78,7 @@ class Format(NamedTuple):
     records: Callable[[BinaryIO, str], Iterator[dict[str, Any]]]
 
 
-def file_format(path: Path) -> Format:
+def file_format(path: Path) -> TableFormat:
     """The format that a file's name says, `.gz` aside.
 
     Raises:
@@ -90,7 +90,7 @@ def file_format(path: Path) -> Format:
     return FORMATS[suffix]
 
 
-def has_columns(path: Path) -> bool:
+def is_table(path: Path) -> bool:
     """Whether a file's name says that it holds columns, and not plain lines."""
     return _suffix(path) in FORMATS
 
@@ -99,7 +99,7 @@ def _suffix(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
-def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:
+def column_index(name: str, columns: list[str], wanted: str, *, key: str) -> int:
     """Where a column stands, blanks around its name aside.
 
     Raises:
@@ -108,7 +108,7 @@ def find_column(name: str, columns: list[str], wanted: str, *, key: str) -> int:
     found = [i for i, column in enumerate(columns) if column == wanted]
     found = found or [i for i, column in enumerate(columns) if column.strip() == wanted.strip()]
     if not found:
-        raise UserError(f"{name} has no column '{wanted}'; it has: {listed(columns) or 'none'}. Set {key}.")
+        raise UserError(f"{name} has no column '{wanted}'; it has: {join_names(columns) or 'none'}. Set {key}.")
     if len(found) > 1:
         raise UserError(f"{name} has {len(found)} columns '{wanted}'. Rename all but one.")
     return found[0]
@@ -159,14 +159,14 @@ _CSV_ERRORS = {
 }
 
 
-def _separated(delimiter: str) -> Format:
+def _separated(delimiter: str) -> TableFormat:
     def columns(stream: BinaryIO, name: str) -> list[str]:
         return _csv_header(_csv_records(stream, name, delimiter), name)
 
     def rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
         records = _csv_records(stream, name, delimiter)
         header = _csv_header(records, name)
-        places = [find_column(name, header, column, key=key) for key, column in wanted.items()]
+        places = [column_index(name, header, column, key=key) for key, column in wanted.items()]
         for _, fields in records:
             yield tuple([fields[place] for place in places])
 
@@ -178,7 +178,7 @@ def _separated(delimiter: str) -> Format:
         for _, fields in found:
             yield {column: fields[place] for column, place in places.items()}
 
-    return Format(columns, rows, records)
+    return TableFormat(columns, rows, records)
 
 
 def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
@@ -224,7 +224,7 @@ def _json_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterat
     for number, record in _json_records(stream, name):
         where = f"{name}:{number}"
         found = list(record)
-        places = [found[find_column(where, found, column, key=key)] for key, column in wanted.items()]
+        places = [found[column_index(where, found, column, key=key)] for key, column in wanted.items()]
         yield tuple([as_text(record[place], f"{where}: '{place}'") for place in places])
 
 
@@ -240,7 +240,7 @@ def _parquet_columns(stream: BinaryIO, name: str) -> list[str]:
 def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     with _parquet_file(stream, name) as file:
         header = list(file.schema_arrow.names)
-        columns = [header[find_column(name, header, column, key=key)] for key, column in wanted.items()]
+        columns = [header[column_index(name, header, column, key=key)] for key, column in wanted.items()]
         row = 0
         for batch in file.iter_batches(PARQUET_ROWS, columns=columns):
             for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
@@ -294,9 +294,9 @@ def as_text(value: object, where: str) -> str:
     raise UserError(f"{where}: found {type(value).__name__} {str(value)[:40]}, need text.")
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, TableFormat] = {
     ".csv": _separated(","),
     ".tsv": _separated("\t"),
-    ".jsonl": Format(_json_columns, _json_rows, _json_values),
-    ".parquet": Format(_parquet_columns, _parquet_rows, _parquet_records),
+    ".jsonl": TableFormat(_json_columns, _json_rows, _json_values),
+    ".parquet": TableFormat(_parquet_columns, _parquet_rows, _parquet_records),
 }

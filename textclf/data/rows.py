@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.readers import file_format, find_column, find_files, read_columns
+from textclf.data.readers import column_index, file_format, find_files, read_columns
 from textclf.errors import UserError
 from textclf.io.streams import OpenData
 from textclf.options import option, options
@@ -104,7 +104,7 @@ def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tupl
 def _column_problems(path: Path, columns: list[str], wanted: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for key, name in wanted:
         try:
-            find_column(str(path), columns, name, key=key)
+            column_index(str(path), columns, name, key=key)
         except UserError as error:
             yield key, str(error)
 
@@ -151,7 +151,7 @@ class Labels:
         return targets[self.codes]
 
 
-MOST_LABELS = 2000
+MAX_LABELS = 2000
 
 
 def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -> None:
@@ -161,14 +161,14 @@ def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -
         UserError: there are more than MOST_LABELS.
     """
     names = labels.counts(separator)
-    if len(names) > MOST_LABELS:
+    if len(names) > MAX_LABELS:
         raise UserError(
             f"{', '.join(map(str, paths))}: {len(names):,} different labels in {len(labels):,} rows; at most "
-            f"{MOST_LABELS:,} can be told apart. If data.label names a column of ids or texts, name another."
+            f"{MAX_LABELS:,} can be told apart. If data.label names a column of ids or texts, name another."
         )
 
 
-class LabelReader:
+class LabelBuilder:
     """Collects label fields as they are read."""
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""What a model must beat: the majority class, and TF-IDF with logistic regression, on the same rows."""
+"""Baselines on the same rows as the model: the majority class, and TF-IDF with logistic regression.
+
+scikit-learn takes seconds to import, so import this module where a baseline is fitted.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -12,34 +15,34 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
+from textclf.evaluation.metrics import MULTILABEL, row_losses
 from textclf.text.encoding import Tokens
 
 Array = npt.NDArray[Any]
 
 STRENGTHS = (1.0, 8.0, 64.0)  # inverse regularisation, the best on the validation rows is taken
 
-MANY = 1000  # rows from which on grams of a single row are left out
+MANY_ROWS = 1000  # from which on n-grams of a single row are left out
 
 MOST_WORDS = 8_000_000  # of training rows; more take gigabytes
 
-SEVERAL = 2  # dimensions of targets with several labels a row
-
 
 class Part(NamedTuple):
-    """The words of some rows, and their targets as the network has them."""
+    """The words of n rows and their targets."""
 
     words: Tokens
     targets: Array
+    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
 
 
 def majority(train: Array, *, rows: int, labels: int) -> Array:
-    """Each label's share of the training rows as its probability, shape (rows, labels)."""
-    shares = train.mean(axis=0) if train.ndim == SEVERAL else np.bincount(train, minlength=labels) / len(train)
+    """Return the share of each label in the training targets as its probability in every row, shape (rows, labels)."""
+    shares = train.mean(axis=0) if train.ndim == MULTILABEL else np.bincount(train, minlength=labels) / len(train)
     return np.tile(shares, (rows, 1))
 
 
 def affordable(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
-    """Numbers of the rows to train on, ascending: all, or as many, drawn at random, as hold MOST_WORDS words.
+    """Return the indices of the rows to train on, ascending: all, or at random as many as hold MOST_WORDS words.
 
     Args:
         counts: words of each row, shape (n,).
@@ -51,75 +54,74 @@ def affordable(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.in
 
 
 class Linear:
-    """Logistic regression on TF-IDF over 1-2-grams of whole texts, by the words that the network also has."""
+    """Logistic regression on TF-IDF of the words and pairs of neighbouring words of whole texts."""
 
     def __init__(self, train: Part, validation: Part, *, strengths: Sequence[float] = STRENGTHS):
-        counts = self._begin(train.words)
-        self._weights = TfidfTransformer(sublinear_tf=True)
-        features = self._weights.fit_transform(counts)
-        fit_result = {strength: _fit(features, train.targets, strength) for strength in strengths}
-        self.strength = strengths[0] if len(fit_result) == 1 else self._best(fit_result, validation)
-        self._model = fit_result[self.strength]
+        counts = self._choose_ngrams(train.words)
+        self._tfidf = TfidfTransformer(sublinear_tf=True)
+        features = self._tfidf.fit_transform(counts)
+        models = {strength: _fit(features, train.targets, strength) for strength in strengths}
+        self.strength = strengths[0] if len(models) == 1 else self._best(models, validation)
+        self._model = models[self.strength]
 
     @property
     def labels(self) -> Array:
-        """Which labels the columns of `predict_proba` are, as indices."""
+        """Index of the label of each column of `predict_proba`, shape (columns,)."""
         return np.asarray(self._model.classes_)
 
-    def _best(self, fit_result: dict[float, Any], validation: Part) -> float:
+    def _best(self, models: dict[float, Any], validation: Part) -> float:
+        """Return the strength with the least log loss on the validation rows."""
         features = self._features(validation.words)
-        return min(fit_result, key=lambda each: _log_loss(fit_result[each].predict_proba(features), validation.targets))
+        losses = {
+            strength: row_losses(validation.targets, model.predict_proba(features))["log_loss"].mean()
+            for strength, model in models.items()
+        }
+        return min(losses, key=lambda strength: losses[strength])
 
     def predict_proba(self, words: Tokens) -> Array:
-        """Probabilities, shape (n, labels), of n texts."""
+        """Return the probabilities of n texts, shape (n, labels)."""
         return np.asarray(self._model.predict_proba(self._features(words)), np.float64)
 
-    def _begin(self, words: Tokens) -> Any:
-        """Chooses the grams, and gives how often each is in each row."""
-        rows, grams = _grams(words)
-        self._grams, seen = np.unique(grams, return_counts=True)
-        if len(words) > MANY and (seen > 1).any():
-            self._grams = self._grams[seen > 1]
-            counts = self._counts(rows, grams, len(words))
-            multilabel = np.bincount(counts.indices, minlength=len(self._grams)) > 1
-            if multilabel.any():
-                self._grams = self._grams[multilabel]
-                return counts[:, multilabel]
-        return self._counts(rows, grams, len(words))
+    def _features(self, words: Tokens) -> csr_matrix:
+        return self._tfidf.transform(self._count_ngrams(*_ngrams(words), len(words)))
 
-    def _features(self, words: Tokens) -> Any:
-        return self._weights.transform(self._counts(*_grams(words), len(words)))
+    def _choose_ngrams(self, words: Tokens) -> csr_matrix:
+        """Choose the n-grams, and count them in each row, shape (n, n-grams); of many rows, those of two or more."""
+        rows, ngrams = _ngrams(words)
+        self._ngrams, occurrences = np.unique(ngrams, return_counts=True)
+        if len(words) > MANY_ROWS and (occurrences > 1).any():
+            # first by occurrences, which is cheap; then by rows
+            self._ngrams = self._ngrams[occurrences > 1]
+            counts = self._count_ngrams(rows, ngrams, len(words))
+            repeated = np.bincount(counts.indices, minlength=len(self._ngrams)) > 1
+            if repeated.any():
+                self._ngrams = self._ngrams[repeated]
+                return counts[:, repeated]
+        return self._count_ngrams(rows, ngrams, len(words))
 
-    def _counts(self, rows: Array, grams: Array, total: int) -> Any:
-        """How often each gram is in each row, sparse, shape (total, grams)."""
-        columns = np.searchsorted(self._grams, grams)
-        columns[columns == len(self._grams)] = 0
-        known = self._grams[columns] == grams
+    def _count_ngrams(self, rows: Array, ngrams: Array, total: int) -> csr_matrix:
+        """Count each chosen n-gram in each row, sparse, shape (total, n-grams)."""
+        columns = np.searchsorted(self._ngrams, ngrams)  # (occurrences,)
+        columns[columns == len(self._ngrams)] = 0
+        known = self._ngrams[columns] == ngrams
         ones = np.ones(int(known.sum()), np.float32)
-        return csr_matrix((ones, (rows[known], columns[known])), (total, len(self._grams)))
+        return csr_matrix((ones, (rows[known], columns[known])), (total, len(self._ngrams)))
 
 
-def _grams(words: Tokens) -> tuple[Array, Array]:
-    """The row and the number of each single word and of each pair of neighbours in a row."""
-    rows = np.repeat(np.arange(len(words), dtype=np.int32), words.counts)
+def _ngrams(words: Tokens) -> tuple[Array, Array]:
+    """Return row and number of each word, and of each pair of neighbours in a row, shape (occurrences,) each."""
+    rows = np.repeat(np.arange(len(words), dtype=np.int32), words.counts)  # (words,)
     single = words.flat.astype(np.int64)
-    pairs = (single[:-1] + 1 << 32) + single[1:]
+    pairs = (single[:-1] + 1 << 32) + single[1:]  # beyond all numbers of words
     inside = rows[:-1] == rows[1:]
     return np.concatenate([rows, rows[:-1][inside]]), np.concatenate([single, pairs[inside]])
 
 
-def _fit(features: Any, targets: Array, strength: float) -> Any:
+def _fit(features: csr_matrix, targets: Array, strength: float) -> Any:
     model = LogisticRegression(C=strength, solver="liblinear")
-    multilabel = targets.ndim == SEVERAL or targets.max() > 1
+    one_vs_rest = targets.ndim == MULTILABEL or targets.max() > 1
     with warnings.catch_warnings():
-        # the figure is a yardstick: the last digits of a fit that stopped early do not matter
+        # a baseline needs no last digits of a fit that stopped early
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Label not .* is present in all training examples")
-        return (OneVsRestClassifier(model) if multilabel else model).fit(features, targets)
-
-
-def _log_loss(probabilities: Array, targets: Array) -> float:
-    clipped = np.clip(probabilities, 1e-15, 1 - 1e-15)
-    if targets.ndim == SEVERAL:
-        return float(-np.where(targets == 1, np.log(clipped), np.log(1 - clipped)).mean())
-    return float(-np.log(clipped[np.arange(len(targets)), targets]).mean())
+        return (OneVsRestClassifier(model) if one_vs_rest else model).fit(features, targets)

@@ -1,17 +1,24 @@
-"""How sure the numbers are: the bootstrap over rows (Efron 1979), and the exact test of McNemar (1947).
+"""Intervals of metrics by the bootstrap over rows (Efron 1979), and the exact test of McNemar (1947).
 
-A resample is how often it holds each row. Every metric is written in terms of that, over many resamples at once, which
-is what makes a thousand resamples of 25,000 rows a matter of a second or two.
+A resample is given by the weight of each row: how often the resample holds it. Every metric is computed from these
+weights for many resamples at once, which makes a thousand resamples of 25,000 rows a matter of a second or two.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from textclf.evaluation.metrics import CALIBRATION_BINS, SEVERAL, row_losses, safe_divide
+from textclf.evaluation.metrics import (
+    CALIBRATION_BINS,
+    MULTILABEL,
+    calibration_bins,
+    judgements,
+    row_losses,
+    safe_divide,
+)
 from textclf.io.contract import Interval, Intervals, McNemarDocument
 
 Array = npt.NDArray[Any]
@@ -25,27 +32,24 @@ MOST, LEAST = 1000, 100  # resamples
 
 AFFORDABLE = 1 << 28  # rows times resamples times labels that are ranked: some seconds
 
-TOGETHER = 1 << 21  # rows times resamples of a block: within a core's cache, or not far beyond
+BLOCK = 1 << 21  # rows times resamples that are computed together: within a core's cache, or not far beyond
 
 
 def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, seed: int = 0) -> Resampled:
-    """The metrics of `compute_metrics` on resamples of the rows.
+    """Compute the metrics of `compute_metrics`, which takes the same arrays, on resamples of the rows.
 
     The same number of rows and labels and the same seed give the same resamples, so that the difference of two models'
     values is paired.
-
-    Args:
-        truth, chosen, probabilities: as `compute_metrics` takes them.
     """
     rows, labels = probabilities.shape
     resamples = int(np.clip(AFFORDABLE // (rows * labels), LEAST, MOST))
-    measure = _several_labels if y_true.ndim == SEVERAL else _one_label
-    found = [measure(y_true, y_pred, probabilities, weights) for weights in _weights(rows, resamples, seed)]
-    return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
+    metrics_of = _multilabel_metrics if y_true.ndim == MULTILABEL else _single_label_metrics
+    blocks = [metrics_of(y_true, y_pred, probabilities, weights) for weights in _weights(rows, resamples, seed)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def interval(values: Array) -> Interval | None:
-    """The middle 95 % of resampled values, [low, high]; None where the metric is hardly ever defined."""
+    """Return the middle 95 % of resampled values; None where the metric is hardly ever defined."""
     defined = values[~np.isnan(values)]
     if len(defined) < len(values) / 2:
         return None
@@ -53,129 +57,147 @@ def interval(values: Array) -> Interval | None:
 
 
 def intervals(resampled: Resampled) -> Intervals:
-    """The interval of each metric that has one."""
-    found = {name: interval(values) for name, values in resampled.items()}
-    return {name: edges for name, edges in found.items() if edges is not None}
+    """Return the interval of each metric that has one."""
+    edges = {name: interval(values) for name, values in resampled.items()}
+    return {name: found for name, found in edges.items() if found is not None}
 
 
 def difference_intervals(resampled: Resampled, other: Resampled) -> Intervals:
-    """The interval of each metric's difference between two models on the same rows."""
+    """Return the interval of each metric's difference between two models on the same rows."""
     return intervals({name: values - other[name] for name, values in resampled.items() if name in other})
 
 
-def mcnemar(right: Array, other_right: Array) -> McNemarDocument:
-    """McNemar's exact test of whether two models are right equally often on the same rows (two-sided binomial).
+def mcnemar(correct: Array, other_correct: Array) -> McNemarDocument:
+    """Test whether two models are equally often correct on the same rows, by McNemar's exact two-sided test.
 
     Args:
-        right: whether each row is right, shape (n,), by the one and by the other.
+        correct, other_correct: whether each model is correct on each row, shape (n,).
     """
     from scipy.stats import binomtest
 
-    only, only_other = int((right & ~other_right).sum()), int((~right & other_right).sum())
-    p = float(binomtest(only, only + only_other).pvalue) if only + only_other else 1.0
-    return {"only_this_right": only, "only_other_right": only_other, "p_value": p}
+    only, only_other = int((correct & ~other_correct).sum()), int((~correct & other_correct).sum())
+    p_value = float(binomtest(only, only + only_other).pvalue) if only + only_other else 1.0
+    return {"only_this_right": only, "only_other_right": only_other, "p_value": p_value}
 
 
 def _weights(rows: int, resamples: int, seed: int) -> Iterator[Array]:
-    """How often each row is in each resample, shape (rows, some resamples)."""
+    """Draw the resamples block by block, shape (rows, resamples of the block)."""
     rng = np.random.default_rng(seed)
-    together = max(1, TOGETHER // rows)
-    for begin in range(0, resamples, together):
-        columns = min(together, resamples - begin)
-        weights = np.empty((rows, columns), np.int32)
-        for column in range(columns):
+    block = max(1, BLOCK // rows)
+    for start in range(0, resamples, block):
+        weights = np.empty((rows, min(block, resamples - start)), np.int32)
+        for column in range(weights.shape[1]):
             weights[:, column] = np.bincount(rng.integers(0, rows, rows), minlength=rows)
         yield weights
 
 
-def _one_label(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
+def _single_label_metrics(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
     rows, labels = probabilities.shape
-    hits = y_pred == y_true
-    true = _by_label(y_true, labels) @ weights
-    given = _by_label(y_pred, labels) @ weights
-    right = _by_label(y_true, labels)[:, hits] @ weights[hits]
-    found = {"accuracy": right.sum(axis=0) / rows}
-    recalls = np.where(true > 0, safe_divide(right, true), np.nan)
-    found["balanced_accuracy"] = np.nanmean(recalls, axis=0)
-    # Gorodkin 2004, from the same counts
-    covariance = right.sum(axis=0) * float(rows) - (true * given.astype(float)).sum(axis=0)
-    spread = [float(rows) ** 2 - (counts.astype(float) ** 2).sum(axis=0) for counts in (true, given)]
-    found["matthews_corrcoef"] = safe_divide(covariance, np.sqrt(spread[0] * spread[1]))
-    found |= _averages(right, true, given, only=(true + given) > 0)
+    hits = y_pred == y_true  # (n,)
+    actual = _one_hot(y_true, labels) @ weights  # (labels, resamples), as are the next two
+    predicted = _one_hot(y_pred, labels) @ weights
+    correct = _one_hot(y_true, labels)[:, hits] @ weights[hits]
+    metrics = {"accuracy": correct.sum(axis=0) / rows}
+    metrics["balanced_accuracy"] = np.nanmean(np.where(actual > 0, safe_divide(correct, actual), np.nan), axis=0)
+    metrics["matthews_corrcoef"] = _matthews(actual, predicted, correct, rows)
+    metrics |= _averages(actual, predicted, correct, macro=(actual + predicted) > 0)
     columns = [1] if labels == 2 else range(labels)
-    found |= _rankings(((y_true == column, probabilities[:, column]) for column in columns), weights)
-    confidence = probabilities[np.arange(rows), y_pred]
-    return found | _losses(y_true, probabilities, hits[:, None], confidence[:, None], weights)
+    metrics |= _ranking_metrics(((y_true == column, probabilities[:, column]) for column in columns), weights)
+    return metrics | _loss_metrics(y_true, y_pred, probabilities, weights)
 
 
-def _several_labels(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
+def _multilabel_metrics(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
     rows, labels = y_true.shape
-    found = {"accuracy": (y_true == y_pred).all(axis=1) @ weights / rows}
-    found["hamming_loss"] = (y_true != y_pred).mean(axis=1) @ weights / rows
-    right, true, given = ((ones.T.astype(float) @ weights) for ones in (y_true & y_pred, y_true, y_pred))
-    found |= _averages(right, true, given, only=np.ones_like(true, bool))
-    found |= _rankings(((y_true[:, column] == 1, probabilities[:, column]) for column in range(labels)), weights)
-    return found | _losses(y_true, probabilities, y_true == 1, probabilities, weights)
+    metrics = {"accuracy": (y_true == y_pred).all(axis=1) @ weights / rows}
+    metrics["hamming_loss"] = (y_true != y_pred).mean(axis=1) @ weights / rows
+    # (labels, n) @ (n, resamples) -> (labels, resamples)
+    actual, predicted, correct = (binary.T.astype(float) @ weights for binary in (y_true, y_pred, y_true & y_pred))
+    metrics |= _averages(actual, predicted, correct, macro=np.ones_like(actual, bool))
+    metrics |= _ranking_metrics(
+        ((y_true[:, column] == 1, probabilities[:, column]) for column in range(labels)), weights
+    )
+    return metrics | _loss_metrics(y_true, y_pred, probabilities, weights)
 
 
-def _by_label(labels: Array, count: int) -> csr_matrix:
-    """1 where a row has a label, sparse, shape (labels, n)."""
-    return csr_matrix((np.ones(len(labels), np.int32), (labels, np.arange(len(labels)))), (count, len(labels)))
+def _one_hot(indices: Array, labels: int) -> csr_matrix:
+    """Return 1 where a row has a label, sparse, shape (labels, n)."""
+    return csr_matrix((np.ones(len(indices), np.int32), (indices, np.arange(len(indices)))), (labels, len(indices)))
 
 
-def _averages(right: Array, true: Array, given: Array, *, only: Array) -> Resampled:
-    """Precision, recall and F1 from counts of each label, shape (labels, resamples); macro over `only` these labels."""
-    counts = {"precision": (right, given), "recall": (right, true), "f1": (2 * right, true + given)}
-    found: Resampled = {}
-    for name, (above, below) in counts.items():
-        each = safe_divide(above, below)
-        found[f"{name}_macro"] = np.where(only, each, 0).sum(axis=0) / np.maximum(only.sum(axis=0), 1)
-        found[f"{name}_micro"] = safe_divide(above.sum(axis=0), below.sum(axis=0))
-        found[f"{name}_weighted"] = safe_divide((each * true).sum(axis=0), true.sum(axis=0))
-    return found
+def _matthews(actual: Array, predicted: Array, correct: Array, rows: int) -> Array:
+    """Return the correlation (Gorodkin 2004), shape (resamples,), from counts of shape (labels, resamples)."""
+    covariance = correct.sum(axis=0) * float(rows) - (actual * predicted.astype(float)).sum(axis=0)
+    variances = [float(rows) ** 2 - (counts.astype(float) ** 2).sum(axis=0) for counts in (actual, predicted)]
+    return safe_divide(covariance, np.sqrt(variances[0] * variances[1]))
 
 
-def _rankings(columns: Iterator[tuple[Array, Array]], weights: Array) -> Resampled:
-    """ROC AUC and average precision, the mean over labels that a resample's rows have and lack."""
-    found = np.array([_ranking(ones, scores, weights) for ones, scores in columns])
-    defined = ~np.isnan(found)
-    means = np.where(defined, found, 0).sum(axis=0) / np.where(defined.any(axis=0), defined.sum(axis=0), np.nan)
+def _averages(actual: Array, predicted: Array, correct: Array, *, macro: Array) -> Resampled:
+    """Return the averages of precision, recall and F1 from rows of each label.
+
+    Args:
+        actual, predicted, correct: shape (labels, resamples).
+        macro: the labels over which the macro average is taken, True or False, of the same shape.
+    """
+    fractions = {
+        "precision": (correct, predicted),
+        "recall": (correct, actual),
+        "f1": (2 * correct, actual + predicted),
+    }
+    metrics: Resampled = {}
+    for name, (above, below) in fractions.items():
+        scores = safe_divide(above, below)  # (labels, resamples)
+        metrics[f"{name}_macro"] = np.where(macro, scores, 0).sum(axis=0) / np.maximum(macro.sum(axis=0), 1)
+        metrics[f"{name}_micro"] = safe_divide(above.sum(axis=0), below.sum(axis=0))
+        metrics[f"{name}_weighted"] = safe_divide((scores * actual).sum(axis=0), actual.sum(axis=0))
+    return metrics
+
+
+def _ranking_metrics(columns: Iterable[tuple[Array, Array]], weights: Array) -> Resampled:
+    """Return ROC AUC and average precision, the mean over the labels that only some rows of a resample have.
+
+    Args:
+        columns: for each label, which rows have it and its probabilities, shape (n,) each.
+    """
+    scores = np.array([_ranking(has_label, probabilities, weights) for has_label, probabilities in columns])
+    defined = ~np.isnan(scores)  # (labels, 2, resamples)
+    means = np.where(defined, scores, 0).sum(axis=0) / np.where(defined.any(axis=0), defined.sum(axis=0), np.nan)
     return {"roc_auc": means[0], "average_precision": means[1]}
 
 
-def _ranking(ones: Array, scores: Array, weights: Array) -> Array:
-    """ROC AUC and average precision of one label, shape (2, resamples); NaN where all rows or none have it."""
-    order = np.argsort(scores, kind="stable")
-    ranked, with_label = scores[order], np.flatnonzero(ones[order])
-    # of the rows of the same score as each row with the label, the first, and the first beyond
-    first, beyond = (np.searchsorted(ranked, ranked[with_label], side=side) for side in ("left", "right"))
-    every = _totals_before(weights[order])
-    of_label = _totals_before(weights[order[with_label]])
-    total, total_of_label = every[-1], of_label[-1]
-    every_below, every_up_to = every[first], every[beyond]
-    of_label_below, of_label_up_to = (of_label[np.searchsorted(with_label, place)] for place in (first, beyond))
-    others_below, others_up_to = every_below - of_label_below, every_up_to - of_label_up_to
-    drawn = weights[order[with_label]]
-    won = (drawn * ((others_below + others_up_to) / 2)).sum(axis=0)
-    auc = safe_divide(won, total_of_label.astype(float) * (total - total_of_label), otherwise=np.nan)
-    precision = safe_divide(total_of_label - of_label_below, total - every_below)
-    average = safe_divide((drawn * precision).sum(axis=0), total_of_label, otherwise=np.nan)
-    return np.array([auc, np.where(total_of_label < total, average, np.nan)])
+def _ranking(has_label: Array, probabilities: Array, weights: Array) -> Array:
+    """Return ROC AUC and average precision of one label, shape (2, resamples); NaN where all rows or none have it."""
+    order = np.argsort(probabilities, kind="stable")
+    ranked, positives = probabilities[order], np.flatnonzero(has_label[order])  # (n,), (positives,)
+    # for each positive row the first row of the same probability, and the first of a greater one
+    first, beyond = (np.searchsorted(ranked, ranked[positives], side=side) for side in ("left", "right"))
+    positive_weights = weights[order[positives]]  # (positives, resamples)
+    totals, positive_totals = _totals_before(weights[order]), _totals_before(positive_weights)
+    total, total_positive = totals[-1], positive_totals[-1]  # (resamples,)
+    # (positives, resamples): weights of the rows below each positive row, and up to it, equal ones included
+    below, up_to = totals[first], totals[beyond]
+    positive_below, positive_up_to = (positive_totals[np.searchsorted(positives, row)] for row in (first, beyond))
+    negative_below, negative_up_to = below - positive_below, up_to - positive_up_to
+    # a pair of equal probabilities counts as half won
+    pairs_won = (positive_weights * ((negative_below + negative_up_to) / 2)).sum(axis=0)
+    auc = safe_divide(pairs_won, total_positive.astype(float) * (total - total_positive), otherwise=np.nan)
+    precision = safe_divide(total_positive - positive_below, total - below)
+    average = safe_divide((positive_weights * precision).sum(axis=0), total_positive, otherwise=np.nan)
+    return np.array([auc, np.where(total_positive < total, average, np.nan)])
 
 
 def _totals_before(weights: Array) -> Array:
-    """The sum of the weights before each row, and of all, shape (n + 1, resamples)."""
+    """Return the sum of the weights before each row, and of all, shape (n + 1, resamples)."""
     totals = np.zeros((len(weights) + 1, weights.shape[1]), np.int32)
     np.cumsum(weights, axis=0, out=totals[1:])
     return totals
 
 
-def _losses(y_true: Array, probabilities: Array, right: Array, confidence: Array, weights: Array) -> Resampled:
-    """Means over rows, and the calibration error; `right` and `confidence` have shape (n, judgements of a row)."""
-    rows, judged = right.shape
-    found = {name: losses @ weights / rows for name, losses in row_losses(y_true, probabilities).items()}
-    bin_of = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = csr_matrix(
-        ((right - confidence).ravel(), (bin_of.ravel(), np.repeat(np.arange(rows), judged))), (CALIBRATION_BINS, rows)
-    )
-    return found | {"expected_calibration_error": np.abs(gaps @ weights).sum(axis=0) / (rows * judged)}
+def _loss_metrics(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
+    """Return the mean losses and the calibration error."""
+    correct, confidence = judgements(y_true, y_pred, probabilities)  # (n, judgements of a row)
+    rows, judged = correct.shape
+    metrics = {name: losses @ weights / rows for name, losses in row_losses(y_true, probabilities).items()}
+    bins, row_of = calibration_bins(confidence).ravel(), np.repeat(np.arange(rows), judged)
+    gaps = csr_matrix(((correct - confidence).ravel(), (bins, row_of)), (CALIBRATION_BINS, rows))
+    # (bins, n) @ (n, resamples) -> (bins, resamples)
+    return metrics | {"expected_calibration_error": np.abs(gaps @ weights).sum(axis=0) / (rows * judged)}

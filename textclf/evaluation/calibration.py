@@ -1,4 +1,4 @@
-"""Probabilities that can be believed, and the line from which a label is given: both fitted on validation rows."""
+"""Temperature and threshold of a model, both chosen on validation rows."""
 
 import re
 from typing import Any
@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import AIM_PATTERN, DEFAULT_THRESHOLD
-from textclf.evaluation.metrics import SEVERAL, safe_divide
+from textclf.evaluation.curves import threshold_curve
+from textclf.evaluation.metrics import MULTILABEL
 
 Array = npt.NDArray[Any]
 
 
 def fit_temperature(logits: Array, targets: Array) -> float:
-    """The number to divide the logits by for the least log loss (Guo et al. 2017, section 4.2), 0.05 to 20.
+    """Return the number, 0.05 to 20, to divide the logits by for the least log loss (Guo et al. 2017, section 4.2).
 
     Args:
         logits: shape (n, outputs); a single output is that of the second of two labels.
@@ -23,81 +24,65 @@ def fit_temperature(logits: Array, targets: Array) -> float:
 
     logits = logits.astype(np.float64)
 
-    def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        if targets.ndim == SEVERAL or logits.shape[1] == 1:
-            ones = targets.reshape(scaled.shape)
-            return float(np.logaddexp(0, np.where(ones == 1, -scaled, scaled)).mean())
-        of_truth = scaled[np.arange(len(targets)), targets]
+    def log_loss(log_temperature: float) -> float:
+        # of logits, not by `row_losses`: probabilities that round to 0 or 1 would leave no slope to follow
+        scaled = logits / np.exp(log_temperature)  # (n, outputs)
+        if targets.ndim == MULTILABEL or logits.shape[1] == 1:
+            binary = targets.reshape(scaled.shape)
+            return float(np.logaddexp(0, np.where(binary == 1, -scaled, scaled)).mean())
+        of_truth = scaled[np.arange(len(targets)), targets]  # (n,)
         return float((np.logaddexp.reduce(scaled, axis=1) - of_truth).mean())
 
     bounds = (np.log(0.05), np.log(20))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return float(np.exp(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))
 
 
 def without_temperature(probabilities: Array, temperature: float, *, multilabel: bool) -> Array:
-    """The probabilities as they were before their logits were divided, shape (n, labels) as they come."""
+    """Return the probabilities, shape (n, labels), as they were before the logits were divided by the temperature."""
     if multilabel:
-        ones, zeros = probabilities**temperature, (1 - probabilities) ** temperature
-        return ones / (ones + zeros)
+        positive, negative = probabilities**temperature, (1 - probabilities) ** temperature
+        return positive / (positive + negative)
     powers = probabilities**temperature
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def needs_threshold(labels: int, *, multilabel: bool) -> bool:
-    """Whether a threshold decides: between two labels, or for each of several a row."""
+    """Return whether a threshold decides: between two labels, or for each of several a row."""
     return multilabel or labels == 2
 
 
-def choose_threshold(aim: str, ones: Array, scores: Array) -> tuple[float, bool]:
-    """The threshold that serves the aim best, and whether it reaches it.
+def choose_threshold(aim: str, y_true: Array, scores: Array) -> tuple[float, bool]:
+    """Choose the threshold that serves the aim best, halfway between two neighbouring scores.
 
-    Halfway between two neighbouring scores. Of those that reach a precision, the one with the highest recall is taken,
-    and the reverse; where none does, the one that comes nearest.
+    Of the thresholds that reach a precision, the one with the highest recall is taken, and the reverse; where none
+    does, the one that comes nearest. Of equally good ones, the one nearest to 0.5.
 
     Args:
-        ones: whether rows have the label, 0 and 1, shape (n, labels).
-        scores: the probability of the label, shape (n, labels). Precision, recall and F1 are of all labels together.
+        aim: f1, accuracy, precision>=P or recall>=R; over all labels together.
+        y_true: 0 or 1, shape (n, labels).
+        scores: the probability of the label, shape (n, labels).
+
+    Returns:
+        The threshold, and whether it reaches the aim.
     """
-    thresholds, precision, recall, f1, accuracy = threshold_curve(ones, scores)
     if not re.fullmatch(AIM_PATTERN, aim):
         raise ValueError(f"unknown aim {aim!r}; use f1, accuracy, precision>=0.9 or recall>=0.9")
+    thresholds, *curves = map(np.nan_to_num, threshold_curve(y_true, scores, _candidates(scores)))
+    values = dict(zip(("precision", "recall", "f1", "accuracy"), curves, strict=True))  # (thresholds,) each
     name, _, least = aim.partition(">=")
-    values = {"precision": precision, "recall": recall, "f1": f1, "accuracy": accuracy}[name]
-    if not least:
-        best = values.max()
+    reached = values[name] >= float(least or 0)
+    if least and reached.any():
+        other = values["recall" if name == "precision" else "precision"]
+        best = reached & (other == other[reached].max())
     else:
-        reached = values >= float(least)
-        if reached.any():
-            other = np.where(reached, recall if name == "precision" else precision, -1.0)
-            return float(thresholds[_nearest_half(thresholds, other == other.max())]), True
-        best = values.max()
-    place = _nearest_half(thresholds, values == best)
-    return float(thresholds[place]), not least
+        best = values[name] == values[name].max()
+    chosen = np.where(best, np.abs(thresholds - DEFAULT_THRESHOLD), np.inf).argmin()
+    return float(thresholds[chosen]), not least or bool(reached.any())
 
 
-def _nearest_half(thresholds: Array, wanted: Array) -> int:
-    """Of the thresholds that are wanted, the place of that nearest to one half."""
-    return int(np.where(wanted, np.abs(thresholds - DEFAULT_THRESHOLD), np.inf).argmin())
-
-
-def threshold_curve(ones: Array, scores: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Thresholds, ascending, and precision, recall, F1 and accuracy at each, over all labels together; shape (k,) each.
-
-    Args:
-        ones, scores: as `choose_threshold` takes them.
-    """
-    flat, order = ones.ravel()[np.argsort(scores, axis=None, kind="stable")], np.sort(scores, axis=None)
-    first = np.flatnonzero(np.r_[True, order[1:] != order[:-1]])
-    below = np.r_[order[0] / 2, (order[first][1:] + order[first][:-1]) / 2]
-    positive = flat.sum()
-    missed = np.r_[0, np.cumsum(flat)][first]  # rows with the label below each threshold
-    given = len(flat) - first
-    hits = positive - missed
-    precision, recall = safe_divide(hits, given, otherwise=1.0), safe_divide(hits, np.full(len(hits), positive))
-    f1 = safe_divide(2 * hits, given + positive)
-    accuracy = (hits + first - missed) / len(flat)
-    inside = (below > 0) & (below < 1)
-    if not inside.any():
-        below, inside = np.full(len(below), DEFAULT_THRESHOLD), np.arange(len(below)) == 0
-    return below[inside], precision[inside], recall[inside], f1[inside], accuracy[inside]
+def _candidates(scores: Array) -> Array:
+    """Return half the lowest score and the middle of each pair of neighbours, ascending; 0.5 where none is inside."""
+    distinct = np.unique(scores)
+    middles = np.r_[distinct[0] / 2, (distinct[1:] + distinct[:-1]) / 2]
+    inside = middles[(middles > 0) & (middles < 1)]
+    return inside if len(inside) else np.array([DEFAULT_THRESHOLD])

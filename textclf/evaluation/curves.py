@@ -1,7 +1,6 @@
 """The numbers behind the plots of a report: arrays in, arrays out.
 
-Truth, chosen and probabilities are those of `metrics.compute_metrics`: index of the right label and of the predicted
-one, shape (n,), or for several labels a row 0 and 1, shape (n, labels); and probabilities, shape (n, labels).
+`y_true`, `y_pred` and `probabilities` are those of `metrics.compute_metrics`. `binary` is 0 or 1, or False or True.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.evaluation.metrics import CALIBRATION_BINS, MULTILABEL, calibration_bins, calibration_error, safe_divide
 from textclf.report.plot_data import Bins, Coverage, Curve, Thresholds
 
 Array = npt.NDArray[Any]
@@ -20,38 +20,35 @@ INVISIBLE = 1e-3  # a deviation, as a share of the plot's height: a quarter of a
 
 GRID = np.linspace(0, 1, 501)  # where the curves of several labels are averaged
 
-BINS = 15  # of calibration, as in metrics.calibration_error
-
 LEAST_KEPT = 20  # rows: an accuracy of fewer is noise
 
 
 def thin(x: Array, y: Array, *, most: int = MOST_POINTS, tolerance: float = INVISIBLE) -> Array:
-    """Numbers of the points to keep, rising, so that the line through them lies within `tolerance` of every point.
+    """Return the indices of the points to keep, ascending, so that their line is within `tolerance` of every point.
 
     Takes the point farthest from its chord until none is far (Douglas and Peucker 1973), or until `most` are kept.
     """
     kept = [0, len(x) - 1]
-    open_ends = [(*_farthest(x, y, 0, len(x) - 1), 0, len(x) - 1)]
+    chords = [(*_farthest(x, y, 0, len(x) - 1), 0, len(x) - 1)]
     while len(kept) < most:
-        distance, middle, first, last = open_ends.pop(open_ends.index(max(open_ends)))
+        distance, middle, first, last = chords.pop(chords.index(max(chords)))
         if distance <= tolerance:
             break
         kept.append(middle)
-        for begin, end in ((first, middle), (middle, last)):
-            open_ends.append((*_farthest(x, y, begin, end), begin, end))
+        chords += [(*_farthest(x, y, first, middle), first, middle), (*_farthest(x, y, middle, last), middle, last)]
     return np.unique(kept)
 
 
 def _farthest(x: Array, y: Array, first: int, last: int) -> tuple[float, int]:
-    """Distance and number of the point between two that is farthest from the chord through them."""
+    """Return distance and index of the point between two that is farthest from the chord through them."""
     if last - first < 2:
         return 0.0, first
     along_x, along_y = x[last] - x[first], y[last] - y[first]
-    from_x, from_y = x[first + 1 : last] - x[first], y[first + 1 : last] - y[first]
+    from_x, from_y = x[first + 1 : last] - x[first], y[first + 1 : last] - y[first]  # (points between,)
     length = np.hypot(along_x, along_y)
     # a closed loop has no chord; what counts is the distance from its one end
-    gaps = np.abs(along_x * from_y - along_y * from_x) / length if length else np.hypot(from_x, from_y)
-    return float(gaps.max()), first + 1 + int(gaps.argmax())
+    distances = np.abs(along_x * from_y - along_y * from_x) / length if length else np.hypot(from_x, from_y)
+    return float(distances.max()), first + 1 + int(distances.argmax())
 
 
 def _thinned(curve: Curve) -> Curve:
@@ -59,136 +56,150 @@ def _thinned(curve: Curve) -> Curve:
     return curve._replace(x=curve.x[kept], y=curve.y[kept])
 
 
-def _exact_roc(ones: Array, scores: Array, name: str) -> Curve:
-    from sklearn.metrics import auc, roc_curve  # takes seconds to import, and `plots` needs none of it
+def _exact_roc(binary: Array, scores: Array, name: str) -> Curve:
+    from sklearn.metrics import auc, roc_curve  # takes seconds to import
 
-    false_share, true_share, _ = roc_curve(ones, scores)
-    return Curve(name, false_share, true_share, float(auc(false_share, true_share)))
+    false_positive_rate, true_positive_rate, _ = roc_curve(binary, scores)
+    return Curve(name, false_positive_rate, true_positive_rate, float(auc(false_positive_rate, true_positive_rate)))
 
 
-def _exact_precision_recall(ones: Array, scores: Array, name: str) -> Curve:
-    """As steps: scikit-learn's average precision does not interpolate, so the drawing must not either."""
+def _exact_precision_recall(binary: Array, scores: Array, name: str) -> Curve:
+    """Return the curve in steps: scikit-learn's average precision does not interpolate, so the plot must not either."""
     from sklearn.metrics import precision_recall_curve
 
-    precision, recall, _ = precision_recall_curve(ones, scores)
+    precision, recall, _ = precision_recall_curve(binary, scores)
     x, y = np.repeat(recall, 2)[1:], np.repeat(precision, 2)[:-1]
     return Curve(name, x[::-1], y[::-1], float(-np.sum(np.diff(recall) * precision[:-1])))
 
 
-def roc_points(ones: Array, scores: Array, *, name: str = "") -> Curve:
-    """ROC curve, true against false positive rate, of n rows that are 0 or 1; both must occur."""
-    return _thinned(_exact_roc(ones, scores, name))
+def roc_points(binary: Array, scores: Array, *, name: str = "") -> Curve:
+    """Return the true against the false positive rate of n rows, shape (n,) each; both classes must occur."""
+    return _thinned(_exact_roc(binary, scores, name))
 
 
-def precision_recall_points(ones: Array, scores: Array, *, name: str = "") -> Curve:
-    """Precision against recall of n rows that are 0 or 1; both must occur. The area is the average precision."""
-    return _thinned(_exact_precision_recall(ones, scores, name))
+def precision_recall_points(binary: Array, scores: Array, *, name: str = "") -> Curve:
+    """Return precision against recall of n rows, shape (n,) each; the area is the average precision."""
+    return _thinned(_exact_precision_recall(binary, scores, name))
 
 
-def roc_curves(y_true: Array, probabilities: Array, names: Sequence[str], *, worst: int = 3) -> list[Curve]:
-    """One ROC curve for two labels (the second's); else the mean over the labels, then the labels of least area.
+def roc_curves(y_true: Array, probabilities: Array, label_names: Sequence[str], *, worst: int = 3) -> list[Curve]:
+    """Return one ROC curve for two labels (the second's); else the mean over the labels, then those of least area.
 
     Labels that all rows have, or none, have no curve; empty where no label has one.
     """
-    return _curves(_exact_roc, y_true, probabilities, names, worst)
+    return _curves(_exact_roc, y_true, probabilities, label_names, worst)
 
 
 def precision_recall_curves(
-    y_true: Array, probabilities: Array, names: Sequence[str], *, worst: int = 3
+    y_true: Array, probabilities: Array, label_names: Sequence[str], *, worst: int = 3
 ) -> list[Curve]:
-    """Precision against recall, of the same labels as `roc_curves`."""
-    return _curves(_exact_precision_recall, y_true, probabilities, names, worst)
+    """Return precision against recall, of the same labels as `roc_curves`."""
+    return _curves(_exact_precision_recall, y_true, probabilities, label_names, worst)
 
 
 def _curves(
-    exact: Callable[[Array, Array, str], Curve], y_true: Array, probabilities: Array, names: Sequence[str], worst: int
+    exact: Callable[[Array, Array, str], Curve],
+    y_true: Array,
+    probabilities: Array,
+    label_names: Sequence[str],
+    worst: int,
 ) -> list[Curve]:
-    multilabel = y_true.ndim == 2
-    found = []
-    for label, name in enumerate(names):
-        ones = y_true[:, label] == 1 if multilabel else y_true == label
-        if (multilabel or len(names) != 2 or label == 1) and 0 < ones.sum() < len(ones):
-            found.append(exact(ones, probabilities[:, label], name))
-    if len(found) < 2:
-        return [_thinned(curve) for curve in found]
-    shown = sorted(found, key=lambda curve: curve.area)[:worst]
-    return [_thinned(curve) for curve in (_mean(found), *shown)]
+    multilabel = y_true.ndim == MULTILABEL
+    curves = []
+    for label, name in enumerate(label_names):
+        binary = y_true[:, label] == 1 if multilabel else y_true == label  # (n,)
+        if (multilabel or len(label_names) != 2 or label == 1) and 0 < binary.sum() < len(binary):
+            curves.append(exact(binary, probabilities[:, label], name))
+    if len(curves) < 2:
+        return [_thinned(curve) for curve in curves]
+    shown = sorted(curves, key=lambda curve: curve.area)[:worst]
+    return [_thinned(curve) for curve in (_mean(curves), *shown)]
 
 
 def _mean(curves: Sequence[Curve]) -> Curve:
-    """The mean height of several curves at each x; its area is the mean area, as in the macro metric."""
-    heights = np.mean([_height(curve) for curve in curves], axis=0)
+    """Return the mean height of several curves at each x; its area is the mean area, as in the macro metric."""
+    heights = np.mean([_height(curve) for curve in curves], axis=0)  # (grid,)
+    start = float(np.mean([curve.y[0] for curve in curves]))
     area = float(np.mean([curve.area for curve in curves]))
-    return Curve(f"mean of {len(curves)} labels", np.r_[0, GRID], np.r_[_start(curves), heights], area)
+    return Curve(f"mean of {len(curves)} labels", np.r_[0, GRID], np.r_[start, heights], area)
 
 
 def _height(curve: Curve) -> Array:
-    """Height over the grid; where the curve is upright, its upper end."""
-    last = np.searchsorted(curve.x, GRID, side="right") - 1
+    """Return the height of a curve over the grid, shape (grid,); where the curve is upright, its upper end."""
+    last = np.searchsorted(curve.x, GRID, side="right") - 1  # (grid,), as is all below
     after = np.minimum(last + 1, len(curve.x) - 1)
-    width = curve.x[after] - curve.x[last]
-    share = np.divide(GRID - curve.x[last], width, out=np.zeros(len(GRID)), where=width > 0)
-    return np.asarray(curve.y[last] + share * (curve.y[after] - curve.y[last]))
+    part = safe_divide(GRID - curve.x[last], curve.x[after] - curve.x[last])
+    return np.asarray(curve.y[last] + part * (curve.y[after] - curve.y[last]))
 
 
-def _start(curves: Sequence[Curve]) -> float:
-    return float(np.mean([curve.y[0] for curve in curves]))
-
-
-def reliability_bins(right: Array, confidence: Array, *, bins: int = BINS) -> Bins:
-    """Accuracy by confidence in equally wide bins (Guo et al. 2017, section 2); right and confidence of shape (n,)."""
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    rows = np.bincount(bin_of, minlength=bins)
-    sums = [np.bincount(bin_of, weights=values, minlength=bins) for values in (confidence, right)]
-    means = [np.divide(values, rows, out=np.full(bins, np.nan), where=rows > 0) for values in sums]
-    return Bins(means[0], means[1], rows)
+def reliability_bins(correct: Array, confidence: Array) -> Bins:
+    """Return accuracy by confidence in equally wide bins (Guo et al. 2017, section 2), of two arrays of one shape."""
+    bins = calibration_bins(confidence).ravel()  # (n,)
+    rows = np.bincount(bins, minlength=CALIBRATION_BINS)  # (bins,)
+    sums = (np.bincount(bins, values.ravel(), minlength=CALIBRATION_BINS) for values in (confidence, correct))
+    means = [safe_divide(values, rows, otherwise=np.nan) for values in sums]
+    return Bins(means[0], means[1], rows, calibration_error(correct, confidence))
 
 
 def score_counts(scores: Array, groups: Array, *, bins: int = 20) -> Array:
-    """Rows of group 0 and of group 1 in equally wide bins of their score from 0 to 1, shape (2, bins)."""
+    """Count the rows of group 0 and of group 1 in equally wide bins of their score from 0 to 1, shape (2, bins)."""
     return np.array([np.histogram(scores[groups == group], bins, (0, 1))[0] for group in (0, 1)])
 
 
-def threshold_curve(ones: Array, scores: Array, *, points: int = 101) -> Thresholds:
-    """Precision, recall, F1 and accuracy where a score of at least the threshold counts as a 1, for thresholds 0 to 1.
+def threshold_curve(binary: Array, scores: Array, thresholds: Array) -> Thresholds:
+    """Return precision, recall, F1 and accuracy where a score of at least the threshold counts as a 1.
 
-    Several labels a row are pooled, which gives the micro averages: ones and scores may have any one shape.
+    Several labels a row are pooled, which gives the micro averages.
+
+    Args:
+        binary, scores: of one shape.
+        thresholds: shape (thresholds,).
     """
-    ones, scores = ones.ravel() == 1, scores.ravel()
-    grid = np.linspace(0, 1, points)
-    y_pred = len(scores) - np.searchsorted(np.sort(scores), grid)
-    hits = ones.sum() - np.searchsorted(np.sort(scores[ones]), grid)
-    precision, recall, f1 = (
-        np.divide(above, below, out=np.full(points, np.nan), where=below > 0)
-        for above, below in ((hits, y_pred), (hits, np.full(points, ones.sum())), (2 * hits, y_pred + ones.sum()))
+    binary, scores = binary.ravel() == 1, scores.ravel()
+    rows, actual = len(scores), int(binary.sum())
+    predicted = rows - np.searchsorted(np.sort(scores), thresholds)  # (thresholds,), as is all below
+    hits = actual - np.searchsorted(np.sort(scores[binary]), thresholds)
+    correct = hits + (rows - predicted) - (actual - hits)
+    return Thresholds(
+        thresholds,
+        precision=safe_divide(hits, predicted, otherwise=np.nan),
+        recall=safe_divide(hits, np.array(actual), otherwise=np.nan),
+        f1=safe_divide(2 * hits, predicted + actual, otherwise=np.nan),
+        accuracy=correct / rows,
     )
-    misses = ones.sum() - hits
-    return Thresholds(grid, precision, recall, f1, 1 - (y_pred - hits + misses) / len(scores))
 
 
-def coverage_curve(right: Array, confidence: Array, *, points: int = 100) -> Coverage:
-    """Accuracy of the rows kept when the least confident are left out (El-Yaniv and Wiener 2010); both shape (n,).
+def coverage_curve(correct: Array, confidence: Array, *, points: int = 100) -> Coverage:
+    """Return the accuracy of the rows kept when the least confident are left out (El-Yaniv and Wiener 2010).
 
     Rows of equal confidence stay together, and at least 20 are kept, since the accuracy of fewer is noise.
+
+    Args:
+        correct, confidence: shape (n,).
     """
     order = np.argsort(-confidence, kind="stable")
-    ordered, hits = confidence[order], np.cumsum(right[order])
-    ends = np.append(np.flatnonzero(np.diff(ordered)), len(order) - 1)
+    ordered, hits = confidence[order], np.cumsum(correct[order])  # (n,)
+    ends = np.append(np.flatnonzero(np.diff(ordered)), len(order) - 1)  # the last row of each confidence
     wanted = np.linspace(min(LEAST_KEPT, len(order)), len(order), points) - 1
-    kept = ends[np.unique(np.searchsorted(ends, np.floor(wanted)))]
+    kept = ends[np.unique(np.searchsorted(ends, np.floor(wanted)))]  # (at most points,)
     return Coverage((kept + 1) / len(order), hits[kept] / (kept + 1), ordered[kept])
 
 
 def length_histogram(lengths: Array, *, bins: int = 30) -> tuple[Array, Array]:
-    """Rows for each bin of length, shape (bins,), and the edges, whole numbers rising, shape (bins + 1,).
+    """Count the texts, shape (n,), in bins of their length, 0 counted as 1.
 
-    A bin holds the lengths from its edge to below the next. The bins are equally wide; or, where the longest text has
-    more than ten times the usual length, each wider than the one before by the same factor. 0 counts as 1.
+    The bins are equally wide; or, where the longest text has more than ten times the median length, each wider than
+    the one before by the same factor.
+
+    Returns:
+        Rows of each bin, shape (bins,), and the edges, whole numbers ascending, shape (bins + 1,). A bin holds the
+        lengths from its edge to below the next.
     """
-    held = np.maximum(lengths, 1)
-    longest, usual = int(held.max()), float(np.median(held))
-    if longest > 10 * usual:
-        edges = np.unique(np.geomspace(held.min(), longest + 1, bins + 1).round().astype(np.int64))
+    lengths = np.maximum(lengths, 1)
+    longest, median = int(lengths.max()), float(np.median(lengths))
+    if longest > 10 * median:
+        edges = np.unique(np.geomspace(lengths.min(), longest + 1, bins + 1).round().astype(np.int64))
     else:
-        edges = np.arange(1, longest + 1 + (width := max(1, -(-longest // bins))), width)
-    return np.histogram(held, edges)[0], edges
+        width = max(1, -(-longest // bins))
+        edges = np.arange(1, longest + 1 + width, width)
+    return np.histogram(lengths, edges)[0], edges

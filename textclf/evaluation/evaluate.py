@@ -14,7 +14,7 @@ import numpy.typing as npt
 from textclf.config.load import load_saved_config
 from textclf.config.schema import Config
 from textclf.data.readers import file_format
-from textclf.data.rows import DataOptions, LabelReader, check_labels
+from textclf.data.rows import DataOptions, LabelBuilder, check_labels
 from textclf.data.source import SourceFile, SourceRows, source_files, unchanged
 from textclf.errors import UserError
 from textclf.evaluation.calibration import needs_threshold
@@ -26,7 +26,7 @@ from textclf.inference.classifier import Classifier, Probabilities, load_classif
 from textclf.io.contract import MetricsDocument, SplitDocument
 from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
-from textclf.io.sanitize import listed
+from textclf.io.sanitize import join_names
 from textclf.io.staging import recover
 from textclf.io.streams import OpenData
 from textclf.text.encoding import Truncation
@@ -59,7 +59,7 @@ def _evaluate_rows(
     from textclf.evaluation.bootstrap import LEVEL, intervals
     from textclf.evaluation.metrics import confusion_matrix, label_metrics
 
-    labels = LabelReader()
+    labels = LabelBuilder()
 
     def texts() -> Iterator[list[str]]:
         for rows in source.chunks():
@@ -68,16 +68,16 @@ def _evaluate_rows(
 
     extent, probabilities, tokens, unknown = Truncation(), [], [], []
     for token_ids, some in classifier.predict_stream(texts()):
-        extent = extent.plus(token_ids)
+        extent = extent.add(token_ids)
         probabilities.append(some)
-        tokens.append(token_ids.tokens)
-        unknown.append(token_ids.unknown_shares())
+        tokens.append(token_ids.token_counts)
+        unknown.append(token_ids.unknown_fractions())
     rows = np.arange(extent.rows) if source.row_ids is None else source.row_ids
     check_labels(labels.labels(), classifier.description.label_separator, source.paths)
     found = outcome(classifier, labels.labels(), np.concatenate(probabilities), rows)
     unseen = found.names[len(classifier.labels) :]
     if unseen:
-        logger.warning("labels that training never saw, counted as wrong: %s", listed(unseen))
+        logger.warning("labels that training never saw, counted as wrong: %s", join_names(unseen))
     lengths = np.concatenate(tokens)
     counts, edges = length_histogram(lengths)
     document: MetricsDocument = {
@@ -87,8 +87,8 @@ def _evaluate_rows(
         "labels": label_metrics(found.y_true, found.y_pred, found.names),
         "confusion_matrix": confusion_matrix(found.y_true, found.y_pred, len(found.names)).tolist(),
         "unseen_labels": unseen,
-        "truncated": extent.truncation(),
-        "unknown_words": extent.unknown_share(),
+        "truncated": extent.summary(),
+        "unknown_words": extent.unknown_fraction(),
         "intervals": intervals(found.resampled),
         "bootstrap": {"level": LEVEL, "resamples": len(found.resampled["accuracy"])},
         "slices": [
@@ -110,7 +110,7 @@ def _evaluate_rows(
 
 def write_evaluation(run: Run, found: Predictions, document: MetricsDocument, *, name: str) -> None:
     """predictions.csv, report.html and, last, metrics.json; the page shows the history and samples that the run has."""
-    from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
+    from textclf.evaluation.run_report import write_report  # matplotlib takes a second to import
 
     write_predictions(run.predictions, found)
     write_report(run, document, found, name=name)
@@ -249,7 +249,7 @@ def redraw(path: Path) -> Path:
     Raises:
         UserError: a file of the run is missing or damaged.
     """
-    from textclf.evaluation.figures import write_report  # matplotlib takes a second to import
+    from textclf.evaluation.run_report import write_report  # matplotlib takes a second to import
 
     run = recover(Run(path))
     document: MetricsDocument = read_json(run.metrics)

@@ -1,121 +1,148 @@
-"""Numbers that say how good predictions are, under the names that scikit-learn gives them."""
+"""Metrics of predictions, under the names that scikit-learn gives them.
 
-from collections.abc import Sequence
+scikit-learn is imported by the functions that need it, since the import takes seconds.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import sklearn.metrics as sk
 
 from textclf.io.contract import LabelDocument, Metrics
 
 Array = npt.NDArray[Any]
 
-SEVERAL = 2  # dimensions of a truth with several labels a row
+MULTILABEL = 2  # dimensions of y_true where a row has several labels
 
 CALIBRATION_BINS = 15
-
-
-def row_losses(y_true: Array, probabilities: Array) -> dict[str, Array]:
-    """Log loss and Brier score of each row, shape (n,); with several labels a row the means over its labels.
-
-    The Brier score of two labels is that of the second alone, of more the sum over them, as scikit-learn has it.
-    """
-    tiny = np.finfo(np.float64).eps  # scikit-learn's clip
-    if y_true.ndim == SEVERAL:
-        given = np.clip(np.where(y_true == 1, probabilities, 1 - probabilities), tiny, 1 - tiny)
-        return {
-            "log_loss": -np.log(given).mean(axis=1),
-            "brier_score_loss": ((probabilities - y_true) ** 2).mean(axis=1),
-        }
-    rows, labels = np.arange(len(y_true)), probabilities.shape[1]
-    of_truth = probabilities[rows, y_true]
-    squares = (probabilities**2).sum(axis=1) - of_truth**2 + (1 - of_truth) ** 2
-    return {
-        "log_loss": -np.log(np.clip(of_truth, tiny, 1 - tiny)),
-        "brier_score_loss": squares / 2 if labels == 2 else squares,
-    }
-
-
-def calibration_error(right: Array, confidence: Array) -> float:
-    """Expected calibration error over equally wide bins (Guo et al. 2017, equation 3), 0 to 1."""
-    bin_of = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bin_of, weights=right - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(right))
-
-
-def safe_divide(above: Array, below: Array, *, otherwise: float = 0.0) -> Array:
-    """The quotient of each pair, and `otherwise` where the divisor is 0."""
-    result = np.full(np.broadcast(above, below).shape, otherwise)
-    return np.divide(above, below, out=result, where=below != 0)
-
 
 AVERAGES = ("macro", "micro", "weighted")
 
 
 def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metrics:
-    """All headline numbers of n rows; None where one is not defined, such as ROC AUC with one label.
+    """Compute all metrics of n rows; one that is not defined, such as ROC AUC with a single label, is None.
+
+    A metric that is added here is resampled in `bootstrap` and gets its title in `report.page`.
 
     Args:
-        truth: index of the right label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
-        chosen: what was predicted, of the same shape.
+        y_true: index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
+        y_pred: the predicted labels, of the same shape.
         probabilities: shape (n, labels).
     """
-    labels = np.arange(probabilities.shape[1])
-    ones = y_true if y_true.ndim == 2 else (y_true[:, None] == labels).astype(np.int64)
-    found: Metrics = {"accuracy": float(sk.accuracy_score(y_true, y_pred))}
-    if y_true.ndim == 1:
-        found["balanced_accuracy"] = _balanced_accuracy(y_true, y_pred)
-        # scikit-learn gives 0 as well where there is one label, with a warning
-        multilabel = len(np.union1d(y_true, y_pred)) > 1
-        found["matthews_corrcoef"] = float(sk.matthews_corrcoef(y_true, y_pred)) if multilabel else 0.0
+    import sklearn.metrics as sk
+
+    multilabel = y_true.ndim == MULTILABEL
+    metrics: Metrics = {"accuracy": float(sk.accuracy_score(y_true, y_pred))}
+    if multilabel:
+        metrics["hamming_loss"] = float(sk.hamming_loss(y_true, y_pred))
     else:
-        found["hamming_loss"] = float(sk.hamming_loss(y_true, y_pred))
+        metrics["balanced_accuracy"] = _balanced_accuracy(y_true, y_pred)
+        # with a single label scikit-learn gives 0 too, but warns
+        several_occur = len(np.union1d(y_true, y_pred)) > 1
+        metrics["matthews_corrcoef"] = float(sk.matthews_corrcoef(y_true, y_pred)) if several_occur else 0.0
     for average in AVERAGES:
         scores = sk.precision_recall_fscore_support(y_true, y_pred, average=average, zero_division=0)[:3]
-        for name, value in zip(("precision", "recall", "f1"), scores, strict=True):
-            found[f"{name}_{average}"] = float(value)
-    single = y_true.ndim == 1 and len(labels) == 2
-    found["roc_auc"] = _ranking(sk.roc_auc_score, ones, probabilities, second_only=single)
-    found["average_precision"] = _ranking(sk.average_precision_score, ones, probabilities, second_only=single)
-    found |= {name: float(losses.mean()) for name, losses in row_losses(y_true, probabilities).items()}
-    if y_true.ndim == SEVERAL:
-        found["expected_calibration_error"] = calibration_error(y_true.ravel() == 1, probabilities.ravel())
-    else:
-        confidence = probabilities[np.arange(len(y_pred)), y_pred]
-        found["expected_calibration_error"] = calibration_error(y_pred == y_true, confidence)
-    return found
+        for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
+            metrics[f"{name}_{average}"] = float(score)
+    metrics["roc_auc"] = _ranking_metric(sk.roc_auc_score, y_true, probabilities)
+    metrics["average_precision"] = _ranking_metric(sk.average_precision_score, y_true, probabilities)
+    metrics |= {name: float(losses.mean()) for name, losses in row_losses(y_true, probabilities).items()}
+    metrics["expected_calibration_error"] = calibration_error(*judgements(y_true, y_pred, probabilities))
+    return metrics
 
 
 def _balanced_accuracy(y_true: Array, y_pred: Array) -> float:
-    """Mean recall of the labels that occur; scikit-learn's own warns where a prediction does not occur."""
+    """Return the mean recall of the labels that occur; scikit-learn's own warns where a prediction does not occur."""
+    import sklearn.metrics as sk
+
     recalls = sk.recall_score(y_true, y_pred, labels=np.unique(y_true), average=None, zero_division=0)
     return float(np.mean(recalls))
 
 
-def _ranking(score: Any, ones: Array, probabilities: Array, *, second_only: bool) -> float | None:
-    """A ranking metric, averaged over the labels that some rows have and some have not; or the second label's."""
-    columns = np.flatnonzero((ones.sum(axis=0) > 0) & (ones.sum(axis=0) < len(ones)))
-    if second_only:
+def _ranking_metric(score: Callable[[Array, Array], float], y_true: Array, probabilities: Array) -> float | None:
+    """Return the mean over the labels that only some rows have; of two labels, the score of the second."""
+    labels = probabilities.shape[1]
+    binary = y_true if y_true.ndim == MULTILABEL else y_true[:, None] == np.arange(labels)  # (n, labels)
+    has_label = binary.sum(axis=0)
+    columns = np.flatnonzero((has_label > 0) & (has_label < len(binary)))
+    if y_true.ndim == 1 and labels == 2:
         columns = columns[columns == 1]
-    scores = [score(ones[:, column], probabilities[:, column]) for column in columns]
+    scores = [score(binary[:, column], probabilities[:, column]) for column in columns]
     return float(np.mean(scores)) if scores else None
 
 
-def label_metrics(y_true: Array, y_pred: Array, names: Sequence[str]) -> dict[str, LabelDocument]:
-    """Precision, recall, F1 and number of rows of each label."""
-    parts = sk.precision_recall_fscore_support(
-        y_true, y_pred, labels=np.arange(len(names)), average=None, zero_division=0
+def row_losses(y_true: Array, probabilities: Array) -> dict[str, Array]:
+    """Return log loss and Brier score of each row, shape (n,); with several labels a row the means over its labels.
+
+    The Brier score of two labels is that of the second alone, of more the sum over them, as scikit-learn has it.
+    """
+    tiny = np.finfo(np.float64).eps  # scikit-learn's clip
+    if y_true.ndim == MULTILABEL:
+        of_truth = np.where(y_true == 1, probabilities, 1 - probabilities)  # (n, labels)
+        return {
+            "log_loss": -np.log(np.clip(of_truth, tiny, 1 - tiny)).mean(axis=1),
+            "brier_score_loss": ((probabilities - y_true) ** 2).mean(axis=1),
+        }
+    of_truth = probabilities[np.arange(len(y_true)), y_true]  # (n,)
+    squares = (probabilities**2).sum(axis=1) - of_truth**2 + (1 - of_truth) ** 2
+    return {
+        "log_loss": -np.log(np.clip(of_truth, tiny, 1 - tiny)),
+        "brier_score_loss": squares / 2 if probabilities.shape[1] == 2 else squares,
+    }
+
+
+def judgements(y_true: Array, y_pred: Array, probabilities: Array) -> tuple[Array, Array]:
+    """Return what came true, and the probability that it was given; calibration compares the two.
+
+    Returns:
+        Two arrays of shape (n, 1): of each row the predicted label; with several labels a row of shape (n, labels): of
+        each row every label.
+    """
+    if y_true.ndim == MULTILABEL:
+        return y_true == 1, probabilities
+    return (y_pred == y_true)[:, None], probabilities[np.arange(len(y_pred)), y_pred][:, None]
+
+
+def calibration_bins(confidence: Array) -> Array:
+    """Return the bin of each confidence among CALIBRATION_BINS equally wide ones from 0 to 1, of the same shape."""
+    return np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+
+
+def calibration_error(correct: Array, confidence: Array) -> float:
+    """Return the expected calibration error (Guo et al. 2017, equation 3), 0 to 1, of two arrays of one shape."""
+    bins = calibration_bins(confidence).ravel()
+    gaps = np.bincount(bins, weights=(correct - confidence).ravel(), minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / correct.size)
+
+
+def safe_divide(above: Array, below: Array, *, otherwise: float = 0.0) -> Array:
+    """Return the quotient of each pair, and `otherwise` where the divisor is 0."""
+    result = np.full(np.broadcast(above, below).shape, otherwise)
+    return np.divide(above, below, out=result, where=below != 0)
+
+
+def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> dict[str, LabelDocument]:
+    """Return precision, recall, F1 and number of rows of each label."""
+    import sklearn.metrics as sk
+
+    scores = sk.precision_recall_fscore_support(
+        y_true, y_pred, labels=np.arange(len(label_names)), average=None, zero_division=0
     )
     return {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-        for name, p, r, f, s in zip(names, *parts, strict=True)
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+        for name, precision, recall, f1, support in zip(label_names, *scores, strict=True)
     }
 
 
 def confusion_matrix(y_true: Array, y_pred: Array, labels: int) -> Array:
-    """Rows of each label (down) predicted as each (across), shape (labels, labels); several labels a row: for each
-    label [[true negatives, false positives], [false negatives, true positives]], shape (labels, 2, 2)."""
-    if y_true.ndim == 2:
+    """Count the rows of each label (down) that were predicted as each label (across), shape (labels, labels).
+
+    With several labels a row, return for each label [[true negatives, false positives], [false negatives, true
+    positives]], shape (labels, 2, 2).
+    """
+    import sklearn.metrics as sk
+
+    if y_true.ndim == MULTILABEL:
         return np.asarray(sk.multilabel_confusion_matrix(y_true, y_pred))
     return np.asarray(sk.confusion_matrix(y_true, y_pred, labels=np.arange(labels)))

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.rows import ROWS_AT_ONCE, LabelReader, Labels
+from textclf.data.rows import ROWS_AT_ONCE, LabelBuilder, Labels
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, Probabilities, decide
 from textclf.io.contract import ComparisonDocument, Metrics
 from textclf.io.files import write_csv
-from textclf.io.sanitize import restored
+from textclf.io.sanitize import unescape_formulas
 
 Array = npt.NDArray[Any]
 
@@ -155,7 +155,7 @@ def read_predictions(path: Path, *, separator: str | None) -> Predictions:
         raise UserError(f"{path} is missing: {path.parent} is no complete run.") from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}. Run `textclf evaluate` again.") from None
-    names = list(map(restored, header[3:]))
+    names = list(map(unescape_formulas, header[3:]))
     y_true, y_pred = (_labels([row[column] for row in table]) for column in (1, 2))
     return Predictions(
         rows,
@@ -169,6 +169,6 @@ def read_predictions(path: Path, *, separator: str | None) -> Predictions:
 
 
 def _labels(fields: list[str]) -> Labels:
-    reader = LabelReader()
-    reader.add(map(restored, fields))
+    reader = LabelBuilder()
+    reader.add(map(unescape_formulas, fields))
     return reader.labels()

@@ -21,7 +21,7 @@ from textclf.export.keras_formats import (
 from textclf.export.portable_formats import is_package_name, load_onnx, load_python, write_onnx, write_python
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import model_folder
-from textclf.io.files import bytes_of, replacing, replacing_folder
+from textclf.io.files import replacing, replacing_folder, size_in_bytes
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
 
@@ -82,7 +82,7 @@ def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> E
                 f"--format {format}: the export differs from {run.path} by {parity:.1e} (at most {PARITY_LIMIT:.0e} is "
                 "right), so nothing was written. Another version of its runtime may compute differently."
             )
-    return {"format": format, "path": output.as_posix(), "bytes": bytes_of(output), "parity": parity}
+    return {"format": format, "path": output.as_posix(), "bytes": size_in_bytes(output), "parity": parity}
 
 
 def _is_folder(format: str, output: Path) -> bool:

@@ -133,7 +133,7 @@ def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np
 def save_classifier(folder: Path, graph: bytes, description: Description, probe: TokenIds) -> Classifier:
     """Writes the folder and gives the classifier that it holds, the first rows of `probe` kept in it as a check."""
     score = scorer(graph, folder / "model.onnx", len(description.labels))
-    rows = probe.first(PROBE_ROWS)
+    rows = probe.head(PROBE_ROWS)
     kept: ProbeDocument = {
         "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
         "probabilities": Classifier(description, score, NO_PROBE).probabilities(rows).tolist(),

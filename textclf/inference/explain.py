@@ -121,7 +121,7 @@ class Explainer:
             for some in _of_one_length(pairs, token_ids.lengths):
                 for pair, attributed in zip(some, self._attribute(token_ids, some, most_steps), strict=True):
                     row, index = pair
-                    cut = int(token_ids.tokens[row]) - len(token_ids.row(row))
+                    cut = int(token_ids.token_counts[row]) - len(token_ids.row(row))
                     words = self._words(texts[row], token_ids.row(row), attributed.weights)
                     found[pair] = Explanation(
                         labels[index],

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from textclf.io.sanitize import is_whole
+from textclf.io.sanitize import is_encodable
 
 
 class Unfit(Exception):  # noqa: N818 - it becomes the end of a sentence
@@ -42,7 +42,7 @@ def check_names(found: Collection[str], expected: Collection[str], *, of: str = 
 
 
 def text(value: Any, name: str) -> None:
-    need(isinstance(value, str) and is_whole(value), value, name, "text")
+    need(isinstance(value, str) and is_encodable(value), value, name, "text")
 
 
 def text_or_null(value: Any, name: str) -> None:
@@ -64,7 +64,7 @@ def words(value: Any, name: str) -> None:
     """Texts, none empty and each once."""
     need(isinstance(value, list), value, name, "a list of texts")
     # a vocabulary may be long: one by one only to say which it is
-    if {*map(type, value)} <= {str} and len({*value, ""}) == len(value) + 1 and is_whole("".join(value)):
+    if {*map(type, value)} <= {str} and len({*value, ""}) == len(value) + 1 and is_encodable("".join(value)):
         return
     seen: set[str] = set()
     for place, word in enumerate(value):

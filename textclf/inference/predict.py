@@ -13,11 +13,11 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.readers import FORMATS, Format, file_format, has_columns
+from textclf.data.readers import FORMATS, TableFormat, file_format, is_table
 from textclf.inference.classifier import Classifier, Probabilities
-from textclf.io.sanitize import csv_lines, harmless
+from textclf.io.sanitize import csv_lines, escape_formulas
 from textclf.io.streams import LONGEST, OpenData, decoded, too_long
-from textclf.text.encoding import Numbering
+from textclf.text.encoding import ConsecutiveIds
 
 READ_AT_ONCE = 1 << 20
 
@@ -62,7 +62,7 @@ def predict_stream(
         yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
         return
     writer = WRITERS[format]
-    written = harmless if writer.spreadsheet and not raw else str
+    written = escape_formulas if writer.spreadsheet and not raw else str
     header = writer.header(list(map(written, classifier.labels)))
     first = 0
     for probabilities in _each_text_once(classifier, chunks):
@@ -82,7 +82,7 @@ class _Memory:
     """Texts met so far, and the probabilities of those that are predicted."""
 
     def __init__(self, rows: int, labels: int):
-        self.places = Numbering()
+        self.places = ConsecutiveIds()
         self.characters = 0
         self.probabilities = np.empty((rows, labels))
 
@@ -163,7 +163,7 @@ def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterat
     if str(path) == "-":
         stdin = _stdin()
         return _columns(stdin, "-", FORMATS[".csv"], column) if column is not None else read_lines(stdin, "-")
-    if column is not None or has_columns(path):
+    if column is not None or is_table(path):
         return _file_columns(path, column or default_column)
     return _file_lines(path)
 
@@ -185,7 +185,7 @@ def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
         yield from _columns(stream, str(path), kind, column)
 
 
-def _columns(stream: BinaryIO, name: str, kind: Format, column: str) -> Iterator[list[str]]:
+def _columns(stream: BinaryIO, name: str, kind: TableFormat, column: str) -> Iterator[list[str]]:
     rows = kind.rows(stream, name, {"--column": column})
     size = 1  # the first row goes out at once, then twice as many each time
     while chunk := [text for (text,) in islice(rows, size)]:

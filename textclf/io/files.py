@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
-from textclf.io.sanitize import csv_lines, visible_lines
+from textclf.io.sanitize import csv_lines, printable_lines
 
 
-def bytes_of(path: Path) -> int:
+def size_in_bytes(path: Path) -> int:
     """What a file takes, or a folder with all that is in it."""
     return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
 
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     # The suffix stays last: Keras tells the format of a file by it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    with _write_faults(path, temporary), folder_for(path):
+    with write_errors(path, temporary), make_parents(path):
         try:
             yield temporary
             _to_disk(temporary)
@@ -51,7 +51,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def _write_faults(path: Path, temporary: Path) -> Iterator[None]:
+def write_errors(path: Path, temporary: Path) -> Iterator[None]:
     """Says of an OSError in the block that `path` cannot be written, and why; what it names `temporary` is `path`."""
     try:
         yield
@@ -63,7 +63,7 @@ def _write_faults(path: Path, temporary: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def folder_for(path: Path) -> Iterator[None]:
+def make_parents(path: Path) -> Iterator[None]:
     """Makes the folder that `path` is in; where the block fails, what was made goes again."""
     made = [folder for folder in path.parents if not folder.exists()]
     try:
@@ -89,8 +89,8 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        with _write_faults(path, path), path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(map(visible_lines, pieces) if file.isatty() else pieces)
+        with write_errors(path, path), path.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(map(printable_lines, pieces) if file.isatty() else pieces)
         return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.writelines(pieces)
@@ -127,7 +127,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         UserError: the disk is full, the place cannot be written, or the like.
     """
     new, earlier = (path.with_name(f".{os.getpid()}.{path.name}{suffix}") for suffix in ("", ".old"))
-    with _write_faults(path, new), folder_for(path):
+    with write_errors(path, new), make_parents(path):
         try:
             new.mkdir()
             yield new
@@ -143,7 +143,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def stored(blocks: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike, *, folder: Path | None) -> npt.NDArray[Any]:
+def array_on_disk(blocks: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike, *, folder: Path | None) -> npt.NDArray[Any]:
     """The blocks one after the other, in a nameless file in the folder that is gone when the array is.
 
     Args:
@@ -152,7 +152,7 @@ def stored(blocks: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike, *, folder: P
     Raises:
         UserError: the folder is full or cannot be written.
     """
-    with temporary_faults(folder), tempfile.TemporaryFile(dir=folder) as file:
+    with temporary_file_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
         for block in blocks:
             file.write(np.ascontiguousarray(block, kind).data)
         file.flush()
@@ -161,7 +161,7 @@ def stored(blocks: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike, *, folder: P
 
 
 @contextlib.contextmanager
-def temporary_faults(folder: Path | None = None) -> Iterator[None]:
+def temporary_file_errors(folder: Path | None = None) -> Iterator[None]:
     """Says of an OSError in the block which folder cannot hold temporary files, and why."""
     try:
         yield
@@ -172,6 +172,6 @@ def temporary_faults(folder: Path | None = None) -> Iterator[None]:
         raise UserError(f"{folder} cannot hold temporary files: {error.strerror or error}. {advice}") from None
 
 
-def smallest_kind(count: int) -> npt.DTypeLike:
+def smallest_dtype(count: int) -> npt.DTypeLike:
     """The smallest type of whole numbers that holds 0 to count - 1."""
     return np.min_scalar_type(max(0, count - 1))

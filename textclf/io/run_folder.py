@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textclf.errors import UserError
-from textclf.io.files import _write_faults, folder_for
+from textclf.io.files import make_parents, write_errors
 
 RUNS = Path("runs")
 
@@ -129,7 +129,7 @@ def replacing_files(run: Run) -> Iterator[Run]:
         UserError: the disk is full, the folder cannot be written, or the like.
     """
     new = run.path / f".{os.getpid()}.new"
-    with _write_faults(run.path, new), folder_for(new):
+    with write_errors(run.path, new), make_parents(new):
         try:
             new.mkdir()
             yield Run(new)

@@ -10,24 +10,24 @@ from functools import lru_cache
 JOINERS = "\u200c\u200d\ufe0f"  # parts of emoji, and written in Persian
 
 
-def is_whole(text: str) -> bool:
+def is_encodable(text: str) -> bool:
     """Whether the text has no half of a character, which an escape or a file's name may be, and no file can hold."""
     return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
-def visible(text: str) -> str:
+def printable(text: str) -> str:
     """The text with a mark in place of each control character, line end and turn of the writing direction."""
     if text.isprintable():
         return text
     return "".join("\N{REPLACEMENT CHARACTER}" if _hidden(character) else character for character in text)
 
 
-def visible_lines(text: str) -> str:
+def printable_lines(text: str) -> str:
     """The same of many lines, with line feeds and tabs as they are."""
-    return "".join(part if part in ("\n", "\t") else visible(part) for part in re.split("([\n\t])", text))
+    return "".join(part if part in ("\n", "\t") else printable(part) for part in re.split("([\n\t])", text))
 
 
-def visible_json(text: str) -> str:
+def printable_json(text: str) -> str:
     """A JSON text that says the same, with an escape in place of each such character but the line feeds."""
     return "\n".join(line if line.isprintable() else "".join(map(_escaped, line)) for line in text.split("\n"))
 
@@ -41,15 +41,15 @@ def _hidden(character: str) -> bool:
     return (category[0] == "C" or category in ("Zl", "Zp")) and character not in JOINERS
 
 
-def plain(text: str, *, longest: int = 60) -> str:
+def excerpt(text: str, *, longest: int = 60) -> str:
     """The text visible and cut."""
-    return visible(text if len(text) <= longest else text[: longest - 3] + "...")
+    return printable(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
-def listed(names: Sequence[str], *, most: int = 20) -> str:
+def join_names(names: Sequence[str], *, most: int = 20) -> str:
     """The names one after the other for a message, the first of them where there are many."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(plain, names[:most])) + more
+    return ", ".join(map(excerpt, names[:most])) + more
 
 
 # What begins with such a sign is computed; of each, East Asian keyboards have a wide form (OWASP, "CSV Injection").
@@ -75,14 +75,14 @@ _PUT_IN = re.compile(f"{_BEGIN}'(?='*{_FORMULA})|^'(?='*[\t\r\n\0])")
 
 
 @lru_cache(1024)
-def harmless(cell: str) -> str:
+def escape_formulas(cell: str) -> str:
     """The cell with an apostrophe before whatever a spreadsheet would compute; most cells as they are."""
     return _BEFORE.sub("'", cell)
 
 
 @lru_cache(1024)
-def restored(cell: str) -> str:
-    """The cell that `harmless` was given."""
+def unescape_formulas(cell: str) -> str:
+    """The cell that `escape_formulas` was given."""
     return _PUT_IN.sub("", cell)
 
 
@@ -91,7 +91,9 @@ def csv_lines(rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterato
     # With this line end a carriage return in a cell is quoted too, without which it would end the line when read.
     writer = csv.writer(_Written(), lineterminator="\r\n")
     for row in rows:
-        line = writer.writerow(row if raw else [harmless(cell) if isinstance(cell, str) else cell for cell in row])
+        line = writer.writerow(
+            row if raw else [escape_formulas(cell) if isinstance(cell, str) else cell for cell in row]
+        )
         yield f"{line[:-2]}\n"
 
 

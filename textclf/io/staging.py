@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from textclf.errors import UserError
-from textclf.io.files import folder_for
+from textclf.io.files import make_parents
 from textclf.io.run_folder import RUNS, Run
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def claimed(run: Run) -> Iterator[None]:
 
     path = _beside(run, LOCK)
     lock = filelock.FileLock(path)
-    with folder_for(path):
+    with make_parents(path):
         try:
             lock.acquire(blocking=False)
         except filelock.Timeout:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from textclf.io.sanitize import visible
+from textclf.io.sanitize import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -17,5 +17,5 @@ def page_environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["shown"] = lambda text: visible(" ".join(str(text).split()))
+    environment.filters["shown"] = lambda text: printable(" ".join(str(text).split()))
     return environment

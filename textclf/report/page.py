@@ -1,6 +1,6 @@
 """report.html: one file that opens offline, a pure function of the other files of a run."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -60,7 +60,7 @@ def render(
     name: str,
     figures: dict[str, str],
     coverage: str,
-    history: list[dict[Any, Any]],
+    history: list[dict[str, float]],
     samples: SamplesDocument | None,
     throughput: dict[str, float] | None,
 ) -> str:

@@ -20,17 +20,20 @@ class Curve(NamedTuple):
 
 
 class Bins(NamedTuple):
-    """Calibration by confidence; all of shape (bins,), the bins equally wide from 0 to 1."""
+    """Calibration in bins of confidence, equally wide from 0 to 1."""
 
     confidence: Array
-    """Mean confidence of the rows of each bin; NaN where there are none."""
+    """Mean confidence of the rows of each bin, shape (bins,); NaN where there are none."""
     accuracy: Array
-    """Share of them that is right; NaN where there are none."""
+    """Share of these rows that are correct, shape (bins,); NaN where there are none."""
     rows: Array
+    """Shape (bins,)."""
+    error: float
+    """Expected calibration error."""
 
 
 class Thresholds(NamedTuple):
-    """What each threshold would give; all of shape (thresholds,)."""
+    """Scores by threshold; all of shape (thresholds,)."""
 
     threshold: Array
     precision: Array
@@ -38,6 +41,7 @@ class Thresholds(NamedTuple):
     recall: Array
     """NaN where nothing is a 1."""
     f1: Array
+    """NaN where neither is."""
     accuracy: Array
 
 
@@ -47,6 +51,6 @@ class Coverage(NamedTuple):
     share: Array
     """Share of the rows that is kept, rising to 1."""
     accuracy: Array
-    """Share of them that is right."""
+    """Share of these rows that are correct."""
     confidence: Array
-    """The least confidence that is kept."""
+    """Least confidence that is kept."""

@@ -1,7 +1,7 @@
-"""The plots of a report that are lines, each as an inline <svg>; `curves` computes what is in them.
+"""The plots of a report that are lines, each as an inline <svg>; `evaluation.curves` computes the points.
 
-Lists do wherever arrays are asked for, with None for NaN, so that what was read from JSON can be drawn. `key` begins
-the ids of a plot: a page with two plots of a kind gives each its own.
+A list may stand for any array, with None for NaN, so that numbers from a JSON file can be drawn. The ids in a plot
+begin with its `key`: a page with two plots of a kind gives each a key of its own.
 """
 
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ LINES = ((A, "-"), (B, "--"), (C, "-."), (SOFT, ":"))  # told apart without colo
 
 
 def learning_curves(history: dict[str, Sequence[float]], *, kept: int, key: str = "learning-curves") -> str:
-    """Loss and accuracy by epoch, the epoch that was kept marked.
+    """Draw loss and accuracy by epoch, and mark the epoch that was kept.
 
     Args:
-        history: shape (epochs,) each: val_loss and val_accuracy, and loss and accuracy of training where known.
-        kept: number of the epoch whose weights the run has, counted from 1.
+        history: by name, shape (epochs,) each: val_loss, and where known val_accuracy, loss and accuracy.
+        kept: the epoch whose weights the run has, counted from 1.
     """
     scores = {name: np.array(values, float) for name, values in history.items()}
     names = [name for name in ("loss", "accuracy") if f"val_{name}" in scores]
@@ -57,7 +57,7 @@ def learning_curves(history: dict[str, Sequence[float]], *, kept: int, key: str 
 
 
 def _epoch_lines(axes: Any, lines: Sequence[npt.NDArray[Any]], kept: int) -> None:
-    """Training and validation by epoch, each named at its end."""
+    """Draw training and validation by epoch, each named at its end."""
     epochs = len(lines[-1])
     ends = []
     for values, color, style, name in zip(lines, (SOFT, A), ("--", "-"), ("training", "validation"), strict=True):
@@ -77,7 +77,7 @@ def _epoch_lines(axes: Any, lines: Sequence[npt.NDArray[Any]], kept: int) -> Non
 
 
 def _apart(heights: list[float], gap: float) -> list[float]:
-    """The heights of two texts, moved apart to the gap."""
+    """Move the heights of two texts apart to the gap."""
     if len(heights) < 2 or abs(heights[0] - heights[1]) >= gap:
         return heights
     middle, sign = sum(heights) / 2, 1 if heights[0] >= heights[1] else -1
@@ -85,7 +85,7 @@ def _apart(heights: list[float], gap: float) -> list[float]:
 
 
 def roc(curves: Sequence[Curve], *, key: str = "roc") -> str:
-    """True against false positive rate, of the curves that `curves.roc_curves` gives: one, or a mean and the worst."""
+    """Draw the true against the false positive rate, of one curve, or of a mean and the worst labels."""
     with Drawing(key, height=3.1) as drawing:
         axes = _unit_square(drawing, curves, "true positive rate", "false positive rate")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
@@ -93,7 +93,7 @@ def roc(curves: Sequence[Curve], *, key: str = "roc") -> str:
 
 
 def precision_recall(curves: Sequence[Curve], *, key: str = "precision-recall") -> str:
-    """Precision against recall, of the curves that `curves.precision_recall_curves` gives."""
+    """Draw precision against recall, of one curve, or of a mean and the worst labels."""
     with Drawing(key, height=3.1) as drawing:
         _unit_square(drawing, curves, "precision", "recall")
         return drawing.svg("Precision against recall", f"Average precision: {_areas(curves)}.")
@@ -101,13 +101,13 @@ def precision_recall(curves: Sequence[Curve], *, key: str = "precision-recall") 
 
 def _areas(curves: Sequence[Curve]) -> str:
     if len(curves) == 1:
-        return f"{curves[0][3]:.4f}"
-    worst = ", ".join(f"{clean_name(name, 60)} {area:.4f}" for name, *_, area in curves[1:])
-    return f"{curves[0][0]} {curves[0][3]:.4f}; lowest: {worst}"
+        return f"{curves[0].area:.4f}"
+    worst = ", ".join(f"{clean_name(curve.name, 60)} {curve.area:.4f}" for curve in curves[1:])
+    return f"{curves[0].name} {curves[0].area:.4f}; lowest: {worst}"
 
 
 def _unit_square(drawing: Drawing, curves: Sequence[Curve], up: str, across: str) -> Any:
-    """Axes of 0 to 1 with the curves, and beside them what they are, with their areas."""
+    """Draw the curves on axes of 0 to 1, with a legend of their names and areas beside them."""
     axes = drawing.axes(right=drawing.width - drawing.height + 0.3)
     for (name, x, y, area), (color, style) in zip(curves, LINES, strict=False):
         label = f"area {area:.3f}" if len(curves) == 1 else f"{area:.3f} {drawing.name(name, 17)}"
@@ -127,61 +127,48 @@ def reliability(
     names: Sequence[str] = ("as trained", "calibrated"),
     key: str = "reliability",
 ) -> str:
-    """Accuracy by confidence (Guo et al. 2017), with the rows of each bin below; the closer to the diagonal, the truer.
+    """Draw accuracy by confidence (Guo et al. 2017), with the rows of each bin below.
+
+    The closer to the diagonal, the better the probabilities.
 
     Args:
-        before: what `curves.reliability_bins` gives.
-        after: the same of calibrated probabilities, in as many bins.
+        after: of calibrated probabilities, in as many bins.
     """
-    several = [bins for bins in (before, after) if bins is not None]
+    lines = list(zip(names, [before] if after is None else [before, after], strict=False))
     with Drawing(key, height=4.0) as drawing:
         axes = drawing.axes(left=0.7, bottom=1.5)
         rows = drawing.axes(left=0.7, bottom=0.5, top=2.85, grid="y")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
-        for number, (bins, name) in enumerate(zip(several, names, strict=False)):
-            _bins(axes, rows, bins, drawing.name(name), number, len(several))
+        for index, (name, bins) in enumerate(lines):
+            _bins(axes, rows, bins, drawing.name(name), index, len(lines))
         if after is not None:
             axes.legend(loc="upper left", bbox_to_anchor=(0.03, 0.97))
-        ticks = (0.4, 0.6, 0.8, 1) if _lowest(several) > 0.4 else (0, 0.25, 0.5, 0.75, 1)
+        lowest = min(float(np.flatnonzero(bins.rows)[0]) / len(bins.rows) for _, bins in lines)  # edge of the first bin
+        ticks = (0.4, 0.6, 0.8, 1) if lowest > 0.4 else (0, 0.25, 0.5, 0.75, 1)
         axes.set(xlim=(ticks[0], 1), ylim=(0, 1), title="share that is right")
         tick(axes.yaxis, (0, 0.5, 1))
         axes.set_xticks(ticks, [""] * len(ticks))
         rows.set(xlim=(ticks[0], 1), title="rows", xlabel="confidence")
         tick(rows.xaxis, ticks)
         count_axis(rows)
-        errors = [f"{name} {_calibration_error(bins):.4f}" for bins, name in zip(several, names, strict=False)]
+        errors = ", ".join(f"{name} {bins.error:.4f}" for name, bins in lines)
         return drawing.svg(
             "Reliability: accuracy by confidence",
-            f"Expected calibration error: {', '.join(errors)}; 0 is where confidence says how often it is right.",
+            f"Expected calibration error: {errors}; 0 is where confidence says how often it is right.",
         )
 
 
-def _bins(axes: Any, rows: Any, bins: Bins, name: str, number: int, of: int) -> None:
-    confidence, accuracy, count = (np.array(part, float) for part in bins)
+def _bins(axes: Any, rows: Any, bins: Bins, name: str, index: int, lines: int) -> None:
+    confidence, accuracy, count = (np.array(part, float) for part in (bins.confidence, bins.accuracy, bins.rows))
     full, width = count > 0, 1 / len(count)
-    color, style = LINES[number]
+    color, style = LINES[index]
     axes.plot(confidence[full], accuracy[full], style, marker="o", markersize=5, color=color, label=name, clip_on=False)
-    bar = 0.8 * width / of
-    rows.bar((np.arange(len(count)) + 0.1) * width + number * bar, count, bar, align="edge", color=color)
-
-
-def _lowest(several: Sequence[Bins]) -> float:
-    """Lower edge of the first bin that has rows."""
-    return min(float(np.flatnonzero(np.array(rows))[0]) / len(rows) for *_, rows in several)
-
-
-def _calibration_error(bins: Bins) -> float:
-    confidence, accuracy, rows = (np.nan_to_num(np.array(part, float)) for part in bins)
-    return float((rows * np.abs(confidence - accuracy)).sum() / rows.sum())
+    bar = 0.8 * width / lines
+    rows.bar((np.arange(len(count)) + 0.1) * width + index * bar, count, bar, align="edge", color=color)
 
 
 def thresholds(curve: Thresholds, chosen: float, *, key: str = "thresholds") -> str:
-    """Precision, recall, F1 and accuracy by threshold, the chosen one and 0.5 marked.
-
-    Args:
-        curve: what `curves.threshold_curve` gives.
-        chosen: the threshold that the model uses.
-    """
+    """Draw precision, recall, F1 and accuracy by threshold, and mark 0.5 and the threshold that the model uses."""
     grid, *scores = (np.array(part, float) for part in curve)
     names = ("precision", "recall", "F1", "accuracy")
     with Drawing(key) as drawing:
@@ -202,28 +189,24 @@ def thresholds(curve: Thresholds, chosen: float, *, key: str = "thresholds") -> 
 
 
 def _at_thresholds(grid: npt.NDArray[Any], scores: Sequence[Any], names: Sequence[str], chosen: float) -> str:
-    said = []
-    for threshold, what in ((chosen, "the chosen threshold"), (0.5, "threshold")):
-        at = int(np.abs(grid - threshold).argmin())
-        values = ", ".join(f"{name} {score[at]:.3f}" for name, score in zip(names, scores, strict=True))
-        said.append(f"At {what} {threshold:.2f}: {values}.")
-    return " ".join(said)
+    sentences = []
+    for threshold, name in ((chosen, "the chosen threshold"), (0.5, "threshold")):
+        nearest = int(np.abs(grid - threshold).argmin())
+        values = ", ".join(f"{score} {curve[nearest]:.3f}" for score, curve in zip(names, scores, strict=True))
+        sentences.append(f"At {name} {threshold:.2f}: {values}.")
+    return " ".join(sentences)
 
 
 def coverage(curve: Coverage, *, key: str = "coverage") -> str:
-    """Accuracy of the rows that are kept when the least confident are left out, by the share kept.
-
-    Args:
-        curve: what `curves.coverage_curve` gives.
-    """
+    """Draw the accuracy of the rows that are kept when the least confident are left out, by the share kept."""
     shares, accuracies, _ = (np.array(part, float) for part in curve)
-    at = [int(np.abs(shares - share).argmin()) for share in (0.5, 0.8, 1)]
+    marked = [int(np.abs(shares - share).argmin()) for share in (0.5, 0.8, 1)]
     with Drawing(key, height=2.9) as drawing:
         axes = drawing.axes(left=0.65, right=0.75)
         axes.plot(shares, accuracies, color=A, clip_on=False)
-        axes.plot(shares[at], accuracies[at], "o", color=A, markersize=5, clip_on=False)
-        for point in at:
-            shift = (7, -4) if point == at[-1] else (3, 7)  # a falling line leaves room above and to its right
+        axes.plot(shares[marked], accuracies[marked], "o", color=A, markersize=5, clip_on=False)
+        for point in marked:
+            shift = (7, -4) if point == marked[-1] else (3, 7)  # a falling line leaves room above and to its right
             note(axes, f"{100 * accuracies[point]:.1f} %", (shares[point], accuracies[point]), shift)
         low, high = accuracies.min(), accuracies.max()
         axes.set(xlim=(0, 1), ylim=(low - 0.15 * (high - low + 0.01), high + 0.2 * (high - low + 0.01)))
@@ -231,11 +214,11 @@ def coverage(curve: Coverage, *, key: str = "coverage") -> str:
         axes.locator_params(axis="y", nbins=4)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if value < 1.0001 else "")
-        said = ", ".join(
-            f"{100 * accuracies[point]:.1f} % of the most confident {100 * shares[point]:.0f} %" for point in at[:2]
+        parts = ", ".join(
+            f"{100 * accuracies[point]:.1f} % of the most confident {100 * shares[point]:.0f} %" for point in marked[:2]
         )
         return drawing.svg(
-            "Accuracy by share of rows kept", f"Right: {said}, and {100 * accuracies[-1]:.1f} % of all rows."
+            "Accuracy by share of rows kept", f"Right: {parts}, and {100 * accuracies[-1]:.1f} % of all rows."
         )
 
 
@@ -252,13 +235,13 @@ def score_histogram(
     threshold: float | None = None,
     key: str = "scores",
 ) -> str:
-    """How the scores of two groups of rows spread, one group upwards, one downwards, each as shares of its own rows.
+    """Draw histograms of the scores of two groups of rows, one upwards, one downwards, as shares of each group's rows.
 
     Args:
         counts: rows of both groups in equally wide bins from 0 to 1, shape (2, bins).
         names: of the two groups.
-        of: what the score is.
-        threshold: score from which the second label is chosen.
+        of: name of the score.
+        threshold: score from which the second label is predicted.
     """
     rows = np.array(counts, float)
     shares = np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))  # few rows in the middle stay visible
@@ -288,28 +271,28 @@ def _above(rows: npt.NDArray[Any], name: str) -> str:
 
 
 def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: float, *, key: str = "text-lengths") -> str:
-    """Histogram of the tokens of a text, what is longer than the limit in another colour.
+    """Draw a histogram of the tokens of a text, beyond the limit in another colour.
 
     Args:
-        counts: rows of each bin, shape (bins,), and
-        edges: of the bins, shape (bins + 1,), as `curves.length_histogram` gives them.
+        counts: rows of each bin, shape (bins,).
+        edges: of the bins, shape (bins + 1,).
         max_length: tokens that are kept.
         share_cut: share of the rows that are longer.
     """
     edges, rows = np.array(edges, float), np.array(counts, float)
     limit = max_length + 1.0  # the first length that is cut; a bin holds those below its right edge
     logarithmic = bool(edges[-1] - edges[-2] > edges[1] - edges[0])
-    place = np.log10 if logarithmic else np.asarray
+    scale = np.log10 if logarithmic else np.asarray
     with Drawing(key, height=2.8) as drawing:
         axes = drawing.axes(left=0.65, grid="y")
         for low, high, color in ((edges[0], limit, A), (limit, edges[-1], B)):
-            left, right = place(np.maximum(edges[:-1], low)), place(np.minimum(edges[1:], high))
-            seen = right > left
-            axes.bar(left[seen], rows[seen], (right - left)[seen], align="edge", color=color)
-        first, last, cut = place([edges[0], max(edges[-1], 1.02 * limit), limit])
+            left, right = scale(np.maximum(edges[:-1], low)), scale(np.minimum(edges[1:], high))
+            inside = right > left
+            axes.bar(left[inside], rows[inside], (right - left)[inside], align="edge", color=color)
+        first, last, cut = scale([edges[0], max(edges[-1], 1.02 * limit), limit])
         axes.axvline(cut, color=INK, linewidth=1, linestyle=(0, (2, 3)))
         if logarithmic:
-            axes.set_xticks(place(LENGTHS), [f"{length:,}" for length in LENGTHS])
+            axes.set_xticks(scale(LENGTHS), [f"{length:,}" for length in LENGTHS])
         side, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
         words = f"limit {max_length:,}, cuts {percent(share_cut)}"
         note(axes, words, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=side, va="top")
@@ -327,12 +310,12 @@ def slices(
     names: Sequence[str], values: Values, lows: Values, highs: Values, overall: float, *, what: str = "accuracy",
     key: str = "slices",
 ) -> str:  # fmt: skip
-    """A score of several parts of the rows, each with its interval, the worst in another colour.
+    """Draw a score of several parts of the rows, each with its interval, the worst in another colour.
 
     Args:
         names: of the parts, up to about 30.
-        values: score of each, shape (parts,), and
-        lows, highs: the ends of its interval.
+        values: score of each part, shape (parts,).
+        lows, highs: ends of its interval, shape (parts,).
         overall: score of all rows.
         what: name of the score.
     """

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from textclf.io.sanitize import visible
+from textclf.io.sanitize import printable
 
 # drawn with these, which then give way to the page's variables
 INK, SOFT, LINE, A, B, C = "#010101", "#020202", "#030303", "#0a0a0a", "#0b0b0b", "#0c0c0c"
@@ -65,7 +65,7 @@ STYLE = {
 
 def clean_name(name: str, most: int = 24) -> str:
     """A name of the user's data on one line, at most `most` columns wide, what cannot be seen shown as U+FFFD."""
-    shown = visible(name[: 4 * most])
+    shown = printable(name[: 4 * most])
     if columns(shown) > most or len(name) > 4 * most:
         while columns(shown) >= most:
             shown = shown[:-1]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
-from textclf.io.sanitize import listed
+from textclf.io.sanitize import join_names
 from textclf.io.streams import lines
 from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
 
@@ -29,7 +29,7 @@ class WordVectors:
     """Which of its rows are of words that the file has, shape (vocabulary,)."""
 
     @property
-    def found(self) -> int:
+    def known_count(self) -> int:
         """Words of the vocabulary that the file has."""
         return int(self.known.sum())
 
@@ -166,7 +166,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     if len(members) != 1:
-        names = listed([member.filename for member in members]) or "none"
+        names = join_names([member.filename for member in members]) or "none"
         raise UserError(f"{path} should hold one file, found {len(members)}: {names}. Unpack the one you mean.")
     if members[0].flag_bits & ENCRYPTED:
         raise UserError(f"{path} asks for a password. Unpack it.")

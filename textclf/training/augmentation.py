@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import AugmentOptions
-from textclf.text.encoding import UNKNOWN, TokenIds, ranges
+from textclf.text.encoding import UNKNOWN, TokenIds, concatenated_ranges
 from textclf.text.vectors import WordVectors, neighbours
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _delete(texts: TokenIds, share: float, draw: Draw, _neighbours: object) -> T
     drawn = draw(0)
     last = np.repeat(np.maximum.reduceat(drawn, texts.starts), texts.lengths)  # to go: what stays of a text at least
     stays = (drawn >= share) | (drawn == last)
-    return TokenIds(texts.flat[stays], np.add.reduceat(stays, texts.starts, dtype=np.int64), texts.tokens)
+    return TokenIds(texts.flat[stays], np.add.reduceat(stays, texts.starts, dtype=np.int64), texts.token_counts)
 
 
 CHANGES: dict[str, Callable[[TokenIds, float, Draw, Neighbours | None], TokenIds]] = {
@@ -100,12 +100,12 @@ set number of words of a text, where here each word is drawn for itself."""
 
 
 def _with_ids(texts: TokenIds, flat: npt.NDArray[Any]) -> TokenIds:
-    return TokenIds(flat, texts.lengths, texts.tokens)
+    return TokenIds(flat, texts.lengths, texts.token_counts)
 
 
 def _places(texts: TokenIds) -> Whole:
     """The place of each token in its text, counted from 0."""
-    return ranges(np.zeros_like(texts.lengths), texts.lengths)
+    return concatenated_ranges(np.zeros_like(texts.lengths), texts.lengths)
 
 
 # Random numbers without a generator for each text: SplitMix64 (Steele, Lea and Flood 2014), whose n-th output is a

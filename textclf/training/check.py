@@ -72,7 +72,7 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
         UserError: the data cannot be learnt from.
     """
     dataset = prepare(config)
-    splits, tokens = dataset.splits, dataset.train.token_ids.tokens
+    splits, tokens = dataset.splits, dataset.train.token_ids.token_counts
     document: CheckDocument = {
         "rows": {"train": len(splits.train), "validation": len(splits.validation), "measured": len(splits.evaluation)},
         "labels": dict(sorted(splits.train.labels.counts(config.data.label_separator).items())),
@@ -82,7 +82,7 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
             "longest": int(tokens.max()),
         },
         "vocabulary": len(dataset.encoder.vocabulary),
-        "truncated": dataset.train_extent.truncation(),
+        "truncated": dataset.train_extent.summary(),
         "unknown_words": dataset.unknown,
         "findings": check_data(config, dataset).documents(),
     }

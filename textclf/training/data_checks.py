@@ -170,7 +170,7 @@ def _labels(config: Config, train: Split) -> Iterator[Finding]:
 
 def _cut(config: Config, dataset: Dataset) -> Iterator[Finding]:
     """Labels whose texts lose much to the cut."""
-    tokens = dataset.train.token_ids.tokens
+    tokens = dataset.train.token_ids.token_counts
     lost = tokens - np.minimum(tokens, config.text.max_length)
     labels = dataset.splits.train.labels
     names = labels.names(config.data.label_separator)
@@ -202,7 +202,7 @@ def _telling_words(config: Config, dataset: Dataset) -> Iterator[Finding]:
     if config.data.label_separator is not None:
         return
     ids, targets = dataset.train.token_ids, dataset.train.targets[:LOOKED_AT]
-    some = ids.first(LOOKED_AT)
+    some = ids.head(LOOKED_AT)
     labels = len(dataset.splits.labels)
     rows = np.repeat(np.arange(len(some)), some.lengths)
     shape = (len(some), len(dataset.encoder.vocabulary) + RESERVED)

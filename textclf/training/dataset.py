@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import Config
-from textclf.data.rows import ROWS_AT_ONCE, LabelReader, Labels, TextKeys, check_labels, text_keys
+from textclf.data.rows import ROWS_AT_ONCE, LabelBuilder, Labels, TextKeys, check_labels, text_keys
 from textclf.data.source import RowIds, SourceRows, source_files, unchanged
 from textclf.data.split import SplitRows, folds, split
 from textclf.errors import UserError
 from textclf.io.contract import SplitDocument
-from textclf.io.files import smallest_kind, stored
-from textclf.io.sanitize import listed
-from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, cut
+from textclf.io.files import array_on_disk, smallest_dtype
+from textclf.io.sanitize import join_names
+from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, truncate
 from textclf.text.tokenizer import TextOptions
 from textclf.text.vectors import WordVectors, read_vectors, vector_words
 from textclf.text.vocabulary import WordCounts, fill_vocabulary
@@ -120,10 +120,10 @@ class Dataset:
         """The same with the first words of the vocabulary alone; the others are unknown."""
         encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
         train, validation = (
-            replace(examples, token_ids=examples.token_ids.within(count + RESERVED))
+            replace(examples, token_ids=examples.token_ids.limit_vocabulary(count + RESERVED))
             for examples in (self.train, self.validation)
         )
-        extents = [Truncation().plus(examples.token_ids) for examples in (train, validation)]
+        extents = [Truncation().add(examples.token_ids) for examples in (train, validation)]
         return replace(
             self, encoder=encoder, train=train, validation=validation,
             train_extent=extents[0], validation_extent=extents[1],
@@ -155,7 +155,7 @@ def prepare(
     vocabulary, trained_words, vectors = (
         (known, len(known), None) if known else _vocabulary(config, words, splits.train)
     )
-    ids, separator = words.ids(vocabulary), config.data.label_separator
+    ids, separator = words.token_ids(vocabulary), config.data.label_separator
     train_ids, train_extent = _token_ids(splits.train, ids, config.text, folder)
     validation_ids, validation_extent = _token_ids(splits.validation, ids, config.text, folder)
     return Dataset(
@@ -184,7 +184,7 @@ def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | 
         parts = _parts(config, read, fold)
         if parts.rare:
             logger.warning(
-                "labels with too few distinct texts to be validated, all rows in train: %s", listed(parts.rare)
+                "labels with too few distinct texts to be validated, all rows in train: %s", join_names(parts.rare)
             )
         held_out = replace(read, source=SourceRows(files, data, "validation"))
         train, validation = read.take(parts.train), held_out.take(parts.validation)
@@ -228,18 +228,18 @@ def _read(source: SourceRows, words: WordCounts, folder: Path | None) -> Split:
     Raises:
         UserError: a file is at fault, or changed while it was read.
     """
-    labels, counts, keys = LabelReader(), [], []
+    labels, counts, keys = LabelBuilder(), [], []
 
     def row_ids() -> Iterator[npt.NDArray[np.int32]]:
         for rows in source.chunks():
-            found = words.split(rows.texts)
+            found = words.tokenize(rows.texts)
             labels.add(rows.labels)
             counts.append(found.counts)
             keys.append(text_keys(rows.texts))
             yield found.flat
 
     with unchanged(source.files):
-        flat = stored(row_ids(), np.int32, folder=folder)
+        flat = array_on_disk(row_ids(), np.int32, folder=folder)
     read = labels.labels()
     check_labels(read, source.options.label_separator, source.paths)
     all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
@@ -254,7 +254,7 @@ def _unknown_share(side: Split, ids: npt.NDArray[np.int32]) -> float:
 
 def _counts(side: Split, words: WordCounts) -> npt.NDArray[np.int64]:
     """How often each word comes, by its number."""
-    total = np.zeros(words.words.given, np.int64)
+    total = np.zeros(words.words.next_id, np.int64)
     for chunk in side.chunks():
         found = np.bincount(chunk.flat)
         total[: len(found)] += found
@@ -271,12 +271,12 @@ def _token_ids(
     def blocks() -> Iterator[npt.NDArray[np.int32]]:
         nonlocal extent
         for chunk in side.chunks():
-            found = cut(Tokens(ids[chunk.flat], chunk.counts), options)
-            extent = extent.plus(found)
+            found = truncate(Tokens(ids[chunk.flat], chunk.counts), options)
+            extent = extent.add(found)
             lengths.append(found.lengths)
             yield found.flat
 
-    flat = stored(blocks(), smallest_kind(options.vocab_size), folder=folder)
+    flat = array_on_disk(blocks(), smallest_dtype(options.vocab_size), folder=folder)
     return TokenIds(flat, np.concatenate(lengths), side.counts), extent
 
 
@@ -295,5 +295,5 @@ def _labels(train: Labels, validation: Labels, separator: str | None, paths: lis
         raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
     unseen = sorted(set(validation.names(separator)) - set(labels))
     if unseen:
-        raise UserError(f"data.validation has labels that data.train lacks: {listed(unseen)}.")
+        raise UserError(f"data.validation has labels that data.train lacks: {join_names(unseen)}.")
     return labels

@@ -58,7 +58,7 @@ def save_model(
         network.save(temporary)
     description = _description(config, dataset, threshold)
     graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
-    probe = dataset.validation.token_ids.first(PARITY_ROWS)
+    probe = dataset.validation.token_ids.head(PARITY_ROWS)
     kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(stage.model, graph, description, kept)
     keras_gives = forward_function(network)(probe).astype(np.float64)

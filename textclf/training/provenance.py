@@ -141,8 +141,8 @@ def validation_facts(config: Config, dataset: Dataset, fit_result: FitResult) ->
         "epochs": len(fit_result.history),
         "loss": fit_result.best.val_loss,
         "accuracy": fit_result.best.val_accuracy,
-        "unknown_words": dataset.validation_extent.unknown_share(),
-        "truncated_train": dataset.train_extent.truncation(),
+        "unknown_words": dataset.validation_extent.unknown_fraction(),
+        "truncated_train": dataset.train_extent.summary(),
         "train_labels": dict(sorted(dataset.splits.train.labels.counts(config.data.label_separator).items())),
     }
 

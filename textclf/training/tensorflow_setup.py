@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from textclf.errors import UserError
-from textclf.io.files import temporary_faults
+from textclf.io.files import temporary_file_errors
 
 
 def start_tensorflow(*, device: str, threads: int | None = None) -> str:
@@ -62,7 +62,7 @@ def quiet_stderr() -> Iterator[None]:
     """
     sys.stderr.flush()
     before = os.dup(2)
-    with temporary_faults():
+    with temporary_file_errors():
         kept = tempfile.TemporaryFile()  # noqa: SIM115 - what the block raises is no fault of the file
     with kept:
         os.dup2(kept.fileno(), 2)

@@ -157,7 +157,7 @@ def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCall
 
 def _talk_about(dataset: Dataset, checked: DataChecks) -> None:
     """Says what a careful person would ask of the data before training."""
-    cut, unknown = dataset.train_extent.truncation(), dataset.validation_extent.unknown_share()
+    cut, unknown = dataset.train_extent.summary(), dataset.validation_extent.unknown_fraction()
     logger.info(
         "%d rows to train on, %d to validate on, %d labels, %d words",
         len(dataset.train), len(dataset.validation), len(dataset.splits.labels), dataset.trained_words,
@@ -174,7 +174,7 @@ def _talk_about(dataset: Dataset, checked: DataChecks) -> None:
 def _talk_about_vectors(config: Config, dataset: Dataset, vectors: WordVectors) -> None:
     words = dataset.trained_words
     further = len(dataset.encoder.vocabulary) - words
-    found = vectors.found - further
+    found = vectors.known_count - further
     logger.info(
         "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
         config.model.pretrained, found, words, 100 * found / words, further,

@@ -1,0 +1,137 @@
+"""The report of a run: its figures drawn from the predictions, and the page around them."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textclf.evaluation import curves
+from textclf.evaluation.calibration import without_temperature
+from textclf.evaluation.metrics import judgements
+from textclf.evaluation.predictions import Predictions
+from textclf.io.contract import EnvironmentDocument, MetricsDocument, defined
+from textclf.io.files import read_json, write_text
+from textclf.io.run_folder import Run
+from textclf.report import plots
+from textclf.report.confusion_matrix import confusion_matrix
+from textclf.report.page import render
+
+Array = npt.NDArray[Any]
+
+History = list[dict[str, float]]
+"""An epoch of each network by the columns of history.csv."""
+
+THRESHOLDS = np.linspace(0, 1, 101)  # where the scores by threshold are drawn
+
+
+def write_report(run: Run, document: MetricsDocument, predictions: Predictions, *, name: str) -> None:
+    """Draw the report of a document of metrics.json, with the run's history and samples where there are any."""
+    history = read_history(run.history) if run.history.is_file() else []
+    environment: EnvironmentDocument | None = read_json(run.environment) if run.environment.is_file() else None
+    page = render(
+        document,
+        name=name,
+        figures=figures(document, predictions, history),
+        coverage=coverage_sentence(predictions),
+        history=history,
+        samples=read_json(run.samples) if run.samples.is_file() else None,
+        throughput=environment.get("rows_a_second") if environment else None,
+    )
+    write_text(run.report, page)
+
+
+def read_history(path: Path) -> History:
+    """Read history.csv; a whole number stays one."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {name: int(value) if value.isdecimal() else float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def figures(document: MetricsDocument, predictions: Predictions, history: History) -> dict[str, str]:
+    """Draw the figures, as SVG by name; empty where the rows give no ground for a plot."""
+    truth = predictions.y_true, predictions.probabilities, predictions.names
+    roc, precision_recall = curves.roc_curves(*truth), curves.precision_recall_curves(*truth)
+    multilabel, lengths = predictions.separator is not None, document["lengths"]
+    return {
+        "roc": plots.roc(roc) if roc else "",
+        "precision_recall": plots.precision_recall(precision_recall) if precision_recall else "",
+        "learning_curves": _learning_curves(document, history) if history else "",
+        "confusion_matrix": "" if multilabel else confusion_matrix(document["confusion_matrix"], predictions.names),
+        "reliability": _reliability(document, predictions),
+        "score_histogram": _score_histogram(document, predictions),
+        "thresholds": _thresholds(document, predictions),
+        "coverage": plots.coverage(curves.coverage_curve(predictions.correct, predictions.confidence)),
+        "text_lengths": plots.text_lengths(
+            lengths["counts"], lengths["edges"], lengths["max_length"], document["truncated"]["share_of_rows"]
+        ),
+        **{f"slices_{index}": _slices(index, document) for index in range(len(document["slices"]))},
+    }
+
+
+def _learning_curves(document: MetricsDocument, history: History) -> str:
+    """Draw the epochs of the network that was kept; of an ensemble, of its best member."""
+    best_seed = document["seeds"]["best"] if "seeds" in document else None
+    epochs = [row for row in history if best_seed in (None, row.get("seed"))]
+    columns: dict[str, Sequence[float]] = {name: [epoch[name] for epoch in epochs] for name in epochs[0]}
+    return plots.learning_curves(columns, kept=document["validation"]["best_epoch"])
+
+
+def _reliability(document: MetricsDocument, predictions: Predictions) -> str:
+    """Draw the calibration, with several labels a row of each label; beside it what it was before scaling."""
+    temperature = document["decision"]["temperature"] if "decision" in document else 1.0
+    multilabel = predictions.separator is not None
+    unscaled = without_temperature(predictions.probabilities, temperature, multilabel=multilabel)
+    after, before = (
+        curves.reliability_bins(*judgements(predictions.y_true, predictions.y_pred, probabilities))
+        for probabilities in (predictions.probabilities, unscaled)
+    )
+    return plots.reliability(before, after) if temperature != 1 else plots.reliability(after)
+
+
+def _score_histogram(document: MetricsDocument, predictions: Predictions) -> str:
+    """Draw the probability of the second of two labels by truth; else the confidence of correct and wrong rows."""
+    if not _is_binary(predictions):
+        counts = curves.score_counts(predictions.confidence, predictions.correct.astype(np.int64))
+        return plots.score_histogram(counts)
+    names = predictions.names
+    counts = curves.score_counts(predictions.probabilities[:, 1], predictions.y_true)
+    threshold = document["threshold"]["value"]
+    return plots.score_histogram(counts, names, of=f"probability of {names[1]}", threshold=threshold)
+
+
+def _is_binary(predictions: Predictions) -> bool:
+    return predictions.separator is None and len(predictions.names) == 2
+
+
+def _thresholds(document: MetricsDocument, predictions: Predictions) -> str:
+    binary = _is_binary(predictions)
+    if "threshold" not in document or not (binary or predictions.separator is not None):
+        return ""
+    scores = predictions.probabilities[:, 1] if binary else predictions.probabilities
+    curve = curves.threshold_curve(predictions.y_true, scores, THRESHOLDS)
+    return plots.thresholds(curve, document["threshold"]["value"])
+
+
+def _slices(index: int, document: MetricsDocument) -> str:
+    groups = document["slices"][index]["slices"]
+    names, accuracies = [group["name"] for group in groups], [group["accuracy"] for group in groups]
+    lows, highs = zip(*(group["interval"] for group in groups), strict=True)
+    overall = defined(document["metrics"], "accuracy")
+    return plots.slices(names, accuracies, lows, highs, overall, key=f"slices-{index}")
+
+
+def coverage_sentence(predictions: Predictions) -> str:
+    """Say what is gained by leaving out the fifth of the rows of which the model is least sure."""
+    order = predictions.confidence.argsort(kind="stable")[::-1]
+    kept = order[: max(1, round(0.8 * len(predictions)))]
+    return (
+        f"Of the 80 % of the rows of which it is surest (a probability of {predictions.confidence[kept[-1]]:.2f} or "
+        f"more) it has {100 * predictions.correct[kept].mean():.1f} % right, of all "
+        f"{100 * predictions.correct.mean():.1f} %. "
+        "`textclf predict --min-confidence` leaves the label of the others empty."
+    )
