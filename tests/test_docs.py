@@ -15,6 +15,10 @@ PAGES = [*generate.PAGES, ROOT / "data" / "README.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NUMBER = re.compile(r"\d[\d.,]*")
+FILE = re.compile(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|md|html|txt|toml|yaml|json))`")
+NAME = re.compile(r"`(_?[A-Z][A-Z_]{3,}|_[a-z]\w+)`")
+FOLDERS = (ROOT, ROOT / "textclf")
+"""Where the files that a page names are; those of a run are not looked for."""
 
 
 def page_name(path: Path) -> str:
@@ -53,6 +57,20 @@ def test_links_lead_somewhere(path: Path) -> None:
         target = (path.parent / name).resolve() if name else path
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", generate.PAGES, ids=page_name)
+def test_files_that_a_page_names_exist(path: Path) -> None:
+    names = FILE.findall(path.read_text(encoding="utf-8"))
+    names = [name for name in names if "NAME" not in name and not name.startswith(("runs/", "model/"))]
+    assert [name for name in names if not any((folder / name).exists() for folder in FOLDERS)] == []
+
+
+def test_names_in_the_development_page_are_in_the_code() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "textclf").rglob("*.py")))
+    names = NAME.findall((ROOT / "docs" / "development.md").read_text(encoding="utf-8"))
+    assert names
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
