@@ -11,7 +11,7 @@ from textclf.options import option, options
 
 @options
 class TextOptions:
-    """How a text becomes token ids."""
+    """Options that say how a text becomes token ids."""
 
     tokenizer: Literal["word", "char"] = option(
         default="word", help="what a token is; Chinese and Japanese characters are words of their own in either"
@@ -30,7 +30,7 @@ class TextOptions:
 
 
 def tokenize(text: str, options: TextOptions) -> list[str]:
-    """The tokens of one text."""
+    """Return the tokens of one text."""
     pieces, tokens = TOKENIZERS[options.tokenizer]
     return [token for token in tokens(pieces([text], options)[:-1], options) if token != END]
 
@@ -48,28 +48,30 @@ _MARKS = (
     "\u0eb1-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
 )
 
-# English contractions fall apart as in the texts that word vectors come from: "it isn't" is "it", "is", "n't".
+# English contractions are split as in the texts that word vectors come from: "it isn't" is "it", "is", "n't".
 _CONTRACTED = r"n't\b|'(?:s|m|d|re|ve|ll)\b"
 
-_WORDS_ASCII = re.compile(rf"{_CONTRACTED}|\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # four blanks that re.ASCII takes for none
+_WORDS_ASCII = re.compile(rf"{_CONTRACTED}|\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # under re.ASCII, \s lacks \x1c-\x1f
 
 _WORDS = re.compile(rf"{_CONTRACTED}|[{_CJK}]|(?:[^\W{_CJK}]|[{_MARKS}])+|[^\w\s]")
 
 _BLANKS = re.compile(r"\s+")
 
 
-END = "\0"  # stands behind each text; within one it is a blank
+END = "\0"  # marks the end of each text or piece; within a text it counts as a blank
 
 
 class Tokenizer(NamedTuple):
-    """Two steps, from texts to pieces and from pieces to tokens, each with END after those of every one."""
+    """A tokenizer in two steps, so that a piece of text that recurs is tokenized once."""
 
     pieces: Callable[[list[str], TextOptions], list[str]]
+    """From texts to their pieces, END after those of each text."""
     tokens: Callable[[list[str], TextOptions], list[str]]
+    """From pieces to their tokens, END after those of each piece."""
 
 
 def _word_pieces(texts: list[str], options: TextOptions) -> list[str]:
-    # only a tag can reach over a blank, and only an entity can become one
+    # before splitting at blanks: a tag may hold blanks, and an entity may become one
     texts = [_drop_html(text) for text in texts] if "html" in options.clean else texts
     joined = f" {END} ".join(texts)
     if joined.count(END) >= len(texts):
@@ -79,22 +81,22 @@ def _word_pieces(texts: list[str], options: TextOptions) -> list[str]:
 
 def _words(pieces: list[str], options: TextOptions) -> list[str]:
     text = "".join([f"{piece} {END} " for piece in pieces])
-    text = _normal(text, [name for name in options.clean if name != "html"], options)
+    text = _normalize(text, [name for name in options.clean if name != "html"], options)
     text = text.replace("\u2019", "'").replace("n't", " n't")
     # The ASCII pattern finds the same words in ASCII text, in half the time.
     return (_WORDS_ASCII if text.isascii() else _WORDS).findall(text)
 
 
 def _character_pieces(texts: list[str], options: TextOptions) -> list[str]:
-    clean = [_normal(text.replace(END, " "), options.clean, options) for text in texts]
+    clean = [_normalize(text.replace(END, " "), options.clean, options) for text in texts]
     return list("".join([_BLANKS.sub(" ", text.strip()) + END for text in clean]))
 
 
-def _normal(text: str, clean: Sequence[str], options: TextOptions) -> str:
-    """The text cleaned, lower-cased if asked for, and in Unicode's composed form (NFC)."""
-    for name, drop in CLEANINGS.items():
+def _normalize(text: str, clean: Sequence[str], options: TextOptions) -> str:
+    """Clean a text, lower-case it if the options say so, and bring it into Unicode's composed form (NFC)."""
+    for name, replace in CLEANINGS.items():
         if name in clean:
-            text = drop(text)
+            text = replace(text)
     if options.lowercase:
         text = text.lower()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
@@ -107,10 +109,10 @@ TOKENIZERS: dict[str, Tokenizer] = {
     ),
 }
 
-# Each pattern takes linear time on any text: what is scanned from one begin is not scanned again from the next.
+# Each pattern takes linear time on any text: what is scanned from one start is not scanned again from the next.
 _TAG = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 
-_ENDLESS_ENTITY = re.compile(r"&#[0-9]{99,}")  # no character; Python refuses to read thousands of digits
+_ENDLESS_ENTITY = re.compile(r"&#[0-9]{99,}")  # is no character, and html.unescape fails at thousands of digits
 
 _URL = re.compile(rf"(?:https?://|\bwww\.)[^\s{_CJK}]+", re.IGNORECASE)
 

@@ -21,40 +21,42 @@ from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
 
 @dataclass(frozen=True)
 class WordVectors:
-    """An embedding table to begin training with."""
+    """An embedding table to start training from."""
 
     table: npt.NDArray[np.float32]
-    """Shape (vocabulary, dimensions), the reserved ids first; words that the file lacks are drawn at random."""
+    """Shape (token ids, dimensions); rows of words that the file lacks are random."""
     known: npt.NDArray[np.bool_]
-    """Which of its rows are of words that the file has, shape (vocabulary,)."""
+    """True for rows of words that the file has, shape (token ids,)."""
 
     @property
     def known_count(self) -> int:
-        """Words of the vocabulary that the file has."""
+        """Number of words of the vocabulary that the file has."""
         return int(self.known.sum())
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed: int) -> WordVectors:
-    """The vectors of a vocabulary.
+    """Read the vectors of a vocabulary's words from a file.
 
-    A word that the file lacks gets numbers of the same spread; UNKNOWN, which stands for many words, their mean.
+    Words that the file lacks get random vectors of the same standard deviation; UNKNOWN, which stands for many words,
+    gets the mean of all vectors.
 
     Raises:
         UserError: the file is missing, damaged, or its vectors have another number of dimensions.
     """
-    rows = {word.encode(): row for row, word in enumerate(vocabulary, start=RESERVED)}
+    token_ids = {word.encode(): token_id for token_id, word in enumerate(vocabulary, start=RESERVED)}
     vectors: dict[int, npt.NDArray[np.float32]] = {}
-    with _opened(path) as file:
-        for number, word, numbers in _entries(file, path):
-            row = rows.get(word)
-            if row is not None and row not in vectors:
-                vectors[row] = _vector(numbers, f"{path}:{number}", dimensions)
+    with _open(path) as file:
+        for line_number, word, components in _entries(file, path):
+            token_id = token_ids.get(word)
+            if token_id is not None and token_id not in vectors:
+                vectors[token_id] = _vector(components, f"{path}:{line_number}", dimensions)
     if not vectors:
         raise UserError(f"{path} has none of the {len(vocabulary)} words of the vocabulary. Is it in another language?")
-    found = np.stack(list(vectors.values()))
-    table = np.random.default_rng(seed).normal(0, found.std(), (len(vocabulary) + RESERVED, dimensions))
-    table[PADDING], table[UNKNOWN] = 0, found.mean(axis=0)
-    table[list(vectors)] = found
+    known_vectors = np.stack(list(vectors.values()))  # (known words, dimensions)
+    rng = np.random.default_rng(seed)
+    table = rng.normal(0, known_vectors.std(), (len(vocabulary) + RESERVED, dimensions))  # (token ids, dimensions)
+    table[PADDING], table[UNKNOWN] = 0, known_vectors.mean(axis=0)
+    table[list(vectors)] = known_vectors
     known = np.zeros(len(table), np.bool_)
     known[list(vectors)] = True
     return WordVectors(table.astype(np.float32), known)
@@ -62,7 +64,7 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
 
 NEIGHBOURS = 10  # of a word, at most
 
-FREQUENT = 100  # words that have none: of so frequent ones most are grammar, and their neighbours mean something else
+FREQUENT = 100  # words without neighbours: most so frequent words are grammar, and their neighbours mean something else
 
 COSINES = 1 << 23  # computed together, some 30 megabytes
 
@@ -70,30 +72,34 @@ COSINES = 1 << 23  # computed together, some 30 megabytes
 def neighbours(
     vectors: WordVectors, vocabulary: Sequence[str], *, words: int, similarity: float
 ) -> npt.NDArray[np.int32]:
-    """Token ids of the words nearest by cosine to each of the first words, shape (RESERVED + words, NEIGHBOURS).
+    """Return the words nearest by cosine to each of the first words of the vocabulary.
 
-    Where a word has fewer, these come again; where it has none, its own id stands. Frequent words, tokens with a digit
-    and tokens without a letter have none and are none.
+    Frequent words, tokens with a digit and tokens without a letter have no neighbours and are none.
 
     Args:
         vocabulary: most frequent first, as the table has it.
-        similarity: the least cosine.
+        words: number of words to return neighbours of.
+        similarity: smallest cosine of a neighbour.
+
+    Returns:
+        Token ids, shape (RESERVED + words, NEIGHBOURS): the nearest first, repeated where there are fewer; where there
+        are none, the id of the word itself.
     """
-    usable = vectors.known.copy()
+    usable = vectors.known.copy()  # (token ids,)
     usable[:RESERVED] = False
     usable[RESERVED:] &= [rank >= FREQUENT and _is_spelt(word) for rank, word in enumerate(vocabulary)]
-    ids = np.flatnonzero(usable)
-    table = vectors.table[ids]
+    token_ids = np.flatnonzero(usable)  # (usable,)
+    table = vectors.table[token_ids]  # (usable, dimensions)
     table /= np.maximum(np.linalg.norm(table, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    found = np.repeat(np.arange(RESERVED + words, dtype=np.int32)[:, None], NEIGHBOURS, axis=1)
-    asked, together = int(usable[: len(found)].sum()), max(1, COSINES // max(1, len(ids)))
-    for begin in range(0, asked, together):
-        rows = np.arange(begin, min(asked, begin + together))
-        cosines = table[rows] @ table.T
-        cosines[rows - begin, rows] = 0  # itself
-        having, nearest = _nearest(cosines, similarity)
-        found[ids[rows[having]]] = ids[nearest]
-    return found
+    result = np.repeat(np.arange(RESERVED + words, dtype=np.int32)[:, None], NEIGHBOURS, axis=1)
+    queries, batch_size = int(usable[: len(result)].sum()), max(1, COSINES // max(1, len(token_ids)))
+    for start in range(0, queries, batch_size):
+        batch = np.arange(start, min(queries, start + batch_size))
+        cosines = table[batch] @ table.T  # (batch, usable)
+        cosines[batch - start, batch] = 0  # not its own neighbour
+        rows, nearest = _nearest(cosines, similarity)
+        result[token_ids[batch[rows]]] = token_ids[nearest]
+    return result
 
 
 def _is_spelt(word: str) -> bool:
@@ -103,37 +109,42 @@ def _is_spelt(word: str) -> bool:
 def _nearest(
     cosines: npt.NDArray[np.float32], similarity: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows that have a cosine of at least `similarity`, and the columns of their greatest ones, the greatest first,
-    shape (rows, NEIGHBOURS); where there are fewer, these again."""
-    row, column = np.divmod(np.flatnonzero(cosines >= similarity), cosines.shape[1])  # sooner than np.nonzero
-    column = column[np.lexsort((-cosines[row, column], row))]
+    """Return the rows with a cosine of at least `similarity`, and the columns of their greatest cosines.
+
+    Returns:
+        Row indices, shape (rows,), and column indices, shape (rows, NEIGHBOURS): the greatest cosine first, repeated
+        where there are fewer.
+    """
+    row, column = np.divmod(np.flatnonzero(cosines >= similarity), cosines.shape[1])  # faster than np.nonzero
+    column = column[np.lexsort((-cosines[row, column], row))]  # by row, the greatest cosine first
     counts = np.bincount(row, minlength=len(cosines))
-    having, starts = np.flatnonzero(counts), np.cumsum(counts) - counts
-    place = np.arange(NEIGHBOURS) % np.minimum(counts[having], NEIGHBOURS)[:, None]
-    return having, column[starts[having][:, None] + place]
+    rows, starts = np.flatnonzero(counts), np.cumsum(counts) - counts
+    rank = np.arange(NEIGHBOURS) % np.minimum(counts[rows], NEIGHBOURS)[:, None]  # (rows, NEIGHBOURS)
+    return rows, column[starts[rows][:, None] + rank]
 
 
 def vector_words(path: Path) -> Iterator[str]:
-    """The words of a file in its order, which is that of their frequency in most files.
+    """Yield the words of a file in its order, which in most files is by frequency.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         for _, word, _ in _entries(file, path):
             yield word.decode("utf-8", errors="replace")
 
 
 def _entries(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
-    """Line number, word and the rest of the line; the header of word2vec and fastText, two whole numbers, left out."""
-    for number, line in enumerate(lines(file, str(path)), start=1):
-        word, _, numbers = line.rstrip().partition(b" ")
-        if not (number == 1 and word.isdigit() and numbers.isdigit()):
-            yield number, word, numbers
+    """Yield line number, word and the rest of each line, without the header of word2vec and fastText."""
+    for line_number, line in enumerate(lines(file, str(path)), start=1):
+        word, _, components = line.rstrip().partition(b" ")
+        is_header = line_number == 1 and word.isdigit() and components.isdigit()
+        if not is_header:
+            yield line_number, word, components
 
 
-def _vector(numbers: bytes, where: str, dimensions: int) -> npt.NDArray[np.float32]:
-    fields = numbers.split()
+def _vector(components: bytes, where: str, dimensions: int) -> npt.NDArray[np.float32]:
+    fields = components.split()
     if len(fields) != dimensions:
         raise UserError(
             f"{where}: a vector of {len(fields)} numbers, but model.embedding_dim is {dimensions}. Make them the same."
@@ -149,17 +160,17 @@ def _vector(numbers: bytes, where: str, dimensions: int) -> npt.NDArray[np.float
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file as bytes; of a .zip its only member."""
+def _open(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, or the only member of a .zip file, as bytes."""
     try:
         with contextlib.ExitStack() as stack:
             if path.suffix.lower() == ".zip":
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 yield cast(BinaryIO, stack.enter_context(archive.open(_only_member(archive, path))))
             else:
-                opened = gzip.open if path.suffix.lower() == ".gz" else open
-                yield cast(BinaryIO, stack.enter_context(opened(path, "rb")))
-    except FAULTS as error:
+                open_file = gzip.open if path.suffix.lower() == ".gz" else open
+                yield cast(BinaryIO, stack.enter_context(open_file(path, "rb")))
+    except READ_ERRORS as error:
         raise UserError(f"{path} cannot be read: {str(error).rstrip('.')}. Set model.pretrained.") from None
 
 
@@ -173,8 +184,8 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     return members[0]
 
 
-# zipfile says NotImplementedError to a compression that it lacks, UnicodeDecodeError to the name of a member
-FAULTS = (
+# zipfile raises NotImplementedError for a compression that it lacks, UnicodeDecodeError for the name of a member
+READ_ERRORS = (
     OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError
 )  # fmt: skip
 
