@@ -1,4 +1,4 @@
-"""How training shows itself: a bar on a terminal, one line an epoch in a log."""
+"""Progress of training and of tuning on stderr: live on a terminal, a line an epoch or a trial in a log."""
 
 import sys
 import time
@@ -24,29 +24,29 @@ def epoch_line(epoch: Epoch, seconds: float) -> str:
 
 
 class LogCallback:
-    """One line an epoch on stderr."""
+    """A callback that prints a line an epoch on stderr."""
 
     def __init__(self) -> None:
-        self._begin: float | None = None
+        self._start: float | None = None  # of the epoch
 
     def on_step(self, _step: Step) -> None:
-        """Notes when the first step is done; a log is no place for each."""
-        self._begin = self._begin or time.perf_counter()
+        # the first step compiles the network, so the first epoch is timed from its end
+        self._start = self._start or time.perf_counter()
 
     def on_epoch(self, epoch: Epoch) -> None:
         now = time.perf_counter()
-        self._say(epoch_line(epoch, now - (self._begin or now)))
-        self._begin = now
+        self._print(epoch_line(epoch, now - (self._start or now)))
+        self._start = now
 
     def close(self) -> None:
-        """Nothing to put away."""
+        pass
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         print_stderr(line)
 
 
 class BarCallback(LogCallback):
-    """A bar with the time left, the loss so far and the last validation score, and the line of each epoch above it."""
+    """A callback that shows a bar with the time left and the scores, and above it the line of each epoch."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -74,13 +74,13 @@ class BarCallback(LogCallback):
     def close(self) -> None:
         self._bar.stop()
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._bar.console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def training_callback() -> Iterator[TrainingCallback]:
-    """What fits where stderr goes; leaves the terminal as it was, however training ends."""
+    """Give a callback that suits stderr, and restore the terminal however training ends."""
     callback = BarCallback() if sys.stderr.isatty() else LogCallback()
     try:
         yield callback
