@@ -7,7 +7,7 @@ import pytest
 from conftest import SAMPLES, textclf
 
 from textclf.config.load import load_config, load_saved_config
-from textclf.tuning.search_space import Choice, Range, load_space, own_settings, with_settings
+from textclf.tuning.search_space import Choice, Range, baseline_settings, load_space, with_settings
 
 WRONG = {
     "  model.unit: [3]": "3:3: tune.model.unit: unknown key; did you mean 'units'?",
@@ -87,7 +87,7 @@ def test_a_space_is_what_the_config_says(tmp_path: Path) -> None:
         "training.learning_rate": Range(1e-4, 1e-2, log=True),
         "text.max_length": Range(10, 50, whole=True),
     }
-    own = own_settings(found, space)
+    own = baseline_settings(found, space)
     assert own == {
         "model.units": 64, "model.dropout": 0.5, "training.learning_rate": 0.001, "text.max_length": 100
     }  # fmt: skip

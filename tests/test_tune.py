@@ -1,23 +1,32 @@
-"""tune: trials by the space of a config, the best of them a run like any other; stopped, it goes on to the same."""
+"""tune: a search over the space of a config and the run with the best settings; stopped, it goes on to the same."""
 
 import json
-import math
+import multiprocessing
 import re
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
-from conftest import overrides, textclf, textclf_begun, write_config
-from faults import contents
+from conftest import overrides, textclf, write_config
+from fake_runner import DivergingRunner, DyingRunner, FakeRunner, RefusingRunner, SlowRunner
+from faults import contents, failing_writes
 
+from textclf.config.schema import Config
+from textclf.errors import UserError
 from textclf.io.run_folder import Run, run_for_config
 from textclf.io.staging import claimed
-from textclf.tuning.results import tuning_for_config
-from textclf.tuning.trials import Bench, Found
+from textclf.tuning.results import best_trial, tuning_for_config
+from textclf.tuning.search import Search, run_search
+from textclf.tuning.search_space import load_space
+from textclf.tuning.study import Trial
+from textclf.tuning.trials import Report, TrialProgress, TrialResult
+from textclf.tuning.tune import tune as tune_config
 
 pytest.importorskip("optuna")
 
@@ -39,7 +48,7 @@ def tune(folder: Path, *options: str | Path, name: str = "tuned", settings: tupl
     return textclf("tune", config, "--run", folder / name, *overrides(*SETTINGS, *settings), *options)
 
 
-def document(tuning: Path) -> Any:
+def tuning_json(tuning: Path) -> Any:
     return json.loads((tuning / "tuning.json").read_text(encoding="utf-8"))
 
 
@@ -48,7 +57,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tune")
     result = tune(folder, "--trials", str(TRIALS), "--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == document(folder / "tuned")
+    assert json.loads(result.stdout) == tuning_json(folder / "tuned")
     lines = [line for line in result.stderr.splitlines() if line.startswith("trial ")]
     assert [int(line.split()[1]) for line in lines] == list(range(1, TRIALS + 1))
     return folder / "tuned"
@@ -56,39 +65,39 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_holds_the_search_and_the_best_run(tuned: Path) -> None:
     assert sorted(path.name for path in tuned.iterdir()) == [
-        "begun.json", "best", "best.yaml", "report.html", "study.db", "tuning.json"
+        "begun.json", "best", "best.yaml", "report.html", "study.jsonl", "tuning.json"
     ]  # fmt: skip
-    found = document(tuned)
-    trials = found["trials"]
+    document = tuning_json(tuned)
+    trials = document["trials"]
     assert [trial["number"] for trial in trials] == list(range(1, TRIALS + 1))
-    assert found["own"] == {
+    assert document["own"] == {
         "trial": 1, "settings": {"model.hidden": [8], "model.dropout": 0.5, "training.learning_rate": 0.001}
     }  # fmt: skip
-    assert trials[0]["settings"] == found["own"]["settings"]
+    assert trials[0]["settings"] == document["own"]["settings"]
     complete = [trial for trial in trials if trial["state"] == "complete"]
     best = min(complete, key=lambda trial: trial["loss"])
-    assert found["best"] == {"settings": best["settings"], "trial": best["number"]}
+    assert document["best"] == {"settings": best["settings"], "trial": best["number"]}
     assert all(trial["score"] == trial["loss"] == min(trial["steps"]) for trial in complete)
     assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
     for trial in trials:
         assert trial["settings"]["model.hidden"] in ([4], [8], [4, 4])
         assert trial["settings"]["model.dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
         assert 1e-3 <= trial["settings"]["training.learning_rate"] <= 1e-1
-    assert sum(found["importance"].values()) == pytest.approx(1)
+    assert sum(document["importance"].values()) == pytest.approx(1)
 
 
 def test_best_yaml_is_a_config_that_train_takes_and_gives_what_the_trial_gave(tuned: Path, tmp_path: Path) -> None:
     result = textclf("train", tuned / "best.yaml", "--run", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
-    found = document(tuned)
-    best = found["trials"][found["best"]["trial"] - 1]
+    document = tuning_json(tuned)
+    best = document["trials"][document["best"]["trial"] - 1]
     validation = json.loads(result.stdout)["validation"]
     assert {key: validation[key] for key in ("loss", "accuracy", "epochs")} == {
         key: best[key] for key in ("loss", "accuracy", "epochs")
     }
     for name in ("metrics.json", "config.yaml", "model/model.onnx"):
         assert (tmp_path / "run" / name).read_bytes() == (tuned / "best" / name).read_bytes()
-    assert found["measured"]["metrics"] == json.loads(result.stdout)["metrics"]
+    assert document["measured"]["metrics"] == json.loads(result.stdout)["metrics"]
 
 
 def test_the_best_run_is_one_like_any_other(tuned: Path) -> None:
@@ -116,14 +125,14 @@ def test_the_report_is_drawn_from_the_document_alone(tuned: Path, tmp_path: Path
 def test_the_tables_show_the_trials_the_settings_and_what_was_gained(tuned: Path) -> None:
     result = tune(tuned.parent, "--trials", str(TRIALS), "--resume")
     assert result.exit_code == 0
-    found = document(tuned)
+    document = tuning_json(tuned)
     lines = result.stdout.splitlines()
     assert lines[0].split() == [
         "trial", "loss", "accuracy", "epochs", "hidden", "dropout", "learning_rate"
     ]  # fmt: skip
-    assert lines[1].split()[0] == str(found["best"]["trial"])
+    assert lines[1].split()[0] == str(document["best"]["trial"])
     assert sorted(int(line.split()[0]) for line in lines[1 : TRIALS + 1]) == list(range(1, TRIALS + 1))
-    best, own = (found["trials"][found[name]["trial"] - 1] for name in ("best", "own"))
+    best, own = (document["trials"][document[name]["trial"] - 1] for name in ("best", "own"))
     assert (
         f"Trial {best['number']} is the best: validation loss {best['loss']:.4f}, "
         f"{own['loss'] - best['loss']:.4f} below that of the config as it stands (trial 1: {own['loss']:.4f})."
@@ -131,103 +140,55 @@ def test_the_tables_show_the_trials_the_settings_and_what_was_gained(tuned: Path
     assert lines[-1].startswith("On 24 validation rows, which had a part in choosing the settings: accuracy ")
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same(tuned: Path, tmp_path: Path) -> None:
-    config = write_config(tmp_path, "questions", SPACE)
-    begun = ("tune", config, "--run", tmp_path / "tuned", "--trials", str(TRIALS), *overrides(*SETTINGS))
-    with textclf_begun(*begun) as process:
-        assert process.stderr is not None
-        assert any(line.startswith(b"trial  3") for line in process.stderr)
-        process.kill()
-    assert not (tmp_path / "tuned" / "tuning.json").exists()
+def test_a_search_that_was_killed_goes_on_to_the_same_files(tuned: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tuned, tmp_path / "tuned"))
+    for name in ("tuning.json", "report.html", "best.yaml"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "best")
+    journal = (folder / "study.jsonl").read_bytes().splitlines(keepends=True)
+    running = [number for number, line in enumerate(journal) if b'"trial_id":3' in line and b'"progress"' in line]
+    (folder / "study.jsonl").write_bytes(b"".join(journal[: running[0]]) + journal[running[0]][:20])
     assert tune(tmp_path).stderr == (
         f"{tmp_path}/tuned exists. Go on with its search with --resume, replace it with --overwrite, or choose another "
         "folder with --run.\n"
     )
     result = tune(tmp_path, "--trials", str(TRIALS), "--resume")
     assert result.exit_code == 0, result.output
-    assert "trial  1" not in result.stderr
-    assert "trial  4" in result.stderr
+    assert [line[:8] for line in result.stderr.splitlines() if line.startswith("trial ")] == ["trial  4", "trial  5"]
     for name in ("tuning.json", "report.html", "best.yaml", "best/metrics.json"):
-        assert (tmp_path / "tuned" / name).read_bytes() == (tuned / name).read_bytes()
-
-
-def in_trial(number: int, action: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has something happen as the trial with this number, counted from 1, begins."""
-    original, calls = Bench.try_out, []
-
-    def try_out(self: Bench, *arguments: Any) -> Found:
-        calls.append(1)
-        if len(calls) == number:
-            action()
-        return original(self, *arguments)
-
-    monkeypatch.setattr(Bench, "try_out", try_out)
-
-
-def test_ctrl_c_ends_the_search_and_trains_with_the_best_so_far(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_trial(3, lambda: signal.raise_signal(signal.SIGINT), monkeypatch)
-    result = tune(tmp_path)
-    assert result.exit_code == 0, result.output
-    assert [trial["number"] for trial in document(tmp_path / "tuned")["trials"]] == [1, 2]
-    assert Run(tmp_path / "tuned" / "best").complete
-
-
-def test_ctrl_c_in_the_first_trial_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_trial(1, lambda: signal.raise_signal(signal.SIGINT), monkeypatch)
-    result = tune(tmp_path)
-    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\nstopped by Ctrl-C\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["questions.yaml"]
-
-
-def test_a_search_that_is_stopped_keeps_what_was_tried_until_it_is_overwritten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise KeyboardInterrupt
-
-    in_trial(2, fail, monkeypatch)
-    result = tune(tmp_path)
-    assert (result.exit_code, result.stdout) == (130, "")
-    assert f"warning: what was tried is kept in {tmp_path}/tuned; go on with --resume" in result.stderr.splitlines()
-    more = tune(tmp_path, "--resume", settings=("training.seed=1",))
-    assert (more.exit_code, more.stderr) == (
-        1,
-        f"{tmp_path}/tuned was begun with other settings or data: training.seed is 1, was 42. Go on with what it was "
-        "begun with, or begin anew with --overwrite.\n",
-    )
-    assert tune(tmp_path, "--minutes", "0.0001", "--overwrite").exit_code == 0
-    # the time is over before its first epoch is, and yet the only trial goes on to its end
-    assert [trial["state"] for trial in document(tmp_path / "tuned")["trials"]] == ["complete"]
+        assert (folder / name).read_bytes() == (tuned / name).read_bytes()
 
 
 def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    folder = Path(shutil.copytree(tuned, tmp_path / "tuned"))
+    shutil.rmtree(folder / "best")
     with monkeypatch.context() as patched:
         patched.setattr("textclf.training.train.evaluate_rows", stop)
-        result = tune(tmp_path, "--trials", "1")
+        result = tune(tmp_path, "--trials", str(TRIALS), "--resume")
     assert (result.exit_code, result.stdout) == (130, "")
-    best = tmp_path / "tuned" / "best"
+    best = folder / "best"
     assert f"warning: what was trained is kept in {best}.partial; go on with --resume" in result.stderr.splitlines()
-    more = tune(tmp_path, "--trials", "1", "--resume")
+    more = tune(tmp_path, "--trials", str(TRIALS), "--resume")
     assert more.exit_code == 0, more.output
     assert [line for line in more.stderr.splitlines() if line.startswith(("trial", "epoch"))] == []
-    assert sorted(path.name for path in best.parent.iterdir() if path.name.startswith("best")) == ["best", "best.yaml"]
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("best")) == ["best", "best.yaml"]
+    assert (folder / "tuning.json").read_bytes() == (tuned / "tuning.json").read_bytes()
 
 
-def test_folds_score_each_trial_by_the_mean_over_all_parts(tmp_path: Path) -> None:
-    result = tune(tmp_path, "--folds", "3", "--trials", "1")
+def test_folds_and_jobs_score_each_trial_by_the_mean_over_all_parts(tmp_path: Path) -> None:
+    result = tune(tmp_path, "--folds", "2", "--trials", "2", "--jobs", "2", settings=("training.epochs=1",))
     assert result.exit_code == 0, result.output
-    found = document(tmp_path / "tuned")
-    [trial] = found["trials"]
-    assert (found["folds"], trial["epochs"], len(trial["best_epochs"]), len(trial["steps"])) == (3, 6, 3, 3)
-    assert trial["deviation"] > 0
-    assert trial["steps"][-1] == trial["score"] == trial["loss"]
+    document = tuning_json(tmp_path / "tuned")
+    assert document["folds"] == 2
+    for trial in document["trials"]:
+        assert (trial["epochs"], len(trial["best_epochs"]), len(trial["steps"])) == (2, 2, 2)
+        assert trial["deviation"] > 0
+        assert trial["steps"][-1] == trial["score"] == trial["loss"]
 
 
 def test_folds_beside_validation_rows_are_refused(tmp_path: Path) -> None:
@@ -238,27 +199,6 @@ def test_folds_beside_validation_rows_are_refused(tmp_path: Path) -> None:
         1,
         f"data.validation names rows to validate on, {rows}, and --folds 2 takes them from the training rows. "
         "Leave out --folds, or --set data.validation=null.\n",
-    )
-
-
-def test_trials_side_by_side_find_what_they_would_alone(tmp_path: Path) -> None:
-    result = tune(tmp_path, "--jobs", "2", "--trials", "2")
-    assert result.exit_code == 0, result.output
-    found = document(tmp_path / "tuned")
-    assert [trial["state"] for trial in found["trials"]] == ["complete", "complete"]
-    best = found["trials"][found["best"]["trial"] - 1]
-    alone = json.loads((tmp_path / "tuned" / "best" / "metrics.json").read_text())["validation"]
-    assert alone["loss"] == pytest.approx(best["loss"], abs=1e-6)
-
-
-def test_a_training_that_diverges_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textclf.training.loop.score", lambda *_: (math.nan, 0.25))
-    result = tune(tmp_path, "--trials", "1")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[0].split()[4:6] == ["given", "up"]
-    assert result.stderr.splitlines()[-1] == (
-        "training diverged in every trial (1). Set a smaller training.learning_rate, and smaller ones in "
-        "tune.training.learning_rate."
     )
 
 
@@ -283,17 +223,32 @@ def test_a_folder_that_is_no_tuning_and_one_in_use_are_refused(tuned: Path, tmp_
     assert tune(tmp_path, "--resume", "--overwrite").exit_code == 2
 
 
-def test_a_damaged_study_is_named(tuned: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (b"no journal", "it holds no complete line"),
+        (b"no journal\n", "Expecting value: line 1 column 1 (char 0)"),
+        (b"{}\n", "'op_code'"),
+    ],
+)
+def test_a_damaged_journal_is_named(damage: bytes, problem: str, tuned: Path, tmp_path: Path) -> None:
     shutil.copytree(tuned, tmp_path / "tuned")
-    shutil.copy(tuned.parent / "questions.yaml", tmp_path)
-    (tmp_path / "tuned" / "study.db").write_bytes(b"no database" * 100)
+    (tmp_path / "tuned" / "study.jsonl").write_bytes(damage)
     result = tune(tmp_path, "--resume")
     assert (result.exit_code, result.stdout, result.stderr) == (
         1,
         "",
-        f"{tmp_path}/tuned/study.db cannot be read or written: file is not a database. Free space and go on with "
-        "--resume, or begin anew with --overwrite.\n",
+        f"{tmp_path}/tuned/study.jsonl cannot be read or written: {problem}. Free space and go on with --resume, or "
+        "begin anew with --overwrite.\n",
     )
+    assert (tmp_path / "tuned" / "study.jsonl").read_bytes() == damage
+
+
+def test_a_full_disk_is_named_and_the_search_goes_on_later(tmp_path: Path) -> None:
+    with failing_writes(12, tmp_path / "tuned", only="study.jsonl"), pytest.raises(UserError) as refused:
+        searched(tmp_path, FakeRunner)
+    assert str(refused.value).startswith(f"{tmp_path}/tuned/study.jsonl cannot be read or written: [Errno 28] No space")
+    assert searched(tmp_path, FakeRunner) == searched(tmp_path, FakeRunner, name="unbroken")
 
 
 def test_runs_and_tunings_have_names_of_their_own(tuned: Path) -> None:
@@ -302,3 +257,235 @@ def test_runs_and_tunings_have_names_of_their_own(tuned: Path) -> None:
         "runs/mine", "runs/tuned", "runs/tuned-best", "runs/best"
     ]  # fmt: skip
     assert tuning_for_config(Path("configs/mine.yaml")).path.as_posix() == "runs/mine-tune"
+
+
+# Searches whose trials train nothing
+
+
+class Events:
+    """A callback that notes what it receives."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+
+    def on_begin(self, trial: Trial) -> None:
+        self.seen.append(("begin", trial.number))
+
+    def on_progress(self, trial: Trial, _progress: TrialProgress) -> None:
+        self.seen.append(("progress", trial.number))
+
+    def on_end(self, trial: Trial, _trials: object) -> None:
+        self.seen.append((trial.state, trial.number))
+
+    def close(self) -> None:
+        self.seen.append(("close", 0))
+
+
+def search_in(folder: Path, runner: type[FakeRunner], *, trials: int | None = 8, name: str = "tuned") -> Search:
+    config, space = load_space(write_config(folder, "questions", SPACE), SETTINGS)
+    (folder / name).mkdir(exist_ok=True)
+    return Search(folder / name / "study.jsonl", config, space, trials=trials, runner=runner)
+
+
+def searched(folder: Path, runner: type[FakeRunner], *, name: str = "tuned", jobs: int = 1) -> list[Trial]:
+    """Search, or go on with the search, in folder/name."""
+    search = search_in(folder, runner, name=name)
+    run_search(search, search.open_study(recover=True), Events(), jobs=jobs)
+    return trials_of(search)
+
+
+def trials_of(search: Search) -> list[Trial]:
+    """The trials that did not fail, without Optuna's numbers, of which failed trials have some."""
+    return [replace(trial, id=0) for trial in search.open_study(recover=True).trials()]
+
+
+def test_a_search_finds_good_settings_and_prunes_the_hopeless(tmp_path: Path) -> None:
+    search, events = search_in(tmp_path, FakeRunner, trials=20), Events()
+    assert not run_search(search, search.open_study(recover=True), events, jobs=1)
+    trials = trials_of(search)
+    assert trials[0].settings == {"model.hidden": [8], "model.dropout": 0.5, "training.learning_rate": 0.001}
+    assert {trial.state for trial in trials} == {"complete", "pruned"}
+    best = best_trial(trials, monitor="val_loss")
+    assert best.scores is not None
+    assert best.scores["score"] is not None
+    assert best.scores["score"] < 0.35
+    assert best.settings["training.learning_rate"] == pytest.approx(10**-1.5, rel=0.5)
+    importance = search.open_study().importance()
+    assert next(iter(importance)) == "training.learning_rate"
+    assert sum(importance.values()) == pytest.approx(1)
+    epochs = [event for event, _ in events.seen].count("progress")
+    assert epochs == sum(trial.scores["epochs"] for trial in trials if trial.scores)
+    assert [number for event, number in events.seen if event == "begin"] == list(range(1, 21))
+    assert [event for event, _ in events.seen if event in ("complete", "pruned")] == [trial.state for trial in trials]
+
+
+def test_killed_at_any_moment_a_search_goes_on_to_the_same_trials(tmp_path: Path) -> None:
+    unbroken = searched(tmp_path, FakeRunner)
+    journal = (tmp_path / "tuned" / "study.jsonl").read_bytes()
+    first_line = journal.index(b"\n") + 1
+    for number, end in enumerate(np.linspace(first_line, len(journal), 12).astype(int)):
+        search_in(tmp_path, FakeRunner, name=f"cut {number}")
+        (tmp_path / f"cut {number}" / "study.jsonl").write_bytes(journal[:end])
+        (tmp_path / f"cut {number}" / "study.jsonl.lock").touch()
+        assert searched(tmp_path, FakeRunner, name=f"cut {number}") == unbroken
+
+
+class StoppedRunner(FakeRunner):
+    """Ctrl-C is pressed in its third trial."""
+
+    def loss(self, config: Config) -> float:
+        if self.trials == 3:
+            signal.raise_signal(signal.SIGINT)
+        return super().loss(config)
+
+
+class StoppedAtOnceRunner(FakeRunner):
+    def loss(self, _config: Config) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 1.0
+
+
+@pytest.fixture
+def run_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[FakeRunner]], None]:
+    """Has `textclf tune` run its trials by another runner."""
+    defaults = tune_config.__kwdefaults__
+    assert defaults
+    return lambda runner: monkeypatch.setitem(defaults, "runner", runner)
+
+
+def test_ctrl_c_ends_the_search_and_trains_with_the_best_so_far(
+    run_by: Callable[..., None], tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_by(StoppedRunner)
+    trained: list[Config] = []
+
+    def train(config: Config, *_: object, **__: object) -> Any:
+        trained.append(config)
+        return json.loads((tuned / "best" / "metrics.json").read_text(encoding="utf-8"))
+
+    monkeypatch.setattr("textclf.tuning.tune.train", train)
+    result = tune(tmp_path)
+    assert result.exit_code == 0, result.output
+    document = tuning_json(tmp_path / "tuned")
+    assert [trial["number"] for trial in document["trials"]] == [1, 2]
+    [config] = trained
+    assert config.model.hidden == document["best"]["settings"]["model.hidden"]
+
+
+def test_ctrl_c_in_the_first_trial_leaves_nothing(run_by: Callable[..., None], tmp_path: Path) -> None:
+    run_by(StoppedAtOnceRunner)
+    result = tune(tmp_path)
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\nstopped by Ctrl-C\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["questions.yaml"]
+
+
+def test_a_search_that_fails_keeps_what_was_tried(run_by: Callable[..., None], tmp_path: Path) -> None:
+    run_by(RefusingRunner)
+    result = tune(tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    kept, *refusal = result.stderr.splitlines()[1:]
+    assert kept == f"warning: what was tried is kept in {tmp_path}/tuned; go on with --resume"
+    assert refusal == ["data/train.csv: no words.", "Add some."]
+    more = tune(tmp_path, "--resume", settings=("training.seed=1",))
+    assert (more.exit_code, more.stderr) == (
+        1,
+        f"{tmp_path}/tuned was begun with other settings or data: training.seed is 1, was 42. Go on with what it was "
+        "begun with, or begin anew with --overwrite.\n",
+    )
+    run_by(StoppedAtOnceRunner)
+    assert tune(tmp_path, "--resume", "--trials", "2").exit_code != 1
+    assert len(search_in(tmp_path, FakeRunner).open_study(recover=True).trials()) == 1
+    assert tune(tmp_path, "--overwrite").exit_code == 130
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_a_search_in_which_every_trial_diverges_is_refused(run_by: Callable[..., None], tmp_path: Path) -> None:
+    run_by(DivergingRunner)
+    result = tune(tmp_path, "--trials", "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[0].split()[4:6] == ["given", "up"]
+    assert result.stderr.splitlines()[-1] == (
+        "training diverged in every trial (1). Set a smaller training.learning_rate, and smaller ones in "
+        "tune.training.learning_rate."
+    )
+
+
+def test_when_the_time_is_over_no_trial_starts_and_the_running_one_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    class OverTime(FakeRunner):
+        def run(self, config: Config, report: Report) -> TrialResult:
+            nonlocal now
+            now = self.trials  # the time of the second trial's first epoch is 1
+            return super().run(config, report)
+
+    monkeypatch.setattr("textclf.tuning.search.time.time", lambda: now)
+    search, events = search_in(tmp_path, OverTime, trials=None), Events()
+    run_search(replace(search, deadline=1.0), search.open_study(recover=True), events, jobs=1)
+    assert [event for event in events.seen if event[0] != "progress"] == [
+        ("begin", 1), ("complete", 1), ("begin", 2), ("failed", 2)
+    ]  # fmt: skip
+
+
+def test_the_first_trial_goes_on_to_its_end_when_the_time_is_over(tmp_path: Path) -> None:
+    search = replace(search_in(tmp_path, FakeRunner, trials=None), deadline=0.0)
+    run_search(search, search.open_study(recover=True), Events(), jobs=1)
+    assert [trial.state for trial in trials_of(search)] == ["complete"]
+
+
+def test_a_training_that_diverges_is_given_up(tmp_path: Path) -> None:
+    assert {(trial.state, trial.steps == {}) for trial in searched(tmp_path, DivergingRunner)} == {("pruned", True)}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Callable[..., tuple[Search, Events]]:
+    """A search in two processes."""
+
+    def run(runner: type[FakeRunner], events: Events | None = None) -> tuple[Search, Events]:
+        search, events = search_in(tmp_path, runner), events or Events()
+        try:
+            run_search(search, search.open_study(recover=True), events, jobs=2)
+        finally:
+            assert multiprocessing.active_children() == []
+        return search, events
+
+    return run
+
+
+def test_what_a_process_refuses_is_said(jobs: Callable[..., tuple[Search, Events]]) -> None:
+    with pytest.raises(UserError) as refused:
+        jobs(RefusingRunner)
+    assert refused.value.lines == ("data/train.csv: no words.", "Add some.")
+
+
+def test_a_process_that_dies_ends_the_search_and_its_trial_is_tried_again(
+    jobs: Callable[..., tuple[Search, Events]],
+) -> None:
+    with pytest.raises(UserError) as died:
+        jobs(DyingRunner)
+    assert str(died.value) == (
+        "the process of a trial ended with exit code -9; -9 is often too little memory. Try fewer --jobs with --resume."
+    )
+    search, events = jobs(FakeRunner)
+    trials = trials_of(search)
+    assert [trial.number for trial in trials] == list(range(1, 9))
+    assert {trial.state for trial in trials} <= {"complete", "pruned"}
+    started = [number for event, number in events.seen if event == "begin"]
+    assert sorted(started) == sorted(number for event, number in events.seen if event in ("complete", "pruned"))
+    assert {number for event, number in events.seen if event == "progress"} == set(started)
+
+
+class CtrlC(Events):
+    """Ctrl-C is pressed when the fourth trial begins: two are complete."""
+
+    def on_begin(self, trial: Trial) -> None:
+        super().on_begin(trial)
+        if [event for event, _ in self.seen].count("begin") == 4:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_the_processes(jobs: Callable[..., tuple[Search, Events]]) -> None:
+    search, _ = jobs(SlowRunner, CtrlC())
+    assert [trial.state for trial in trials_of(search)] == ["complete", "complete"]

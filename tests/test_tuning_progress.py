@@ -1,4 +1,4 @@
-"""How a search shows itself: a table on a terminal, a line a trial elsewhere."""
+"""The progress of a search: a table on a terminal, a line a trial elsewhere."""
 
 import io
 import re
@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from textclf.cli.progress import LiveTrialCallback, LogTrialCallback, trial_callback_for
+from textclf.training.checkpoint import Epoch
 from textclf.tuning.study import Trial
-from textclf.tuning.trials import News
+from textclf.tuning.trials import TrialProgress, TrialResult
 
 FIRST = Trial(1, 0, {"model.units": 8, "model.pooling": "max"})
 SECOND = Trial(2, 1, {"model.units": 64, "model.pooling": "mean"})
@@ -21,19 +22,22 @@ class Terminal(io.StringIO):
 
 
 def search(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> type:
-    """Two trials, the second given up, are told to what fits the stream; its kind."""
+    """Show three trials, the second pruned and the third dropped, on the stream; return the kind of callback."""
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr("click.utils._default_text_stderr", lambda: stream)
-    first = replace(FIRST, state="complete", found={"score": 0.5, "loss": 0.5, "accuracy": 0.75, "epochs": 2})
-    second = replace(SECOND, state="pruned", found={"epochs": 1})
+    first = replace(
+        FIRST, state="complete", scores=TrialResult([Epoch(2, 0.1, 0.6, 0.5, 0.75)], 2).scores("val_loss", pruned=False)
+    )
+    second = replace(SECOND, state="pruned", scores=TrialResult([], 1).scores("val_loss", pruned=True))
     with trial_callback_for("val_loss") as callback:
-        callback.begin(FIRST)
-        callback.news(FIRST, News(1, 2, 0.625, 2))
-        callback.end([first], FIRST)
-        callback.begin(SECOND)
-        callback.end([first, second], SECOND)
-        callback.begin(Trial(3, 2, FIRST.settings))
-        callback.end([first, second], Trial(3, 2, FIRST.settings))  # it was dropped
+        callback.on_begin(FIRST)
+        callback.on_progress(FIRST, TrialProgress(1, 2, 0.625, 2))
+        callback.on_end(first, [first])
+        callback.on_begin(SECOND)
+        callback.on_end(second, [first, second])
+        third = Trial(3, 2, FIRST.settings)
+        callback.on_begin(third)
+        callback.on_end(replace(third, state="failed"), [first, second])
     return type(callback)
 
 

@@ -10,10 +10,10 @@ from textclf.cli.console import print_stderr
 from textclf.io.sanitize import printable
 from textclf.training.checkpoint import Epoch
 from textclf.training.loop import Step, TrainingCallback
-from textclf.tuning.results import short_names, shown, winner
+from textclf.tuning.results import best_trial, short_names, shown
 from textclf.tuning.search import TrialCallback
 from textclf.tuning.study import Trial
-from textclf.tuning.trials import News
+from textclf.tuning.trials import TrialProgress
 
 
 def epoch_line(epoch: Epoch, seconds: float) -> str:
@@ -88,122 +88,109 @@ def training_callback() -> Iterator[TrainingCallback]:
         callback.close()
 
 
-MOST_SHOWN = 12  # trials that the table shows
-
-
-def settings_line(trial: Trial) -> str:
-    """All settings of a trial, in short."""
-    named = zip(short_names(trial.settings), trial.settings.values(), strict=True)
-    return ", ".join(f"{name} {shown(value)}" for name, value in named)
+MAX_ROWS = 12  # trials in the table
 
 
 class LogTrialCallback:
     """One line a trial on stderr.
 
     Args:
-        monitor: the score that is shown.
+        monitor: name of the score.
     """
 
     def __init__(self, monitor: str):
         self._monitor = monitor
-        self._begun: dict[int, float] = {}
+        self._started: dict[int, float] = {}
 
-    def begin(self, trial: Trial) -> None:
-        """Notes the time."""
-        self._begun[trial.key] = time.perf_counter()
+    def on_begin(self, trial: Trial) -> None:
+        self._started[trial.id] = time.perf_counter()
 
-    def news(self, trial: Trial, news: News) -> None:
-        """A log is no place for each epoch."""
+    def on_progress(self, trial: Trial, progress: TrialProgress) -> Any: ...
 
-    def end(self, trials: Sequence[Trial], trial: Trial) -> None:
-        ended = _ended(trials, trial)
-        if ended is not None:
-            seconds = time.perf_counter() - self._begun.pop(trial.key)
-            state = self.score(ended)
-            print_stderr(
-                f"trial {ended.number:>2}  {seconds:5.1f} s  {state}  {self.best(trials)}  {settings_line(ended)}"
-            )
+    def on_end(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        seconds = time.perf_counter() - self._started.pop(trial.id)
+        if trial.state != "failed":
+            best = _best_line(trials, self._monitor)
+            score = _score(trial, self._monitor)
+            print_stderr(f"trial {trial.number:>2}  {seconds:5.1f} s  {score}  {best}  {_settings_line(trial)}")
 
-    def close(self) -> None:
-        """Nothing to put away."""
-
-    def score(self, trial: Trial) -> str:
-        """What a trial that has ended scored."""
-        if trial.found is None or trial.state != "complete":
-            return "given up"
-        return f"{self._monitor} {trial.found['score']:.4f}"
-
-    def best(self, trials: Sequence[Trial]) -> str:
-        if not any(trial.state == "complete" for trial in trials):
-            return "no best yet"
-        best = winner(trials, monitor=self._monitor)
-        return f"best {best.found['score']:.4f} (trial {best.number})" if best.found else ""
+    def close(self) -> None: ...
 
 
-class LiveTrialCallback(LogTrialCallback):
-    """A table of the last trials on stderr, with how far those under way have come."""
+class LiveTrialCallback:
+    """A table on stderr: the last trials, and the progress of those that are running."""
 
     def __init__(self, monitor: str):
         from rich.console import Console
         from rich.live import Live
 
-        super().__init__(monitor)
+        self._monitor = monitor
         self._live = Live(console=Console(stderr=True), auto_refresh=False)
-        self._trials: Sequence[Trial] = ()
+        self._ended: Sequence[Trial] = ()
         self._running: dict[int, tuple[Trial, str]] = {}
+        self._started: dict[int, float] = {}
         self._seconds: dict[int, float] = {}
 
-    def begin(self, trial: Trial) -> None:
-        super().begin(trial)
+    def on_begin(self, trial: Trial) -> None:
         self._live.start()
-        self._running[trial.key] = trial, "begins"
-        self._draw()
+        self._started[trial.id] = time.perf_counter()
+        self._show(trial, "begins")
 
-    def news(self, trial: Trial, news: News) -> None:
-        fold = f"fold {news.fold}, " if news.fold > 1 else ""
-        self._running[trial.key] = trial, f"{fold}epoch {news.epoch}: {news.score:.4f}"
-        self._draw()
+    def on_progress(self, trial: Trial, progress: TrialProgress) -> None:
+        fold = f"fold {progress.fold}, " if progress.fold > 1 else ""
+        self._show(trial, f"{fold}epoch {progress.epoch}: {progress.score:.4f}")
 
-    def end(self, trials: Sequence[Trial], trial: Trial) -> None:
-        self._seconds[trial.key] = time.perf_counter() - self._begun.pop(trial.key)
-        del self._running[trial.key]
-        self._trials = trials
-        self._draw()
+    def on_end(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        del self._running[trial.id]
+        self._seconds[trial.id] = time.perf_counter() - self._started[trial.id]
+        self._ended = [trial for trial in trials if trial.state != "running"]
+        self._live.update(self._table(), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
 
-    def _draw(self) -> None:
+    def _show(self, trial: Trial, state: str) -> None:
+        self._running[trial.id] = trial, state
         self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Any:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, title=self.best(self._trials), title_justify="left", pad_edge=False)
+        best = _best_line(self._ended, self._monitor)
+        table = Table(box=None, title=best, title_justify="left", pad_edge=False)
         table.add_column("trial", justify="right")
         table.add_column("seconds", justify="right")
         table.add_column("score")
         table.add_column("settings")
-        ended = [trial for trial in self._trials if trial.state != "running"]
-        rows = [(trial, self.score(trial)) for trial in ended] + list(self._running.values())
-        for trial, state in rows[-MOST_SHOWN:]:
-            seconds = self._seconds.get(
-                trial.key, time.perf_counter() - self._begun.get(trial.key, time.perf_counter())
-            )
-            cells = (str(trial.number), f"{seconds:.0f}" if seconds else "", state, settings_line(trial))
+        now = time.perf_counter()
+        rows = [(trial, _score(trial, self._monitor)) for trial in self._ended] + list(self._running.values())
+        for trial, state in rows[-MAX_ROWS:]:
+            seconds = self._seconds.get(trial.id, now - self._started.get(trial.id, now))
+            cells = (str(trial.number), f"{seconds:.0f}" if seconds else "", state, _settings_line(trial))
             table.add_row(*(Text(printable(cell)) for cell in cells))
         return table
 
 
-def _ended(trials: Sequence[Trial], trial: Trial) -> Trial | None:
-    """The trial as it ended; None where it was dropped."""
-    return next((each for each in trials if each.key == trial.key and each.state != "running"), None)
+def _score(trial: Trial, monitor: str) -> str:
+    return f"{monitor} {trial.scores['score']:.4f}" if trial.state == "complete" and trial.scores else "given up"
+
+
+def _best_line(trials: Sequence[Trial], monitor: str) -> str:
+    if not any(trial.state == "complete" for trial in trials):
+        return "no best yet"
+    best = best_trial(trials, monitor=monitor)
+    return f"best {best.scores['score']:.4f} (trial {best.number})" if best.scores else ""
+
+
+def _settings_line(trial: Trial) -> str:
+    named = zip(short_names(trial.settings), trial.settings.values(), strict=True)
+    return ", ".join(f"{name} {shown(value)}" for name, value in named)
 
 
 @contextmanager
 def trial_callback_for(monitor: str) -> Iterator[TrialCallback]:
-    """What fits where stderr goes; leaves the terminal as it was, however the search ends."""
+    """Yield the callback that suits stderr, and leave the terminal as it was, however the search ends."""
     callback = LiveTrialCallback(monitor) if sys.stderr.isatty() else LogTrialCallback(monitor)
     try:
         yield callback

@@ -377,20 +377,30 @@ Settings = dict[str, Any]
 """Value of an option by its dotted key."""
 
 
-class TrialDocument(TypedDict):
-    """Settings that were tried, and their scores; None for those of a trial that did not complete."""
+class TrialScores(TypedDict):
+    """The outcome of a trial; no scores if it was pruned."""
+
+    score: float | None
+    """Mean over the folds of the validation score that is monitored, each fold's best."""
+    deviation: float | None
+    """Standard deviation over several folds."""
+    loss: float | None
+    accuracy: float | None
+    epochs: int
+    """Epochs trained, of all folds."""
+    best_epochs: list[int]
+    """Epoch with the best score, of each fold."""
+
+
+class TrialDocument(TrialScores):
+    """A trial: settings, and their scores."""
 
     number: int
     state: str
     """complete or pruned."""
     settings: Settings
-    score: float | None
-    deviation: float | None
-    loss: float | None
-    accuracy: float | None
-    epochs: NotRequired[int]
-    best_epochs: NotRequired[list[int]]
     steps: list[float]
+    """Scores by which it was compared with other trials."""
 
 
 class OwnSettings(TypedDict):

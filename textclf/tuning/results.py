@@ -1,18 +1,19 @@
 """A tuning: the files of its folder, and the document of what was tried and found."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from textclf.io.contract import MetricsDocument, Settings, TrialDocument, TuningDocument
+from textclf.config.schema import Config
+from textclf.io.contract import MetricsDocument, TrialDocument, TrialScores, TuningDocument
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import RUNS, Run, run_for_config
 from textclf.report.html import page_environment
 from textclf.training.checkpoint import higher_is_better
-from textclf.tuning.search_space import Space
+from textclf.tuning.search_space import Space, baseline_settings
 from textclf.tuning.study import Trial
 
 FORMAT = 1
@@ -30,9 +31,9 @@ class Tuning:
         return self.path / "begun.json"
 
     @property
-    def study(self) -> Path:
-        """Every trial: Optuna's SQLite file, in which it is the study `tune`."""
-        return self.path / "study.db"
+    def journal(self) -> Path:
+        """All trials, as Optuna's JournalStorage keeps them."""
+        return self.path / "study.jsonl"
 
     @property
     def best_config(self) -> Path:
@@ -58,61 +59,53 @@ def tuning_for_config(config: Path) -> Tuning:
     return Tuning(RUNS / f"{run_for_config(config).path.name}-tune")
 
 
-def rank(found: Mapping[str, Any], *, monitor: str) -> tuple[float, float]:
-    """What sorts trials, given what they found: the best score first, of equal ones the least loss."""
-    return -found["score"] if higher_is_better(monitor) else found["score"], found["loss"]
+def rank(scores: TrialScores, *, monitor: str) -> tuple[float, float]:
+    """Return the sort key of a complete trial: the best score first, of equal scores the lowest loss."""
+    assert scores["score"] is not None
+    assert scores["loss"] is not None
+    return -scores["score"] if higher_is_better(monitor) else scores["score"], scores["loss"]
 
 
-def winner(trials: Sequence[Trial], *, monitor: str) -> Trial:
-    """The best of the complete trials, of equal ones the first."""
-    complete = [(trial, trial.found) for trial in trials if trial.state == "complete" and trial.found]
-    return min(complete, key=lambda each: rank(each[1], monitor=monitor))[0]
+def best_trial(trials: Sequence[Trial], *, monitor: str) -> Trial:
+    """Return the best of the complete trials, of equal ones the first."""
+    complete = [(trial, trial.scores) for trial in trials if trial.state == "complete" and trial.scores]
+    return min(complete, key=lambda pair: rank(pair[1], monitor=monitor))[0]
 
 
 def tuning_document(
-    trials: Sequence[Trial], best: Trial, space: Space, own: Settings, *, monitor: str, folds: int,
-    importance: dict[str, float], measured: MetricsDocument,
+    trials: Sequence[Trial], best: Trial, config: Config, space: Space, folds: int, *,
+    importance: dict[str, float], metrics: MetricsDocument,
 ) -> TuningDocument:  # fmt: skip
-    """The document of tuning.json; no time in it, so that a repeated search gives the same.
+    """Return the document of tuning.json; it holds no times, so that a repeated search gives the same.
 
     Args:
-        own: the settings of the config as it stands.
-        measured: what metrics.json says of the run with the best settings.
+        metrics: metrics.json of the run with the best settings.
     """
-    first = [trial.number for trial in trials if trial.settings == own and trial.state == "complete"][:1]
+    baseline = baseline_settings(config, space)
+    of_baseline = [trial.number for trial in trials if trial.settings == baseline and trial.state == "complete"]
     return {
         "format": FORMAT,
-        "monitor": monitor,
+        "monitor": config.training.monitor,
         "folds": folds,
         "space": {key: candidates.document() for key, candidates in space.items()},
         "trials": [_trial_document(trial) for trial in trials],
-        "own": {"settings": own, "trial": first[0] if first else None},
+        "own": {"settings": baseline, "trial": of_baseline[0] if of_baseline else None},
         "best": {"settings": best.settings, "trial": best.number},
         "importance": importance,
-        "validation_rows": measured["validation"]["rows"],
-        "measured": {
-            "data": measured["data"],
-            "metrics": measured["metrics"],
-            "intervals": measured["intervals"],
-        },
+        "validation_rows": metrics["validation"]["rows"],
+        "measured": {"data": metrics["data"], "metrics": metrics["metrics"], "intervals": metrics["intervals"]},
     }
 
 
 def _trial_document(trial: Trial) -> TrialDocument:
-    found = trial.found or {}
-    document: TrialDocument = {
+    assert trial.scores is not None
+    return {
         "number": trial.number,
         "state": trial.state,
         "settings": trial.settings,
-        "score": found.get("score"),
-        "deviation": found.get("deviation"),
-        "loss": found.get("loss"),
-        "accuracy": found.get("accuracy"),
+        **trial.scores,
         "steps": list(trial.steps.values()),
     }
-    if found:
-        document["epochs"], document["best_epochs"] = found["epochs"], found["best_epochs"]
-    return document
 
 
 SCORES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}

@@ -1,139 +1,206 @@
-"""The search: trial after trial, side by side where there are several hands, until the budget is used up."""
+"""The search: trials one after the other in this process, or side by side in processes that share the journal."""
 
+import contextlib
 import math
-import threading
+import multiprocessing
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Protocol
 
 from textclf.config.schema import Config
+from textclf.errors import UserError
 from textclf.training.loop import interruptible
-from textclf.tuning.search_space import with_settings
+from textclf.tuning.search_space import Space, with_settings
 from textclf.tuning.study import Study, Trial
-from textclf.tuning.trials import Found, Hand, News, trial_config
+from textclf.tuning.trials import Runner, TrialProgress, TrialResult, TrialRunner, trial_config
+
+POLL_SECONDS = 0.2
+
+DEATH = "the process of a trial ended with exit code {}; -9 is often too little memory. Try fewer --jobs with --resume."
 
 
 @dataclass(frozen=True)
 class Budget:
-    """When to end; what earlier calls used of it is counted in."""
+    """The size of a search, with what earlier calls used of it."""
 
     trials: int | None = None
-    """That came to an end or were given up as hopeless."""
+    """Complete and pruned ones."""
     minutes: float | None = None
-    """Of search, the training of the best left out."""
+    """Of searching; training with the best settings is not counted."""
 
 
 class TrialCallback(Protocol):
-    """Who is told how the search goes."""
+    """Receives the progress of a search."""
 
-    def begin(self, trial: Trial, /) -> None: ...
+    def on_begin(self, trial: Trial, /) -> None: ...
 
-    def news(self, trial: Trial, news: News, /) -> None: ...
+    def on_progress(self, trial: Trial, progress: TrialProgress, /) -> None: ...
 
-    def end(self, trials: Sequence[Trial], trial: Trial, /) -> None: ...
+    def on_end(self, trial: Trial, trials: Sequence[Trial], /) -> None: ...
 
     def close(self) -> None: ...
 
 
+MakeRunner = Callable[[int, int | None], Runner]
+"""Returns a runner, given the folds and the threads that it may use."""
+
+
+@dataclass(frozen=True)
 class Search:
-    """Trials of a config until the budget is used up.
+    """All that the processes of a search share."""
+
+    journal: Path
+    config: Config
+    space: Space
+    folds: int = 1
+    trials: int | None = None
+    """Complete and pruned trials at which the search ends."""
+    deadline: float = math.inf
+    """Time, in seconds since the epoch, at which the search ends."""
+    runner: MakeRunner = TrialRunner
+
+    def open_study(self, *, recover: bool = False) -> Study:
+        return Study(self.journal, self.config, self.space, folds=self.folds, recover=recover)
+
+    def late(self) -> bool:
+        return time.time() >= self.deadline
+
+
+def run_search(search: Search, study: Study, callback: TrialCallback, *, jobs: int) -> bool:
+    """Run trials until the budget is used up; return True if Ctrl-C ended the search before that.
+
+    Raises:
+        UserError: a config cannot be trained on, or the process of a trial died.
+    """
+    watcher = _StudyWatcher(study, callback)
+    with interruptible() as pressed:
+        if jobs > 1:
+            _run_processes(search, study, watcher, pressed, jobs)
+            return bool(pressed)
+        trials = _TrialLoop(
+            search, study, search.runner(search.folds, None), stop=lambda: bool(pressed), notify=watcher.update
+        )
+        return trials.run() or bool(pressed)
+
+
+class _TrialLoop:
+    """Trials one after the other.
 
     Args:
-        before: seconds that earlier calls searched.
+        stop: answers True when the running trial is to be the last.
+        notify: called whenever the study has changed.
+        turn: held by the one process that starts a trial.
     """
 
-    def __init__(self, study: Study, config: Config, budget: Budget, callback: TrialCallback, *, before: float):
-        self._study, self._watch, self._budget = study, callback, budget
-        self._config = trial_config(config)
-        self._lock = threading.Lock()  # the study and the watch are for one thread at a time
-        self._begun = time.monotonic() - before
-        self._pressed: Sequence[int] = ()
-        self._stopped = self._interrupted = False
+    def __init__(
+        self, search: Search, study: Study, runner: Runner, *, stop: Callable[[], bool],
+        notify: Callable[[], None] = lambda: None, turn: contextlib.AbstractContextManager[Any] | None = None,
+    ):  # fmt: skip
+        self._search, self._study, self._runner = search, study, runner
+        self._stop, self._notify, self._turn = stop, notify, turn or contextlib.nullcontext()
+        self._config = trial_config(search.config)
+        self._pruned = False
 
-    def run(self, hands: Sequence[Hand]) -> None:
-        """Searches; Ctrl-C ends it, and what was found until then stays.
-
-        Raises:
-            UserError: a trial's rows cannot be learnt from, or its process died.
-        """
-        with interruptible() as self._pressed:
-            if len(hands) == 1:
-                self._work(hands[0])
-            else:
-                self._side_by_side(hands)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the search."""
-        return bool(self._pressed) or self._interrupted
-
-    def _side_by_side(self, hands: Sequence[Hand]) -> None:
-        with ThreadPoolExecutor(len(hands)) as pool:
-            try:
-                work = [pool.submit(self._work, hand) for hand in hands]
-                while waiting := [each for each in work if not each.done()]:
-                    ended, _ = wait(waiting, timeout=0.2)
-                    if self._pressed or any(each.exception() for each in ended):
-                        self._stop(hands)
-            finally:
-                self._stop(hands)
-        for each in work:
-            each.result()
-
-    def _stop(self, hands: Sequence[Hand]) -> None:
-        self._stopped = True
-        for hand in hands:
-            hand.stop()
-
-    def _work(self, hand: Hand) -> None:
-        """Trials by one hand, one after the other."""
+    def run(self) -> bool:
+        """Run trials until the budget is used up; return True if Ctrl-C ended a training."""
         while trial := self._begin():
-            hopeless: list[bool] = []
-            config = with_settings(self._config, trial.settings)
-            found = hand.try_out(config, self._reporter(trial, hopeless))
-            self._end(trial, found, hopeless=bool(hopeless))
+            self._notify()
+            self._pruned = False
+            result = self._runner.run(with_settings(self._config, trial.settings), self._report)
+            self._end(result)
+            self._notify()
+            if result.end == "interrupted":
+                return True
+        return False
 
     def _begin(self) -> Trial | None:
-        """The next trial, where the budget has room for one."""
-        with self._lock:
+        with self._turn:
             trials = self._study.trials()
-            enough = self._budget.trials is not None and len(trials) >= self._budget.trials
-            if enough or self._stopped or self._pressed or (self._late() and self._any(trials, "complete", "pruned")):
-                return None
-            trial = self._study.begin()
-            self._watch.begin(trial)
-            return trial
+            enough = self._search.trials is not None and len(trials) >= self._search.trials
+            late = self._search.late() and any(trial.state != "running" for trial in trials)
+            return None if enough or late or self._stop() else self._study.ask()
 
-    def _reporter(self, trial: Trial, hopeless: list[bool]) -> Callable[[News], bool]:
-        """What hears of the trial's epochs and says whether it goes on; adds to the list where it is hopeless."""
+    def _report(self, progress: TrialProgress) -> bool:
+        """Keep the progress of the trial; return True if the trial is to go on."""
+        if self._stop():
+            return False
+        self._pruned = not math.isfinite(progress.score) or self._study.report(progress)
+        self._notify()
+        late = self._search.late() and any(trial.state == "complete" for trial in self._study.trials())
+        return not (self._pruned or late)
 
-        def report(news: News) -> bool:
-            with self._lock:
-                self._watch.news(trial, news)
-                diverged = not math.isfinite(news.score)
-                if diverged or (news.step is not None and self._study.hopeless(trial, news.step, news.score)):
-                    hopeless.append(True)
-                late = self._late() and self._any(self._study.trials(), "complete")
-                return not (hopeless or late or self._pressed)
+    def _end(self, result: TrialResult) -> None:
+        if self._pruned or result.end == "complete":
+            self._study.tell(result, pruned=self._pruned)
+        else:  # without all of its epochs its score could not be compared
+            self._study.fail()
 
-        return report
 
-    def _end(self, trial: Trial, found: Found, *, hopeless: bool) -> None:
-        with self._lock:
-            if found.end == "complete" or hopeless:
-                self._study.end(trial, found, pruned=hopeless)
-            else:  # its score would not be comparable: it was not given its epochs
-                self._study.drop(trial)
-                if found.end == "interrupted":  # the signal came to the training itself
-                    self._stopped = self._interrupted = True
-            self._watch.end(self._study.trials(), trial)
+class _StudyWatcher:
+    """Passes the changes of a study on to a callback."""
 
-    def _late(self) -> bool:
-        minutes = self._budget.minutes
-        return minutes is not None and time.monotonic() - self._begun >= 60 * minutes
+    def __init__(self, study: Study, callback: TrialCallback):
+        self._study, self._callback = study, callback
+        self._known = {trial.id for trial in study.trials()}
+        self._running: dict[int, Trial] = {}
 
-    @staticmethod
-    def _any(trials: Sequence[Trial], *states: Any) -> bool:
-        return any(trial.state in states for trial in trials)
+    def update(self) -> None:
+        trials = self._study.trials()
+        for trial in trials:
+            if trial.id not in self._known:
+                self._known.add(trial.id)
+                self._running[trial.id] = replace(trial, progress=None)
+                self._callback.on_begin(trial)
+        now = {trial.id: trial for trial in trials}
+        for before in list(self._running.values()):
+            trial = now.get(before.id, replace(before, state="failed"))
+            if trial.progress and trial.progress != before.progress:
+                self._callback.on_progress(trial, trial.progress)
+            self._running[trial.id] = trial
+            if trial.state != "running":
+                del self._running[trial.id]
+                self._callback.on_end(trial, trials)
+
+
+def _run_processes(search: Search, study: Study, watcher: _StudyWatcher, pressed: Sequence[int], jobs: int) -> None:
+    """Run trials in processes until they have used up the budget, one of them fails, or Ctrl-C is pressed."""
+    context = multiprocessing.get_context("spawn")  # a fork of a process in which TensorFlow runs would hang
+    threads, turn = max(1, (os.cpu_count() or 1) // jobs), context.Lock()
+    processes = [context.Process(target=run_job, args=(search, threads, turn), daemon=True) for _ in range(jobs)]
+    study.error = ()
+    try:
+        for process in processes:
+            process.start()
+        while True:
+            running = [process.sentinel for process in processes if process.is_alive()]
+            watcher.update()
+            if failed := [process.exitcode for process in processes if process.exitcode]:
+                raise UserError(*study.error or [DEATH.format(failed[0])])
+            if not running or pressed:
+                return
+            wait(running, POLL_SECONDS)
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.terminate()
+                process.join()
+
+
+def run_job(search: Search, threads: int, turn: contextlib.AbstractContextManager[Any]) -> None:
+    """Run trials in a process started for it, until the budget is used up or the process that started it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first process takes all memory of a GPU
+    parent, study = multiprocessing.parent_process(), search.open_study()
+    assert parent is not None
+    runner = search.runner(search.folds, threads)
+    try:
+        _TrialLoop(search, study, runner, stop=lambda: not parent.is_alive(), turn=turn).run()
+    except UserError as error:
+        study.error = error.lines
+        sys.exit(1)

@@ -110,7 +110,7 @@ def default_space(config: Config) -> Space:
     return {dotted: _candidates(each, _numbers(config, dotted)) for dotted, each in candidates.items()}
 
 
-def own_settings(config: Config, space: Space) -> dict[str, Any]:
+def baseline_settings(config: Config, space: Space) -> dict[str, Any]:
     """What the config as it stands says of the options in the space."""
     values = option_values(config)
     return {dotted: values[dotted] for dotted in space}

@@ -1,8 +1,12 @@
-"""The trials of a tuning in a SQLite file, and Optuna, which chooses what each tries and which are hopeless."""
+"""The trials of a search in a journal file, and Optuna, which chooses their settings and prunes them.
+
+Several processes may have the journal open. What a trial tries depends on the seed and on the trials started before
+it alone, so that a search that was stopped goes on, one trial at a time, as if it had not been.
+"""
 
 import contextlib
 import json
-import sqlite3
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,39 +14,45 @@ from typing import Any, Literal
 
 import numpy as np
 
+from textclf.config.schema import Config
 from textclf.errors import UserError
+from textclf.io.contract import Settings, TrialScores
 from textclf.training.checkpoint import higher_is_better
-from textclf.tuning.search_space import Choice, Range, Space
-from textclf.tuning.trials import Found
+from textclf.tuning.search_space import Choice, Range, Space, baseline_settings
+from textclf.tuning.trials import TrialProgress, TrialResult
 
-STARTUP_TRIALS = 6  # whose settings are drawn at random, before there is anything to conclude from
+STARTUP_TRIALS = 6  # trials with random settings, before there is anything to conclude from
 
-FEWEST_TO_COMPARE = 4  # complete trials before one can be hopeless
+MIN_COMPARED = 4  # complete trials before one can be pruned, or the importance of settings be told
 
-FIRST_COMPARED = 2  # epoch; at the end of the first, what learns fast is ahead
+FIRST_COMPARED = 2  # epoch; at the end of the first one, trials that learn fast are ahead
 
 NAME = "tune"
+
+WRITE_FAULTS = (OSError, RuntimeError)  # RuntimeError: the lock of the journal is gone
+
+DAMAGE = (*WRITE_FAULTS, ValueError, LookupError, TypeError, AttributeError, AssertionError)  # in lines not by Optuna
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Some settings, and what came of them."""
+    """Settings, and how they did."""
 
     number: int
-    """Counted from 1 in the order in which they began."""
-    key: int
+    """Counted from 1 in the order in which trials started; failed trials are not counted."""
+    id: int
     """Optuna's number."""
-    settings: dict[str, Any]
-    """By dotted key the value of every option in the space."""
-    state: Literal["running", "complete", "pruned"] = "running"
-    found: dict[str, Any] | None = None
-    """What it scored, as `end` keeps it."""
+    settings: Settings
+    """The value of every option in the space, by dotted key."""
+    state: Literal["running", "complete", "pruned", "failed"] = "running"
+    scores: TrialScores | None = None
     steps: Mapping[int, float] = field(default_factory=dict)
-    """Scores that it was compared by, by step."""
+    """Scores by which it was compared with other trials, by step."""
+    progress: TrialProgress | None = None
 
 
 def load_optuna() -> Any:
-    """The package, quiet.
+    """Import Optuna and quiet it.
 
     Raises:
         UserError: it is not installed.
@@ -56,126 +66,121 @@ def load_optuna() -> Any:
 
 
 class Study:
-    """The trials of a tuning; for one thread at a time.
-
-    What a trial tries depends on the seed and on the trials before it alone, so that a search that was stopped goes on
-    as if it had not been, one trial at a time.
+    """The trials of a search, at most one of which is run by this process.
 
     Args:
-        path: the SQLite file, made where there is none.
-        own: the settings of the config as it stands, which the first trial tries.
-        monitor: the score of an epoch that counts.
-        folds: of which each trial's score is the mean.
+        path: the journal, created if there is none.
+        config: its settings are the first trial's; its monitor is the objective.
+        folds: parts over which the score of a trial is the mean.
+        recover: fail the trials of processes that died; for when no other process has the journal open.
 
     Raises:
-        UserError: the file is damaged or cannot be written.
+        UserError: the journal is damaged or cannot be written.
     """
 
-    def __init__(self, path: Path, space: Space, *, own: dict[str, Any], monitor: str, folds: int, seed: int):
+    def __init__(self, path: Path, config: Config, space: Space, *, folds: int, recover: bool = False):
         self._optuna = load_optuna()
-        self._path, self._space, self._own, self._monitor, self._seed = path, space, own, monitor, seed
-        self._handles: dict[int, Any] = {}
+        self._path, self._space, self._seed = path, space, config.training.seed
+        self._monitor, self._baseline = config.training.monitor, baseline_settings(config, space)
         self._distributions = {key: self._distribution(candidates) for key, candidates in space.items()}
-        first = FIRST_COMPARED if folds == 1 else 1
-        with self._faults():
-            self._storage = self._open()
+        self._running: Any = None
+        journal = self._optuna.storages.journal
+        with self._faults(DAMAGE):
+            if recover:
+                _repair(path)
+            lock = journal.JournalFileOpenLock(str(path))
             self._study = self._optuna.create_study(
-                storage=self._storage,
+                storage=self._optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock)),
                 study_name=NAME,
-                direction="maximize" if higher_is_better(monitor) else "minimize",
-                pruner=self._optuna.pruners.MedianPruner(FEWEST_TO_COMPARE, first),
+                direction="maximize" if higher_is_better(self._monitor) else "minimize",
+                pruner=self._optuna.pruners.MedianPruner(MIN_COMPARED, FIRST_COMPARED if folds == 1 else 1),
                 load_if_exists=True,
             )
-            for trial in self._all("RUNNING"):  # of a process that died
-                self._study.tell(trial.number, state=self._state("FAIL"))
+            if recover:
+                self._fail_started()
 
-    def close(self) -> None:
-        """Lets go of the file."""
-        self._storage.engine.dispose()
-
-    def begin(self) -> Trial:
-        """The next trial."""
-        begun = self._all("COMPLETE", "PRUNED", "RUNNING")
-        first = not any(trial.user_attrs["settings"] == self._own for trial in begun)
-        seed = np.random.SeedSequence([self._seed, len(begun)]).generate_state(1)[0]
+    def ask(self) -> Trial:
+        """Start the next trial; one process at a time."""
+        started = self._trials("COMPLETE", "PRUNED", "RUNNING")
+        seed = np.random.SeedSequence([self._seed, len(started)]).generate_state(1)[0]
         with self._faults():
             self._study.sampler = self._optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=STARTUP_TRIALS)
-            if first:
-                handle = self._ask_for_own()
-                settings = self._own
+            if any(trial.user_attrs["settings"] == self._baseline for trial in started):
+                self._running = self._study.ask(self._distributions)
+                settings = {key: self._from_optuna(key, self._running.params[key]) for key in self._space}
             else:
-                handle = self._study.ask(self._distributions)
-                settings = {key: self._value(key, handle.params[key]) for key in self._space}
-            handle.set_user_attr("settings", settings)
-        self._handles[handle.number] = handle
-        return Trial(len(begun) + 1, handle.number, settings)
+                self._running, settings = self._ask_for_baseline(), self._baseline
+            self._running.set_user_attr("settings", settings)
+        return Trial(len(started) + 1, self._running.number, settings)
 
-    def hopeless(self, trial: Trial, step: int, score: float) -> bool:
-        """Whether the trial's best score so far is worse than the median of the others' at this step."""
+    def report(self, progress: TrialProgress) -> bool:
+        """Keep the progress of the running trial; return True if its best score is worse than the others' median."""
         with self._faults():
-            self._handles[trial.key].report(score, step)
-            return bool(self._handles[trial.key].should_prune())
+            self._running.set_user_attr("progress", progress)
+            if progress.step is None:
+                return False
+            self._running.report(progress.score, progress.step)
+            return bool(self._running.should_prune())
 
-    def end(self, trial: Trial, found: Found, *, pruned: bool) -> None:
-        """Keeps what came of a trial."""
-        facts: dict[str, Any] = {"epochs": found.epochs, "best_epochs": [epoch.epoch for epoch in found.best]}
-        if not pruned:
-            facts |= {name: found.mean(f"val_{name}") for name in ("loss", "accuracy")}
-            facts |= {"score": found.mean(self._monitor), "deviation": found.deviation(self._monitor)}
+    def tell(self, result: TrialResult, *, pruned: bool) -> None:
+        """End the running trial."""
+        scores = result.scores(self._monitor, pruned=pruned)
         with self._faults():
-            self._handles[trial.key].set_user_attr("found", facts)
-            if pruned:
-                self._study.tell(trial.key, state=self._state("PRUNED"))
-            else:
-                self._study.tell(trial.key, facts["score"])
+            self._running.set_user_attr("scores", scores)
+            self._study.tell(self._running, scores["score"], self._state("PRUNED" if pruned else "COMPLETE"))
 
-    def drop(self, trial: Trial) -> None:
-        """Has it that a trial never was."""
+    def fail(self) -> None:
+        """End the running trial as if it had not been."""
         with self._faults():
-            self._study.tell(trial.key, state=self._state("FAIL"))
+            self._study.tell(self._running, state=self._state("FAIL"), skip_if_finished=True)
 
     def trials(self) -> list[Trial]:
-        """Those that were not dropped, in the order in which they began."""
-        return [
-            Trial(
-                number,
-                each.number,
-                each.user_attrs["settings"],
-                each.state.name.lower(),
-                each.user_attrs.get("found"),
-                each.intermediate_values,
-            )
-            for number, each in enumerate(self._all("COMPLETE", "PRUNED", "RUNNING"), start=1)
-        ]
-
-    def tried(self) -> bool:
-        """Whether any trial has ended."""
-        return bool(self._all("COMPLETE", "PRUNED"))
+        """Return the trials that did not fail, in the order in which they started."""
+        kept = [
+            trial for trial in self._trials("COMPLETE", "PRUNED", "RUNNING")
+            if "settings" in trial.user_attrs  # else another process is about to start it
+        ]  # fmt: skip
+        return [_trial(number, trial) for number, trial in enumerate(kept, start=1)]
 
     def seconds(self) -> float:
-        """That all trials together took which have ended."""
-        return sum(each.duration.total_seconds() for each in self._all("COMPLETE", "PRUNED"))
+        """Return the sum of the times that the finished trials took."""
+        return sum(trial.duration.total_seconds() for trial in self._trials("COMPLETE", "PRUNED"))
 
     def importance(self) -> dict[str, float]:
-        """Share of the scores' variance that each option explains (Hutter, Hoos, Leyton-Brown 2014), greatest first.
+        """Return the share of the scores' variance that each option explains, the greatest first.
 
-        Empty where too few trials are complete.
+        Functional ANOVA (Hutter, Hoos and Leyton-Brown 2014). Empty where too few trials are complete.
         """
-        scores = {each.value for each in self._all("COMPLETE") if each.params.keys() == self._space.keys()}
-        if len(scores) < FEWEST_TO_COMPARE:
+        scores = {trial.value for trial in self._trials("COMPLETE") if trial.params.keys() == self._space.keys()}
+        if len(scores) < MIN_COMPARED:
             return {}
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
-        found = self._optuna.importance.get_param_importances(
+        shares = self._optuna.importance.get_param_importances(
             self._study, evaluator=evaluator, params=list(self._space)
         )
-        return {key: float(share) for key, share in found.items()}
+        return {key: float(share) for key, share in shares.items()}
 
-    # Optuna's words
+    @property
+    def error(self) -> Sequence[str]:
+        """The lines of the UserError that ended a process."""
+        with self._faults():
+            return self._study.user_attrs.get("error", ())
 
-    def _ask_for_own(self) -> Any:
-        """A trial with those of the own settings that are in the space."""
-        inside = {key: value for key, value in self._own.items() if value in self._space[key]}
-        self._study.enqueue_trial({key: self._internal(key, value) for key, value in inside.items()})
+    @error.setter
+    def error(self, lines: Sequence[str]) -> None:
+        with self._faults():
+            self._study.set_user_attr("error", lines)
+
+    def _fail_started(self) -> None:
+        for trial in self._trials("RUNNING"):
+            self._study.tell(trial.number, state=self._state("FAIL"))
+        for _ in self._trials("WAITING"):
+            self._study.tell(self._study.ask(), state=self._state("FAIL"))
+
+    def _ask_for_baseline(self) -> Any:
+        """Start a trial with the config's own settings, as far as the space contains them."""
+        inside = {key: value for key, value in self._baseline.items() if value in self._space[key]}
+        self._study.enqueue_trial({key: self._to_optuna(key, value) for key, value in inside.items()})
         return self._study.ask({key: self._distributions[key] for key in inside})
 
     def _distribution(self, candidates: Choice | Range) -> Any:
@@ -187,51 +192,60 @@ class Study:
             return kinds.IntDistribution(low, high, log=candidates.log, step=step or 1)
         return kinds.FloatDistribution(low, high, log=candidates.log, step=step)
 
-    def _internal(self, key: str, value: Any) -> Any:
+    def _to_optuna(self, key: str, value: Any) -> Any:
         return json.dumps(value) if isinstance(self._space[key], Choice) else value
 
-    def _value(self, key: str, found: Any) -> Any:
-        """What Optuna chose, as a config has it."""
+    def _from_optuna(self, key: str, value: Any) -> Any:
         candidates = self._space[key]
         if isinstance(candidates, Choice):
-            return json.loads(found)
+            return json.loads(value)
         if candidates.whole:
-            return found
-        short = round(found, 10) if candidates.step else float(f"{found:.4g}")
+            return value
+        short = round(value, 10) if candidates.step else float(f"{value:.4g}")
         return min(max(short, candidates.low), candidates.high)
 
-    def _all(self, *states: str) -> Sequence[Any]:
+    def _trials(self, *states: str) -> Sequence[Any]:
         with self._faults():
             return self._study.get_trials(deepcopy=False, states=[self._state(name) for name in states])
 
     def _state(self, name: str) -> Any:
         return self._optuna.trial.TrialState[name]
 
-    # The file
-
-    def _open(self) -> Any:
-        from sqlalchemy.pool import StaticPool
-
-        def connect() -> sqlite3.Connection:
-            connection = sqlite3.connect(self._path, check_same_thread=False)
-            # one wait for the disk a trial rather than one a statement; a process that dies loses nothing by it
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            return connection
-
-        options = {"creator": connect, "poolclass": StaticPool}
-        return self._optuna.storages.RDBStorage("sqlite://", engine_kwargs=options)
-
     @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Says of an error of the database in the block which file is at fault."""
-        from sqlalchemy.exc import DatabaseError
-
-        damage = (DatabaseError, sqlite3.DatabaseError, self._optuna.exceptions.StorageInternalError)
+    def _faults(self, kinds: tuple[type[Exception], ...] = WRITE_FAULTS) -> Iterator[None]:
+        """Raise what goes wrong with the journal in the block as a UserError that names it."""
         try:
             yield
-        except damage as error:
-            said = [getattr(each, "orig", None) for each in (error, error.__context__)]
-            cause = next(filter(None, said), error)  # what SQLite says, without what is said around it
+        except kinds as error:
             advice = "Free space and go on with --resume, or begin anew with --overwrite."
-            raise UserError(f"{self._path} cannot be read or written: {cause}. {advice}") from None
+            raise UserError(f"{self._path} cannot be read or written: {error}. {advice}") from None
+
+
+def _trial(number: int, trial: Any) -> Trial:
+    progress = trial.user_attrs.get("progress")
+    return Trial(
+        number,
+        trial.number,
+        trial.user_attrs["settings"],
+        trial.state.name.lower(),
+        trial.user_attrs.get("scores"),
+        trial.intermediate_values,
+        TrialProgress(*progress) if progress else None,
+    )
+
+
+def _repair(path: Path) -> None:
+    """Remove what a process that died may leave: the lock of the journal, and half a line at its end.
+
+    Raises:
+        ValueError: another line is damaged.
+    """
+    Path(f"{path}.lock").unlink(missing_ok=True)
+    if not path.exists():
+        return
+    *lines, rest = path.read_bytes().split(b"\n")
+    if rest and not lines:
+        raise ValueError("it holds no complete line")
+    for line in lines:
+        json.loads(line)
+    os.truncate(path, path.stat().st_size - len(rest))
