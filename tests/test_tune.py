@@ -1,31 +1,23 @@
 """tune: a search over the space of a config and the run with the best settings; stopped, it goes on to the same."""
 
 import json
-import multiprocessing
 import re
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import Result
 from conftest import overrides, textclf, write_config
-from fake_runner import DivergingRunner, DyingRunner, FakeRunner, RefusingRunner, SlowRunner
-from faults import contents, failing_writes
+from fake_runner import DivergingRunner, FakeRunner, RefusingRunner
+from faults import contents
 
 from textclf.config.schema import Config
-from textclf.errors import UserError
 from textclf.io.run_folder import Run, run_for_config
 from textclf.io.staging import claimed
-from textclf.tuning.results import best_trial, tuning_for_config
-from textclf.tuning.search import Search, run_search
-from textclf.tuning.search_space import load_space
-from textclf.tuning.study import Trial
-from textclf.tuning.trials import Report, TrialProgress, TrialResult
+from textclf.tuning.results import tuning_for_config
 from textclf.tuning.tune import tune as tune_config
 
 pytest.importorskip("optuna")
@@ -244,90 +236,12 @@ def test_a_damaged_journal_is_named(damage: bytes, problem: str, tuned: Path, tm
     assert (tmp_path / "tuned" / "study.jsonl").read_bytes() == damage
 
 
-def test_a_full_disk_is_named_and_the_search_goes_on_later(tmp_path: Path) -> None:
-    with failing_writes(12, tmp_path / "tuned", only="study.jsonl"), pytest.raises(UserError) as refused:
-        searched(tmp_path, FakeRunner)
-    assert str(refused.value).startswith(f"{tmp_path}/tuned/study.jsonl cannot be read or written: [Errno 28] No space")
-    assert searched(tmp_path, FakeRunner) == searched(tmp_path, FakeRunner, name="unbroken")
-
-
 def test_runs_and_tunings_have_names_of_their_own(tuned: Path) -> None:
     names = [Path("configs/mine.yaml"), tuned / "config.yaml", tuned / "best.yaml", Path("configs/best.yaml")]
     assert [run_for_config(name).path.as_posix() for name in names] == [
         "runs/mine", "runs/tuned", "runs/tuned-best", "runs/best"
     ]  # fmt: skip
     assert tuning_for_config(Path("configs/mine.yaml")).path.as_posix() == "runs/mine-tune"
-
-
-# Searches whose trials train nothing
-
-
-class Events:
-    """A callback that notes what it receives."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, int]] = []
-
-    def on_begin(self, trial: Trial) -> None:
-        self.seen.append(("begin", trial.number))
-
-    def on_progress(self, trial: Trial, _progress: TrialProgress) -> None:
-        self.seen.append(("progress", trial.number))
-
-    def on_end(self, trial: Trial, _trials: object) -> None:
-        self.seen.append((trial.state, trial.number))
-
-    def close(self) -> None:
-        self.seen.append(("close", 0))
-
-
-def search_in(folder: Path, runner: type[FakeRunner], *, trials: int | None = 8, name: str = "tuned") -> Search:
-    config, space = load_space(write_config(folder, "questions", SPACE), SETTINGS)
-    (folder / name).mkdir(exist_ok=True)
-    return Search(folder / name / "study.jsonl", config, space, trials=trials, runner=runner)
-
-
-def searched(folder: Path, runner: type[FakeRunner], *, name: str = "tuned", jobs: int = 1) -> list[Trial]:
-    """Search, or go on with the search, in folder/name."""
-    search = search_in(folder, runner, name=name)
-    run_search(search, search.open_study(recover=True), Events(), jobs=jobs)
-    return trials_of(search)
-
-
-def trials_of(search: Search) -> list[Trial]:
-    """The trials that did not fail, without Optuna's numbers, of which failed trials have some."""
-    return [replace(trial, id=0) for trial in search.open_study(recover=True).trials()]
-
-
-def test_a_search_finds_good_settings_and_prunes_the_hopeless(tmp_path: Path) -> None:
-    search, events = search_in(tmp_path, FakeRunner, trials=20), Events()
-    assert not run_search(search, search.open_study(recover=True), events, jobs=1)
-    trials = trials_of(search)
-    assert trials[0].settings == {"model.hidden": [8], "model.dropout": 0.5, "training.learning_rate": 0.001}
-    assert {trial.state for trial in trials} == {"complete", "pruned"}
-    best = best_trial(trials, monitor="val_loss")
-    assert best.scores is not None
-    assert best.scores["score"] is not None
-    assert best.scores["score"] < 0.35
-    assert best.settings["training.learning_rate"] == pytest.approx(10**-1.5, rel=0.5)
-    importance = search.open_study().importance()
-    assert next(iter(importance)) == "training.learning_rate"
-    assert sum(importance.values()) == pytest.approx(1)
-    epochs = [event for event, _ in events.seen].count("progress")
-    assert epochs == sum(trial.scores["epochs"] for trial in trials if trial.scores)
-    assert [number for event, number in events.seen if event == "begin"] == list(range(1, 21))
-    assert [event for event, _ in events.seen if event in ("complete", "pruned")] == [trial.state for trial in trials]
-
-
-def test_killed_at_any_moment_a_search_goes_on_to_the_same_trials(tmp_path: Path) -> None:
-    unbroken = searched(tmp_path, FakeRunner)
-    journal = (tmp_path / "tuned" / "study.jsonl").read_bytes()
-    first_line = journal.index(b"\n") + 1
-    for number, end in enumerate(np.linspace(first_line, len(journal), 12).astype(int)):
-        search_in(tmp_path, FakeRunner, name=f"cut {number}")
-        (tmp_path / f"cut {number}" / "study.jsonl").write_bytes(journal[:end])
-        (tmp_path / f"cut {number}" / "study.jsonl.lock").touch()
-        assert searched(tmp_path, FakeRunner, name=f"cut {number}") == unbroken
 
 
 class StoppedRunner(FakeRunner):
@@ -394,7 +308,6 @@ def test_a_search_that_fails_keeps_what_was_tried(run_by: Callable[..., None], t
     )
     run_by(StoppedAtOnceRunner)
     assert tune(tmp_path, "--resume", "--trials", "2").exit_code != 1
-    assert len(search_in(tmp_path, FakeRunner).open_study(recover=True).trials()) == 1
     assert tune(tmp_path, "--overwrite").exit_code == 130
     assert not (tmp_path / "tuned").exists()
 
@@ -408,84 +321,3 @@ def test_a_search_in_which_every_trial_diverges_is_refused(run_by: Callable[...,
         "training diverged in every trial (1). Set a smaller training.learning_rate, and smaller ones in "
         "tune.training.learning_rate."
     )
-
-
-def test_when_the_time_is_over_no_trial_starts_and_the_running_one_is_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 0.0
-
-    class OverTime(FakeRunner):
-        def run(self, config: Config, report: Report) -> TrialResult:
-            nonlocal now
-            now = self.trials  # the time of the second trial's first epoch is 1
-            return super().run(config, report)
-
-    monkeypatch.setattr("textclf.tuning.search.time.time", lambda: now)
-    search, events = search_in(tmp_path, OverTime, trials=None), Events()
-    run_search(replace(search, deadline=1.0), search.open_study(recover=True), events, jobs=1)
-    assert [event for event in events.seen if event[0] != "progress"] == [
-        ("begin", 1), ("complete", 1), ("begin", 2), ("failed", 2)
-    ]  # fmt: skip
-
-
-def test_the_first_trial_goes_on_to_its_end_when_the_time_is_over(tmp_path: Path) -> None:
-    search = replace(search_in(tmp_path, FakeRunner, trials=None), deadline=0.0)
-    run_search(search, search.open_study(recover=True), Events(), jobs=1)
-    assert [trial.state for trial in trials_of(search)] == ["complete"]
-
-
-def test_a_training_that_diverges_is_given_up(tmp_path: Path) -> None:
-    assert {(trial.state, trial.steps == {}) for trial in searched(tmp_path, DivergingRunner)} == {("pruned", True)}
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Callable[..., tuple[Search, Events]]:
-    """A search in two processes."""
-
-    def run(runner: type[FakeRunner], events: Events | None = None) -> tuple[Search, Events]:
-        search, events = search_in(tmp_path, runner), events or Events()
-        try:
-            run_search(search, search.open_study(recover=True), events, jobs=2)
-        finally:
-            assert multiprocessing.active_children() == []
-        return search, events
-
-    return run
-
-
-def test_what_a_process_refuses_is_said(jobs: Callable[..., tuple[Search, Events]]) -> None:
-    with pytest.raises(UserError) as refused:
-        jobs(RefusingRunner)
-    assert refused.value.lines == ("data/train.csv: no words.", "Add some.")
-
-
-def test_a_process_that_dies_ends_the_search_and_its_trial_is_tried_again(
-    jobs: Callable[..., tuple[Search, Events]],
-) -> None:
-    with pytest.raises(UserError) as died:
-        jobs(DyingRunner)
-    assert str(died.value) == (
-        "the process of a trial ended with exit code -9; -9 is often too little memory. Try fewer --jobs with --resume."
-    )
-    search, events = jobs(FakeRunner)
-    trials = trials_of(search)
-    assert [trial.number for trial in trials] == list(range(1, 9))
-    assert {trial.state for trial in trials} <= {"complete", "pruned"}
-    started = [number for event, number in events.seen if event == "begin"]
-    assert sorted(started) == sorted(number for event, number in events.seen if event in ("complete", "pruned"))
-    assert {number for event, number in events.seen if event == "progress"} == set(started)
-
-
-class CtrlC(Events):
-    """Ctrl-C is pressed when the fourth trial begins: two are complete."""
-
-    def on_begin(self, trial: Trial) -> None:
-        super().on_begin(trial)
-        if [event for event, _ in self.seen].count("begin") == 4:
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_ctrl_c_ends_the_processes(jobs: Callable[..., tuple[Search, Events]]) -> None:
-    search, _ = jobs(SlowRunner, CtrlC())
-    assert [trial.state for trial in trials_of(search)] == ["complete", "complete"]
