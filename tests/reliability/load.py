@@ -65,29 +65,29 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     return [
         ["under load", "tried", "found"],
         [
-            "predicting beside training",
-            f"{background['lines']:,} lines while {background['trainings']} trainings run, two at a time",
+            "Predicting works beside training.",
+            f"{background['lines']:,} lines while {background['trainings']} trainings run, two at a time.",
             f"all succeed, the same {background['lines']:,} predictions as alone; "
             f"peak {background['peak_mb']:.0f} MB, alone {background['alone']['peak_mb']:.0f}",
         ],
         [
-            "a long conversation over a pipe",
-            f"{talk['lines']:,} lines, each answered before the next is sent",
+            "A conversation over a pipe can be long.",
+            f"{talk['lines']:,} lines, each answered before the next is sent.",
             f"memory {talk['early_mb']:.0f} MB after a quarter, {talk['late_mb']:.0f} at the end; "
             f"{talk['descriptors']} open files throughout",
         ],
         [
-            "many processes",
-            f"{processes['in_a_row']} predictions in a row, {processes['at_once']} at once",
-            f"no failure, one and the same output; {processes['files_left']} files and "
+            "Many processes can run at once.",
+            f"{processes['in_a_row']} predictions in a row, {processes['at_once']} at once.",
+            f"no failure, always the same output; {processes['files_left']} files and "
             f"{processes['processes_left']} processes left",
         ],
         [
-            "evaluating a file that another process replaces",
-            f"{whole + refused} evaluations, while it is renamed over or written in place",
+            "A file that another process replaces is evaluated in one version, or refused.",
+            f"{whole + refused} evaluations, while it is renamed over or written in place.",
             f"{whole} of one version of the file, {refused} refused with one message, none of a mixture",
         ],
-        ["a full disk", disk["tried"], disk["found"]],
+        ["A full disk is reported.", f"{disk['tried']}.", disk["found"]],
     ]
 
 

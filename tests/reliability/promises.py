@@ -1,4 +1,4 @@
-"""What textclf promises, how each promise is tried, and the figures that it held for: a table for docs/reliability.md.
+"""The promises of textclf, how each is tried, and the figures that it held for: a table for docs/reliability.md.
 
 `make promises` counts the tests' cases anew; the other figures are those that `make kills`, `make load` and `make fuzz`
 left in their JSON files. A promise without a figure has not been tried, and is left out.
@@ -53,11 +53,11 @@ def _kills() -> list[tuple[str, ...]]:
     kills, moments = sum(found["kills"].values()), ", ".join(f"{n} {name}" for name, n in found["kills"].items())
     return [
         (
-            "a training killed at any moment goes on with `--resume` to the same weights, history and metrics, to the "
-            "bit; the earlier run is whole until the new one is",
-            f"SIGKILL, with dropout, two, four and several labels: {moments}",
+            "A training that is killed at any moment goes on with `--resume` to the same weights, history and metrics, "
+            "to the bit. The earlier run stays until the new one is complete.",
+            f"SIGKILL at random moments, with dropout, two labels, four labels and several labels in a row: {moments}",
             f"{kills - len(found['faults'])} of {kills} kills survived, "
-            f"{found['complete']} trainings complete and equal",
+            f"{found['complete']} trainings completed and equal",
             "`make kills`",
         )
     ]
@@ -68,44 +68,44 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
     faults = cases["faults"] + cases["resume"]
     return [
         (
-            "no half file: a full disk, Ctrl-C, SIGTERM, a closed pipe at any write leave earlier files as they were",
-            "each write of each command fails in turn; file size limits; signals; two trainings of one run",
+            "No file is half written: a full disk, Ctrl-C, SIGTERM or a closed pipe leaves earlier files as they were.",
+            "Each write of each command fails in turn; file size limits; signals; two trainings of one run.",
             f"{faults} tests",
             "`make test`",
         ),
         (
-            "bad input: one message with place, cause and remedy, exit code 1",
-            "configs, tables, word vectors, texts: damaged, endless, hostile",
+            "Bad input ends with exit code 1 and one message with place, cause and remedy.",
+            "Configs, tables, word vectors and texts that are damaged, endless or hostile.",
             f"{bad} cases, each with its exact message",
             "`make test`",
         ),
         (
-            "a `model/` folder is data: from a stranger it can at worst be refused, an older format is read",
-            "damaged and hostile folders; frozen folders of format 1 and 2",
+            "A `model/` folder is data: one from a stranger can at worst be refused. Older formats are read.",
+            "Damaged and hostile folders; frozen folders of formats 1 and 2.",
             f"{cases['hostile_models']} cases",
             "`make test`",
         ),
         (
-            "output is safe to open: in a spreadsheet, on a terminal, in a browser",
-            "labels, columns, texts and names that are formulas, escape sequences or scripts",
+            "Output is safe to open in a spreadsheet, on a terminal and in a browser.",
+            "Labels, columns, texts and names that are formulas, escape sequences or scripts.",
             f"{cases['safe_output']} cases",
             "`make test`",
         ),
         (
-            "any text has valid ids, any line one prediction; what is written is read back",
-            "random Unicode (hypothesis)",
+            "Any text has valid token ids, any line has one prediction, and what is written is read back.",
+            "Random Unicode (hypothesis).",
             f"{cases['properties']} properties, 60 examples each",
             "`make test`",
         ),
         (
-            "the same config on the same machine gives the same run (CPU)",
-            "trained twice, in two processes, digests compared",
+            "The same config on the same machine gives the same run (on a CPU).",
+            "Trained twice, in two processes, and compared.",
             "the same to the bit",
             "`textclf train CONFIG --verify`",
         ),
         (
-            "it installs and runs where nothing else is, and on the lowest versions allowed",
-            "wheel in an empty environment; the tests on the lowest versions",
+            "It installs and runs in an empty environment, and with the lowest versions allowed.",
+            "The wheel is used in an empty environment; the tests run with the lowest versions.",
             "in every CI run",
             "`make wheel lowest`",
         ),
@@ -121,8 +121,8 @@ def _fuzz() -> list[tuple[str, ...]]:
     findings = sum(len(each["findings"]) for each in found.values())
     return [
         (
-            "whatever the bytes, nothing but our own message comes out of what reads them",
-            f"mutations guided by coverage, {seconds:.0f} s each: configs, rows, word vectors, model.json",
+            "Readers of files answer any bytes with a result or with their own message.",
+            f"Mutations guided by coverage, {seconds:.0f} s for each reader: configs, rows, word vectors, model.json.",
             f"{executions} executions, {findings} findings",
             "`make fuzz`",
         )
