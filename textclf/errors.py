@@ -2,13 +2,13 @@
 
 
 class UserError(Exception):
-    """The user's data, file or config is at fault, and the message says where, what was found and what to do.
+    """A fault in the user's data, file or config; the message says where, what was found and what to do.
 
-    The command line prints the message without a traceback and exits with 1. Anything else that is raised is a
-    bug of ours and keeps its traceback.
+    The command line prints the message without a traceback and exits with 1. Any other exception is a bug of textclf
+    and keeps its traceback.
 
     Args:
-        lines: of the message; a line end within one is the user's, and is not obeyed on a terminal.
+        lines: lines of the message; a line end within one is the user's, and a terminal shows it as U+FFFD.
     """
 
     def __init__(self, *lines: str) -> None:

@@ -1,4 +1,4 @@
-"""How a part of textclf declares its options: once, beside the code that they configure.
+"""Options of a part of textclf, declared once, beside the code that they configure.
 
 An options class is a frozen dataclass of the standard library, so that predicting with a saved model needs nothing
 more. Its fields carry their range and help as metadata, which `config` hands to pydantic for checking, for the JSON
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def option(*, default: Any = MISSING, help: str = "", **limits: Any) -> Any:
-    """A field of an options class. Limits are pydantic's: `ge`, `gt`, `le`, `lt`, `min_length`, ..."""
+    """Declare a field of an options class; its limits are pydantic's: `ge`, `gt`, `le`, `lt`, `min_length`, ..."""
     metadata = {"description": help, **limits}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
@@ -21,7 +21,7 @@ def option(*, default: Any = MISSING, help: str = "", **limits: Any) -> Any:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
 def options(cls: type[T]) -> type[T]:
-    """The class as a frozen, keyword-only dataclass that refuses unknown keys."""
+    """Turn a class into a frozen, keyword-only dataclass that refuses unknown keys."""
     described: Any = cls
-    described.__pydantic_config__ = {"extra": "forbid"}  # where pydantic looks on a class of the standard library
+    described.__pydantic_config__ = {"extra": "forbid"}  # read by pydantic from a standard dataclass
     return dataclass(frozen=True, kw_only=True)(cls)

@@ -1,4 +1,4 @@
-"""The run folder: every file name once, and how files are written so that no reader sees half of one."""
+"""Files and folders, written so that no reader ever sees half of one; temporary arrays on disk."""
 
 import contextlib
 import errno
@@ -19,13 +19,13 @@ from textclf.io.sanitize import csv_lines, printable_lines
 
 
 def size_in_bytes(path: Path) -> int:
-    """What a file takes, or a folder with all that is in it."""
+    """Return the bytes of a file, or of all files in a folder."""
     return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and goes when it does not.
+    """Yield a temporary path, which is renamed to `path` at the end of the block, or removed if the block fails.
 
     Raises:
         UserError: the disk is full, the folder cannot be written, or the like.
@@ -42,36 +42,37 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-    """Waits until the file is on the disk: else the machine's crash could leave its new name without its bytes."""
+    """Wait until the file is on the disk: else a crash of the machine could leave its new name without its bytes."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
 def write_errors(path: Path, temporary: Path) -> Iterator[None]:
-    """Says of an OSError in the block that `path` cannot be written, and why; what it names `temporary` is `path`."""
+    """Turn an OSError in the block into a UserError that `path` cannot be written, with the reason."""
     try:
         yield
     except OSError as error:
-        named = str(error.filename or "")
-        where = "" if named in ("", str(path), str(temporary)) or named.startswith(str(temporary)) else f" ({named})"
-        advice = "Free space, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
+        filename = str(error.filename or "")
+        is_path = filename in ("", str(path)) or filename.startswith(str(temporary))
+        where = "" if is_path else f" ({filename})"
+        advice = "Free space, or choose another place." if error.errno in _NO_SPACE else "Choose another place."
         raise UserError(f"{path} cannot be written: {error.strerror or error}{where}. {advice}") from None
 
 
 @contextlib.contextmanager
 def make_parents(path: Path) -> Iterator[None]:
-    """Makes the folder that `path` is in; where the block fails, what was made goes again."""
-    made = [folder for folder in path.parents if not folder.exists()]
+    """Make the folders above `path`; remove them again if the block fails."""
+    new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        for folder in made:
-            with contextlib.suppress(OSError):  # others may have put something into it
+        for folder in new_folders:
+            with contextlib.suppress(OSError):  # another process may have put something into it
                 folder.rmdir()
         raise
 
@@ -82,7 +83,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Writes text that comes piece by piece, without holding all of it; straight into what is no ordinary file.
+    """Write text that comes in pieces, without holding all of it; a pipe or device is written directly.
 
     Raises:
         UserError: the disk is full, the folder cannot be written, or the like.
@@ -101,7 +102,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The document in a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
         UserError: it is missing or damaged.
@@ -115,16 +116,16 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> None:
-    """A table that a spreadsheet shows and does not compute, unless its texts are to stay `raw`."""
+    """Write a table, with the formulas in its texts escaped unless `raw`."""
     write_pieces(path, csv_lines(chain([header], rows), raw=raw))
 
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes the place of `path` when the block ends well, and goes when it does not.
+    """Yield a new folder, which replaces `path` at the end of the block, or is removed if the block fails.
 
     Raises:
-        UserError: the disk is full, the place cannot be written, or the like.
+        UserError: the disk is full, the folder cannot be written, or the like.
     """
     new, earlier = (path.with_name(f".{os.getpid()}.{path.name}{suffix}") for suffix in ("", ".old"))
     with write_errors(path, new), make_parents(path):
@@ -139,30 +140,31 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 earlier.replace(path)
             raise
         finally:
-            for left in (new, earlier):
-                shutil.rmtree(left, ignore_errors=True)
+            for folder in (new, earlier):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def array_on_disk(blocks: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike, *, folder: Path | None) -> npt.NDArray[Any]:
-    """The blocks one after the other, in a nameless file in the folder that is gone when the array is.
+def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike, *, folder: Path | None) -> npt.NDArray[Any]:
+    """Concatenate blocks into an array in a temporary file, which is deleted when the array is.
 
     Args:
-        folder: None stands for the system's own for such files.
+        dtype: type of the array, which the blocks are converted to.
+        folder: where the file is; None: the system's folder for temporary files.
 
     Raises:
         UserError: the folder is full or cannot be written.
     """
     with temporary_file_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
         for block in blocks:
-            file.write(np.ascontiguousarray(block, kind).data)
+            file.write(np.ascontiguousarray(block, dtype).data)
         file.flush()
-        # a file without a byte cannot be mapped
-        return np.memmap(file, kind, mode="r") if file.tell() else np.zeros(0, kind)
+        # an empty file cannot be mapped
+        return np.memmap(file, dtype, mode="r") if file.tell() else np.zeros(0, dtype)
 
 
 @contextlib.contextmanager
 def temporary_file_errors(folder: Path | None = None) -> Iterator[None]:
-    """Says of an OSError in the block which folder cannot hold temporary files, and why."""
+    """Turn an OSError in the block into a UserError that `folder` cannot hold temporary files, with the reason."""
     try:
         yield
     except OSError as error:
@@ -173,5 +175,5 @@ def temporary_file_errors(folder: Path | None = None) -> Iterator[None]:
 
 
 def smallest_dtype(count: int) -> npt.DTypeLike:
-    """The smallest type of whole numbers that holds 0 to count - 1."""
+    """Return the smallest integer type that holds 0 to count - 1."""
     return np.min_scalar_type(max(0, count - 1))

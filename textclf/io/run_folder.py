@@ -29,7 +29,7 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The folder that prediction needs, and all it needs."""
+        """The folder that prediction needs."""
         return self.path / "model"
 
     @property
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def metrics(self) -> Path:
-        """Written last: where it is, the run is complete."""
+        """Written last, so that its presence means that the run is complete."""
         return self.path / "metrics.json"
 
     @property
@@ -56,12 +56,12 @@ class Run:
 
     @property
     def suspects(self) -> Path:
-        """Training rows that are probably labelled wrong, where the config asks for them."""
+        """Training rows with probable label errors, where the config asks for them."""
         return self.path / "suspects.csv"
 
     @property
     def samples(self) -> Path:
-        """The rows that the report shows in full, where texts may be shown."""
+        """The rows that the report quotes, where it may show texts."""
         return self.path / "samples.json"
 
     @property
@@ -74,45 +74,45 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Where training stands, while the run is being made; of several networks the first."""
+        """The training state of the network, while the run is in training; of several networks the first."""
         return self.state(0)
 
     def state(self, number: int) -> Path:
-        """Where the training of one of several networks stands, counted from 0."""
+        """Return the file of the training state of one of several networks, counted from 0."""
         return self.path / "checkpoint" / ("state.npz" if number == 0 else f"state_{number + 1}.npz")
 
     @property
     def begun(self) -> Path:
-        """The settings and the data that the training began with, while the run is being made."""
+        """The settings and the data that the training started with, while the run is in training."""
         return self.path / "checkpoint" / "begun.json"
 
     @property
     def owner(self) -> "Run":
-        """The run itself, or, of an evaluation on other data, the run that was evaluated: two folders above.
+        """The run itself, or, for an evaluation on other data, the run that was evaluated: two folders above.
 
         Raises:
             UserError: neither holds a config.
         """
-        found = [run for run in (self, Run(self.path.parent.parent)) if run.config.is_file()]
-        if not found:
-            raise UserError(f"{self.path} holds no config.yaml: name a run, or RUN/evaluations/NAME.")
-        return found[0]
+        for run in (self, Run(self.path.parent.parent)):
+            if run.config.is_file():
+                return run
+        raise UserError(f"{self.path} holds no config.yaml: name a run, or RUN/evaluations/NAME.")
 
     @property
     def complete(self) -> bool:
         return self.metrics.is_file() and self.environment.is_file()
 
     def evaluation(self, name: str) -> "Run":
-        """Where an evaluation on other data goes: a folder with metrics, predictions and report like the run's own."""
+        """Return the folder of an evaluation on other data, with metrics, predictions and report like the run's own."""
         return Run(self.path / "evaluations" / name)
 
 
 def run_for_config(config: Path) -> Run:
-    """The run that training a config writes by default.
+    """Return the run that training a config writes by default.
 
     runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml, runs/imdb-tune-best for runs/imdb-tune/best.yaml.
     """
-    folder = Path(os.path.realpath(config)).parent  # Path.resolve raises where links go round in a circle
+    folder = Path(os.path.realpath(config)).parent  # Path.resolve raises where links form a circle
     if config.name == "config.yaml":
         return Run(RUNS / folder.name)
     of_tuning = config.name == "best.yaml" and (folder / "tuning.json").is_file()
@@ -121,9 +121,9 @@ def run_for_config(config: Path) -> Run:
 
 @contextlib.contextmanager
 def replacing_files(run: Run) -> Iterator[Run]:
-    """A folder to write some files of a run into; they take their places together when the block ends well.
+    """Yield a temporary run, whose files replace those of `run` together at the end of the block.
 
-    Where that fails half-way, the earlier files come back, so that those of a run are always of one measurement.
+    If that fails half-way, the earlier files are put back, so that the files of a run always belong to one evaluation.
 
     Raises:
         UserError: the disk is full, the folder cannot be written, or the like.
@@ -139,11 +139,11 @@ def replacing_files(run: Run) -> Iterator[Run]:
 
 
 def _move_files(new: Path, folder: Path) -> None:
-    """Moves the files of the one folder into the other, all or none."""
+    """Move the files of one folder into the other, all or none."""
     files = sorted(new.iterdir(), key=lambda file: (file == Run(new).metrics, file.name))
     earlier = {file: file.with_name(f"{file.name}.old") for file in files if (folder / file.name).exists()}
-    for file, kept in earlier.items():
-        shutil.copyfile(folder / file.name, kept)
+    for file, copy in earlier.items():
+        shutil.copyfile(folder / file.name, copy)
     moved: list[Path] = []
     try:
         for file in files:

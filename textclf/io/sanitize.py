@@ -1,4 +1,4 @@
-"""Text from elsewhere made safe to look at."""
+"""Text from elsewhere made safe to show: on a terminal, in a message, in a spreadsheet."""
 
 import csv
 import json
@@ -7,89 +7,89 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-JOINERS = "\u200c\u200d\ufe0f"  # parts of emoji, and written in Persian
+JOINERS = "\u200c\u200d\ufe0f"  # unprintable for Python, but parts of emoji and of Persian words
 
 
 def is_encodable(text: str) -> bool:
-    """Whether the text has no half of a character, which an escape or a file's name may be, and no file can hold."""
+    """Tell if the text can be written as UTF-8, which half of a surrogate pair from an escape or a file name cannot."""
     return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
 def printable(text: str) -> str:
-    """The text with a mark in place of each control character, line end and turn of the writing direction."""
+    """Replace control characters, line ends and changes of the writing direction by U+FFFD."""
     if text.isprintable():
         return text
-    return "".join("\N{REPLACEMENT CHARACTER}" if _hidden(character) else character for character in text)
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_unprintable(character) else character for character in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same of many lines, with line feeds and tabs as they are."""
+    """Replace what `printable` replaces, but for line feeds and tabs."""
     return "".join(part if part in ("\n", "\t") else printable(part) for part in re.split("([\n\t])", text))
 
 
 def printable_json(text: str) -> str:
-    """A JSON text that says the same, with an escape in place of each such character but the line feeds."""
-    return "\n".join(line if line.isprintable() else "".join(map(_escaped, line)) for line in text.split("\n"))
+    """Write what `printable` replaces, but for line feeds, as the escapes of JSON."""
+    return "\n".join(line if line.isprintable() else "".join(map(_json_escape, line)) for line in text.split("\n"))
 
 
-def _escaped(character: str) -> str:
-    return json.dumps(character)[1:-1] if _hidden(character) else character
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1] if _is_unprintable(character) else character
 
 
-def _hidden(character: str) -> bool:
+def _is_unprintable(character: str) -> bool:
     category = unicodedata.category(character)
     return (category[0] == "C" or category in ("Zl", "Zp")) and character not in JOINERS
 
 
 def excerpt(text: str, *, longest: int = 60) -> str:
-    """The text visible and cut."""
+    """Return the text printable and cut to a length."""
     return printable(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
 def join_names(names: Sequence[str], *, most: int = 20) -> str:
-    """The names one after the other for a message, the first of them where there are many."""
+    """Return the names separated by commas, for a message; of many the first `most`, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(excerpt, names[:most])) + more
 
 
-# What begins with such a sign is computed; of each, East Asian keyboards have a wide form (OWASP, "CSV Injection").
+# A cell that starts with one of these is a formula; each also has a wide East Asian form (OWASP, "CSV Injection").
 _SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
 
-# A spreadsheet may be set to other separators than the file was written with, so that a cell is torn apart in it.
+# A spreadsheet may be set to other separators than the file was written with, so that it splits a cell in two.
 _SEPARATORS = "[,;\t\r\n]"
 
-# Blanks, quotes and what cannot be seen may be gone before it looks for a sign.
+# A spreadsheet may drop blanks, quotes and invisible characters before it looks for a sign.
 _DROPPED = f'(?:(?!{_SEPARATORS})[\\s"\0-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff])*'
 
-# Numbers, and a sign alone, have nothing to compute: labels such as -1 and + stay as they are.
+# Numbers, and a sign alone, are no formulas: labels such as -1 and + stay as they are.
 _NUMBER = f"[+-](?:(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)?(?={_SEPARATORS}|\\Z)"
 
 _FORMULA = f"{_DROPPED}(?!{_NUMBER}){_SIGN}"
 
-_BEGIN = f"(?:^|(?<={_SEPARATORS}))"
+_START = f"(?:^|(?<={_SEPARATORS}))"
 
-# The apostrophes before a formula do not count, so that taking one away is the reverse of putting one in.
-_BEFORE = re.compile(f"{_BEGIN}(?='*{_FORMULA})|^(?='*[\t\r\n\0])")
+# Any number of apostrophes may precede a formula, so that removing one reverses adding one.
+_FORMULA_START = re.compile(f"{_START}(?='*{_FORMULA})|^(?='*[\t\r\n\0])")
 
-_PUT_IN = re.compile(f"{_BEGIN}'(?='*{_FORMULA})|^'(?='*[\t\r\n\0])")
+_ADDED_APOSTROPHE = re.compile(f"{_START}'(?='*{_FORMULA})|^'(?='*[\t\r\n\0])")
 
 
 @lru_cache(1024)
 def escape_formulas(cell: str) -> str:
-    """The cell with an apostrophe before whatever a spreadsheet would compute; most cells as they are."""
-    return _BEFORE.sub("'", cell)
+    """Put an apostrophe before whatever a spreadsheet would compute; most cells stay as they are."""
+    return _FORMULA_START.sub("'", cell)
 
 
 @lru_cache(1024)
 def unescape_formulas(cell: str) -> str:
-    """The cell that `escape_formulas` was given."""
-    return _PUT_IN.sub("", cell)
+    """Return the cell that `escape_formulas` was given."""
+    return _ADDED_APOSTROPHE.sub("", cell)
 
 
 def csv_lines(rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
-    """Each row as a line of CSV, texts made harmless, unless they are to be `raw`."""
+    """Yield each row as a line of CSV, with the formulas in texts escaped unless `raw`."""
     # With this line end a carriage return in a cell is quoted too, without which it would end the line when read.
-    writer = csv.writer(_Written(), lineterminator="\r\n")
+    writer = csv.writer(_Echo(), lineterminator="\r\n")
     for row in rows:
         line = writer.writerow(
             row if raw else [escape_formulas(cell) if isinstance(cell, str) else cell for cell in row]
@@ -97,8 +97,8 @@ def csv_lines(rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterato
         yield f"{line[:-2]}\n"
 
 
-class _Written:
-    """A file whose `write` gives back what was written."""
+class _Echo:
+    """A file whose `write` returns what it is given."""
 
     def write(self, text: str) -> str:
         return text
