@@ -41,13 +41,13 @@ WIDTH = 100
 
 
 def help_of_commands() -> str:
-    """Return the help of every command, each under a heading of its own."""
-    sections = []
-    group = click.Context(textclf, info_name="textclf", **textclf.context_settings)
-    for name, command in textclf.commands.items():
-        context = click.Context(command, group, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
-        sections.append(f"## textclf {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "\n".join(sections)
+    """Return the help of textclf and of every command, each under a heading of its own."""
+    settings: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    group = click.Context(textclf, info_name="textclf", **{**textclf.context_settings, **settings})
+    contexts = [click.Context(command, group, name, **settings) for name, command in textclf.commands.items()]
+    return "\n".join(
+        f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n" for context in [group, *contexts]
+    )
 
 
 def options_by_section() -> str:
