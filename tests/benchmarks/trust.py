@@ -89,7 +89,7 @@ def flipped_labels(train: Path, validation: Path) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
-    rows = [["question", "found", "asked"]]
+    rows = [["question", "measured", "expected"]]
     if "coverage" in results:
         found = results["coverage"]
         for name, share in found["held"].items():
