@@ -8,7 +8,7 @@ import click
 
 from textclf.inference.explain import Explanation, Word
 from textclf.io.sanitize import printable
-from textclf.report.html import page_environment
+from textclf.report.page import page_environment
 
 MOST_LISTED = 8  # words listed with their weights on a terminal
 

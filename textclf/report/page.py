@@ -1,16 +1,20 @@
-"""report.html: one file that opens offline, a pure function of the other files of a run."""
+"""report.html: one file that opens offline, drawn from the numbers and figures that it is given."""
 
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
+import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from textclf.io.contract import DifferenceDocument, Interval, MetricsDocument, SamplesDocument, defined
-from textclf.report.html import page_environment
+from textclf.io.sanitize import printable
 
-MOST_CONFUSED = 20
+TEMPLATES = Path(__file__).parent / "templates"
 
-TINY = 0.0001  # a probability below which the figure says no more
+MOST_CONFUSED = 20  # pairs of labels
+
+TINY = 0.0001  # probability below which the figure says no more
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -29,7 +33,7 @@ TITLES = {
     "expected_calibration_error": "Expected calibration error",
 }
 
-SPREAD = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # what is shown of each seed
+SEED_METRICS = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # that are shown for each seed
 
 MODEL_TITLES = {
     "network": "network",
@@ -44,7 +48,7 @@ SECTIONS = {
     "data": "Are the data sound?",
     "labels": "Which labels does it know?",
     "probabilities": "Can the probabilities be believed?",
-    "line": "Where is the line, and what if unsure rows are left out?",
+    "threshold": "What do the threshold, and leaving out unsure rows, change?",
     "ranking": "Does it rank well?",
     "weak": "Where is it weak?",
     "texts": "What did it see of the texts?",
@@ -52,6 +56,20 @@ SECTIONS = {
     "seeds": "What does another seed give?",
     "training": "How did training go?",
 }
+
+
+@cache
+def page_environment() -> jinja2.Environment:
+    """Return the templates; what is put into them is escaped, and `shown` makes visible what cannot be seen."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = lambda text: printable(" ".join(str(text).split()))
+    return environment
 
 
 def render(
@@ -64,7 +82,7 @@ def render(
     samples: SamplesDocument | None,
     throughput: dict[str, float] | None,
 ) -> str:
-    """Return the report as HTML; every text in it is escaped, and shows what it holds.
+    """Return the report as HTML.
 
     Args:
         document: of metrics.json.
@@ -75,31 +93,30 @@ def render(
         throughput: rows per second by model, where it was measured.
     """
     present = {
-        "data": "checks" in document, "rows": samples is not None, "small": "compression" in document,
-        "seeds": "seeds" in document, "training": bool(history),
-    }  # fmt: skip
-    return (
-        page_environment()
-        .get_template("report.html")
-        .render(
-            name=name,
-            document={"decision": None, "threshold": None, "without_seen": None, **document},
-            summary=summary(document),
-            sections=[(key, title) for key, title in SECTIONS.items() if present.get(key, True)],
-            heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
-            metric_rows=metric_rows(document),
-            others=list(document.get("baselines", {})),
-            model_titles=MODEL_TITLES,
-            comparisons=comparison_sentences(document),
-            confused=[] if is_multilabel(document) else most_confused(document),
-            coverage_sentence=coverage,
-            compression_sentences=compression_sentences(document, throughput),
-            seed_rows=seed_rows(document),
-            seed_sentences=seed_sentences(document, throughput),
-            figures=figures,
-            history=history,
-            samples=samples,
-        )
+        "data": "checks" in document,
+        "rows": samples is not None,
+        "small": "compression" in document,
+        "seeds": "seeds" in document,
+        "training": bool(history),
+    }
+    page = page_environment().get_template("report.html")
+    return page.render(
+        name=name,
+        document={"decision": None, "threshold": None, "without_seen": None, **document},
+        summary=summary(document),
+        sections={key: title for key, title in SECTIONS.items() if present.get(key, True)},
+        metric_rows=metric_rows(document),
+        others=list(document.get("baselines", {})),
+        model_titles=MODEL_TITLES,
+        comparisons=comparison_sentences(document),
+        confused=[] if is_multilabel(document) else most_confused(document),
+        coverage_sentence=coverage,
+        compression_sentences=compression_sentences(document, throughput),
+        seed_rows=seed_rows(document),
+        seed_sentences=seed_sentences(document, throughput),
+        figures=figures,
+        history=history,
+        samples=samples,
     )
 
 
@@ -122,15 +139,15 @@ class MetricRow(NamedTuple):
 
 def metric_rows(document: MetricsDocument) -> list[MetricRow]:
     """Return the rows of the table of metrics."""
-    others = list(document.get("baselines", {}))
+    others = document.get("baselines", {})
     nothing: DifferenceDocument = {"difference": {}, "intervals": {}}
-    against = document.get("comparisons", {}).get(others[-1] if others else "", nothing)
+    against = document.get("comparisons", {}).get(list(others)[-1], nothing) if others else nothing
     return [
         MetricRow(
             title,
             document["metrics"][name],
             document["intervals"].get(name),
-            [document["baselines"][other].get(name) for other in others],
+            [metrics.get(name) for metrics in others.values()],
             against["difference"].get(name),
             against["intervals"].get(name),
         )
@@ -140,7 +157,7 @@ def metric_rows(document: MetricsDocument) -> list[MetricRow]:
 
 
 def most_confused(document: MetricsDocument) -> list[tuple[int, str, str]]:
-    """Rows, truth and prediction of the most frequent confusions, most first."""
+    """Return rows, true and predicted label of the most frequent confusions, most frequent first."""
     names, matrix = list(document["labels"]), np.array(document["confusion_matrix"])
     pairs = [
         (int(matrix[truth, predicted]), names[truth], names[predicted])
@@ -151,20 +168,20 @@ def most_confused(document: MetricsDocument) -> list[tuple[int, str, str]]:
 
 
 def seed_rows(document: MetricsDocument) -> list[list[str]]:
-    """Head and rows of the table of the networks that differ in their seed; none where there is one."""
-    seeds = document.get("seeds")
-    if seeds is None:
+    """Return head and rows of the table of the networks that differ in their seed; empty where there is one."""
+    if "seeds" not in document:
         return []
-    names = [name for name in SPREAD if name in document["metrics"]]
+    seeds = document["seeds"]
+    names = [name for name in SEED_METRICS if name in document["metrics"]]
     rows = [["seed", "best epoch", "validation loss", "validation accuracy", *(TITLES[name] for name in names)]]
-    for each in seeds["members"]:
-        name = f"{each['seed']}, the best" if each["seed"] == seeds["best"] else str(each["seed"])
-        facts = [str(each["best_epoch"]), _number(each["loss"]), _number(each["accuracy"])]
-        rows.append([name, *facts, *(_number(each["metrics"][metric]) for metric in names)])
-    further = {"mean": seeds["mean"], "standard deviation": seeds["standard_deviation"]}
-    further |= {"ensemble": document["metrics"]} if seeds["ensemble"] else {}
-    for name, metrics in further.items():
-        rows.append([name, "", "", "", *(_number(metrics[metric]) for metric in names)])
+    for member in seeds["members"]:
+        title = f"{member['seed']}, the best" if member["seed"] == seeds["best"] else str(member["seed"])
+        validation = [str(member["best_epoch"]), _number(member["loss"]), _number(member["accuracy"])]
+        rows.append([title, *validation, *(_number(member["metrics"][name]) for name in names)])
+    summaries = {"mean": seeds["mean"], "standard deviation": seeds["standard_deviation"]}
+    if seeds["ensemble"]:
+        summaries["ensemble"] = document["metrics"]
+    rows += [[title, "", "", "", *(_number(metrics[name]) for name in names)] for title, metrics in summaries.items()]
     return rows
 
 
@@ -176,30 +193,30 @@ def _number(value: float | None) -> str:
 
 
 def summary(document: MetricsDocument) -> str:
-    """One paragraph in plain words."""
+    """Sum up the report in one paragraph."""
     rows, accuracy = document["data"]["rows"], defined(document["metrics"], "accuracy")
     low, high = document["intervals"]["accuracy"]
-    right = "exactly their labels" if is_multilabel(document) else "their right label"
+    labels = "exactly their labels" if is_multilabel(document) else "their right label"
     sentences = [
-        f"The model gives {round(rows * accuracy):,} of {rows:,} texts {right} ({100 * accuracy:.1f} %).",
+        f"The model gives {round(rows * accuracy):,} of {rows:,} texts {labels} ({100 * accuracy:.1f} %).",
         f"On other texts of the same kind, expect {100 * low:.1f} to {100 * high:.1f} %.",
     ]
     majority = document.get("baselines", {}).get("majority")
     if majority:
-        sentences.append(
-            f"Always giving the most frequent label would be right in {100 * defined(majority, 'accuracy'):.1f} %."
-        )
-    if document.get("without_seen"):
-        without = document["without_seen"]
+        percent = 100 * defined(majority, "accuracy")
+        sentences.append(f"Always giving the most frequent label would be right in {percent:.1f} %.")
+    without = document.get("without_seen")
+    if without:
+        percent = 100 * defined(without["metrics"], "accuracy")
         sentences.append(
             f"{rows - without['rows']:,} of the texts were also seen in training; without them it is right in "
-            f"{100 * defined(without['metrics'], 'accuracy'):.1f} %."
+            f"{percent:.1f} %."
         )
     return " ".join([*sentences, verdict(document)]).strip()
 
 
 def verdict(document: MetricsDocument) -> str:
-    """How the network stands against the linear baseline, in one sentence; empty without one."""
+    """Compare the model with the linear baseline in one sentence; empty without a baseline."""
     against = document.get("comparisons", {}).get("tfidf_logistic_regression")
     if against is None:
         return ""
@@ -217,7 +234,7 @@ def verdict(document: MetricsDocument) -> str:
 
 
 def comparison_sentences(document: MetricsDocument) -> list[str]:
-    """What McNemar's test says of each baseline."""
+    """Compare the model with each other model by McNemar's test."""
     sentences = []
     for name, against in document.get("comparisons", {}).items():
         test = against["mcnemar"]
@@ -231,14 +248,15 @@ def comparison_sentences(document: MetricsDocument) -> list[str]:
 
 
 def compression_sentences(document: MetricsDocument, throughput: dict[str, float] | None = None) -> list[str]:
-    """How a smaller run was made, what of the original's size it has, and what that costs and gains."""
-    made = document.get("compression")
-    if made is None:
+    """Say how a smaller run was made, how much smaller it is, and what that costs and gains."""
+    compression = document.get("compression")
+    if compression is None:
         return []
-    settings = ", ".join(f"{name} {value}" for name, value in made.items() if name not in ("method", "of", "bytes"))
-    size, against = made["bytes"], document["comparisons"]["original"]
+    other_keys = ("method", "of", "bytes")
+    settings = ", ".join(f"{name} {value}" for name, value in compression.items() if name not in other_keys)
+    size, against = compression["bytes"], document["comparisons"]["original"]
     sentences = [
-        f"Made of {made['of']} by {made['method']}{f' ({settings})' if settings else ''}: model/ has "
+        f"Made of {compression['of']} by {compression['method']}{f' ({settings})' if settings else ''}: model/ has "
         f"{size['compressed']:,} bytes instead of {size['original']:,}, {size['compressed'] / size['original']:.1%}.",
         f"Against the original: accuracy {_points(against)}, McNemar's exact p = {against['mcnemar']['p_value']:.2g}.",
     ]
@@ -251,7 +269,7 @@ def compression_sentences(document: MetricsDocument, throughput: dict[str, float
 
 
 def seed_sentences(document: MetricsDocument, throughput: dict[str, float] | None = None) -> list[str]:
-    """Which network the run keeps; of an ensemble what it gains over one, and what it costs."""
+    """Say which network the run keeps; of an ensemble, what it gains over one and what it costs."""
     seeds = document.get("seeds")
     if seeds is None:
         return []

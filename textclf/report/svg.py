@@ -15,18 +15,18 @@ from matplotlib.path import Path
 
 from textclf.io.sanitize import printable
 
-# drawn with these, which then give way to the page's variables
+# matplotlib draws with these colours, which are then replaced by the page's variables
 INK, SOFT, LINE, A, B, C = "#010101", "#020202", "#030303", "#0a0a0a", "#0b0b0b", "#0c0c0c"
 
 VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", A: "--a", B: "--b", C: "--c"}
 
-FONT = 10.5  # in units of the drawing, of which a phone shows about 370
+FONT = 10.5  # size in units of the drawing, of which a phone shows about 370
 
 POINTS = 72  # units in an inch
 
-LARGEST = 1.6  # pixels a unit: lets the font come out as that of the page
+LARGEST = 1.6  # pixels a unit: makes the font as large as that of the page
 
-WIDEST = 400  # units that a phone can still show; a wider drawing does not shrink but is scrolled
+WIDEST = 400  # units that a phone can show; a wider drawing is scrolled instead of shrunk
 
 SCALES_OF_WIDE = (1.1, 1.25)  # least and most pixels a unit
 
@@ -64,7 +64,7 @@ STYLE = {
 
 
 def clean_name(name: str, most: int = 24) -> str:
-    """A name of the user's data on one line, at most `most` columns wide, what cannot be seen shown as U+FFFD."""
+    """Return a name of the user's data on one line of at most `most` columns, U+FFFD for what cannot be seen."""
     shown = printable(name[: 4 * most])
     if columns(shown) > most or len(name) > 4 * most:
         while columns(shown) >= most:
@@ -76,18 +76,18 @@ def clean_name(name: str, most: int = 24) -> str:
 
 
 def columns(text: str) -> int:
-    """Width in columns; Chinese, Japanese, Korean and emoji take two."""
+    """Return the width of a text in columns; Chinese, Japanese, Korean and emoji take two."""
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
 
 
 class Drawing:
-    """A figure to draw on, within a `with` that holds off the user's own matplotlib settings.
+    """A figure to draw on, within a `with` that keeps out the user's own matplotlib settings.
 
     Args:
-        key: what its ids begin with; no two drawings of a page may have the same.
-        width: of the figure, in inches.
+        key: prefix of its ids; no two drawings of a page may have the same.
+        width: in inches.
         height: in inches.
     """
 
@@ -111,7 +111,7 @@ class Drawing:
     def axes(
         self, *, left: float = 0.55, bottom: float = 0.5, right: float = 0.15, top: float = 0.35, grid: str = "both"
     ) -> Any:
-        """Axes with these margins in inches, and grid lines along `grid`: x, y, both or none."""
+        """Add axes with these margins in inches, and grid lines along `grid`: x, y, both or none."""
         width, height = self.width - left - right, self.height - bottom - top
         box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         axes = self.figure.add_axes(box)
@@ -121,27 +121,27 @@ class Drawing:
         return axes
 
     def name(self, name: str, most: int = 24) -> str:
-        """What to draw for a name of the user's data: it is put in at the end, so matplotlib needs no glyphs for it."""
+        """Return a placeholder of the same width for a name of the user's data, so that matplotlib needs no glyphs."""
         self._names.append(clean_name(name, most))
-        number = f"[[{len(self._names) - 1}"
-        return f"{number}{'x' * (columns(self._names[-1]) - len(number) - 2)}]]"  # as wide as the name
+        placeholder = f"[[{len(self._names) - 1}"
+        return f"{placeholder}{'x' * (columns(self._names[-1]) - len(placeholder) - 2)}]]"
 
     def squares(self, axes: Any, corners: Iterable[tuple[int, int]], color: str, opacity: float) -> None:
-        """Unit squares at corners (x, y), a small gap between them, as one path: thousands stay cheap."""
-        steps = [(0.03, 0.03), (0.97, 0.03), (0.97, 0.97), (0.03, 0.97), (0.03, 0.03)]
-        points = [(x + right, y + down) for x, y in corners for right, down in steps]
+        """Draw unit squares at corners (x, y), a small gap between them, as one path: thousands stay cheap."""
+        outline = [(0.03, 0.03), (0.97, 0.03), (0.97, 0.97), (0.03, 0.97), (0.03, 0.03)]
+        points = [(x + right, y + down) for x, y in corners for right, down in outline]
         if points:
             codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * (len(points) // 5)
-            # an opacity of 1 would not be written, nor then be seen to belong to the fill
+            # matplotlib leaves out an opacity of 1, and `fill-opacity` must be there
             axes.add_patch(PathPatch(Path(points, codes), facecolor=color, linewidth=0, alpha=min(opacity, 0.99)))
 
     def svg(self, title: str, description: str) -> str:
-        """The drawing as `<svg>...</svg>` for a HTML page, with words for those who do not see it."""
+        """Return the drawing as `<svg>...</svg>` for an HTML page, titled and described for screen readers."""
         buffer = io.StringIO()
         self.figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         drawn = buffer.getvalue()
         drawn = _own_ids(_page_style(drawn[drawn.index('<g id="figure_1">') :]), self.key)
-        drawn = re.sub(r"\[\[(\d+)x*\]\]", lambda found: html.escape(self._names[int(found[1])]), drawn)
+        drawn = re.sub(r"\[\[(\d+)x*\]\]", lambda match: html.escape(self._names[int(match[1])]), drawn)
         width, height = self.width * POINTS, self.height * POINTS
         least, most = SCALES_OF_WIDE if width > WIDEST else (0.0, LARGEST)
         size = f"width:100%;min-width:{least * width:.0f}px;max-width:{most * width:.0f}px;height:auto"
@@ -154,41 +154,41 @@ class Drawing:
 
 
 def _page_style(drawn: str) -> str:
-    """Page colours and font in place of matplotlib's, and numbers no finer than can be seen."""
-    drawn = re.sub(r"#0[0-9a-c]{5}", lambda found: f"var({VARIABLES.get(found[0], '--ink')})", drawn)
+    """Replace matplotlib's colours and font by the page's, and round coordinates to what can be seen."""
+    drawn = re.sub(r"#0[0-9a-c]{5}", lambda match: f"var({VARIABLES.get(match[0], '--ink')})", drawn)
     drawn = re.sub(r" ?font-family: [^;\"]*;?", "", drawn)
     drawn = re.sub(r' transform="rotate\(-0 [^"]*"', "", drawn)
-    drawn = re.sub(r'(?<= d=")[^"]*', lambda found: " ".join(found[0].split()), drawn)
-    return re.sub(r'(?<= (?:d|x|y)=")[^"]*', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), drawn)
+    drawn = re.sub(r'(?<= d=")[^"]*', lambda match: " ".join(match[0].split()), drawn)
+    return re.sub(r'(?<= (?:d|x|y)=")[^"]*', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), drawn)
 
 
 def _own_ids(drawn: str, key: str) -> str:
-    """Only the ids that something refers to, each with the key before it; links as HTML has them."""
+    """Keep the ids that something refers to, with the key before them, and write links as HTML has them."""
     drawn = drawn.replace("xlink:href", "href")
     used = set(re.findall(r"(?:url\(|href=\")#(\w+)", drawn))
-    drawn = re.sub(r' id="([^"]*)"', lambda found: f' id="{key}-{found[1]}"' if found[1] in used else "", drawn)
+    drawn = re.sub(r' id="([^"]*)"', lambda match: f' id="{key}-{match[1]}"' if match[1] in used else "", drawn)
     return re.sub(r"((?:url\(|href=\")#)", rf"\g<1>{key}-", drawn)
 
 
 def note(
     axes: Any, text: str, at: tuple[Any, Any], shift: tuple[float, float], coords: Any = "data", **style: Any
 ) -> None:
-    """A text at a point, moved by (right, up) units so that it stands clear of what it names."""
+    """Write a text at a point, moved by (right, up) units so that it is clear of what it names."""
     axes.annotate(text, at, xycoords=coords, xytext=shift, textcoords="offset points", **style)
 
 
 def percent(share: float) -> str:
-    """To a tenth, where there is one: 12.3 %, 100 %."""
+    """Return a share as a percentage with one decimal, unless that is 0: 12.3 %, 100 %."""
     return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
 def tick(axis: Any, values: Iterable[float]) -> None:
-    """Ticks at the values, written as short as they are."""
+    """Set ticks at the values, written in as few digits as they need."""
     values = list(values)
     axis.set_ticks(values, [f"{value:g}" for value in values])
 
 
 def count_axis(axes: Any) -> None:
-    """A few ticks at whole numbers on the upright axis, with commas between thousands."""
+    """Set a few ticks at whole numbers on the vertical axis, with commas between thousands."""
     axes.locator_params(axis="y", nbins=3)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value == round(value) else "")

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from textclf.config.schema import Config
 from textclf.io.contract import MetricsDocument, TrialDocument, TrialScores, TuningDocument
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import RUNS, Run, run_for_config
-from textclf.report.html import page_environment
+from textclf.report.page import page_environment
 from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Space, baseline_settings
 from textclf.tuning.study import Trial
@@ -148,7 +146,6 @@ def render(document: TuningDocument, *, name: str) -> str:
             document=document,
             sentences=sentences(document),
             sections=SECTIONS,
-            heading=lambda key: Markup('<h2 id="{}">{}</h2>').format(key, SECTIONS[key]),
             settings_rows=settings_rows(document),
             trial_rows=trial_rows(document),
             figures=figures,
