@@ -1,4 +1,4 @@
-"""What the tests of `textclf init` share: rows of many columns, and ways to ask for the config."""
+"""Helpers for the tests of `textclf init`: rows with many columns, and the config that init prints for them."""
 
 import csv
 import random
@@ -11,27 +11,27 @@ from conftest import textclf
 Row = dict[str, Any]
 
 
-def written(*arguments: str | Path) -> str:
-    """The config that init prints."""
+def printed_config(*arguments: str | Path) -> str:
+    """Return the config that init prints."""
     result = textclf("init", *arguments, "--output", "-")
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def settings(*arguments: str | Path) -> dict[str, Any]:
-    """The settings of the config that init prints, `section.key` to value."""
-    document = yaml.safe_load(written(*arguments))
+def printed_settings(*arguments: str | Path) -> dict[str, Any]:
+    """Return the settings of the config that init prints, by their dotted keys."""
+    document = yaml.safe_load(printed_config(*arguments))
     return {f"{section}.{key}": value for section, keys in document.items() for key, value in keys.items()}
 
 
-def columns(*arguments: str | Path) -> tuple[str, str]:
-    """The columns of texts and labels that init takes."""
-    found = settings(*arguments)
-    return found["data.text"], found["data.label"]
+def chosen_columns(*arguments: str | Path) -> tuple[str, str]:
+    """Return the columns of texts and labels that init chooses."""
+    settings = printed_settings(*arguments)
+    return settings["data.text"], settings["data.label"]
 
 
 def refusal(*arguments: str | Path) -> str:
-    """What init says against a file, after exit code 1, having written nothing."""
+    """Return what init prints on stderr about a file, after exit code 1 and without a file written."""
     before = sorted(Path.cwd().iterdir())
     result = textclf("init", *arguments)
     assert (result.exit_code, result.stdout, sorted(Path.cwd().iterdir())) == (1, "", before)
@@ -45,8 +45,8 @@ def write_csv(name: str, rows: list[Row], delimiter: str = ",") -> None:
         writer.writerows(rows)
 
 
-def some_rows(count: int = 60) -> list[Row]:
-    """Rows of many columns; `body` holds the texts."""
+def make_rows(count: int = 60) -> list[Row]:
+    """Return rows with many columns; `body` holds the texts."""
     rng = random.Random(1)
     words = "film plot phone bus cake hotel room good bad dull bright slow fresh loud".split()  # noqa: SIM905
     return [
@@ -64,9 +64,9 @@ def some_rows(count: int = 60) -> list[Row]:
     ]
 
 
-def only(rows: list[Row], *names: str) -> list[Row]:
+def select(rows: list[Row], *names: str) -> list[Row]:
     return [{name: row[name] for name in names} for row in rows]
 
 
-# names that YAML reads as something else
+# names that YAML would read as something else
 HOSTILE = ["a: b", "# x", "'", '"', "a\nb", " lead", "yes", "null", "1", "- a", "[x", "a,b", "{", "*a", "!", "\x85"]

@@ -1,11 +1,22 @@
-"""Which columns `textclf init` takes for the texts and the labels, and what it says where it finds none."""
+"""The columns that `textclf init` chooses for the texts and the labels, and its message where none fits."""
 
 import json
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from conftest import textclf
-from init_rows import HOSTILE, Row, columns, only, refusal, settings, some_rows, write_csv, written
+from init_rows import (
+    HOSTILE,
+    Row,
+    chosen_columns,
+    make_rows,
+    printed_config,
+    printed_settings,
+    refusal,
+    select,
+    write_csv,
+)
 
 from textclf.config.load import load_config
 from textclf.config.suggest import find_script
@@ -19,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-# Which column is what
+# Choosing the columns
 
 
 @pytest.mark.parametrize(
@@ -32,8 +43,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_columns_are_found_by_what_they_hold(names: list[str], text: str, label: str) -> None:
-    write_csv("rows.csv", only(some_rows(), *names))
-    assert columns("rows.csv") == (text, label)
+    write_csv("rows.csv", select(make_rows(), *names))
+    assert chosen_columns("rows.csv") == (text, label)
 
 
 @pytest.mark.parametrize(
@@ -48,50 +59,50 @@ def test_columns_are_found_by_what_they_hold(names: list[str], text: str, label:
     ],
 )
 def test_among_columns_that_could_be_the_label_the_name_decides(values: dict[str, str], label: str) -> None:
-    some = {name: text.split() for name, text in values.items()}
-    rows = [{"t": row["body"], **{n: v[i % len(v)] for n, v in some.items()}} for i, row in enumerate(some_rows())]
+    cycles = {name: cycle(text.split()) for name, text in values.items()}
+    rows = [{"t": row["body"], **{name: next(values) for name, values in cycles.items()}} for row in make_rows()]
     write_csv("rows.csv", rows)
-    assert columns("rows.csv") == ("t", label)
+    assert chosen_columns("rows.csv") == ("t", label)
 
 
 def test_the_name_decides_between_columns_of_texts_of_like_length() -> None:
-    rows = some_rows()
+    rows = make_rows()
     write_csv("rows.csv", [{"a": row["body"] + " x", "review": row["body"], "stars": row["stars"]} for row in rows])
-    assert columns("rows.csv") == ("review", "stars")
+    assert chosen_columns("rows.csv") == ("review", "stars")
 
 
 def test_options_name_the_columns() -> None:
-    write_csv("rows.csv", some_rows())
-    assert columns("rows.csv", "--text", "title", "--label", "user") == ("title", "user")
+    write_csv("rows.csv", make_rows())
+    assert chosen_columns("rows.csv", "--text", "title", "--label", "user") == ("title", "user")
 
 
 def test_other_columns_that_may_be_the_label_are_named() -> None:
-    write_csv("rows.csv", only(some_rows(), "user", "body", "verified"))
-    said = "Other columns that may be the label: user. `textclf init --label NAME` takes one."
-    assert f"# - {said}\n" in written("rows.csv")
-    assert said in textclf("init", "rows.csv").stderr
+    write_csv("rows.csv", select(make_rows(), "user", "body", "verified"))
+    message = "Other columns that may be the label: user. `textclf init --label NAME` takes one."
+    assert f"# - {message}\n" in printed_config("rows.csv")
+    assert message in textclf("init", "rows.csv").stderr
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet", "rows.csv.gz", "rows.jsonl.gz"])
 def test_every_kind_of_file_is_read(name: str) -> None:
     import pandas
 
-    frame = pandas.DataFrame(only(some_rows(), "body", "stars"))
+    frame = pandas.DataFrame(select(make_rows(), "body", "stars"))
     if ".jsonl" in name:
         frame.to_json(name, orient="records", lines=True)
     elif ".parquet" in name:
         frame.to_parquet(name)
     else:
         frame.to_csv(name, index=False, sep="\t" if ".tsv" in name else ",")
-    assert settings(name)["data.train"] == name
-    assert columns(name) == ("body", "stars")
+    assert printed_settings(name)["data.train"] == name
+    assert chosen_columns(name) == ("body", "stars")
 
 
 def test_columns_of_json_that_hold_no_text_or_are_missing_are_passed_over() -> None:
-    rows: list[Row] = [{**row, "tags": ["a", "b"], "meta": {"x": 1}} for row in some_rows()]
+    rows: list[Row] = [{**row, "tags": ["a", "b"], "meta": {"x": 1}} for row in make_rows()]
     rows[7]["sometimes"] = "here"
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert columns("rows.jsonl") == ("body", "stars")
+    assert chosen_columns("rows.jsonl") == ("body", "stars")
     assert refusal("rows.jsonl", "--label", "tags") == (
         "rows.jsonl: the column 'tags' does not hold a text or a number in every row. Fill it where it is missing; "
         'write dates as text; join the items of a list, such as "a|b".\n'
@@ -100,22 +111,22 @@ def test_columns_of_json_that_hold_no_text_or_are_missing_are_passed_over() -> N
 
 def test_columns_without_a_name_of_their_own_are_passed_over() -> None:
     rows = "".join(
-        f"{i},{row['body']},{row['body']},{row['body']},{row['stars']}\n" for i, row in enumerate(some_rows())
+        f"{i},{row['body']},{row['body']},{row['body']},{row['stars']}\n" for i, row in enumerate(make_rows())
     )
     Path("rows.csv").write_text(f",a,a,b,stars\n{rows}")
-    assert columns("rows.csv") == ("b", "stars")
+    assert chosen_columns("rows.csv") == ("b", "stars")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_of_a_column_is_written_as_it_is(name: str) -> None:
-    write_csv("rows.csv", [{name: row["body"], f"{name}2": row["stars"]} for row in some_rows()])
+    write_csv("rows.csv", [{name: row["body"], f"{name}2": row["stars"]} for row in make_rows()])
     assert textclf("init", "rows.csv").exit_code == 0
     data = load_config(Path("rows.yaml")).data
     assert (data.text, data.label) == (name, f"{name}2")
 
 
 @pytest.mark.parametrize(
-    ("fields", "mark"),
+    ("fields", "separator"),
     [
         (["a", "b", "a|b", "b|c", "a|c"], "|"),
         (["a", "b, a", "c, b", "c", "a, c", ""], ","),
@@ -126,8 +137,8 @@ def test_any_name_of_a_column_is_written_as_it_is(name: str) -> None:
         ([], None),
     ],
 )
-def test_the_mark_between_several_labels_is_found(fields: list[str], mark: str | None) -> None:
-    assert find_separator(fields) == mark
+def test_the_separator_of_several_labels_is_found(fields: list[str], separator: str | None) -> None:
+    assert find_separator(fields) == separator
 
 
 @pytest.mark.parametrize(
@@ -154,7 +165,7 @@ def test_the_script_is_that_of_most_letters(text: str, script: str) -> None:
 
 
 def test_only_the_first_rows_of_a_large_file_are_looked_at() -> None:
-    write_csv("rows.csv", some_rows(30))
+    write_csv("rows.csv", make_rows(30))
     tables = [read_table(Path("rows.csv"), max_rows=rows) for rows in (29, 30, 31)]
     assert [(table.rows, table.more) for table in tables] == [(29, True), (30, False), (30, False)]
     few = read_table(Path("rows.csv"), max_bytes=1000)
@@ -165,7 +176,7 @@ def test_only_the_first_rows_of_a_large_file_are_looked_at() -> None:
 
 
 def test_a_file_without_labels_is_refused_with_its_columns() -> None:
-    write_csv("rows.csv", only(some_rows(), "id", "date", "body", "price"))
+    write_csv("rows.csv", select(make_rows(), "id", "date", "body", "price"))
     assert (
         refusal("rows.csv")
         == """\
@@ -179,7 +190,7 @@ rows.csv has no column that looks like labels: few different values, each in sev
 
 
 def test_a_file_without_texts_is_refused_with_its_columns() -> None:
-    write_csv("rows.csv", only(some_rows(), "id", "stars"))
+    write_csv("rows.csv", select(make_rows(), "id", "stars"))
     assert (
         refusal("rows.csv")
         == """\

@@ -1,4 +1,4 @@
-"""The config: every kind of mistake with its place, all at once; overrides; what is written is read back."""
+"""The config: every kind of mistake with its location, all at once; overrides; a dumped config loads again."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.mlp.network import MlpOptions
 from textclf.text.tokenizer import TextOptions
 
-GOOD = "data: {train: rows.csv}\n"
-OF_MODEL = (
+MINIMAL = "data: {train: rows.csv}\n"
+MODEL_KEYS = (
     "type, embedding_dim, pretrained, trainable_embedding, units, layers, pooling, embedding_dropout, dropout"
 )  # fmt: skip
 TRAIN_IS_MISSING = (
@@ -34,28 +34,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(config: str | bytes, *arguments: str) -> str:
-    """What `check` says on stderr against a config, after exit code 1 and nothing on stdout."""
+    """Return what `check` prints on stderr about a config, after exit code 1 and an empty stdout."""
     Path("c.yaml").write_bytes(config if isinstance(config, bytes) else config.encode())
     result = textclf("check", "c.yaml", *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     return result.stderr
 
 
-def loaded(config: str, *overrides: str) -> Config:
+def load(config: str, *overrides: str) -> Config:
     Path("c.yaml").write_text(config, encoding="utf-8")
     return load_config(Path("c.yaml"), overrides)
 
 
 def test_a_config_needs_nothing_but_data_train() -> None:
-    assert loaded(GOOD) == Config(data=DataOptions(train="rows.csv"))
+    assert load(MINIMAL) == Config(data=DataOptions(train="rows.csv"))
 
 
 def test_a_section_that_holds_nothing_has_its_defaults() -> None:
-    assert loaded(f"{GOOD}\nreport:\n  # baseline: false\n") == loaded(GOOD)
+    assert load(f"{MINIMAL}\nreport:\n  # baseline: false\n") == load(MINIMAL)
 
 
 def test_labels_yes_and_no_stay_text() -> None:
-    Path("c.yaml").write_text(GOOD)
+    Path("c.yaml").write_text(MINIMAL)
     result = textclf("check", "c.yaml", "--json")
     assert (result.exit_code, json.loads(result.stdout)["labels"]) == (0, {"no": 4, "yes": 4})
 
@@ -70,10 +70,10 @@ MISTAKES = {
         "model: {batchsize: 3}",
         "2:9: model.batchsize: unknown key; did you mean 'training.batch_size'?",
     ),
-    "a key like no other": ("model: {zzz: 3}", f"2:9: model.zzz: unknown key; known: {OF_MODEL}"),
-    "a key named like a type": ("model: {str: [3]}", f"2:9: model.str: unknown key; known: {OF_MODEL}"),
-    "a number as key": ("model: {1: 3}", f"2:9: model.1: unknown key; known: {OF_MODEL}"),
-    "a key that YAML 1.1 merges": ("model: {<<: 3}", f"2:9: model.<<: unknown key; known: {OF_MODEL}"),
+    "a key like no other": ("model: {zzz: 3}", f"2:9: model.zzz: unknown key; known: {MODEL_KEYS}"),
+    "a key named like a type": ("model: {str: [3]}", f"2:9: model.str: unknown key; known: {MODEL_KEYS}"),
+    "a number as key": ("model: {1: 3}", f"2:9: model.1: unknown key; known: {MODEL_KEYS}"),
+    "a key that YAML 1.1 merges": ("model: {<<: 3}", f"2:9: model.<<: unknown key; known: {MODEL_KEYS}"),
     "a misspelt section": ("modle: {}", "2:1: modle: unknown key; did you mean 'model'?"),
     "a section like no other": (
         "zzz: {}",
@@ -159,22 +159,22 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("config", "message"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_is_shown_with_its_place(config: str, message: str) -> None:
+def test_a_mistake_is_shown_with_its_location(config: str, message: str) -> None:
     first_line = message.startswith("1:")
-    assert refusal(config if first_line else GOOD + config) == f"c.yaml:{message}\n"
+    assert refusal(config if first_line else MINIMAL + config) == f"c.yaml:{message}\n"
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "*.parquet", "a" * 300])
 @pytest.mark.parametrize("key", ["train", "validation", "test"])
 def test_a_file_that_is_missing_is_shown(key: str, name: str) -> None:
-    said = refusal("data:\n  train: rows.csv\n" if key != "train" else "data:\n", "--set", f"data.{key}={name!r}")
-    assert said == f"--set data.{key}={name!r}: data.{key}: no file '{name}' (looked in {Path.cwd()}).\n"
+    message = refusal("data:\n  train: rows.csv\n" if key != "train" else "data:\n", "--set", f"data.{key}={name!r}")
+    assert message == f"--set data.{key}={name!r}: data.{key}: no file '{name}' (looked in {Path.cwd()}).\n"
 
 
 @pytest.mark.parametrize("name", ["glove.txt", "a" * 300])
 def test_word_vectors_that_are_missing_are_shown(name: str) -> None:
-    said = refusal(f"{GOOD}model: {{pretrained: {name}}}")
-    assert said == f"c.yaml:2:9: model.pretrained: no file '{name}' (looked in {Path.cwd()}).\n"
+    message = refusal(f"{MINIMAL}model: {{pretrained: {name}}}")
+    assert message == f"c.yaml:2:9: model.pretrained: no file '{name}' (looked in {Path.cwd()}).\n"
 
 
 def test_every_problem_is_shown_at_once() -> None:
@@ -238,17 +238,17 @@ def test_a_config_that_is_missing_is_refused() -> None:
         *[(f"data.label_separator={mark}", "data", "label_separator", mark) for mark in "|,;#>&*-%@ ["],
     ],
 )
-def test_an_override_takes_the_place_of_a_key(override: str, section: str, key: str, value: object) -> None:
-    config = loaded(GOOD, override)
+def test_an_override_replaces_a_key(override: str, section: str, key: str, value: object) -> None:
+    config = load(MINIMAL, override)
     assert getattr(getattr(config, section), key) == value
 
 
 def test_the_last_override_of_a_key_holds() -> None:
-    assert loaded(GOOD, "model.units=3", "model.units=4").model.units == 4
+    assert load(MINIMAL, "model.units=3", "model.units=4").model.units == 4
 
 
 def test_an_override_makes_a_wrong_config_right() -> None:
-    assert loaded(GOOD + "model: {units: many}", "model.units=4").model.units == 4
+    assert load(MINIMAL + "model: {units: many}", "model.units=4").model.units == 4
 
 
 @pytest.mark.parametrize(
@@ -269,13 +269,13 @@ def test_an_override_makes_a_wrong_config_right() -> None:
     ],
 )
 def test_a_wrong_override_is_shown_as_it_was_given(override: str, message: str) -> None:
-    assert refusal(GOOD, "--set", override) == f"--set {override}: {message.replace('HERE', str(Path.cwd()))}\n"
+    assert refusal(MINIMAL, "--set", override) == f"--set {override}: {message.replace('HERE', str(Path.cwd()))}\n"
 
 
-def test_an_override_that_is_no_yaml_is_shown_with_its_place() -> None:
-    said = refusal(GOOD, "--set", "text.clean=[html")
+def test_an_override_that_is_no_yaml_is_shown_with_its_location() -> None:
+    message = refusal(MINIMAL, "--set", "text.clean=[html")
     problem = "while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"
-    assert said == f"--set text.clean=[html:1:6: not YAML: {problem}\n"
+    assert message == f"--set text.clean=[html:1:6: not YAML: {problem}\n"
 
 
 # Written and read back
@@ -313,7 +313,7 @@ def test_the_config_of_a_run_loads_where_its_data_are_gone() -> None:
 
 
 def test_a_damaged_config_of_a_run_is_refused() -> None:
-    Path("c.yaml").write_text(GOOD + "model: {unit: 3}")
+    Path("c.yaml").write_text(MINIMAL + "model: {unit: 3}")
     with pytest.raises(UserError) as refused:
         load_saved_config(Path("c.yaml"))
     assert str(refused.value) == "c.yaml is damaged: model.unit: unknown key; did you mean 'units'?."

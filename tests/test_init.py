@@ -1,4 +1,4 @@
-"""`textclf init`: what it writes and why, that training takes it as it stands, and what it refuses."""
+"""`textclf init`: the config that it writes, which trains unchanged, and what it refuses."""
 
 import gzip
 import json
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, SAMPLES, overrides, textclf
-from init_rows import HOSTILE, Row, only, refusal, settings, some_rows, write_csv, written
+from init_rows import HOSTILE, Row, make_rows, printed_config, printed_settings, refusal, select, write_csv
 
 from textclf.config.init import yaml_value
-from textclf.config.load import load_config
+from textclf.config.load import load_config, load_saved_config
 from textclf.config.yaml_source import read_yaml
 
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-# What is written
+# The config
 
 REVIEWS = """\
 # By `textclf init`, from the 400 rows of data/sample/reviews.csv. docs/config.md has every option.
@@ -100,10 +100,10 @@ training:
 @pytest.mark.parametrize(("sample", "config"), [("reviews", REVIEWS), ("questions", QUESTIONS), ("topics", TOPICS)])
 def test_the_config_of_a_sample(sample: str, config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert written(f"data/sample/{sample}.csv") == config
+    assert printed_config(f"data/sample/{sample}.csv") == config
 
 
-def test_what_was_found_is_said_in_a_few_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_are_described_in_a_few_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     result = textclf("init", "data/sample/topics.csv", "--output", folder / "topics.yaml")
     assert (result.exit_code, result.stdout, (folder / "topics.yaml").read_text()) == (0, "", TOPICS)
@@ -121,9 +121,9 @@ wrote {folder}/topics.yaml; next: textclf train {folder}/topics.yaml
 
 @pytest.mark.parametrize("label", ["a\nb", "x: #", "\x1b[31m", "a\u2028b", "\x00"])
 def test_any_label_is_harmless_in_a_comment(label: str) -> None:
-    rows = [{"text": row["body"], "label": label if row["stars"] > 2 else "other"} for row in some_rows()]
+    rows = [{"text": row["body"], "label": label if row["stars"] > 2 else "other"} for row in make_rows()]
     write_csv("rows.csv", rows)
-    config = written("rows.csv")
+    config = printed_config("rows.csv")
     assert all(line.isprintable() for line in config.split("\n"))
     assert list(yaml.safe_load(config)) == ["data", "text", "model", "training"]
 
@@ -145,46 +145,50 @@ def texts_and_labels(texts: list[str]) -> list[Row]:
 
 def test_texts_without_blanks_between_words_are_cut_into_characters() -> None:
     write_csv("rows.csv", texts_and_labels([f"อาหารอร่อยมาก{'ครับ' * i}" for i in range(20)]))
-    found = settings("rows.csv")
-    assert (found["text.tokenizer"], found["text.max_length"], found["model.pooling"]) == ("char", 90, "max_mean")
+    settings = printed_settings("rows.csv")
+    assert (settings["text.tokenizer"], settings["text.max_length"], settings["model.pooling"]) == (
+        "char",
+        90,
+        "max_mean",
+    )
 
 
 def test_texts_of_a_single_word_are_cut_into_characters() -> None:
     write_csv("rows.csv", texts_and_labels([f"name{'abcdefghijklmnopqrst'[i]}" for i in range(20)]))
-    assert settings("rows.csv")["text.tokenizer"] == "char"
+    assert printed_settings("rows.csv")["text.tokenizer"] == "char"
 
 
 def test_chinese_gets_no_hint_of_word_vectors() -> None:
     write_csv("rows.csv", texts_and_labels([f"酒店很好{'，早餐不错' * i}。" for i in range(50)]))
-    config = written("rows.csv")
+    config = printed_config("rows.csv")
     assert "pretrained" not in config
     assert " characters" in config
 
 
-def test_long_texts_are_cut_and_their_share_is_said() -> None:
+def test_long_texts_are_cut_and_their_share_is_shown() -> None:
     write_csv("rows.csv", texts_and_labels([f"{i} {'word ' * 40 * i}" for i in range(20)]))
     line = "half of the texts have at most 381 tokens; 50 % have more than 400 and lose their beginning"
-    assert f"# {line}\n" in written("rows.csv")
-    assert settings("rows.csv")["text.max_length"] == 400
+    assert f"# {line}\n" in printed_config("rows.csv")
+    assert printed_settings("rows.csv")["text.max_length"] == 400
 
 
 def test_addresses_in_many_texts_become_one_word() -> None:
     write_csv("rows.csv", texts_and_labels([f"look here https://x.org/{i} now" for i in range(20)]))
-    assert settings("rows.csv")["text.clean"] == ["html", "url"]
+    assert printed_settings("rows.csv")["text.clean"] == ["html", "url"]
 
 
 def test_a_rare_label_is_remarked() -> None:
     rows = texts_and_labels([f"some text {i}" for i in range(60)])
     write_csv("rows.csv", [{**row, "label": "spam" if i % 10 == 0 else "ham"} for i, row in enumerate(rows)])
-    assert "# class_weight: balanced " in written("rows.csv")
-    assert "# 'spam' has 6 of 60 rows; finds more of them, costs accuracy\n" in written("rows.csv")
+    assert "# class_weight: balanced " in printed_config("rows.csv")
+    assert "# 'spam' has 6 of 60 rows; finds more of them, costs accuracy\n" in printed_config("rows.csv")
 
 
 def test_what_is_odd_in_the_data_is_remarked() -> None:
     rows = texts_and_labels([f"some text {i}" for i in range(40)])
     rows += [{"text": "", "label": "pos"}, {"text": "Some  TEXT 1", "label": "neg"}, {"text": "alone", "label": "odd"}]
     write_csv("rows.csv", rows)
-    assert [line for line in written("rows.csv").splitlines() if line.startswith("# - ")] == [
+    assert [line for line in printed_config("rows.csv").splitlines() if line.startswith("# - ")] == [
         "# - Empty texts: 1. They are kept, and all get the same probabilities.",
         "# - Rows that repeat an earlier text: 1, 1 of them with another label. A split keeps them on one side.",
         "# - Labels with a single row, too few to learn or to measure: 1 (odd).",
@@ -203,45 +207,49 @@ def test_what_is_odd_in_the_data_is_remarked() -> None:
 )
 def test_the_number_of_rows_decides_split_epochs_and_batches(rows: int, expected: Row) -> None:
     write_csv("rows.csv", texts_and_labels([f"some text {i}" for i in range(rows)]))
-    found = settings("rows.csv")
-    assert {key: found[key] for key in found if key in COUNTED} == expected
+    settings = printed_settings("rows.csv")
+    assert {key: settings[key] for key in settings if key in COUNTED} == expected
 
 
 COUNTED = ("data.validation_split", "training.epochs", "training.batch_size")
 
 
-# Files beside it
+# Files of validation and test rows
 
 
 def test_files_of_validation_and_test_rows_beside_it_are_used() -> None:
     Path("set").mkdir()
-    rows = only(some_rows(), "body", "stars")
-    for part, some in {"train": rows, "dev": some_rows(10), "test": [*rows[:2], {"body": "new", "stars": 9}]}.items():
-        write_csv(f"set/{part}.csv", only(some, "body", "stars"))
+    rows = select(make_rows(), "body", "stars")
+    for part, content in {
+        "train": rows,
+        "dev": make_rows(10),
+        "test": [*rows[:2], {"body": "new", "stars": 9}],
+    }.items():
+        write_csv(f"set/{part}.csv", select(content, "body", "stars"))
     result = textclf("init", "set/train.csv")
     config = load_config(Path("set.yaml"))
     assert (config.data.validation, config.data.test) == ("set/dev.csv", "set/test.csv")
     assert "2 of 3 texts of set/test.csv are in the training file too." in result.stderr
-    assert "data.validation_split" not in settings("set/train.csv")
+    assert "data.validation_split" not in printed_settings("set/train.csv")
 
 
 @pytest.mark.parametrize(
-    ("rows", "why"),
+    ("rows", "reason"),
     [
         ([{"body": "x"}], "beside_test.csv has no column 'stars'; it has: body. Set data.label."),
         ([{"body": "x", "stars": ""}], "row 0 has no label (rows count from 0). Add it or drop the row."),
         ([{"body": "x", "stars": "-1"}], "its label '-1' is in no training row looked at"),
     ],
 )
-def test_a_file_beside_it_that_cannot_be_measured_on_is_not_used(rows: list[Row], why: str) -> None:
-    write_csv("beside_train.csv", only(some_rows(), "body", "stars"))
+def test_a_file_beside_it_that_cannot_be_measured_on_is_not_used(rows: list[Row], reason: str) -> None:
+    write_csv("beside_train.csv", select(make_rows(), "body", "stars"))
     write_csv("beside_test.csv", rows)
-    assert "data.test" not in settings("beside_train.csv")
-    found = [line for line in written("beside_train.csv").splitlines() if "is not used" in line]
-    assert [line.endswith(why) for line in found] == [True]
+    assert "data.test" not in printed_settings("beside_train.csv")
+    remarks = [line for line in printed_config("beside_train.csv").splitlines() if "is not used" in line]
+    assert [remark.endswith(reason) for remark in remarks] == [True]
 
 
-# Where it goes, and what is said
+# The file and the messages
 
 
 @pytest.mark.parametrize(
@@ -250,7 +258,7 @@ def test_a_file_beside_it_that_cannot_be_measured_on_is_not_used(rows: list[Row]
 )
 def test_the_config_is_named_like_the_data(data: str, config: str) -> None:
     Path(data).parent.mkdir(exist_ok=True)
-    write_csv("rows", some_rows())
+    write_csv("rows", make_rows())
     content = Path("rows").read_bytes()
     Path(data).write_bytes(gzip.compress(content) if data.endswith(".gz") else content)
     result = textclf("init", data)
@@ -260,14 +268,14 @@ def test_the_config_is_named_like_the_data(data: str, config: str) -> None:
 
 
 def test_any_name_of_a_file_is_written_as_it_is() -> None:
-    write_csv("my: data #1.csv", some_rows())
+    write_csv("my: data #1.csv", make_rows())
     result = textclf("init", "my: data #1.csv")
     assert result.stderr.endswith("wrote my: data #1.yaml; next: textclf train 'my: data #1.yaml'\n")
     assert load_config(Path("my: data #1.yaml")).data.train == "my: data #1.csv"
 
 
 def test_an_existing_config_is_replaced_only_on_demand() -> None:
-    write_csv("rows.csv", some_rows())
+    write_csv("rows.csv", make_rows())
     Path("rows.yaml").write_text("mine")
     assert refusal("rows.csv") == (
         "rows.yaml exists. Replace it with --overwrite, or choose another file with --output.\n"
@@ -278,7 +286,7 @@ def test_an_existing_config_is_replaced_only_on_demand() -> None:
 
 
 def test_the_result_is_one_json_document() -> None:
-    write_csv("rows.csv", only(some_rows(), "body", "stars"))
+    write_csv("rows.csv", select(make_rows(), "body", "stars"))
     result = textclf("init", "rows.csv", "--output", "here.yaml", "--json")
     document = json.loads(result.stdout)
     assert (document["config"], document["data"], document["beside"]) == ("here.yaml", "rows.csv", [])
@@ -294,8 +302,9 @@ def test_two_results_on_stdout_are_wrong_usage() -> None:
 # Training
 
 
-@pytest.mark.parametrize("sample", ["reviews", "topics"])
-def test_training_takes_the_config_as_it_stands(sample: str) -> None:
-    assert textclf("init", SAMPLES / f"{sample}.csv").exit_code == 0
-    result = textclf("train", f"{sample}.yaml", *overrides("training.epochs=1"))
-    assert (result.exit_code, Path(f"runs/{sample}/metrics.json").exists()) == (0, True)
+def test_the_config_trains_unchanged() -> None:
+    assert textclf("init", SAMPLES / "topics.csv").exit_code == 0
+    assert textclf("train", "topics.yaml", *overrides("training.epochs=1")).exit_code == 0
+    assert load_saved_config(Path("runs/topics/config.yaml")) == load_config(Path("topics.yaml"), ["training.epochs=1"])
+    metrics = json.loads(Path("runs/topics/metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["data"]["rows"], list(metrics["labels"])) == (40, ["food", "noise", "place", "price", "service"])
