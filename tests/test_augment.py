@@ -1,4 +1,4 @@
-"""augment: what becomes of training rows, the same for each row wherever it stands, and nothing of the others."""
+"""augment: training rows change as the options say, the same in each run and anew in each epoch; others do not."""
 
 import json
 from pathlib import Path
@@ -24,10 +24,8 @@ def some_texts(lengths: list[int]) -> TokenIds:
     return TokenIds(ids.astype(np.uint16), counts, counts)
 
 
-def changed(texts: TokenIds, *, epoch: int = 1, numbers: list[int] | None = None, **shares: Any) -> TokenIds:
-    augmentation = Augmentation(AugmentOptions(**shares), OWN_NEIGHBOUR)
-    rows = np.arange(len(texts)) if numbers is None else np.array(numbers)
-    return augmentation.changed(texts, rows, seed=42, epoch=epoch)
+def changed(texts: TokenIds, *, seed: int = 42, epoch: int = 1, **options: Any) -> TokenIds:
+    return Augmentation(AugmentOptions(**options), OWN_NEIGHBOUR).epoch_rows(texts, seed=seed, epoch=epoch)
 
 
 def rows(texts: TokenIds) -> list[list[int]]:
@@ -35,13 +33,23 @@ def rows(texts: TokenIds) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_row_changes_by_seed_epoch_and_number_alone(change: str) -> None:
+def test_rows_change_by_seed_and_epoch_alone(change: str) -> None:
     texts = some_texts([40, 1, 25, 60])
-    found = rows(changed(texts, **{change: 0.5}))
-    other_order = changed(texts.take(np.array([3, 0])), numbers=[3, 0], **{change: 0.5})
-    assert rows(other_order) == [found[3], found[0]]
-    assert rows(changed(texts, epoch=2, **{change: 0.5})) != found
-    assert rows(changed(texts, numbers=[7, 8, 9, 10], **{change: 0.5})) != found
+    first = rows(changed(texts, **{change: 0.5}))
+    assert rows(changed(texts, **{change: 0.5})) == first
+    assert rows(changed(texts, epoch=2, **{change: 0.5})) != first
+    assert rows(changed(texts, seed=43, **{change: 0.5})) != first
+
+
+def test_a_factor_gives_all_rows_so_many_times_each_time_changed_in_another_way() -> None:
+    texts = some_texts([40, 1, 25, 60])
+    once, again = (
+        rows(changed(texts, word_dropout=0.2, factor=2))[:4],
+        rows(changed(texts, word_dropout=0.2, factor=2))[4:],
+    )
+    assert once == rows(changed(texts, word_dropout=0.2))
+    assert once != again
+    assert list(map(len, once)) == list(map(len, again)) == [40, 1, 25, 60]
 
 
 def test_without_a_share_nothing_changes() -> None:

@@ -13,7 +13,7 @@ from textclf.evaluation.calibration import choose_threshold, fit_temperature, ne
 from textclf.models.architecture import Floats, Start
 from textclf.models.ensemble import divide_logits
 from textclf.models.registry import MODELS, logits_model
-from textclf.training.augmentation import augmentation
+from textclf.training.augmentation import make_augmentation
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.dataset import Dataset
 from textclf.training.loop import FitResult, TrainingCallback, fit, forward_function, padded_rows
@@ -94,7 +94,9 @@ def fit_network(
     network = build(config.model, shape_of(config, dataset), start=start, fast=device == "cpu")
     if weights is not None:
         network.set_weights(list(weights.values()))
-    changes = augmentation(config.augment, dataset.vectors, dataset.encoder.vocabulary, words=dataset.trained_words)
+    changes = make_augmentation(
+        config.augment, dataset.vectors, dataset.encoder.vocabulary, words=dataset.trained_words
+    )
     fit_result = fit(
         network, dataset.train, dataset.validation, config.training, callback,
         checkpoint=checkpoint, augmentation=changes,

@@ -134,10 +134,10 @@ def fit(
     with interruptible() as interrupted:
         while not _finished(at, options):
             rng = np.random.default_rng([options.seed, at.epoch])
+            epoch_rows = augmentation.epoch_rows(train.token_ids, seed=options.seed, epoch=at.epoch)
             for numbers in islice(batches(lengths, options.batch_size, rng), at.step, None):
                 rows = numbers % len(train)
-                texts = augmentation.changed(train.token_ids.take(rows), numbers, seed=options.seed, epoch=at.epoch)
-                ids = _batch(texts, options.batch_size)
+                ids = _batch(epoch_rows.take(numbers), options.batch_size)
                 at.total += take_step(ids, _filled(train.targets[rows], len(ids)), _filled(weights[rows], len(ids)))
                 at.step += 1
                 callback.on_step(Step(at.epoch, options.epochs, at.step, steps, at.total / at.step))
