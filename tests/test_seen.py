@@ -1,11 +1,72 @@
-"""Data files that change while they are read: refused with one message, and nothing is written."""
+"""Data files are read once; those that change meanwhile are refused with one message, and nothing is written."""
 
+import csv
+import gzip
+import hashlib
+import json
+import os
+import pkgutil
 import shutil
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from conftest import QUICK, SAMPLES, overrides, textclf, write_config
+
+OPENED: Counter[str] | None = None
+
+
+def _count(event: str, arguments: tuple[object, ...]) -> None:
+    if OPENED is not None and event == "open" and isinstance(arguments[0], str | os.PathLike):
+        OPENED[os.path.abspath(arguments[0])] += 1  # noqa: PTH100
+
+
+sys.addaudithook(_count)  # for good: Python takes none away
+
+
+@pytest.fixture
+def opened() -> Iterator[Counter[str]]:
+    """How often each file was opened during the test."""
+    global OPENED
+    OPENED = Counter()
+    yield OPENED
+    OPENED = None
+
+
+@pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".parquet"])
+def test_each_data_file_is_read_once(kind: str, tmp_path: Path, opened: Counter[str]) -> None:
+    files = {part: tmp_path / f"{part}{kind}" for part in ("train", "validation", "test")}
+    for path in files.values():
+        write_as(path, SAMPLES / "reviews.csv")
+    config = tmp_path / "config.yaml"
+    config.write_text("data:\n" + "".join(f"  {part}: {path}\n" for part, path in files.items()))
+    opened.clear()
+    settings = [*QUICK, "training.epochs=1", "training.seeds=2", "report.slices=[label]"]
+    assert textclf("train", config, "--run", tmp_path / "run", *overrides(*settings)).exit_code == 0
+    # when the config is checked the header is looked at
+    assert {part: opened[str(path)] for part, path in files.items()} == dict.fromkeys(files, 2)
+    digests = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files.values()}
+    assert json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))["data"] == digests
+    (tmp_path / "new").mkdir()
+    other = Path(shutil.copyfile(files["test"], tmp_path / "new" / files["test"].name))
+    opened.clear()
+    assert textclf("evaluate", "--run", tmp_path / "run").exit_code == 0
+    assert textclf("evaluate", other, "--run", tmp_path / "run" / "model").exit_code == 0
+    assert (opened[str(files["test"])], opened[str(other)]) == (1, 1)
+
+
+def write_as(path: Path, table: Path) -> None:
+    """Writes a CSV file in the format that the other's name says."""
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(table.read_bytes()))
+    elif path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.csv.read_csv(table), path)
+    else:
+        shutil.copyfile(table, path)
 
 
 def renamed_over(path: Path, content: bytes) -> None:
@@ -34,7 +95,7 @@ def data(tmp_path: Path) -> Path:
 def change_before(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[], object]) -> None:
     """Has the change happen each time that a function is called."""
     module, _, function = name.rpartition(".")
-    target = __import__(module, fromlist=[function])
+    target = pkgutil.resolve_name(module)
     compute = getattr(target, function)
     monkeypatch.setattr(target, function, lambda *arguments, **named: (change(), compute(*arguments, **named))[1])
 
@@ -49,7 +110,7 @@ def test_a_file_that_changes_while_it_is_measured_on_is_refused(
 ) -> None:
     content = data.read_bytes()
     monkeypatch.setattr("textclf.data.rows.ROWS_AT_ONCE", 10)
-    change_before(monkeypatch, "textclf.evaluation.evaluate.outcome", lambda: change(data, content))
+    change_before(monkeypatch, "textclf.data.source.StoredTexts.add", lambda: change(data, content))
     result = textclf("evaluate", data, "--run", reviews)
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", refusal(data))
     assert not (reviews / "evaluations" / "live").exists()
@@ -63,15 +124,20 @@ def test_a_file_that_is_half_written_is_not_called_damaged(
     assert (result.exit_code, result.stderr) == (1, refusal(data))
 
 
-def test_a_file_that_changes_before_its_rows_are_shown_is_refused(
+def test_a_file_that_changes_after_it_was_read_changes_nothing(
     data: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sha256 = hashlib.sha256(data.read_bytes()).hexdigest()
     change_before(
         monkeypatch, "textclf.evaluation.evaluate.sample_document", lambda: data.write_text("text,label\na,b\n")
     )
-    result = textclf("evaluate", data, "--run", reviews)
-    assert (result.exit_code, result.stderr) == (1, refusal(data))
-    assert not (reviews / "evaluations" / "live").exists()
+    document = json.loads(textclf("evaluate", data, "--run", reviews, "--json").stdout)
+    assert document["data"] == {"file": data.as_posix(), "part": "all", "rows": 400, "sha256": sha256}
+    samples = json.loads((reviews / "evaluations" / "live" / "samples.json").read_text(encoding="utf-8"))
+    with (SAMPLES / "reviews.csv").open(encoding="utf-8") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    shown = [*samples["surely_wrong"], *samples["nearest"]]
+    assert [sample["text"] for sample in shown] == [texts[sample["row"]] for sample in shown]
 
 
 def test_rows_are_checked_and_trained_on_as_their_digest_says(

@@ -149,7 +149,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
     dataset = prepare(config, folder=folder, known=classifier.description.vocabulary)
     splits = dataset.splits
     changed = splits.document["sha256"] != read_json(run.split)["sha256"]
-    if changed or splits.evaluation.source_rows().describe(0)["sha256"] != document["data"]["sha256"]:
+    if changed or splits.evaluation.rows.describe()["sha256"] != document["data"]["sha256"]:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
     # no baseline asks for the words again
     dataset = replace(dataset, splits=splits.slim(words=False))

@@ -174,9 +174,9 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
     """
     config, run = made.config, original.run
     classifier, parity = _save(stage, original, made)
-    measured = made.dataset.splits.evaluation.source_rows()
-    found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
-    (before, _), speeds = measure_throughput([original.classifier, classifier], measured)
+    measured = made.dataset.splits.evaluation.rows
+    found, document = evaluate_rows(classifier, measured, made.dataset.evaluation_chunks(), slices=config.report.slices)
+    (before, _), speeds = measure_throughput([original.classifier, classifier], measured.text_chunks())
     other = found.with_probabilities(before, threshold=original.classifier.description.threshold)
     _check_loss(found, other, wish, measured_on=document["data"]["file"])
     document["parity"] = parity

@@ -200,7 +200,7 @@ def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[n
     labels: set[str] = set()
     rows = seen = 0
     try:
-        for chunk in read_rows([Path(path)], options):
+        for chunk in read_rows(Path(path), options):
             labels |= {label for field in chunk.labels for label in split_labels(field, options.label_separator)}
             rows += len(chunk.texts)
             seen += sum(text_key in training_keys for text_key in text_keys(chunk.texts).near.tolist())

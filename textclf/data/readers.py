@@ -4,6 +4,7 @@ import contextlib
 import csv
 import glob
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -20,16 +21,19 @@ from textclf.io.streams import LONGEST, OpenData, decoded_lines, too_long
 csv.field_size_limit(LONGEST)
 
 
-def read_columns(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def read_columns(
+    path: Path, wanted: Mapping[str, str], *, sha256: "hashlib._Hash | None" = None
+) -> Iterator[tuple[str, ...]]:
     """The wanted columns of a file, row by row, read as it goes.
 
     Args:
         wanted: column name by the setting that chose it, such as `{"data.text": "review"}`, for messages.
+        sha256: is updated with the bytes of the file, all of them once its last row has been read.
 
     Raises:
         UserError: the file is missing, damaged, not UTF-8, ragged or without a wanted column.
     """
-    with OpenData(path) as stream:
+    with OpenData(path, sha256=sha256) as stream:
         yield from file_format(path).rows(stream, str(path), wanted)
 
 

@@ -1,5 +1,6 @@
 """Rows of text and label from .csv, .tsv, .jsonl and .parquet files: all of them, in order, as they stand."""
 
+import hashlib
 import re
 from array import array
 from collections import Counter
@@ -43,38 +44,47 @@ PARTS = ("train", "validation", "test")
 
 
 class Rows(NamedTuple):
-    """Texts and labels of n rows, as their files have them."""
+    """Texts and labels of n rows as their file has them, and the values of further columns."""
 
     texts: list[str]
     labels: list[str]
+    columns: list[list[str]]
 
 
 ROWS_AT_ONCE, CHARACTERS_AT_ONCE = 8192, 1 << 22
 
 
-def read_rows(paths: Iterable[Path], options: DataOptions) -> Iterator[Rows]:
-    """All rows of the files in their order, some thousands at a time.
+def read_rows(
+    path: Path, options: DataOptions, *, columns: Sequence[str] = (), sha256: "hashlib._Hash | None" = None
+) -> Iterator[Rows]:
+    """Yield all rows of a file in their order, some thousands at a time.
+
+    Args:
+        columns: names of further columns.
+        sha256: is updated with the bytes of the file, all of them once its last row has been read.
 
     Raises:
-        UserError: a file cannot be read, has no rows, or a row has no label where each needs one.
+        UserError: the file cannot be read, has no rows, or a row has no label where each needs one.
     """
-    for path in paths:
-        number = -1
-        rows, size = Rows([], []), 0
-        columns = read_columns(path, {"data.text": options.text, "data.label": options.label})
-        for number, (text, label) in enumerate(columns):
-            if not label.strip() and options.label_separator is None:
-                raise UserError(f"{path}: row {number} has no label (rows count from 0). Add it or drop the row.")
-            rows.texts.append(text)
-            rows.labels.append(label)
-            size += len(text)
-            if len(rows.texts) == ROWS_AT_ONCE or size > CHARACTERS_AT_ONCE:
-                yield rows
-                rows, size = Rows([], []), 0
-        if number < 0:
-            raise UserError(f"{path} has no rows. Add some, or name another file.")
-        if rows.texts:
+    wanted = {"data.text": options.text, "data.label": options.label}
+    wanted |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
+    row = -1
+    rows, size = Rows([], [], [[] for _ in columns]), 0
+    for row, (text, label, *others) in enumerate(read_columns(path, wanted, sha256=sha256)):
+        if not label.strip() and options.label_separator is None:
+            raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
+        rows.texts.append(text)
+        rows.labels.append(label)
+        for values, value in zip(rows.columns, others, strict=True):
+            values.append(value)
+        size += len(text)
+        if len(rows.texts) == ROWS_AT_ONCE or size > CHARACTERS_AT_ONCE:
             yield rows
+            rows, size = Rows([], [], [[] for _ in columns]), 0
+    if row < 0:
+        raise UserError(f"{path} has no rows. Add some, or name another file.")
+    if rows.texts:
+        yield rows
 
 
 def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tuple[str, str]]:

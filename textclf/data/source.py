@@ -1,76 +1,35 @@
-"""SourceRows rows as they stand in their files, read as they are needed."""
+"""Rows of data files, read once: labels in memory, texts in a temporary file, and the sha256 of the files."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.readers import find_files, read_columns
-from textclf.data.rows import DataOptions, Rows, read_rows
+from textclf.data.readers import find_files
+from textclf.data.rows import DataOptions, LabelBuilder, Labels, check_labels, read_rows
 from textclf.errors import UserError
 from textclf.io.contract import DataDocument
+from textclf.io.files import temporary_file_errors
 from textclf.io.streams import opened
 
 RowIds = npt.NDArray[np.int64]
 
 
 class SourceFile(NamedTuple):
-    """A data file as it was when it was first looked at, before its rows are read."""
+    """A data file and the sha256 of its bytes."""
 
     path: Path
     sha256: str
 
 
-@dataclass(frozen=True)
-class SourceRows:
-    """Rows to measure on, as they stand in their files."""
-
-    files: list[SourceFile]
-    options: DataOptions
-    part: str
-    """What they are: test, validation or all."""
-    row_ids: RowIds | None = None
-    """Which rows of the files, counted from 0, ascending; None: all."""
-
-    @property
-    def paths(self) -> list[Path]:
-        return [file.path for file in self.files]
-
-    def chunks(self) -> Iterator[Rows]:
-        """The rows, some thousands at a time."""
-        first = 0
-        for rows in read_rows(self.paths, self.options):
-            yield rows if self.row_ids is None else _chosen(rows, self.row_ids - first)
-            first += len(rows.texts)
-            if self.row_ids is not None and first > self.row_ids[-1]:
-                return
-
-    def column(self, name: str, *, key: str) -> list[str]:
-        """What another column of the files holds, row by row; `key` is the setting that names it."""
-        values = [value for path in self.paths for (value,) in read_columns(path, {key: name})]
-        return values if self.row_ids is None else [values[row] for row in self.row_ids.tolist()]
-
-    def describe(self, rows: int) -> DataDocument:
-        """What metrics.json says of them, being so many."""
-        files, digests = [path.as_posix() for path in self.paths], [file.sha256 for file in self.files]
-        file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
-        return {"file": file, "part": self.part, "rows": rows, "sha256": digest}
-
-
-def _chosen(rows: Rows, row_ids: RowIds) -> Rows:
-    """Those of the rows that have one of the numbers, ascending."""
-    begin, end = np.searchsorted(row_ids, (0, len(rows.texts)))
-    chosen = row_ids[begin:end].tolist()
-    return Rows([rows.texts[row] for row in chosen], [rows.labels[row] for row in chosen])
-
-
 def source_files(patterns: str | list[str], *, key: str) -> list[SourceFile]:
-    """The files that names or globs stand for, as they are now; see `find_files`.
+    """Return the files that names or globs stand for, with their digests; see `find_files`.
 
     Raises:
         UserError: a name or a glob stands for none, or a file cannot be read.
@@ -83,28 +42,170 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def unchanged(files: Sequence[SourceFile]) -> Iterator[None]:
-    """For all that reads the files: what the block finds is of the very bytes that they were first seen with.
+class StoredTexts:
+    """Texts in a nameless temporary file, which is gone when this object is.
 
-    Raises:
-        UserError: a file has changed, which also explains whatever else the block found wrong with it.
+    Args:
+        folder: where the file is; None: the system's folder for temporary files.
     """
-    before = [_state(file.path) for file in files]
-    try:
-        yield
-    finally:
-        # The state tells that a file was changed and changed back while it was read; the digest, that it is as it was
-        # seen, even where two writes within a tick of the clock leave the state as it was.
-        for (path, digest), state in zip(files, before, strict=True):
-            if _state(path) != state or _digest(path) != digest:
-                raise UserError(f"{path} changed while it was read. Try again when nothing writes to it.")
+
+    def __init__(self, *, folder: Path | None = None):
+        self._folder = folder
+        with temporary_file_errors(folder):
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the next line
+        weakref.finalize(self, self._file.close)
+        self._ends = [np.zeros(1, np.int64)]
+
+    def add(self, texts: Iterable[str]) -> None:
+        encoded = [text.encode() for text in texts]
+        with temporary_file_errors(self._folder):
+            self._file.write(b"".join(encoded))
+        self._ends.append(self._ends[-1][-1] + np.cumsum([len(text) for text in encoded], dtype=np.int64))
+
+    def read(self, indices: RowIds) -> list[str]:
+        """Return the texts with these indices, in the order in which they were added."""
+        self._ends = [np.concatenate(self._ends)]
+        [ends] = self._ends
+        texts = []
+        for begin, end in zip(ends[indices].tolist(), ends[indices + 1].tolist(), strict=True):
+            self._file.seek(begin)
+            texts.append(self._file.read(end - begin).decode())
+        return texts
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """Rows of data files as they were read, or some of them."""
+
+    files: list[SourceFile]
+    part: str
+    """What the rows are for: train, validation or test; all, where a user names a file to evaluate."""
+    all_labels: Labels
+    """Labels of all rows of the files, as are texts and columns."""
+    all_texts: StoredTexts
+    all_columns: Mapping[str, StoredTexts]
+    """Further columns by their names."""
+    chunk_ends: RowIds
+    """Number of rows read up to the end of each chunk, shape (chunks,)."""
+    row_ids: RowIds
+    """Numbers of these rows in their files, counted from 0, ascending, shape (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @property
+    def labels(self) -> Labels:
+        return self.all_labels.take(self.row_ids)
+
+    def take(self, indices: RowIds) -> "SourceRows":
+        """Return the rows at these indices, which are ascending."""
+        return replace(self, row_ids=self.row_ids[indices])
+
+    def chunks(self) -> Iterator[RowIds]:
+        """Yield the indices of the rows that were read together, some thousands at a time."""
+        # the last digits of probabilities depend on which rows are together
+        ends = np.searchsorted(self.row_ids, self.chunk_ends)
+        for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            if begin < end:
+                yield np.arange(begin, end)
+
+    def texts(self, indices: RowIds) -> list[str]:
+        """Return the texts of the rows at these indices."""
+        return self.all_texts.read(self.row_ids[indices])
+
+    def text_chunks(self) -> Iterator[list[str]]:
+        """Yield the texts of all rows, some thousands at a time."""
+        return map(self.texts, self.chunks())
+
+    def column(self, name: str) -> list[str]:
+        """Return the values of a further column."""
+        return self.all_columns[name].read(self.row_ids)
+
+    def describe(self) -> DataDocument:
+        """Return what metrics.json holds of the rows."""
+        files, digests = [file.path.as_posix() for file in self.files], [file.sha256 for file in self.files]
+        file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
+        return {"file": file, "part": self.part, "rows": len(self), "sha256": digest}
+
+
+class SourceReader:
+    """Reads the rows of data files, once, and keeps of them what later steps need.
+
+    Args:
+        columns: names of further columns to keep.
+        texts: keep the texts too.
+        folder: where temporary files are; None: the system's folder for them.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        options: DataOptions,
+        *,
+        columns: Sequence[str] = (),
+        texts: bool = True,
+        folder: Path | None = None,
+    ):
+        self.files: list[SourceFile] = []
+        self._paths = paths
+        self._options = options
+        self._labels = LabelBuilder()
+        self._keep_texts = texts
+        self._texts = StoredTexts(folder=folder)
+        self._columns = {name: StoredTexts(folder=folder) for name in columns}
+        self._chunk_rows: list[int] = []
+
+    def texts(self) -> Iterator[list[str]]:
+        """Yield the texts of all rows, some thousands at a time; the files are read as they come.
+
+        Raises:
+            UserError: a file is at fault, or changed while it was read.
+        """
+        for path in self._paths:
+            sha256 = hashlib.sha256()
+            before = _state(path)
+            try:
+                for chunk in read_rows(path, self._options, columns=list(self._columns), sha256=sha256):
+                    self._labels.add(chunk.labels)
+                    self._chunk_rows.append(len(chunk.texts))
+                    if self._keep_texts:
+                        self._texts.add(chunk.texts)
+                    for column, values in zip(self._columns.values(), chunk.columns, strict=True):
+                        column.add(values)
+                    yield chunk.texts
+            finally:
+                # a change also explains whatever else was found wrong with the file
+                if _state(path) != before:
+                    raise UserError(changed_while_read(path))
+            self.files.append(SourceFile(path, sha256.hexdigest()))
+
+    def rows(self, part: str) -> SourceRows:
+        """Return all rows, after they were read.
+
+        Raises:
+            UserError: there are too many different labels.
+        """
+        labels = self._labels.labels()
+        check_labels(labels, self._options.label_separator, self._paths)
+        return SourceRows(
+            files=self.files,
+            part=part,
+            all_labels=labels,
+            all_texts=self._texts,
+            all_columns=self._columns,
+            chunk_ends=np.cumsum(self._chunk_rows),
+            row_ids=np.arange(len(labels)),
+        )
+
+
+def changed_while_read(path: Path | str) -> str:
+    return f"{path} changed while it was read. Try again when nothing writes to it."
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
-    """Size, times and inode; None where there is no file."""
+    """Return the size, times and inode of a file; None where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -1,14 +1,12 @@
 """The rows that a report shows in full: where the model was most surely wrong, and where it was nearest to the line."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.source import SourceRows, unchanged
+from textclf.data.source import SourceRows
 from textclf.evaluation.predictions import Predictions
 from textclf.inference.classifier import Classifier
 from textclf.inference.explain import FEWEST_STEPS, Explainer, Explanation, strongest_words
@@ -43,7 +41,7 @@ def nearest_to_the_line(found: Predictions, threshold: float) -> Array:
     return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
 
 
-def sample_document(classifier: Classifier, folder: Path, source: SourceRows, found: Predictions) -> SamplesDocument:
+def sample_document(classifier: Classifier, folder: Path, rows: SourceRows, found: Predictions) -> SamplesDocument:
     """The rows with their texts, each word with its weight, and the words that speak for each label most.
 
     Args:
@@ -56,7 +54,7 @@ def sample_document(classifier: Classifier, folder: Path, source: SourceRows, fo
     }
     drawn = np.sort(np.random.default_rng(0).permutation(len(found))[:DRAWN])
     wanted = np.unique(np.concatenate([*kinds.values(), drawn]))
-    texts = dict(zip(wanted.tolist(), _texts(source, found.rows[wanted]), strict=True))
+    texts = dict(zip(wanted.tolist(), rows.texts(wanted), strict=True))
     shown = sorted(set(np.concatenate(list(kinds.values())).tolist()))
     explanations = explainer.explain([texts[place][:LONGEST] for place in shown], most_steps=STEPS)
     explained = dict(zip(shown, explanations, strict=True))
@@ -77,13 +75,6 @@ def _first(texts: list[str], explainer: Explainer) -> list[Explanation]:
     some = texts[: max(1, int(np.searchsorted(characters, CHARACTERS)))]
     # a mean over many texts needs no text's weights to the last hundredth
     return [each for found in explainer.explain(some, most_steps=FEWEST_STEPS) for each in found]
-
-
-def _texts(source: SourceRows, numbers: Array) -> Iterator[str]:
-    """The texts of the rows with these numbers, ascending."""
-    with unchanged(source.files):
-        for rows in replace(source, row_ids=numbers).chunks():
-            yield from rows.texts
 
 
 def _sample(found: Predictions, place: int, text: str, explained: list[Explanation]) -> SampleDocument:

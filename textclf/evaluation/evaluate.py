@@ -4,7 +4,7 @@ import itertools
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from textclf.config.load import load_saved_config
 from textclf.config.schema import Config
-from textclf.data.readers import file_format
-from textclf.data.rows import DataOptions, LabelBuilder, check_labels
-from textclf.data.source import SourceFile, SourceRows, source_files, unchanged
+from textclf.data.readers import file_format, find_files
+from textclf.data.rows import DataOptions
+from textclf.data.source import RowIds, SourceFile, SourceReader, SourceRows, source_files
 from textclf.errors import UserError
 from textclf.evaluation.calibration import needs_threshold
 from textclf.evaluation.curves import length_histogram
@@ -24,12 +24,12 @@ from textclf.evaluation.predictions import Predictions, outcome, read_prediction
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
 from textclf.io.contract import MetricsDocument, SplitDocument
-from textclf.io.files import read_json, write_json
+from textclf.io.files import array_on_disk, read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import join_names
 from textclf.io.staging import recover
 from textclf.io.streams import OpenData
-from textclf.text.encoding import Truncation
+from textclf.text.encoding import TokenIds, Truncation
 
 logger = logging.getLogger(__name__)
 
@@ -39,42 +39,25 @@ FORMAT = 1
 
 
 def evaluate_rows(
-    classifier: Classifier, source: SourceRows, *, slices: Sequence[str] = ()
+    classifier: Classifier, rows: SourceRows, token_ids: Iterable[TokenIds], *, slices: Sequence[str] = ()
 ) -> tuple[Predictions, MetricsDocument]:
-    """What was found, and the document of it for metrics.json; the texts are read as they are needed.
+    """Return the predictions for the rows, and the document of them for metrics.json.
 
     Args:
+        token_ids: those of the rows, some at a time.
         slices: columns of the files by which the rows are grouped too.
-
-    Raises:
-        UserError: a file is at fault, or changed since it was first looked at.
     """
-    with unchanged(source.files):
-        return _evaluate_rows(classifier, source, slices)
-
-
-def _evaluate_rows(
-    classifier: Classifier, source: SourceRows, slices: Sequence[str]
-) -> tuple[Predictions, MetricsDocument]:
     from textclf.evaluation.bootstrap import LEVEL, intervals
     from textclf.evaluation.metrics import confusion_matrix, label_metrics
 
-    labels = LabelBuilder()
-
-    def texts() -> Iterator[list[str]]:
-        for rows in source.chunks():
-            labels.add(rows.labels)
-            yield rows.texts
-
     extent, probabilities, tokens, unknown = Truncation(), [], [], []
-    for token_ids, some in classifier.predict_stream(texts()):
-        extent = extent.add(token_ids)
-        probabilities.append(some)
-        tokens.append(token_ids.token_counts)
-        unknown.append(token_ids.unknown_fractions())
-    rows = np.arange(extent.rows) if source.row_ids is None else source.row_ids
-    check_labels(labels.labels(), classifier.description.label_separator, source.paths)
-    found = outcome(classifier, labels.labels(), np.concatenate(probabilities), rows)
+    for chunk in token_ids:
+        extent = extent.add(chunk)
+        probabilities.append(classifier.probabilities(chunk))
+        tokens.append(chunk.token_counts)
+        unknown.append(chunk.unknown_fractions())
+    labels = rows.labels
+    found = outcome(classifier, labels, np.concatenate(probabilities), rows.row_ids)
     unseen = found.names[len(classifier.labels) :]
     if unseen:
         logger.warning("labels that training never saw, counted as wrong: %s", join_names(unseen))
@@ -82,7 +65,7 @@ def _evaluate_rows(
     counts, edges = length_histogram(lengths)
     document: MetricsDocument = {
         "format": FORMAT,
-        "data": source.describe(extent.rows),
+        "data": rows.describe(),
         "metrics": found.metrics(),
         "labels": label_metrics(found.y_true, found.y_pred, found.names),
         "confusion_matrix": confusion_matrix(found.y_true, found.y_pred, len(found.names)).tolist(),
@@ -94,7 +77,7 @@ def _evaluate_rows(
         "slices": [
             by_length(found, lengths),
             by_unknown_words(found, np.concatenate(unknown)),
-            *(by_column(found, name, source.column(name, key="report.slices")) for name in slices),
+            *(by_column(found, name, rows.column(name)) for name in slices),
         ],
         "lengths": {
             "counts": counts.tolist(),
@@ -128,26 +111,50 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
     classifier = load_classifier(run.path)
     if data is None:
         return _evaluate_again(run, classifier)
-    files = source_files(data, key="DATA")
-    source = SourceRows(files, _data_options(run, classifier), "all")
-    columns = _slices_in(files, run)
-    found, document = evaluate_rows(classifier, source, slices=columns)
+    paths = find_files(data, key="DATA")
+    columns = _slices_in(paths, run)
+    shows_texts = run.complete and load_saved_config(run.config).report.texts
+    reader = SourceReader(paths, _data_options(run, classifier), columns=columns, texts=shows_texts)
+    token_ids = _encode(classifier, reader)
+    rows = reader.rows("all")
+    found, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
     if run.complete:
         target = _evaluation(run, document["data"]["file"])
         with replacing_files(target) as new:
-            if load_saved_config(run.config).report.texts:
-                write_json(new.samples, sample_document(classifier, run.path, source, found))
+            if shows_texts:
+                write_json(new.samples, sample_document(classifier, run.path, rows, found))
             write_evaluation(new, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
 
 
-def _slices_in(files: list[SourceFile], run: Run) -> list[str]:
+def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None = None) -> TokenIds:
+    """Read all rows; return the token ids, in a temporary file, of those with these numbers, or of all."""
+    lengths, tokens = [], []
+
+    def blocks() -> Iterator[Array]:
+        first = 0
+        for texts in reader.texts():
+            last = first + len(texts)
+            if row_ids is not None:
+                begin, end = np.searchsorted(row_ids, (first, last))
+                texts = [texts[row - first] for row in row_ids[begin:end].tolist()]
+            token_ids = classifier.encode(texts)
+            lengths.append(token_ids.lengths)
+            tokens.append(token_ids.token_counts)
+            yield token_ids.flat
+            first = last
+
+    flat = array_on_disk(blocks(), np.int32, folder=None)
+    return TokenIds(flat, np.concatenate(lengths), np.concatenate(tokens))
+
+
+def _slices_in(paths: list[Path], run: Run) -> list[str]:
     """Those of the run's columns to slice by that the files have."""
     if not run.config.is_file():
         return []
     wanted = load_saved_config(run.config).report.slices
-    for path in [file.path for file in files]:
+    for path in paths if wanted else ():
         with OpenData(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
         wanted = [name for name in wanted if name.strip() in columns]
@@ -182,14 +189,8 @@ def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
         )
     before: MetricsDocument = read_json(run.metrics)
     config = load_saved_config(run.config)
-    source = own_rows(run, config)
-    data = source.describe(before.get("data", {}).get("rows"))
-    if data["sha256"] != before.get("data", {}).get("sha256"):
-        raise UserError(
-            f"{data['file']} has changed since {run.path} was trained. To measure on it as it is: "
-            f"textclf evaluate {data['file']} --run {run.path}"
-        )
-    found, document = evaluate_rows(classifier, source, slices=config.report.slices)
+    rows, token_ids = _own_rows(run, config, classifier, before.get("data", {}).get("sha256"))
+    found, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=config.report.slices)
     document = {**before, **document}
     with replacing_files(run) as new:
         for file in (run.history, run.samples, run.environment):
@@ -199,46 +200,65 @@ def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
     return document
 
 
-def own_rows(run: Run, config: Config) -> SourceRows:
-    """The rows that a run was measured on: its test file, else its validation file, else the rows held out.
+def _own_rows(run: Run, config: Config, classifier: Classifier, sha256: str | list[str]) -> tuple[SourceRows, TokenIds]:
+    """Read the rows that a run was evaluated on: its test file, else its validation file, else the rows held out.
+
+    Args:
+        sha256: of the files when the run was trained.
 
     Raises:
-        UserError: rows were held out, and the files that they are in have changed.
+        UserError: the files have changed.
     """
     data = config.data
-    for part in ("test", "validation"):
-        if getattr(data, part):
-            return SourceRows(source_files(getattr(data, part), key=f"data.{part}"), data, part)
-    held_out: SplitDocument = read_json(run.split)
-    files = source_files(data.train, key="data.train")
-    if [file.sha256 for file in files] != held_out.get("sha256"):
-        raise UserError(
-            f"{data.train} has changed since {run.path} was trained: its validation rows are no longer known."
-        )
-    return SourceRows(files, data, "validation", np.array(held_out["validation"], np.int64))
+    part = "test" if data.test else "validation" if data.validation else "train"
+    patterns, key = getattr(data, part), f"data.{part}"
+    row_ids = None
+    if part == "train":
+        split: SplitDocument = read_json(run.split)
+        row_ids = np.array(split["validation"], np.int64)
+    reader = SourceReader(find_files(patterns, key=key), data, columns=config.report.slices, texts=False)
+    digests = sha256 if isinstance(sha256, list) else [sha256]
+    try:
+        token_ids = _encode(classifier, reader, row_ids)
+    except UserError:
+        _check_unchanged(run, part, source_files(patterns, key=key), digests)
+        raise
+    _check_unchanged(run, part, reader.files, digests)
+    rows = reader.rows("test" if data.test else "validation")
+    return rows if row_ids is None else rows.take(row_ids), token_ids
+
+
+def _check_unchanged(run: Run, part: str, files: list[SourceFile], digests: list[str]) -> None:
+    """Refuse files that are no longer those that a run was trained with.
+
+    Raises:
+        UserError: a file has another sha256.
+    """
+    if [file.sha256 for file in files] == digests:
+        return
+    names = ", ".join(file.path.as_posix() for file in files)
+    advice = f". To measure on it as it is: textclf evaluate {names} --run {run.path}"
+    if part == "train":
+        advice = ": its validation rows are no longer known."
+    raise UserError(f"{names} has changed since {run.path} was trained{advice}")
 
 
 WARM_UP = ["", "one text"] * 64  # some memory is taken, and some threads begin, with the first batches alone
 
 
 def measure_throughput(
-    classifiers: Sequence[Classifier], source: SourceRows
+    classifiers: Sequence[Classifier], chunks: Iterable[list[str]]
 ) -> tuple[list[Probabilities], list[float]]:
-    """Of each classifier the probabilities of all rows, shape (rows, labels), and rows a second, reading left out.
-
-    Raises:
-        UserError: a file of the rows has changed.
-    """
+    """Return each classifier's probabilities of all texts, shape (n, labels), and texts a second, reading left out."""
     found: list[list[Probabilities]] = [[] for _ in classifiers]
     for classifier in classifiers:
         classifier.predict_proba(WARM_UP)
     seconds = [0.0] * len(classifiers)
-    with unchanged(source.files):
-        for rows in source.chunks():
-            for place, classifier in enumerate(classifiers):
-                begin = time.perf_counter()
-                found[place].append(classifier.predict_proba(rows.texts))
-                seconds[place] += time.perf_counter() - begin
+    for texts in chunks:
+        for place, classifier in enumerate(classifiers):
+            begin = time.perf_counter()
+            found[place].append(classifier.predict_proba(texts))
+            seconds[place] += time.perf_counter() - begin
     probabilities = [np.concatenate(chunks) for chunks in found]
     return probabilities, [round(len(probabilities[0]) / each, 1) for each in seconds]
 

@@ -1,13 +1,14 @@
 """Files as streams of bytes and lines: decompressed, in bounded memory, with every fault as UserError."""
 
 import gzip
+import hashlib
 import io
 import os
 import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from textclf.errors import UserError
 
@@ -21,14 +22,18 @@ class OpenData:
 
     Args:
         pipes: what is no ordinary file, and so can be read only once, will do too.
+        sha256: is updated with the bytes of the whole file.
     """
 
-    def __init__(self, path: Path, *, pipes: bool = False):
+    def __init__(self, path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None" = None):
         self.path = path
         self.pipes = pipes
+        self.sha256 = sha256
 
     def __enter__(self) -> BinaryIO:
         self.file = opened(self.path, pipes=self.pipes)
+        if self.sha256:
+            self.file = io.BufferedReader(HashingFile(self.file, self.sha256), HASHED_TOGETHER)
         compressed = self.path.suffix.lower() == ".gz"
         self.stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.file)) if compressed else self.file
         return self.stream
@@ -40,6 +45,54 @@ class OpenData:
             raise UserError(f"{self.path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
         if isinstance(error, OSError):
             raise UserError(f"{self.path} cannot be read: {error.strerror or error}.") from None
+
+
+HASHED_TOGETHER = 1 << 18  # bytes
+
+
+class HashingFile(io.RawIOBase):
+    """A file that updates a digest with its bytes as they are read, and with the rest of them when it is closed.
+
+    Where a reader jumps, as that of parquet does, the rest is hashed at once, for what is read then is out of order.
+    """
+
+    def __init__(self, file: io.BufferedReader, sha256: "hashlib._Hash"):
+        self._file = file
+        self._sha256 = sha256
+        self._hashed = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        in_order = self._file.tell() == self._hashed
+        count = self._file.readinto(buffer)
+        if in_order:
+            self._sha256.update(memoryview(buffer)[:count])
+            self._hashed += count
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if (offset, whence) != (0, io.SEEK_CUR):
+            self._hash_rest()
+        return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._hash_rest()
+            self._file.close()
+        super().close()
+
+    def _hash_rest(self) -> None:
+        position = self._file.tell()
+        self._file.seek(self._hashed)
+        while block := self._file.read(HASHED_TOGETHER):
+            self._sha256.update(block)
+            self._hashed += len(block)
+        self._file.seek(position)
 
 
 def opened(path: Path, *, pipes: bool = False) -> io.BufferedReader:

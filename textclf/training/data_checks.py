@@ -97,12 +97,11 @@ def _keys(splits: list[Split]) -> TextKeys:
 def _with_examples(finding: Finding, side: Split, config: Config) -> Finding:
     if not finding.rows or not config.report.texts:
         return finding
-    row_ids = np.array(finding.rows)
-    chunks = replace(side.source, row_ids=np.sort(row_ids)).chunks()
-    found = [row for chunk in chunks for row in zip(chunk.texts, chunk.labels, strict=True)]
-    by_number = dict(zip(np.sort(row_ids).tolist(), found, strict=True))
+    rows = replace(side.rows, row_ids=np.array(finding.rows))
+    labels = [rows.labels.fields[code] for code in rows.labels.codes]
     examples: list[ExampleDocument] = [
-        {"row": row, "label": by_number[row][1], "text": by_number[row][0][:SHOWN]} for row in finding.rows
+        {"row": row, "label": label, "text": text[:SHOWN]}
+        for row, label, text in zip(finding.rows, labels, rows.texts(np.arange(len(rows))), strict=True)
     ]
     return replace(finding, examples=examples)
 

@@ -1,7 +1,7 @@
 """The rows of a config as training and measuring take them: read once, split, and turned into token ids on disk."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import Config
-from textclf.data.rows import ROWS_AT_ONCE, LabelBuilder, Labels, TextKeys, check_labels, text_keys
-from textclf.data.source import RowIds, SourceRows, source_files, unchanged
+from textclf.data.readers import find_files
+from textclf.data.rows import ROWS_AT_ONCE, Labels, TextKeys, text_keys
+from textclf.data.source import RowIds, SourceReader, SourceRows
 from textclf.data.split import SplitRows, folds, split
 from textclf.errors import UserError
 from textclf.io.contract import SplitDocument
@@ -28,23 +29,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Some of the rows that were read, with all their words."""
+    """Rows for one purpose, with all their words."""
 
     words: Tokens
-    """Of all rows that were read, by their numbers in the order in which words came."""
-    all_labels: Labels
+    """Word numbers, in the order in which words were first read, of all rows of the files."""
     all_keys: TextKeys
-    source: SourceRows
-    """The rows as they stand in their files."""
-    row_ids: RowIds
-    """Which rows are on this side, ascending."""
+    """Keys of all rows of the files."""
+    rows: SourceRows
+    """The rows of the split."""
 
     def __len__(self) -> int:
-        return len(self.row_ids)
+        return len(self.rows)
+
+    @property
+    def row_ids(self) -> RowIds:
+        """Numbers of the rows in their files, ascending, shape (n,)."""
+        return self.rows.row_ids
 
     @property
     def labels(self) -> Labels:
-        return self.all_labels.take(self.row_ids)
+        return self.rows.labels
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -55,17 +59,12 @@ class Split:
     def keys(self) -> TextKeys:
         return self.all_keys.take(self.row_ids)
 
-    def take(self, rows: RowIds) -> "Split":
-        """The side's rows with these places in it."""
-        return replace(self, row_ids=self.row_ids[rows])
-
-    def source_rows(self, indices: RowIds | None = None) -> SourceRows:
-        """The rows, or those at these places among them, ascending, as they stand in their files."""
-        row_ids = self.row_ids if indices is None else self.row_ids[indices]
-        return replace(self.source, row_ids=None if len(row_ids) == len(self.all_labels) else row_ids)
+    def take(self, indices: RowIds) -> "Split":
+        """Return the rows at these indices, which are ascending."""
+        return replace(self, rows=self.rows.take(indices))
 
     def chunks(self) -> Iterator[Tokens]:
-        """The words of the rows, some thousands of rows at a time."""
+        """Yield the words of the rows, some thousands of rows at a time."""
         for begin in range(0, len(self), ROWS_AT_ONCE):
             yield self.words.take(self.row_ids[begin : begin + ROWS_AT_ONCE])
 
@@ -111,6 +110,8 @@ class Dataset:
     vectors: WordVectors | None
     train: Examples
     validation: Examples
+    evaluation_ids: TokenIds
+    """Token ids of the rows that the run is evaluated on."""
     train_extent: Truncation
     validation_extent: Truncation
     unknown: dict[str, float]
@@ -126,8 +127,13 @@ class Dataset:
         extents = [Truncation().add(examples.token_ids) for examples in (train, validation)]
         return replace(
             self, encoder=encoder, train=train, validation=validation,
+            evaluation_ids=self.evaluation_ids.limit_vocabulary(count + RESERVED),
             train_extent=extents[0], validation_extent=extents[1],
         )  # fmt: skip
+
+    def evaluation_chunks(self) -> Iterator[TokenIds]:
+        """Yield the token ids of the rows to evaluate on, those that were read together at a time."""
+        return map(self.evaluation_ids.take, self.splits.evaluation.rows.chunks())
 
 
 class Fold(NamedTuple):
@@ -151,13 +157,16 @@ def prepare(
         UserError: a file is at fault, or there is too little to learn from.
     """
     words = WordCounts(config.text)
-    splits = _sides(config, words, folder, fold)
+    splits = _splits(config, words, folder, fold)
     vocabulary, trained_words, vectors = (
         (known, len(known), None) if known else _vocabulary(config, words, splits.train)
     )
     ids, separator = words.token_ids(vocabulary), config.data.label_separator
     train_ids, train_extent = _token_ids(splits.train, ids, config.text, folder)
     validation_ids, validation_extent = _token_ids(splits.validation, ids, config.text, folder)
+    evaluation_ids = validation_ids
+    if splits.evaluation is not splits.validation:
+        evaluation_ids, _ = _token_ids(splits.evaluation, ids, config.text, folder)
     return Dataset(
         splits=splits,
         encoder=Encoder(vocabulary, config.text),
@@ -165,35 +174,41 @@ def prepare(
         vectors=vectors,
         train=Examples(train_ids, splits.train.labels.targets(splits.labels, separator)),
         validation=Examples(validation_ids, splits.validation.labels.targets(splits.labels, separator)),
+        evaluation_ids=evaluation_ids,
         train_extent=train_extent,
         validation_extent=validation_extent,
         unknown={part: _unknown_share(side, ids) for part, side in splits.parts().items()},
     )
 
 
-def _sides(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Splits:
-    """The rows of all files, by what they are for."""
+def _splits(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Splits:
+    """Read all files, and hold rows out where no file of validation rows is named."""
     data = config.data
-    files = source_files(data.train, key="data.train")
-    read = _read(SourceRows(files, data, "train"), words, folder)
-    document: SplitDocument = {"validation": [], "rows": len(read), "sha256": [file.sha256 for file in files]}
+    measured = "test" if data.test else "validation" if data.validation else "train"
+
+    def read(part: str) -> Split:
+        return _read(config, part, words, folder, columns=config.report.slices if part == measured else ())
+
+    train = read("train")
+    document: SplitDocument = {
+        "validation": [],
+        "rows": len(train),
+        "sha256": [file.sha256 for file in train.rows.files],
+    }
     if data.validation:
-        validation_files = source_files(data.validation, key="data.validation")
-        train, validation = read, _read(SourceRows(validation_files, data, "validation"), words, folder)
+        validation = read("validation")
     else:
-        parts = _parts(config, read, fold)
+        parts = _parts(config, train, fold)
         if parts.rare:
             logger.warning(
                 "labels with too few distinct texts to be validated, all rows in train: %s", join_names(parts.rare)
             )
-        held_out = replace(read, source=SourceRows(files, data, "validation"))
-        train, validation = read.take(parts.train), held_out.take(parts.validation)
+        held_out = replace(train, rows=replace(train.rows, part="validation"))
+        train, validation = train.take(parts.train), held_out.take(parts.validation)
         document["validation"] = parts.validation.tolist()
-    labels = _labels(train.labels, validation.labels, data.label_separator, read.source.paths)
-    evaluation = validation
-    if data.test:
-        test_files = source_files(data.test, key="data.test")
-        evaluation = _read(SourceRows(test_files, data, "test"), words, folder)
+    paths = [file.path for file in train.rows.files]
+    labels = _labels(train.labels, validation.labels, data.label_separator, paths)
+    evaluation = read("test") if data.test else validation
     return Splits(labels, train, validation, evaluation, document)
 
 
@@ -222,28 +237,26 @@ def _vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[list[s
     return vocabulary, trained, vectors
 
 
-def _read(source: SourceRows, words: WordCounts, folder: Path | None) -> Split:
-    """All rows of the files.
+def _read(config: Config, part: str, words: WordCounts, folder: Path | None, *, columns: Sequence[str]) -> Split:
+    """Read all rows of a part's files.
 
     Raises:
         UserError: a file is at fault, or changed while it was read.
     """
-    labels, counts, keys = LabelBuilder(), [], []
+    paths = find_files(getattr(config.data, part), key=f"data.{part}")
+    reader = SourceReader(paths, config.data, columns=columns, folder=folder)
+    counts, keys = [], []
 
-    def row_ids() -> Iterator[npt.NDArray[np.int32]]:
-        for rows in source.chunks():
-            found = words.tokenize(rows.texts)
-            labels.add(rows.labels)
-            counts.append(found.counts)
-            keys.append(text_keys(rows.texts))
-            yield found.flat
+    def word_numbers() -> Iterator[npt.NDArray[np.int32]]:
+        for texts in reader.texts():
+            tokens = words.tokenize(texts)
+            counts.append(tokens.counts)
+            keys.append(text_keys(texts))
+            yield tokens.flat
 
-    with unchanged(source.files):
-        flat = array_on_disk(row_ids(), np.int32, folder=folder)
-    read = labels.labels()
-    check_labels(read, source.options.label_separator, source.paths)
+    flat = array_on_disk(word_numbers(), np.int32, folder=folder)
     all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
-    return Split(Tokens(flat, np.concatenate(counts)), read, all_keys, source, np.arange(len(read)))
+    return Split(Tokens(flat, np.concatenate(counts)), all_keys, reader.rows(part))
 
 
 def _unknown_share(side: Split, ids: npt.NDArray[np.int32]) -> float:

@@ -11,7 +11,7 @@ from textclf import __version__
 from textclf.config.load import load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.data.rows import PARTS
-from textclf.data.source import SourceFile, source_files
+from textclf.data.source import SourceFile, changed_while_read, source_files
 from textclf.errors import UserError
 from textclf.evaluation.calibration import without_temperature
 from textclf.evaluation.predictions import Predictions
@@ -20,7 +20,7 @@ from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import drop_all_but_checkpoint, stage_of
 from textclf.training.checkpoint import Epoch
-from textclf.training.dataset import Dataset
+from textclf.training.dataset import Dataset, Splits
 from textclf.training.fit import Decision
 from textclf.training.loop import FitResult
 
@@ -41,14 +41,19 @@ class Fingerprint:
     """Versions of what computes; another one may change the last digits."""
 
 
-def fingerprint(config: Config) -> Fingerprint:
-    """What a training on the config begins with now.
+def fingerprint(config: Config, splits: Splits | None = None) -> Fingerprint:
+    """Return what a training on the config starts from.
+
+    Args:
+        splits: the rows of the files, where they were read already, with the digests; None: the files are read now.
 
     Raises:
         UserError: a file is missing.
     """
-    digests = {file.path.as_posix(): file.sha256 for file in _files(config)}
-    return Fingerprint(option_values(config), digests, package_versions())
+    data = [file for part in splits.parts().values() for file in part.rows.files] if splits else [*_data_files(config)]
+    if config.model.pretrained:
+        data += source_files(config.model.pretrained, key="model.pretrained")
+    return Fingerprint(option_values(config), {file.path.as_posix(): file.sha256 for file in data}, package_versions())
 
 
 def package_versions() -> dict[str, str]:
@@ -56,12 +61,20 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def _files(config: Config) -> Iterator[SourceFile]:
+def _data_files(config: Config) -> Iterator[SourceFile]:
     for part in PARTS:
         if patterns := getattr(config.data, part):
             yield from source_files(patterns, key=f"data.{part}")
-    if config.model.pretrained:
-        yield from source_files(config.model.pretrained, key="model.pretrained")
+
+
+def check_unchanged_since(before: Fingerprint, now: Fingerprint) -> None:
+    """Refuse data files that changed between two readings.
+
+    Raises:
+        UserError: a file has another sha256.
+    """
+    for path, _, _ in _changes(before.data, now.data):
+        raise UserError(changed_while_read(path))
 
 
 def complete_already(run: Run, now: Fingerprint) -> bool:

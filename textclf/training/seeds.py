@@ -72,7 +72,7 @@ def keep(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[A
 
 
 def compare_seeds(
-    config: Config, alone: Sequence[Candidate], classifier: Classifier, run: Run, found: Predictions, source: SourceRows
+    config: Config, alone: Sequence[Candidate], classifier: Classifier, run: Run, found: Predictions, rows: SourceRows
 ) -> tuple[SeedsDocument, dict[str, float]]:
     """What metrics.json says of the members, and how many rows a second the best and an ensemble label.
 
@@ -86,7 +86,9 @@ def compare_seeds(
     best = best_member([rival.member for rival in alone], config.training.monitor)
     place = [rival.member for rival in alone].index(best)
     every = [rival.classifier for rival in alone]
-    probabilities, speeds = measure_throughput([*every, classifier] if config.training.ensemble else every, source)
+    probabilities, speeds = measure_throughput(
+        [*every, classifier] if config.training.ensemble else every, rows.text_chunks()
+    )
     outcomes = [
         found.with_probabilities(shares, threshold=rival.member.decision.threshold)
         for rival, shares in zip(alone, probabilities, strict=False)

@@ -32,6 +32,7 @@ from textclf.training.loop import FitResult, TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import (
     Fingerprint,
+    check_unchanged_since,
     complete_already,
     decision_facts,
     environment_facts,
@@ -78,25 +79,30 @@ def train(
         UserError: the run exists or another process is training it, what it was begun with has changed, the data cannot
             be learnt from, or the exported model disagrees with Keras's.
     """
-    begun = fingerprint(config)
+    begun = fingerprint(config) if resume else None
     with claimed(run):
-        if resume and complete_already(run, begun):
+        if begun and complete_already(run, begun):
             logger.info("%s was complete already", run.path)
             return read_json(run.metrics)
-        stage = (resume and stage_to_resume(run, begun)) or begin_stage(run, overwrite=overwrite)
+        stage = (begun and stage_to_resume(run, begun)) or begin_stage(run, overwrite=overwrite)
         with finishing(stage, run):
-            write_json(stage.begun, asdict(begun))
             document = _fill(stage, config, begun, callback, name=run.path.name)
     logger.info("wrote %s; open %s", run.path, run.report)
     return document
 
 
-def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCallback, *, name: str) -> MetricsDocument:
+def _fill(
+    stage: Run, config: Config, resumed: Fingerprint | None, callback: TrainingCallback, *, name: str
+) -> MetricsDocument:
     """Trains, evaluates and writes all files of the run; the document of its metrics.json."""
     clock = Clock()
     with clock.phase("read"):
         dataset = prepare(config, folder=stage.path.parent)  # Windows renames no folder with an open file
         check_aim(config, dataset)
+        begun = fingerprint(config, dataset.splits)
+        if resumed:
+            check_unchanged_since(resumed, begun)
+        write_json(stage.begun, asdict(begun))
     with clock.phase("check"):
         checked = check_data(config, dataset)
     _talk_about(dataset, checked)
@@ -122,8 +128,8 @@ def _fill(stage: Run, config: Config, begun: Fingerprint, callback: TrainingCall
     with clock.phase("baseline"):
         linear = wait_for_linear()
     with clock.phase("evaluate"):
-        measured = dataset.splits.evaluation.source_rows()
-        found, document = evaluate_rows(classifier, measured, slices=config.report.slices)
+        measured = dataset.splits.evaluation.rows
+        found, document = evaluate_rows(classifier, measured, dataset.evaluation_chunks(), slices=config.report.slices)
         best = best_member(members, config.training.monitor)
         document["parity"] = parity
         document["validation"] = validation_facts(config, dataset, best.fit_result)
