@@ -6,7 +6,7 @@ What a command needs is imported inside it, so that `--help` starts at once and 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -311,8 +311,6 @@ def compress(
     from textclf.cli.progress import training_callback
     from textclf.compression.compress import METHODS, CompressionRequest
     from textclf.compression.compress import compress as compress_run
-    from textclf.inference.classifier import load_classifier
-    from textclf.inference.predict import read_texts
     from textclf.io.run_folder import Run
 
     if method is None and budget is None:
@@ -320,14 +318,9 @@ def compress(
     for name, value in {"keep": keep, "student": student, "unlabelled": unlabelled}.items():
         if value is not None and method is not None and name not in METHODS[method].takes:
             raise click.UsageError(f"--method {method} has no use for --{name}.")
-    original = selected_run(run)
-    texts: Iterable[list[str]] = ()
-    if unlabelled:
-        column = load_classifier(original.path).description.column
-        texts = read_texts(unlabelled, column=None, default_column=column)
-    request = CompressionRequest(method, budget, keep, student, max_loss)
+    request = CompressionRequest(method, budget, keep, student, max_loss, unlabelled)
     with training_callback() as callback:
-        result = compress_run(original, Run(output), request, callback, unlabelled=texts, overwrite=overwrite)
+        result = compress_run(selected_run(run), Run(output), request, callback, overwrite=overwrite)
     print_result(result, tables.metric_tables, as_json=as_json)
 
 

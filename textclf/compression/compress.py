@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from textclf.compression.candidates import KEEPS, Compressed, Original, Plan, Settings, kept_as, prune, read_original
@@ -16,11 +17,12 @@ from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, measure_throughput, write_evaluation
 from textclf.evaluation.predictions import Predictions, difference
 from textclf.inference.classifier import Classifier, decide
+from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
 from textclf.io.files import read_json, size_in_bytes, write_csv, write_json, write_text
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
-from textclf.text.encoding import concatenate
+from textclf.text.encoding import TokenIds, concatenate
 from textclf.training.loop import TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import (
@@ -63,6 +65,8 @@ class CompressionRequest:
     """Of STUDENTS; None: the first, or with a budget each."""
     max_loss: float = 0.01
     """How much accuracy may be lost on the rows that the run is measured on, 0 to 1."""
+    unlabelled: Path | None = None
+    """File of further texts for a student to learn on, as for `predict`."""
 
 
 def compress(
@@ -71,13 +75,11 @@ def compress(
     wish: CompressionRequest,
     callback: TrainingCallback,
     *,
-    unlabelled: Iterable[Sequence[str]] = (),
     overwrite: bool = False,
 ) -> MetricsDocument:
     """Writes the smaller run; the document of its metrics.json.
 
     Args:
-        unlabelled: further texts for a student to learn on, some at a time.
         overwrite: replace a run that exists, once the new one is complete.
 
     Raises:
@@ -90,9 +92,8 @@ def compress(
         stage = begin_stage(target, overwrite=overwrite, option="--output")
         with finishing(stage, target):
             original = read_original(run, folder=stage.path.parent)
-            texts = [original.classifier.encode(some) for some in unlabelled]
             keeps = (wish.keep,) if wish.keep else KEEPS if wish.budget else ()
-            settings = Settings(keeps, wish.student, concatenate(texts) if texts else None)
+            settings = Settings(keeps, wish.student, _unlabelled_ids(original, wish.unlabelled))
             ways = METHODS[wish.method].plans(original, settings) if wish.method else _every_way(original, settings)
             if wish.budget:
                 made = _best_within(wish.budget, stage, original, ways, callback)
@@ -101,6 +102,15 @@ def compress(
             document = _fill(stage, original, made, wish, name=target.path.name)
     logger.info("wrote %s; open %s", target.path, target.report)
     return document
+
+
+def _unlabelled_ids(original: Original, path: Path | None) -> TokenIds | None:
+    """Return the token ids of the texts in a file, or None without a file."""
+    if path is None:
+        return None
+    chunks = read_texts(path, column=None, default_column=original.classifier.description.column)
+    encoded = [original.classifier.encode(texts) for texts in chunks]
+    return concatenate(encoded) if encoded else None
 
 
 def _every_way(original: Original, settings: Settings) -> dict[str, Iterable[Plan]]:
