@@ -1,4 +1,4 @@
-"""Tables of text from .csv, .tsv, .jsonl and .parquet files: every row, in order, as it stands."""
+"""Readers of .csv, .tsv, .jsonl and .parquet files: every row, in order, unchanged."""
 
 import contextlib
 import csv
@@ -17,28 +17,28 @@ from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable, join_names
 from textclf.io.streams import LONGEST, OpenData, decoded_lines, too_long
 
-# The module's own limit of a field, 131072 characters, is below the length of some texts; rows are limited below.
+# The csv module's own limit of a field, 131072 characters, is below the length of some texts.
 csv.field_size_limit(LONGEST)
 
 
 def read_columns(
-    path: Path, wanted: Mapping[str, str], *, sha256: "hashlib._Hash | None" = None
+    path: Path, columns: Mapping[str, str], *, sha256: "hashlib._Hash | None" = None
 ) -> Iterator[tuple[str, ...]]:
-    """The wanted columns of a file, row by row, read as it goes.
+    """Yield the values of some columns of a file, row by row.
 
     Args:
-        wanted: column name by the setting that chose it, such as `{"data.text": "review"}`, for messages.
-        sha256: is updated with the bytes of the file, all of them once its last row has been read.
+        columns: name of each column by the setting that chose it, such as `{"data.text": "review"}`.
+        sha256: updated with the bytes of the file; complete once the last row has been read.
 
     Raises:
-        UserError: the file is missing, damaged, not UTF-8, ragged or without a wanted column.
+        UserError: the file is missing, damaged, not UTF-8, ragged or lacks a column.
     """
     with OpenData(path, sha256=sha256) as stream:
-        yield from file_format(path).rows(stream, str(path), wanted)
+        yield from file_format(path).rows(stream, str(path), columns)
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Every column of a file that has a name of its own, row by row, read as it goes.
+    """Yield each row of a file as a dictionary of all columns that have a name of their own.
 
     Raises:
         UserError: the file is missing, damaged, not UTF-8 or ragged.
@@ -48,20 +48,23 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
-    """The files that names or globs stand for, a glob's in alphabetical order.
+    """Return the files that names or globs match, those of a glob in alphabetical order.
+
+    Args:
+        key: setting that the names come from, for messages.
 
     Raises:
-        UserError: a name or a glob stands for none, or a name is not UTF-8; `key` is the setting that it came from.
+        UserError: a name or a glob matches no file, or the name of a file is not UTF-8.
     """
     files: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        found = _matching(pattern)
-        if not found:
+        matches = _matching(pattern)
+        if not matches:
             raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
-        unnamed = [path for path in found if not is_encodable(str(path))]
-        if unnamed:
-            raise UserError(f"{key}: the name {unnamed[0]} is not UTF-8, so that no run can hold it. Rename the file.")
-        files += found
+        for path in matches:
+            if not is_encodable(str(path)):
+                raise UserError(f"{key}: the name {path} is not UTF-8, so that no run can hold it. Rename the file.")
+        files += matches
     if not files:
         raise UserError(f"{key}: an empty list; name at least one file.")
     return files
@@ -70,23 +73,26 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
 def _matching(pattern: str) -> list[Path]:
     if os.path.exists(pattern):  # noqa: PTH110 - Path.exists raises where a name is too long
         return [Path(pattern)]
-    # glob raises where there is a NUL, which no name can hold
+    # glob raises at a NUL, which no name can hold
     return [] if "\0" in pattern else sorted(map(Path, glob.glob(pattern, recursive=True)))
 
 
 class TableFormat(NamedTuple):
-    """How a kind of file is read, from an open stream; `name` is for messages."""
+    """The readers of a file format; each takes an open stream and the file's name for messages."""
 
     columns: Callable[[BinaryIO, str], list[str]]
+    """Reads the names of the columns."""
     rows: Callable[[BinaryIO, str, Mapping[str, str]], Iterator[tuple[str, ...]]]
+    """Yields rows of some columns; see `read_columns`."""
     records: Callable[[BinaryIO, str], Iterator[dict[str, Any]]]
+    """Yields rows of all columns; see `read_records`."""
 
 
 def file_format(path: Path) -> TableFormat:
-    """The format that a file's name says, `.gz` aside.
+    """Return the format of a file by the suffix of its name, `.gz` aside.
 
     Raises:
-        UserError: it says none that can be read.
+        UserError: no format has this suffix.
     """
     suffix = _suffix(path)
     if suffix not in FORMATS:
@@ -95,7 +101,7 @@ def file_format(path: Path) -> TableFormat:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name says that it holds columns, and not plain lines."""
+    """Tell by the name of a file if it has columns; other files hold a text on each line."""
     return _suffix(path) in FORMATS
 
 
@@ -103,26 +109,29 @@ def _suffix(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
-def column_index(name: str, columns: list[str], wanted: str, *, key: str) -> int:
-    """Where a column stands, blanks around its name aside.
+def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
+    """Return the index of the column of a name, blanks around names aside.
+
+    Args:
+        file: name of the file, and `key` the setting that chose the column, for messages.
 
     Raises:
-        UserError: there is none, or more than one.
+        UserError: no column has the name, or more than one.
     """
-    found = [i for i, column in enumerate(columns) if column == wanted]
-    found = found or [i for i, column in enumerate(columns) if column.strip() == wanted.strip()]
-    if not found:
-        raise UserError(f"{name} has no column '{wanted}'; it has: {join_names(columns) or 'none'}. Set {key}.")
-    if len(found) > 1:
-        raise UserError(f"{name} has {len(found)} columns '{wanted}'. Rename all but one.")
-    return found[0]
+    matches = [index for index, column in enumerate(columns) if column == name]
+    matches = matches or [index for index, column in enumerate(columns) if column.strip() == name.strip()]
+    if not matches:
+        raise UserError(f"{file} has no column '{name}'; it has: {join_names(columns) or 'none'}. Set {key}.")
+    if len(matches) > 1:
+        raise UserError(f"{file} has {len(matches)} columns '{name}'. Rename all but one.")
+    return matches[0]
 
 
 def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each record; a blank line is none unless the file has one column."""
-    line = size = 0  # where the record begins, and its characters: a quoted text may go over lines without end
+    """Yield line number and fields of each record; a blank line is a record only in a file of one column."""
+    line = size = 0  # first line and characters of the record: a quoted field may span any number of lines
 
-    def limited() -> Iterator[str]:
+    def limited_lines() -> Iterator[str]:
         nonlocal size
         for text in decoded_lines(stream, name):
             size += len(text)
@@ -130,26 +139,26 @@ def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[
                 raise too_long(f"{name}:{line}", "row")
             yield text
 
-    # strict: else a quote that is never closed would swallow every row after it without a word
-    reader = csv.reader(limited(), delimiter=delimiter, strict=True)
+    # strict: else a quote that is never closed would silently swallow every row after it
+    reader = csv.reader(limited_lines(), delimiter=delimiter, strict=True)
     width = 0
     while True:
         line, size = reader.line_num + 1, 0
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            hints = [hint for said, hint in _CSV_ERRORS.items() if said in str(error)]
-            raise UserError(f"{name}:{line}: {hints[0] if hints else error}") from None
+            hint = next((hint for part, hint in _CSV_ERRORS.items() if part in str(error)), error)
+            raise UserError(f"{name}:{line}: {hint}") from None
         if fields is None:
             return
         if not fields and width != 1:
             continue
         width = width or len(fields)
         if len(fields or [""]) != width:
-            mark = f"'{delimiter}'" if len(fields) > width else "a line break"
+            cause = f"'{delimiter}'" if len(fields) > width else "a line break"
             raise UserError(
                 f"{name}:{line}: the header has {width} fields, this row {len(fields)}. "
-                f"Put a text that holds {mark} in double quotes."
+                f"Put a text that holds {cause} in double quotes."
             )
         yield line, fields or [""]
 
@@ -163,26 +172,28 @@ _CSV_ERRORS = {
 }
 
 
-def _separated(delimiter: str) -> TableFormat:
-    def columns(stream: BinaryIO, name: str) -> list[str]:
+def _delimited(delimiter: str) -> TableFormat:
+    """Return the format of .csv and .tsv files."""
+
+    def column_names(stream: BinaryIO, name: str) -> list[str]:
         return _csv_header(_csv_records(stream, name, delimiter), name)
 
-    def rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-        records = _csv_records(stream, name, delimiter)
-        header = _csv_header(records, name)
-        places = [column_index(name, header, column, key=key) for key, column in wanted.items()]
-        for _, fields in records:
-            yield tuple([fields[place] for place in places])
+    def rows(stream: BinaryIO, name: str, columns: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+        lines = _csv_records(stream, name, delimiter)
+        header = _csv_header(lines, name)
+        indices = [column_index(name, header, column, key=key) for key, column in columns.items()]
+        for _, fields in lines:
+            yield tuple([fields[index] for index in indices])
 
     def records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
-        found = _csv_records(stream, name, delimiter)
-        header = _csv_header(found, name)
-        named = Counter(header)
-        places = {column: place for place, column in enumerate(header) if named[column] == 1}
-        for _, fields in found:
-            yield {column: fields[place] for column, place in places.items()}
+        lines = _csv_records(stream, name, delimiter)
+        header = _csv_header(lines, name)
+        counts = Counter(header)
+        indices = {column: index for index, column in enumerate(header) if counts[column] == 1}
+        for _, fields in lines:
+            yield {column: fields[index] for column, index in indices.items()}
 
-    return TableFormat(columns, rows, records)
+    return TableFormat(column_names, rows, records)
 
 
 def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
@@ -193,13 +204,16 @@ def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str
 
 
 def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line number and object of each line that is not blank."""
     for number, line in enumerate(decoded_lines(stream, name), start=1):
         if line.isspace():
             continue
         where = f"{name}:{number}"
         try:
-            # Numbers stay the text they are: a label 1e3 or 007 must not change.
-            record = json.loads(line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_object)
+            # numbers stay text: a label 1e3 or 1.10 must not change
+            record = json.loads(
+                line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_unique_keys
+            )
         except json.JSONDecodeError as error:
             raise UserError(f"{where}:{error.pos + 1}: not JSON: {error.msg}. Put an object on each line.") from None
         except RecursionError:
@@ -211,11 +225,12 @@ def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, 
         yield number, record
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise KeyError(next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1))
-    return found
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as a dictionary; raise KeyError if a key is there twice."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise KeyError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return document
 
 
 def _json_columns(stream: BinaryIO, name: str) -> list[str]:
@@ -224,12 +239,12 @@ def _json_columns(stream: BinaryIO, name: str) -> list[str]:
     raise UserError(f"{name} is empty. It needs a JSON object a line.")
 
 
-def _json_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _json_rows(stream: BinaryIO, name: str, columns: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     for number, record in _json_records(stream, name):
         where = f"{name}:{number}"
-        found = list(record)
-        places = [found[column_index(where, found, column, key=key)] for key, column in wanted.items()]
-        yield tuple([as_text(record[place], f"{where}: '{place}'") for place in places])
+        keys = list(record)
+        chosen = [keys[column_index(where, keys, column, key=setting)] for setting, column in columns.items()]
+        yield tuple([as_text(record[key], f"{where}: '{key}'") for key in chosen])
 
 
 def _json_values(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
@@ -241,14 +256,14 @@ def _parquet_columns(stream: BinaryIO, name: str) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def _parquet_rows(stream: BinaryIO, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _parquet_rows(stream: BinaryIO, name: str, columns: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     with _parquet_file(stream, name) as file:
         header = list(file.schema_arrow.names)
-        columns = [header[column_index(name, header, column, key=key)] for key, column in wanted.items()]
+        chosen = [header[column_index(name, header, column, key=key)] for key, column in columns.items()]
         row = 0
-        for batch in file.iter_batches(PARQUET_ROWS, columns=columns):
-            for values in zip(*(batch.column(column).to_pylist() for column in columns), strict=True):
-                yield tuple([as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(columns, values, strict=True)])
+        for batch in file.iter_batches(PARQUET_ROWS, columns=chosen):
+            for values in zip(*(batch.column(column).to_pylist() for column in chosen), strict=True):
+                yield tuple([as_text(v, f"{name}: row {row}, '{c}'") for c, v in zip(chosen, values, strict=True)])
                 row += 1
 
 
@@ -258,12 +273,12 @@ def _parquet_records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-PARQUET_ROWS = 1024
+PARQUET_ROWS = 1024  # read at once
 
 
 @contextlib.contextmanager
 def _parquet_file(stream: BinaryIO, name: str) -> Iterator[Any]:
-    """The open file, with its faults as UserError."""
+    """Open a parquet file; raise its errors in the block as UserError."""
     import pyarrow
     import pyarrow.parquet
 
@@ -271,24 +286,27 @@ def _parquet_file(stream: BinaryIO, name: str) -> Iterator[Any]:
         yield pyarrow.parquet.ParquetFile(stream)
     except gzip.BadGzipFile:
         raise
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # a date may be none that Python has
-        said = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{name} is a damaged parquet file: {said}. Write it again.") from None
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{name} is a damaged parquet file: {reason}. Write it again.") from None
 
 
-_HALVES = re.compile("[\ud800-\udfff]")  # halves of a character, which JSON can escape and no file can hold
+_SURROGATES = re.compile("[\ud800-\udfff]")  # half characters, which JSON can escape and UTF-8 cannot hold
 
 
 def as_text(value: object, where: str) -> str:
-    """The text that a value of JSON or parquet stands for.
+    """Return a value of JSON or parquet as text.
+
+    Args:
+        where: location of the value, for messages.
 
     Raises:
-        UserError: it is a list or the like, or too long, found at this place.
+        UserError: the value is a list, a date or the like, or too long.
     """
     if isinstance(value, str):
         if len(value) > LONGEST:
             raise too_long(where, "text")
-        return _HALVES.sub("\ufffd", value)
+        return _SURROGATES.sub("\ufffd", value)
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -299,8 +317,8 @@ def as_text(value: object, where: str) -> str:
 
 
 FORMATS: dict[str, TableFormat] = {
-    ".csv": _separated(","),
-    ".tsv": _separated("\t"),
+    ".csv": _delimited(","),
+    ".tsv": _delimited("\t"),
     ".jsonl": TableFormat(_json_columns, _json_rows, _json_values),
     ".parquet": TableFormat(_parquet_columns, _parquet_rows, _parquet_records),
 }

@@ -1,4 +1,4 @@
-"""Rows of text and label from .csv, .tsv, .jsonl and .parquet files: all of them, in order, as they stand."""
+"""Rows of text and label: reading them, the labels of all rows, and keys that find equal texts."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ from textclf.options import option, options
 
 @options
 class DataOptions:
-    """Where the rows are, and which columns hold what."""
+    """Options that name the files of rows and their columns."""
 
     train: str | list[str] = option(help="a .csv, .tsv, .jsonl or .parquet file, each also .gz; a list or a glob too")
     validation: str | None = option(
@@ -44,7 +44,7 @@ PARTS = ("train", "validation", "test")
 
 
 class Rows(NamedTuple):
-    """Texts and labels of n rows as their file has them, and the values of further columns."""
+    """Texts and label fields of n rows as their file has them, and the values of further columns."""
 
     texts: list[str]
     labels: list[str]
@@ -61,16 +61,16 @@ def read_rows(
 
     Args:
         columns: names of further columns.
-        sha256: is updated with the bytes of the file, all of them once its last row has been read.
+        sha256: updated with the bytes of the file; complete once the last row has been read.
 
     Raises:
-        UserError: the file cannot be read, has no rows, or a row has no label where each needs one.
+        UserError: the file cannot be read or has no rows, or a row has no label and `label_separator` is not set.
     """
-    wanted = {"data.text": options.text, "data.label": options.label}
-    wanted |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
+    names = {"data.text": options.text, "data.label": options.label}
+    names |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
     row = -1
     rows, size = Rows([], [], [[] for _ in columns]), 0
-    for row, (text, label, *others) in enumerate(read_columns(path, wanted, sha256=sha256)):
+    for row, (text, label, *others) in enumerate(read_columns(path, names, sha256=sha256)):
         if not label.strip() and options.label_separator is None:
             raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
         rows.texts.append(text)
@@ -88,14 +88,14 @@ def read_rows(
 
 
 def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """What is wrong with the files and columns that a config names, as (dotted key, message) pairs.
+    """Return the problems of the files and columns that a config names, as pairs of dotted key and message.
 
     Args:
-        slices: columns that the rows to measure on must have too.
+        slices: columns that the file to evaluate on must have too.
     """
-    measured = "test" if options.test else "validation" if options.validation else "train"
-    wanted = {part: [("data.text", options.text), ("data.label", options.label)] for part in PARTS}
-    wanted[measured] += [("report.slices", name) for name in slices]
+    evaluated = "test" if options.test else "validation" if options.validation else "train"
+    required = {part: [("data.text", options.text), ("data.label", options.label)] for part in PARTS}
+    required[evaluated] += [("report.slices", name) for name in slices]
     problems: list[tuple[str, str]] = []
     for part in PARTS:
         patterns = getattr(options, part)
@@ -105,14 +105,14 @@ def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tupl
             for path in find_files(patterns, key=f"data.{part}"):
                 with OpenData(path) as stream:
                     columns = file_format(path).columns(stream, str(path))
-                problems += _column_problems(path, columns, wanted[part])
+                problems += _column_problems(path, columns, required[part])
         except UserError as error:
             problems.append((f"data.{part}", str(error).removeprefix(f"data.{part}: ")))
     return problems
 
 
-def _column_problems(path: Path, columns: list[str], wanted: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for key, name in wanted:
+def _column_problems(path: Path, columns: list[str], required: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for key, name in required:
         try:
             column_index(str(path), columns, name, key=key)
         except UserError as error:
@@ -124,21 +124,22 @@ def _column_problems(path: Path, columns: list[str], wanted: list[tuple[str, str
 
 @dataclass(frozen=True)
 class Labels:
-    """The label fields of n rows; each different one is kept once."""
+    """The label fields of n rows, like a categorical column of pandas."""
 
     fields: list[str]
+    """The different fields; with a separator, a field may hold several labels."""
     codes: npt.NDArray[np.int32]
     """Index of each row's field, shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.codes)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Labels":
-        """Those of the rows with these numbers, in this order."""
-        return Labels(self.fields, self.codes[rows])
+    def take(self, row_ids: npt.NDArray[np.int64]) -> "Labels":
+        """Return the label fields of some rows, in this order."""
+        return Labels(self.fields, self.codes[row_ids])
 
     def counts(self, separator: str | None) -> Counter[str]:
-        """How many rows each label has."""
+        """Return the number of rows of each label."""
         counts: Counter[str] = Counter()
         for field, rows in zip(self.fields, np.bincount(self.codes, minlength=len(self.fields)).tolist(), strict=True):
             for name in split_labels(field, separator):
@@ -146,29 +147,36 @@ class Labels:
         return +counts
 
     def names(self, separator: str | None) -> list[str]:
-        """Every label that occurs, sorted, so that their order never depends on that of the rows."""
+        """Return the labels that occur, sorted, so that their order does not depend on the order of the rows."""
         return sorted(self.counts(separator))
 
     def targets(self, names: list[str], separator: str | None) -> npt.NDArray[Any]:
-        """What the network is to give: index of the label, (n,), or, with a separator, 0 and 1, (n, labels)."""
+        """Return the labels as numbers, y_true of the network.
+
+        Args:
+            names: the labels in the order of the network's outputs; others have no target.
+
+        Returns:
+            Index of the label or -1, shape (n,); with a separator, 1 for each label of the row, shape (n, labels).
+        """
         index = {name: position for position, name in enumerate(names)}
-        found = [[index[name] for name in split_labels(field, separator) if name in index] for field in self.fields]
+        indices = [[index[name] for name in split_labels(field, separator) if name in index] for field in self.fields]
         if separator is None:
-            return np.array([each[0] if each else -1 for each in found], np.int64)[self.codes]
-        targets = np.zeros((len(self.fields), len(names)), np.int8)
-        for field, each in enumerate(found):
-            targets[field, each] = 1
-        return targets[self.codes]
+            return np.array([labels[0] if labels else -1 for labels in indices], np.int64)[self.codes]
+        targets = np.zeros((len(self.fields), len(names)), np.int8)  # (fields, labels)
+        for code, labels in enumerate(indices):
+            targets[code, labels] = 1
+        return targets[self.codes]  # (n, labels)
 
 
 MAX_LABELS = 2000
 
 
 def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -> None:
-    """Refuses labels so many that no table of them could be kept in memory, or looked at.
+    """Check that the labels are few enough for a confusion matrix to be kept in memory and read.
 
     Raises:
-        UserError: there are more than MOST_LABELS.
+        UserError: there are more than MAX_LABELS.
     """
     names = labels.counts(separator)
     if len(names) > MAX_LABELS:
@@ -179,7 +187,7 @@ def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -
 
 
 class LabelBuilder:
-    """Collects label fields as they are read."""
+    """Label fields of rows that are read one after the other."""
 
     def __init__(self) -> None:
         self._fields: dict[str, int] = {}
@@ -190,12 +198,12 @@ class LabelBuilder:
         self._codes.extend([fields.setdefault(label, len(fields)) for label in labels])
 
     def labels(self) -> Labels:
-        """All that were added."""
+        """Return the label fields of all rows added."""
         return Labels(list(self._fields), np.array(self._codes, np.int32))
 
 
 def split_labels(label: str, separator: str | None) -> list[str]:
-    """The labels that a field holds: itself, or, with a separator, each part once."""
+    """Return the labels of a field: the field itself, or, with a separator, each different part."""
     if separator is None:
         return [label]
     parts = (part.strip() for part in label.split(separator))
@@ -206,34 +214,35 @@ def split_labels(label: str, separator: str | None) -> list[str]:
 
 
 class TextKeys(NamedTuple):
-    """A number for each of n texts, shape (n,); equal texts have equal ones."""
+    """Hashes of n texts, which are equal for equal texts."""
 
     exact: npt.NDArray[np.uint64]
+    """Of the text as it is, shape (n,)."""
     near: npt.NDArray[np.uint64]
-    """Equal too for texts that differ in case, blanks and punctuation only."""
+    """Of its letters and digits, case aside, shape (n,)."""
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "TextKeys":
-        return TextKeys(self.exact[rows], self.near[rows])
+    def take(self, row_ids: npt.NDArray[np.int64]) -> "TextKeys":
+        return TextKeys(self.exact[row_ids], self.near[row_ids])
 
 
-_NOT_WORDS = re.compile(r"[\W_]+")
+_NOT_LETTERS = re.compile(r"[\W_]+")
 
-_NOT_WORDS_ASCII = bytes(code for code in range(128) if not chr(code).isalnum())
+_NOT_LETTERS_ASCII = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def text_keys(texts: list[str]) -> TextKeys:
-    """The keys of the texts; one without a letter or a digit is near to its like only."""
+    """Return the keys of texts; a text without a letter or a digit has the key of the whole text as its near key."""
     encoded = [text.encode() for text in texts]
-    near = [_only_words(text) or exact for text, exact in zip(texts, encoded, strict=True)]
-    return TextKeys(_digests(encoded), _digests(near))
+    near = [_letters_and_digits(text) or exact for text, exact in zip(texts, encoded, strict=True)]
+    return TextKeys(_hashes(encoded), _hashes(near))
 
 
-def _only_words(text: str) -> bytes:
-    """The letters and digits of the text, case aside; by a table where that does, a quarter of the pattern's time."""
-    if text.isascii():
-        return text.lower().encode().translate(None, _NOT_WORDS_ASCII)
-    return _NOT_WORDS.sub("", text.casefold()).encode()
+def _letters_and_digits(text: str) -> bytes:
+    """Return the letters and digits of a text in lower case."""
+    if text.isascii():  # takes a quarter of the time of the regular expression
+        return text.lower().encode().translate(None, _NOT_LETTERS_ASCII)
+    return _NOT_LETTERS.sub("", text.casefold()).encode()
 
 
-def _digests(texts: list[bytes]) -> npt.NDArray[np.uint64]:
+def _hashes(texts: list[bytes]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join([blake2b(text, digest_size=8).digest() for text in texts]), np.uint64)
