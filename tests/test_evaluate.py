@@ -12,7 +12,7 @@ from conftest import SAMPLES, textclf
 
 
 def predictions(run: Path) -> tuple[list[str], list[str], np.ndarray, list[str]]:
-    """Truth, prediction, probabilities and names of the labels."""
+    """Return true and predicted labels, probabilities, shape (n, labels), and the names of the labels."""
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     return [row[1] for row in rows], [row[2] for row in rows], np.array([row[3:] for row in rows], float), header[3:]
@@ -22,49 +22,64 @@ def metrics(run: Path) -> dict[str, Any]:
     return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
 
 
+def calibration_error(correct: np.ndarray, confidence: np.ndarray) -> float:
+    """Return the gap between accuracy and mean confidence in each of 15 bins, weighted by the rows."""
+    gaps = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence >= low) & ((confidence < low + 1 / 15) | (low == 14 / 15))
+        gaps += abs(correct[inside].sum() - confidence[inside].sum())
+    return gaps / len(correct)
+
+
 @pytest.mark.parametrize("name", ["reviews", "questions"])
 def test_metrics_are_scikit_learns(name: str, request: pytest.FixtureRequest) -> None:
     run = request.getfixturevalue(name)
-    truth, chosen, shares, names = predictions(run)
-    found = metrics(run)["metrics"]
+    y_true, y_pred, probabilities, names = predictions(run)
     expected = {
-        "accuracy": sk.accuracy_score(truth, chosen),
-        "balanced_accuracy": sk.balanced_accuracy_score(truth, chosen),
-        "matthews_corrcoef": sk.matthews_corrcoef(truth, chosen),
-        "log_loss": sk.log_loss(truth, shares, labels=names),
+        "accuracy": sk.accuracy_score(y_true, y_pred),
+        "balanced_accuracy": sk.balanced_accuracy_score(y_true, y_pred),
+        "matthews_corrcoef": sk.matthews_corrcoef(y_true, y_pred),
+        "log_loss": sk.log_loss(y_true, probabilities, labels=names),
     }
     for average in ("macro", "micro", "weighted"):
         for metric in ("precision", "recall", "f1"):
             score = getattr(sk, f"{metric}_score")
-            expected[f"{metric}_{average}"] = score(truth, chosen, average=average, zero_division=0)
+            expected[f"{metric}_{average}"] = score(y_true, y_pred, average=average, zero_division=0)
     if len(names) == 2:
-        second = [label == names[1] for label in truth]
-        expected["roc_auc"] = sk.roc_auc_score(second, shares[:, 1])
-        expected["average_precision"] = sk.average_precision_score(second, shares[:, 1])
-        expected["brier_score_loss"] = sk.brier_score_loss(second, shares[:, 1])
+        second = [label == names[1] for label in y_true]
+        expected["roc_auc"] = sk.roc_auc_score(second, probabilities[:, 1])
+        expected["average_precision"] = sk.average_precision_score(second, probabilities[:, 1])
+        expected["brier_score_loss"] = sk.brier_score_loss(second, probabilities[:, 1])
     else:
-        one_hot = np.array([[label == name for name in names] for label in truth])
-        expected["roc_auc"] = sk.roc_auc_score(truth, shares, multi_class="ovr")
-        expected["average_precision"] = sk.average_precision_score(one_hot, shares)
-        expected["brier_score_loss"] = sk.brier_score_loss(truth, shares, labels=names)
-    assert found.pop("expected_calibration_error") >= 0
-    assert found == pytest.approx(expected, abs=1e-9)
-    assert metrics(run)["confusion_matrix"] == sk.confusion_matrix(truth, chosen, labels=names).tolist()
-    report = sk.classification_report(truth, chosen, labels=names, output_dict=True, zero_division=0)
-    for label, row in metrics(run)["labels"].items():
-        assert list(row.values()) == pytest.approx(list(report[label].values()), abs=1e-9)
+        one_hot = np.array([[label == name for name in names] for label in y_true])
+        expected["roc_auc"] = sk.roc_auc_score(y_true, probabilities, multi_class="ovr")
+        expected["average_precision"] = sk.average_precision_score(one_hot, probabilities)
+        expected["brier_score_loss"] = sk.brier_score_loss(y_true, probabilities, labels=names)
+    correct = np.array(y_true) == np.array(y_pred)
+    confidence = probabilities[np.arange(len(y_pred)), [names.index(label) for label in y_pred]]
+    expected["expected_calibration_error"] = calibration_error(correct, confidence)
+    document = metrics(run)
+    assert document["metrics"] == pytest.approx(expected, abs=1e-9)
+    assert document["confusion_matrix"] == sk.confusion_matrix(y_true, y_pred, labels=names).tolist()
+    report = sk.classification_report(y_true, y_pred, labels=names, output_dict=True, zero_division=0)
+    for label, scores in document["labels"].items():
+        assert list(scores.values()) == pytest.approx(list(report[label].values()), abs=1e-9)
 
 
 def test_metrics_of_several_labels_a_row_are_scikit_learns(topics: Path) -> None:
-    truth, chosen, shares, names = predictions(topics)
-    ones, guesses = (np.array([[name in row.split("|") for name in names] for row in rows]) for rows in (truth, chosen))
-    found = metrics(topics)["metrics"]
-    assert found["accuracy"] == pytest.approx(sk.accuracy_score(ones, guesses), abs=1e-9)
-    assert found["hamming_loss"] == pytest.approx(sk.hamming_loss(ones, guesses), abs=1e-9)
-    assert found["f1_micro"] == pytest.approx(sk.f1_score(ones, guesses, average="micro"), abs=1e-9)
-    assert found["f1_macro"] == pytest.approx(sk.f1_score(ones, guesses, average="macro", zero_division=0), abs=1e-9)
-    assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(ones, shares, average="macro"), abs=1e-9)
-    assert metrics(topics)["confusion_matrix"] == sk.multilabel_confusion_matrix(ones, guesses).tolist()
+    *labels, probabilities, names = predictions(topics)
+    y_true, y_pred = (np.array([[name in row.split("|") for name in names] for row in rows]) for rows in labels)
+    expected = {
+        "accuracy": sk.accuracy_score(y_true, y_pred),
+        "hamming_loss": sk.hamming_loss(y_true, y_pred),
+        "f1_micro": sk.f1_score(y_true, y_pred, average="micro"),
+        "f1_macro": sk.f1_score(y_true, y_pred, average="macro", zero_division=0),
+        "roc_auc": sk.roc_auc_score(y_true, probabilities, average="macro"),
+        "expected_calibration_error": calibration_error(y_true.ravel(), probabilities.ravel()),
+    }
+    document = metrics(topics)
+    assert {name: document["metrics"][name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert document["confusion_matrix"] == sk.multilabel_confusion_matrix(y_true, y_pred).tolist()
 
 
 def test_evaluating_a_run_again_finds_the_same(reviews: Path) -> None:
@@ -110,10 +125,10 @@ def test_a_label_that_training_never_saw_counts_as_wrong_and_is_named(reviews: P
     other.write_text("text,label\ngood,positive\nbad,negative\nso so,mixed\n")
     result = textclf("evaluate", other, "--run", reviews / "model", "--json")
     assert result.stderr == "warning: labels that training never saw, counted as wrong: mixed\n"
-    found = json.loads(result.stdout)
-    assert found["unseen_labels"] == ["mixed"]
-    assert found["labels"]["mixed"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
-    assert sum(found["confusion_matrix"][2]) == 1
+    document = json.loads(result.stdout)
+    assert document["unseen_labels"] == ["mixed"]
+    assert document["labels"]["mixed"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert sum(document["confusion_matrix"][2]) == 1
 
 
 def test_a_bare_model_knows_its_columns(topics: Path) -> None:
@@ -125,11 +140,11 @@ def test_files_of_the_same_name_get_folders_of_their_own(reviews: Path, tmp_path
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "new.v2.csv").write_text("text,label\ngood,positive\nbad,negative\n")
-    said = [
+    messages = [
         textclf("evaluate", tmp_path / name / "new.v2.csv", "--run", reviews).stderr for name in ("one", "two", "one")
     ]
     folders = [f"wrote {reviews}/evaluations/{name}\n" for name in ("new.v2", "new.v2-2", "new.v2")]
-    assert said == folders
+    assert messages == folders
 
 
 def test_evaluating_does_not_make_a_run_the_newest(
@@ -156,17 +171,10 @@ def test_one_label_alone_can_be_evaluated(reviews: Path, tmp_path: Path) -> None
 
 def test_the_table_shows_every_number_beside_the_baselines(questions: Path) -> None:
     lines = textclf("evaluate", "--run", questions).stdout.splitlines()
-    found = metrics(questions)
-    numbers = [found["metrics"]["accuracy"], *(found["baselines"][name]["accuracy"] for name in found["baselines"])]
-    low, high = found["intervals"]["accuracy"]
-    assert lines[3].split() == [
-        "Accuracy",
-        f"{numbers[0]:.4f}",
-        f"{low:.4f}",
-        "to",
-        f"{high:.4f}",
-        *(f"{n:.4f}" for n in numbers[1:]),
-    ]
+    document = metrics(questions)
+    accuracy, (low, high) = document["metrics"]["accuracy"], document["intervals"]["accuracy"]
+    baselines = " ".join(f"{scores['accuracy']:.4f}" for scores in document["baselines"].values())
+    assert lines[3].split() == f"Accuracy {accuracy:.4f} {low:.4f} to {high:.4f} {baselines}".split()
     assert [line.split()[0] for line in lines[-7:-2]] == ["label", "time", "place", "person", "number"]
 
 

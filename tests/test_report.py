@@ -1,11 +1,13 @@
 """The report: whole, offline, and safe to open whatever the data hold."""
 
+import csv
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, overrides, textclf
+from conftest import QUICK, overrides, textclf, write_config
 
 HOSTILE = ["<script>alert(1)</script>", "</svg>{{ 7*7 }}", "$x^{\u202e\x07"]
 
@@ -75,6 +77,25 @@ def test_every_drawing_can_be_read_out(questions: Path) -> None:
     titles = re.findall(r"<svg[^>]*>\s*<title[^>]*>([^<]+)</title>\s*<desc[^>]*>[^<]+</desc>", page)
     assert len(titles) == page.count("<svg") >= 9
     assert len(set(re.findall(r' id="([^"]*)"', page))) == len(re.findall(r' id="([^"]*)"', page))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_learning_curve_marks_the_epoch_that_was_kept(seeds: int, tmp_path: Path) -> None:
+    settings = (*QUICK, "training.learning_rate=5e-2", "training.epochs=5", "training.monitor=val_accuracy")
+    config, run = write_config(tmp_path, "reviews"), tmp_path / "run"
+    result = textclf("train", config, "--run", run, "--json", *overrides(*settings, f"training.seeds={seeds}"))
+    document = json.loads(result.stdout)
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        best_seed = str(document["seeds"]["best"] if seeds > 1 else 42)
+        epochs = [epoch for epoch in csv.DictReader(file) if epoch["seed"] == best_seed]
+    losses, accuracies = ([float(epoch[name]) for epoch in epochs] for name in ("val_loss", "val_accuracy"))
+    kept = accuracies.index(max(accuracies))
+    assert kept != losses.index(min(losses))
+    assert document["validation"]["best_epoch"] == kept + 1
+    assert (
+        f'<desc id="learning-curves-desc">{len(epochs)} epochs. Epoch {kept + 1} was kept, with validation loss '
+        f"{losses[kept]:.4f} and validation accuracy {accuracies[kept]:.4f}.</desc>"
+    ) in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_first_paragraph_is_plain(reviews: Path) -> None:
