@@ -58,7 +58,7 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
 @raw_option
 @json_option
 def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
-    """Check a config and its data, or a run's saved model; train nothing."""
+    """Check a config and its data, or a run's saved model. Trains nothing."""
     from textclf.cli import tables
     from textclf.io.run_folder import Run
     from textclf.io.staging import recover
@@ -114,8 +114,12 @@ def train(
 @config_argument
 @set_option
 @click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME-tune].")
-@click.option("--trials", type=click.IntRange(1), help="Trials in all [default: 20, without --minutes].")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Minutes to search in all.")
+@click.option(
+    "--trials", type=click.IntRange(1), help="Trials, those of earlier calls included [default: 20, without --minutes]."
+)
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Minutes to search, those of earlier calls included."
+)
 @click.option(
     "--folds", type=click.IntRange(1, 100), default=1, show_default=True,
     help="Score each trial by cross-validation over N parts of the training rows.", metavar="N",
@@ -128,7 +132,7 @@ def tune(
     config: Path, overrides: tuple[str, ...], run: Path | None, trials: int | None, minutes: float | None, folds: int,
     jobs: int, resume: bool, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Search for better settings on validation rows, and train with the best."""
+    """Search for better settings, and train with the best. Trials are compared on validation rows."""
     from textclf.cli import tables
     from textclf.cli.progress import training_callback, trial_callback_for
     from textclf.tuning.results import Tuning, tuning_for_config
@@ -153,7 +157,7 @@ def tune(
 @run_option
 @json_option
 def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
-    """Evaluate a run on DATA [default: its test rows, else its validation rows]."""
+    """Evaluate a run on DATA. Without DATA: on its test rows, else its validation rows."""
     from textclf.cli import tables
     from textclf.evaluation.evaluate import evaluate as evaluate_run
 
@@ -166,7 +170,7 @@ def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
 @raw_option
 @json_option
 def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
-    """Compare runs on the same rows, with intervals and a significance test."""
+    """Compare runs on the same rows, with a significance test."""
     from textclf.cli import tables
     from textclf.evaluation.compare import compare as compare_runs
 
@@ -190,7 +194,7 @@ def predict(
     file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
     raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Predict the label of each line of FILE or standard input; row n out is row n in."""
+    """Predict the label of each line of FILE or standard input. Row n out is row n in."""
     from textclf.inference.classifier import load_classifier
     from textclf.inference.predict import predict_stream, read_texts
 
@@ -211,7 +215,7 @@ def predict(
 def explain(
     text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
 ) -> None:  # fmt: skip
-    """Show which words of TEXT, or of each line of standard input, speak for and against its label."""
+    """Show which words speak for and against a label. Explains TEXT, or each line of standard input."""
     from textclf.cli.explanations import WRITERS
     from textclf.inference.classifier import load_classifier
     from textclf.inference.explain import Explainer, explain_lines
@@ -232,7 +236,7 @@ def explain(
 @click.argument("run", type=click.Path(path_type=Path))
 @json_option
 def report(run: Path, as_json: bool) -> None:
-    """Draw the report of RUN, or of RUN/evaluations/NAME, anew from its other files."""
+    """Draw the report of a run anew from its other files. RUN may be RUN/evaluations/NAME, or a tuning."""
     from textclf.evaluation.evaluate import redraw
     from textclf.tuning.results import Tuning, redraw_tuning
 
@@ -249,7 +253,7 @@ def report(run: Path, as_json: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @json_option
 def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
-    """Write a run in the format of another tool, checked against the run's own predictions.
+    """Write a run in the format of another tool. The export is compared with the run before it is written.
 
     \b
     keras       OUTPUT.keras, for keras.saving.load_model
@@ -275,7 +279,10 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     "--method", "-m", type=click.Choice(["int8", "float16", "prune", "distill"]), help="How to make it smaller."
 )
 @click.option(
-    "--budget", callback=parse_size, metavar="SIZE", help="Most bytes of model/, such as 1MB; keeps the best that fits."
+    "--budget",
+    callback=parse_size,
+    metavar="SIZE",
+    help="Largest size of model/, such as 1MB; keeps the best that fits.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the new run.")
 @click.option(
@@ -294,7 +301,7 @@ def compress(
     run: Path | None, method: str | None, budget: int | None, output: Path, keep: float | None, student: str | None,
     unlabelled: Path | None, max_loss: float, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a smaller run, and compare it with the original.
+    """Make a run smaller, and compare it with the original.
 
     \b
     int8       weights in a quarter of the bytes
