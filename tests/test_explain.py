@@ -1,6 +1,8 @@
-"""explain: the weights, against the network itself, and what the command prints."""
+"""explain: Shapley values of words, and the output of the command."""
 
 import json
+from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -8,92 +10,108 @@ import numpy as np
 import pytest
 from conftest import textclf, trained
 
-from textclf.inference.classifier import load_classifier
-from textclf.inference.explain import Explainer, Explanation, Word, strongest_words
-from textclf.models.architecture import Differentiable, Shape
-from textclf.models.bilstm.network import BilstmOptions
-from textclf.models.ensemble import differentiable, onnx_model
-from textclf.models.mlp.network import MlpOptions
-from textclf.models.onnx.graph import read_graph
-from textclf.models.registry import MODELS, logits_model
-from textclf.text.encoding import TokenIds
-from textclf.training.loop import forward_function
+from textclf.inference.classifier import NO_PROBE, Classifier, load_classifier
+from textclf.inference.explain import MOST_GROUPS, Explanation, Word, explain, strongest_words
+from textclf.inference.model_folder import Description
+from textclf.text.encoding import RESERVED
+from textclf.text.tokenizer import TextOptions
 
 TEXT = "The staff were friendly but the room was zzyx and cold"
-VARIANTS: dict[str, dict[str, Any]] = {
-    "last": {"pooling": "last"},
-    "max": {"pooling": "max"},
-    "mean, two layers": {"pooling": "mean", "layers": 2},
-    "max_mean": {"pooling": "max_mean"},
-}
+WORDS = ["a", "b", "c", "d", "e"]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (3, "softmax")])
-def test_the_gradient_is_tensorflows(name: str, outputs: int, activation: Any) -> None:
-    import tensorflow as tf
+def classifier_of(log_odds: Callable[[set[str]], float], **options: Any) -> Classifier:
+    """Two labels, of which the second has the log-odds that a function gives for the words of a text."""
 
-    options = BilstmOptions(embedding_dim=5, units=4, **VARIANTS[name])
-    shape = Shape(20, outputs, activation)
-    network = MODELS["bilstm"].build(options, shape)
-    found = in_numpy(options, shape, network)
-    token_ids = np.array([[3, 7, 7, 2, 19, 5]], np.int32)
-    direction = np.random.default_rng(0).normal(size=(1, outputs)).astype(np.float32)
-    logits, back = found.forward(found.vectors(token_ids[0])[None])
-    gradient = back(direction)
-    logits_of = logits_model(network)
-    with tf.GradientTape() as tape:
-        expected = logits_of(tf.constant(token_ids))
-        explained = tf.reduce_sum(expected * direction)
-    # one row for each token, whether it comes again or not
-    rows = tape.gradient(explained, network.get_layer("embedding").embeddings.value).values
-    assert logits == pytest.approx(expected.numpy(), abs=1e-5)
-    assert gradient.reshape(rows.shape) == pytest.approx(rows.numpy(), abs=1e-5)
+    def score(token_ids: Any, _lengths: Any) -> Any:
+        texts = [{WORDS[token_id - RESERVED] for token_id in row if token_id >= RESERVED} for row in token_ids]
+        second = (1 + np.tanh(np.array([log_odds(words) for words in texts]) / 2)) / 2  # the sigmoid
+        return np.stack([1 - second, second], axis=1)
+
+    return Classifier(Description(TextOptions(**options), WORDS, ["no", "yes"], None, "text", "label"), score, NO_PROBE)
 
 
-@pytest.mark.parametrize("ngrams", [1, 2])
-@pytest.mark.parametrize("features", ["count", "binary", "tfidf", "embedding"])
-def test_the_vectors_of_a_bag_of_words_add_up_to_what_the_network_sees(features: Any, ngrams: int) -> None:
-    options = MlpOptions(type="mlp", features=features, ngrams=ngrams, buckets=7, embedding_dim=5, hidden=[4, 3])
-    shape = Shape(20, 3, "softmax")
-    network = MODELS["mlp"].build(options, shape)
-    rng = np.random.default_rng(0)
-    network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
-    found = in_numpy(options, shape, network)
-    token_ids = np.array([3, 7, 7, 2, 19, 7])
-    vectors = found.vectors(token_ids)[None].astype(np.float64)
-    direction = rng.normal(size=(1, 3))
-    logits, back = found.forward(vectors)
-    gradient = back(direction)
-    lengths = np.array([len(token_ids)])
-    expected = forward_function(logits_model(network))(TokenIds(token_ids, lengths, lengths))
-    assert logits == pytest.approx(expected, abs=1e-5)
-    for word in range(len(token_ids)):
-        nudged = vectors.copy()
-        nudged[0, word] += 1e-6
-        change = found.forward(nudged)[0] - logits
-        assert gradient[0, word].sum() == pytest.approx((change * direction).sum() / 1e-6, abs=1e-4)
+def weights_of(classifier: Classifier, text: str, **options: Any) -> list[float]:
+    [[explanation]] = explain(classifier, [text], "yes", **options)
+    return [word.weight for word in explanation.words]
 
 
-def in_numpy(options: Any, shape: Shape, network: Any) -> Differentiable:
-    """The network in NumPy, from its ONNX graph."""
-    return differentiable(*read_graph(onnx_model(options, shape, network)))
+def test_words_that_only_add_up_keep_their_own_weights() -> None:
+    own = {"a": 1.0, "b": -2.0, "c": 0.5, "d": 0.0}
+    classifier = classifier_of(lambda words: sum(own[word] for word in words) - 0.25)
+    [[explanation]] = explain(classifier, ["b d a c"], coalitions=0)
+    assert explanation.label == "no"
+    assert [word.word for word in explanation.words] == ["b", "d", "a", "c"]
+    assert [word.weight for word in explanation.words] == pytest.approx([2.0, 0.0, -1.0, -0.5])
+    assert (explanation.without_words, explanation.log_odds) == pytest.approx((0.25, 0.75))
+
+
+def test_two_words_share_what_they_do_together() -> None:
+    classifier = classifier_of(lambda words: 3.0 * ({"a", "b"} <= words))
+    assert weights_of(classifier, "c a b", coalitions=0) == pytest.approx([0, 1.5, 1.5])
+
+
+def test_weights_are_near_the_mean_over_all_orders() -> None:
+    def log_odds(words: set[str]) -> float:
+        return 2.0 * ({"a", "b", "c"} <= words) - 1.0 * ({"c", "d"} <= words) + ("e" in words) * len(words) ** 1.5
+
+    expected = np.zeros(len(WORDS))
+    orders = list(permutations(range(len(WORDS))))
+    for order in orders:
+        for position, word in enumerate(order):
+            before = {WORDS[earlier] for earlier in order[:position]}
+            expected[word] += (log_odds(before | {WORDS[word]}) - log_odds(before)) / len(orders)
+    assert weights_of(classifier_of(log_odds), "a b c d e") == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["reviews", "questions", "topics", "bags"])
 def test_the_weights_add_up_to_what_the_words_change(name: str, request: pytest.FixtureRequest) -> None:
-    run = request.getfixturevalue(name)
-    classifier = load_classifier(run)
-    explainer = Explainer(classifier, run)
-    for label, share in zip(classifier.labels, classifier.predict_proba([TEXT])[0], strict=True):
-        ((found,),) = explainer.explain([TEXT], label)
-        assert found.probability == pytest.approx(share)
-        assert 1 / (1 + np.exp(-found.log_odds)) == pytest.approx(share, abs=1e-5)
-        total = sum(word.weight for word in found.words)
-        assert total == pytest.approx(found.log_odds - found.without_words, abs=found.missed + 1e-6)
-        assert found.missed <= max(0.01, 0.01 * abs(found.log_odds - found.without_words))
-        assert [word.word for word in found.words] == TEXT.lower().split()
-        assert [word.word for word in found.words if not word.known].count("zzyx") == 1
+    classifier = load_classifier(request.getfixturevalue(name))
+    for label, probability in zip(classifier.labels, classifier.predict_proba([TEXT])[0], strict=True):
+        [[explanation]] = explain(classifier, [TEXT], label, coalitions=100)
+        assert explanation.probability == pytest.approx(probability, abs=1e-6)
+        assert 1 / (1 + np.exp(-explanation.log_odds)) == pytest.approx(probability, abs=1e-6)
+        total = sum(word.weight for word in explanation.words)
+        assert total == pytest.approx(explanation.log_odds - explanation.without_words, abs=1e-9)
+        assert [word.word for word in explanation.words] == TEXT.lower().split()
+        assert [word.word for word in explanation.words if not word.known].count("zzyx") == 1
+
+
+@pytest.mark.parametrize("clean", [[], ["html"]])
+@pytest.mark.parametrize("truncate", ["start", "end"])
+def test_characters_are_explained_as_words_are(clean: list[str], truncate: str) -> None:
+    classifier = classifier_of(len, tokenizer="char", clean=clean, truncate=truncate, max_length=5)
+    [[explanation]] = explain(classifier, ["&lt;a&gt; b"])
+    full = ["&", "l", "t", ";", "a", "&", "g", "t", ";", " ", "b"] if not clean else ["<", "a", ">", " ", "b"]
+    kept = full[-5:] if truncate == "start" else full[:5]
+    assert [word.word for word in explanation.words] == kept
+    assert explanation.cut == len(full) - 5
+    total = sum(word.weight for word in explanation.words)
+    assert total == pytest.approx(explanation.log_odds - explanation.without_words, abs=1e-9)
+
+
+def test_a_certain_label_has_finite_log_odds() -> None:
+    [[explanation]] = explain(classifier_of(lambda words: 999.0 * len(words) - 300), ["a b"])
+    assert explanation.log_odds == pytest.approx(24 * np.log(2), abs=1e-6)
+    assert [word.weight for word in explanation.words] == pytest.approx([explanation.log_odds] * 2)
+
+
+def test_neighbours_in_a_long_text_share_a_weight() -> None:
+    classifier = classifier_of(lambda words: 4.0 * ("a" in words), max_length=1000)
+    [[explanation]] = explain(classifier, [" ".join(["b"] * MOST_GROUPS + ["a"] + ["b"] * (2 * MOST_GROUPS - 1))])
+    group = [index for index, word in enumerate(explanation.words) if word.weight]
+    assert group == list(range(MOST_GROUPS - 1, MOST_GROUPS + 2))
+    assert [explanation.words[index].weight for index in group] == pytest.approx([4 / 3] * 3)
+
+
+def test_a_text_is_explained_the_same_whatever_stands_beside_it(questions: Path) -> None:
+    classifier = load_classifier(questions)
+    texts = ["Who wrote it?", "", "Where is the river?"] * 8
+    for together, text in zip(explain(classifier, texts, coalitions=50), texts, strict=True):
+        [alone] = explain(classifier, [text], coalitions=50)
+        assert [each.label for each in together] == [each.label for each in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert [word.weight for word in one.words] == pytest.approx([word.weight for word in other.words], abs=1e-4)
 
 
 def test_jsonl_is_an_object_a_line(reviews: Path) -> None:
@@ -103,30 +121,40 @@ def test_jsonl_is_an_object_a_line(reviews: Path) -> None:
     assert [(row["row"], row["text"]) for row in rows] == [(0, "cold room"), (1, ""), (2, "friendly <b>staff</b>")]
     words = [[word["word"] for word in row["explanations"][0]["words"]] for row in rows]
     assert words == [["cold", "room"], [""], ["friendly", "staff"]]
-    assert list(rows[0]["explanations"][0]) == [
-        "label", "probability", "words", "log_odds", "without_words", "missed", "cut",
-    ]  # fmt: skip
+    [empty] = rows[1]["explanations"]
+    assert empty["words"] == [{"word": "", "weight": 0.0, "known": False}]
+    assert empty["log_odds"] == empty["without_words"]
+    assert list(empty) == ["label", "probability", "words", "log_odds", "without_words", "cut"]
 
 
 def test_the_terminal_shows_words_weights_and_sum(reviews: Path) -> None:
-    (found,) = json.loads(textclf("explain", "cold room", "--run", reviews, "--json").stdout)["explanations"]
-    weights = sorted(found["words"], key=lambda word: -abs(word["weight"]))
-    gained = found["log_odds"] - found["without_words"]
+    (explanation,) = json.loads(textclf("explain", "cold room", "--run", reviews, "--json").stdout)["explanations"]
+    weights = sorted(explanation["words"], key=lambda word: -abs(word["weight"]))
+    gained = explanation["log_odds"] - explanation["without_words"]
     assert textclf("explain", "cold room", "--run", reviews).stdout == (
-        f"{found['label']}  {found['probability']:.4f}\n"
+        f"{explanation['label']}  {explanation['probability']:.4f}\n"
         "  cold room\n"
         f"  {weights[0]['weight']:+.2f} {weights[0]['word']}  {weights[1]['weight']:+.2f} {weights[1]['word']}\n"
-        f"  words {gained:+.2f}, without them {found['without_words']:+.2f}: log-odds {found['log_odds']:+.2f}; "
-        f"missed {found['missed']:.3f}\n\n"
+        f"  words {gained:+.2f}, without them {explanation['without_words']:+.2f}: "
+        f"log-odds {explanation['log_odds']:+.2f}\n\n"
     )
 
 
 def test_a_label_of_choice_is_explained_and_an_unknown_one_refused(questions: Path) -> None:
-    found = json.loads(textclf("explain", "When?", "--run", questions, "--label", "place", "--json").stdout)
-    assert [each["label"] for each in found["explanations"]] == ["place"]
+    explained = json.loads(textclf("explain", "When?", "--run", questions, "--label", "place", "--json").stdout)
+    assert [each["label"] for each in explained["explanations"]] == ["place"]
     result = textclf("explain", "When?", "--run", questions, "--label", "colour")
     expected = "--label colour: the model does not know it; it knows: number, person, place, time.\n"
     assert (result.exit_code, result.stderr) == (1, expected)
+
+
+def test_several_labels_are_explained_one_by_one(topics: Path) -> None:
+    classifier = load_classifier(topics)
+    texts = ["the goal decided the match", "the bank raised interest rates", "a new film about a football club", ""]
+    given = [label.split("|") for label in classifier.decide(classifier.predict_proba(texts))[0]]
+    explained = [[each.label for each in explanations] for explanations in explain(classifier, texts, coalitions=0)]
+    for labels, expected in zip(explained, given, strict=True):
+        assert labels == expected or (expected == [""] and len(labels) == 1)
 
 
 def test_what_was_cut_off_is_said(tmp_path: Path) -> None:
@@ -146,12 +174,13 @@ def test_hostile_text_is_shown_as_text(reviews: Path, tmp_path: Path) -> None:
 
 def test_the_words_of_a_label_are_those_with_the_largest_mean() -> None:
     def explanation(*words: tuple[str, float]) -> Explanation:
-        return Explanation("good", 0.9, [Word(word, weight, True) for word, weight in words], 1.0, 0.0, 0.0, 0)
+        return Explanation("good", 0.9, [Word(word, weight, True) for word, weight in words], 1.0, 0.0, 0)
 
     texts = [
         explanation(("fine", 1.0), ("tea", 0.5), ("tea", 0.5), ("bad", -1.0)),
         explanation(("fine", 3.0), ("tea", 0.0)),
         explanation(("bad", -1.0), ("once", 9.0)),
     ]
-    found = strongest_words(texts)
-    assert found == {"good": [{"word": "fine", "weight": 2.0, "texts": 2}, {"word": "tea", "weight": 0.5, "texts": 2}]}
+    assert strongest_words(texts) == {
+        "good": [{"word": "fine", "weight": 2.0, "texts": 2}, {"word": "tea", "weight": 0.5, "texts": 2}]
+    }

@@ -218,15 +218,14 @@ def explain(
     """Show which words speak for and against a label. Explains TEXT, or each line of standard input."""
     from textclf.cli.explanations import WRITERS
     from textclf.inference.classifier import load_classifier
-    from textclf.inference.explain import Explainer, explain_lines
+    from textclf.inference.explain import explain_lines
     from textclf.inference.predict import read_texts
 
     output_format = "jsonl" if as_json else format
-    folder = selected_run(run).path
-    explainer = Explainer(load_classifier(folder), folder)
+    classifier = load_classifier(selected_run(run).path)
     texts = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
     colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    chunks = WRITERS[output_format](explain_lines(explainer, texts, label), colour=colour)
+    chunks = WRITERS[output_format](explain_lines(classifier, texts, label), colour=colour)
     # the text format is sanitized already, and its colours are control characters
     sanitize: dict[str, Callable[[str], str]] = {"text": str, "jsonl": printable_json, "html": printable_lines}
     write_output(chunks, output, sanitize=sanitize[output_format])

@@ -27,9 +27,7 @@ def as_text(explained: Iterable[Explained], *, colour: bool) -> Iterator[str]:
             yield (
                 f"{printable(each.label)}  {each.probability:.4f}\n  {words}\n  {listed}\n"
                 f"  words {each.log_odds - each.without_words:+.2f}, without them {each.without_words:+.2f}: "
-                f"log-odds {each.log_odds:+.2f}; missed {each.missed:.3f}"
-                + (f"; {each.cut} tokens cut off" if each.cut else "")
-                + "\n\n"
+                f"log-odds {each.log_odds:+.2f}" + (f"; {each.cut} tokens cut off" if each.cut else "") + "\n\n"
             )
 
 

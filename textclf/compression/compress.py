@@ -202,7 +202,7 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
         _copy_history(original, stage)
     write_json(stage.split, made.dataset.splits.document)
     if config.report.texts:
-        write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
+        write_json(stage.samples, sample_document(classifier, measured, found))
     write_json(stage.environment, _environment(original, made, speeds))
     write_evaluation(stage, found, document, name=name)
     return document

@@ -1,6 +1,5 @@
 """The rows that a report shows in full: where the model was most surely wrong, and where it was nearest to the line."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy.typing as npt
 from textclf.data.source import SourceRows
 from textclf.evaluation.predictions import Predictions
 from textclf.inference.classifier import Classifier
-from textclf.inference.explain import FEWEST_STEPS, Explainer, Explanation, strongest_words
+from textclf.inference.explain import Explanation, explain, strongest_words
 from textclf.io.contract import SampleDocument, SamplesDocument
 
 Array = npt.NDArray[Any]
@@ -18,7 +17,7 @@ OF_EACH_KIND = 10
 
 LONGEST = 2000  # characters of a text that are shown
 
-STEPS = 32  # of an explanation at most: a picture of it needs no more
+COALITIONS = 400  # a picture of an explanation needs no more
 
 DRAWN, CHARACTERS = 300, 40_000  # rows, and characters at most, from which the words of a label are taken
 
@@ -41,13 +40,8 @@ def nearest_to_the_line(found: Predictions, threshold: float) -> Array:
     return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
 
 
-def sample_document(classifier: Classifier, folder: Path, rows: SourceRows, found: Predictions) -> SamplesDocument:
-    """The rows with their texts, each word with its weight, and the words that speak for each label most.
-
-    Args:
-        folder: the run that the classifier is of.
-    """
-    explainer = Explainer(classifier, folder)
+def sample_document(classifier: Classifier, rows: SourceRows, found: Predictions) -> SamplesDocument:
+    """The rows with their texts, each word with its weight, and the words that speak for each label most."""
     kinds = {
         "surely_wrong": surely_wrong(found),
         "nearest": nearest_to_the_line(found, classifier.description.threshold),
@@ -56,7 +50,7 @@ def sample_document(classifier: Classifier, folder: Path, rows: SourceRows, foun
     wanted = np.unique(np.concatenate([*kinds.values(), drawn]))
     texts = dict(zip(wanted.tolist(), rows.texts(wanted), strict=True))
     shown = sorted(set(np.concatenate(list(kinds.values())).tolist()))
-    explanations = explainer.explain([texts[place][:LONGEST] for place in shown], most_steps=STEPS)
+    explanations = explain(classifier, [texts[place][:LONGEST] for place in shown], coalitions=COALITIONS)
     explained = dict(zip(shown, explanations, strict=True))
     samples = {
         kind: [_sample(found, place, texts[place], explained[place]) for place in places.tolist()]
@@ -65,16 +59,16 @@ def sample_document(classifier: Classifier, folder: Path, rows: SourceRows, foun
     return {
         "surely_wrong": samples["surely_wrong"],
         "nearest": samples["nearest"],
-        "words": strongest_words(_first([texts[place] for place in drawn.tolist()], explainer)),
+        "words": strongest_words(_first([texts[place] for place in drawn.tolist()], classifier)),
     }
 
 
-def _first(texts: list[str], explainer: Explainer) -> list[Explanation]:
+def _first(texts: list[str], classifier: Classifier) -> list[Explanation]:
     """Explanations of the texts, of as many as have CHARACTERS together."""
     characters = np.cumsum([len(text) for text in texts])
     some = texts[: max(1, int(np.searchsorted(characters, CHARACTERS)))]
-    # a mean over many texts needs no text's weights to the last hundredth
-    return [each for found in explainer.explain(some, most_steps=FEWEST_STEPS) for each in found]
+    # for a mean over many texts, one order of each text's words and its reverse are enough
+    return [each for found in explain(classifier, some, coalitions=0) for each in found]
 
 
 def _sample(found: Predictions, place: int, text: str, explained: list[Explanation]) -> SampleDocument:

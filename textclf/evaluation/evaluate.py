@@ -122,7 +122,7 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
         target = _evaluation(run, document["data"]["file"])
         with replacing_files(target) as new:
             if shows_texts:
-                write_json(new.samples, sample_document(classifier, run.path, rows, found))
+                write_json(new.samples, sample_document(classifier, rows, found))
             write_evaluation(new, found, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from textclf.errors import UserError
 from textclf.inference.model_folder import Description, read_model_files, write_model_files
 from textclf.inference.prefetch import ahead
 from textclf.io.contract import ProbeDocument
-from textclf.text.encoding import Encoder, TokenIds, pad
+from textclf.text.encoding import UNKNOWN, Encoder, TokenIds, pad
+from textclf.text.tokenizer import join_tokens, tokenize
 
 # ONNX Runtime has a class for each kind of fault, and no base class of its own for them
 FAULTS = tuple(each for each in vars(faults).values() if isinstance(each, type) and issubclass(each, Exception))
@@ -36,6 +38,17 @@ Score = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.
 """From padded token ids, shape (batch, width), and lengths, shape (batch,), to probabilities, shape (batch, labels)."""
 
 
+class Words(NamedTuple):
+    """The words that a model reads of a text: the tokens that are left after cleaning and cutting."""
+
+    words: list[str]
+    """At least one; that of a text without words is empty."""
+    known: list[bool]
+    """Whether the vocabulary has each word."""
+    cut: int
+    """Tokens that were cut off."""
+
+
 class Classifier:
     """A trained classifier; the seam that evaluate, predict and everything after them stand on."""
 
@@ -49,6 +62,17 @@ class Classifier:
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         return self._encoder.encode(texts)
+
+    def words(self, text: str) -> Words:
+        """Return the words of a text as the model reads them."""
+        options, ids = self.description.text, self.encode([text]).flat
+        tokens = tokenize(text, options)
+        kept = tokens[-len(ids) :] if options.truncate == "start" else tokens[: len(ids)]
+        return Words(kept or [""], (ids != UNKNOWN).tolist(), len(tokens) - len(kept))
+
+    def join(self, words: Iterable[str]) -> str:
+        """Return a text that consists of these words."""
+        return join_tokens(words, self.description.text)
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
         """Probabilities, shape (n, labels), for n texts; those of a row add up to 1 unless a row has several labels."""

@@ -287,7 +287,6 @@ class ExplanationDocument(TypedDict):
     words: list[WordDocument]
     log_odds: float
     without_words: float
-    missed: float
     cut: int
 
 

@@ -51,16 +51,6 @@ class Start(NamedTuple):
     """Token ids of the training rows, padded, some rows at a time, shape (rows, width) each."""
 
 
-class Differentiable(NamedTuple):
-    """A trained network in NumPy, as far as explaining its answers needs it."""
-
-    vectors: Callable[[Ids], Floats]
-    """From the token ids of a text, shape (width,), what each of them brings to the network, (width, dimensions)."""
-    forward: Callable[[Floats], tuple[Floats, Callable[[Floats], Floats]]]
-    """From vectors, shape (batch, width, dimensions): the logits, shape (batch, outputs), and what gives, from the
-    gradient of something by the logits, that by the vectors."""
-
-
 class Architecture(NamedTuple):
     options: type[Any]
     build: Callable[..., keras.Model]
@@ -74,8 +64,6 @@ class Architecture(NamedTuple):
     logits: Callable[[Graph, Constants, Metadata], str]
     """Writes the network into a graph that has these constants, from token_ids, shape (batch, width), and lengths,
     shape (batch,), to the logits, shape (batch, outputs), exact to rounding; their name."""
-    differentiable: Callable[[Constants, Metadata], Differentiable]
-    """From the constants and the metadata of its ONNX graph."""
     weights: Callable[[keras.Model], dict[str, Floats]]
     """Those of a network by their names, in the order in which Keras has them."""
     shrink: Callable[[Any, Mapping[str, Floats], Sizes], tuple[Any, dict[str, Floats]]]

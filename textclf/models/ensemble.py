@@ -1,19 +1,19 @@
 """What a model holds, one network or several of one architecture: of several the mean of their logits is the model's.
 
-In Keras, in ONNX and in NumPy alike. Nothing outside knows how many there are: an ensemble is a network like any other.
+In Keras and in ONNX alike. Nothing outside knows how many there are: an ensemble is a network like any other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textclf.models.architecture import Constants, Differentiable, Floats, Ids, Metadata, Shape
+from textclf.models.architecture import Constants, Metadata, Shape
 from textclf.models.onnx.graph import ForeignGraph, Graph, choice
-from textclf.models.onnx.quantization import Storage, plain, stored
+from textclf.models.onnx.quantization import Storage, stored
 from textclf.models.registry import MODELS, logits_model
 
 if TYPE_CHECKING:
@@ -80,26 +80,6 @@ def model_again(shape: Shape, constants: Constants, metadata: Metadata) -> bytes
     if any(_sizes(part) != _sizes(parts[0]) for part in parts):
         raise ForeignGraph("its members have different sizes")
     return _model(architecture, shape, parts, found[0][1])
-
-
-def differentiable(constants: Constants, metadata: Metadata) -> Differentiable:
-    """The model in NumPy; what a token brings to it is what it brings to each member, side by side."""
-    architecture = MODELS[metadata["architecture"]]
-    parts = [architecture.differentiable(plain(part), metadata) for part in _parts(constants, metadata).values()]
-
-    def vectors(token_ids: Ids) -> Floats:
-        return np.concatenate([part.vectors(token_ids) for part in parts], axis=1)
-
-    def forward(vectors: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
-        of_each = zip(parts, np.split(vectors, len(parts), axis=2), strict=True)
-        logits, backs = zip(*(part.forward(own) for part, own in of_each), strict=True)
-
-        def back(d_logits: Floats) -> Floats:
-            return np.concatenate([back(d_logits / len(parts)) for back in backs], axis=2)
-
-        return np.mean(logits, axis=0), back
-
-    return Differentiable(vectors, forward)
 
 
 def _model(architecture: str, shape: Shape, parts: Sequence[Constants], metadata: Metadata) -> bytes:

@@ -3,7 +3,7 @@
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from textclf.options import option, options
@@ -33,6 +33,14 @@ def tokenize(text: str, options: TextOptions) -> list[str]:
     """Return the tokens of one text."""
     pieces, tokens = TOKENIZERS[options.tokenizer]
     return [token for token in tokens(pieces([text], options)[:-1], options) if token != END]
+
+
+def join_tokens(tokens: Iterable[str], options: TextOptions) -> str:
+    """Return a text of which these are the tokens; of characters, blanks at its ends and beside others are lost."""
+    if options.tokenizer == "word":
+        return " ".join(tokens)
+    text = "".join(tokens)
+    return html.escape(text, quote=False) if "html" in options.clean else text  # "<b>" is not a tag a second time
 
 
 # Han, kana and bopomofo write no blanks between words. Hangul does, and is left as words.

@@ -152,7 +152,7 @@ def _fill(
     write_json(stage.split, dataset.splits.document)
     if config.report.texts:
         with clock.phase("samples"):
-            write_json(stage.samples, sample_document(classifier, stage.path, measured, found))
+            write_json(stage.samples, sample_document(classifier, measured, found))
     environment = environment_facts(config, device, packages=begun.packages, data=begun.data, seconds=clock.seconds)
     if speed:
         environment["rows_a_second"] = speed

@@ -1,11 +1,10 @@
-"""Embedding, bidirectional LSTM, pooling, dense: the options, and the network in Keras, in ONNX and in NumPy."""
+"""Embedding, bidirectional LSTM, pooling, dense: the options, and the network in Keras and in ONNX."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from textclf.models.architecture import Constants, Differentiable, Floats, Metadata, Shape, Start
+from textclf.models.architecture import Constants, Floats, Metadata, Shape, Start
 from textclf.models.onnx.graph import Graph
 from textclf.options import option, options
 
@@ -138,13 +137,3 @@ def bilstm_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str
     from textclf.models.bilstm.onnx import write_bilstm
 
     return write_bilstm(graph, constants, pooling=metadata["pooling"])
-
-
-def bilstm_differentiable(constants: Constants, metadata: Metadata) -> Differentiable:
-    from textclf.models.bilstm.gradient import bilstm_forward
-    from textclf.models.bilstm.onnx import graph_weights
-
-    weights = graph_weights(constants)
-    return Differentiable(
-        weights["embedding"].__getitem__, partial(bilstm_forward, weights, pooling=metadata["pooling"])
-    )

@@ -96,19 +96,6 @@ def _layers(constants: Constants) -> int:
     return sum(name.startswith("bilstm_") and name.endswith(".kernel") for name in constants)
 
 
-def graph_weights(constants: Constants) -> dict[str, npt.NDArray[Any]]:
-    """The weights as `models.bilstm_weights` names them, from the constants of a graph; gates in the graph's order."""
-    weights = {name: constants[name] for name in ("embedding", "dense.kernel", "dense.bias")}
-    for name in constants:
-        layer, _, part = name.rpartition(".")
-        if part == "recurrent":
-            weights[name] = constants[name]
-        elif part in ("kernel", "bias") and layer.startswith("bilstm_"):
-            for direction, half in zip(DIRECTIONS, np.split(constants[name], 2, axis=-1), strict=True):
-                weights[f"{layer}.{direction}.{part}"] = half
-    return weights
-
-
 def _distinct_words(graph: Graph, steps: str, vocabulary: int) -> tuple[str, str]:
     """The vectors of the words that occur, each once, and the place of each token's among them."""
     flat = graph.node("Reshape", steps, graph.ints(-1))

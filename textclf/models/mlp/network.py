@@ -1,4 +1,4 @@
-"""Bag of words, hidden layers, dense: the options, and the network in Keras, in ONNX and in NumPy.
+"""Bag of words, hidden layers, dense: the options, and the network in Keras and in ONNX.
 
 The first layer's weighted sum over a row of 100,000 features, nearly all of them 0, is computed as what it is: the sum
 of a few rows of a table, each by its weight. So the network takes token ids like every other, and no dense row of
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textclf.models.architecture import Constants, Differentiable, Floats, Metadata, Shape, Start
+from textclf.models.architecture import Constants, Floats, Metadata, Shape, Start
 from textclf.models.mlp.features import bucket, inverse_document_frequencies
 from textclf.models.onnx.graph import Graph
 from textclf.options import option, options
@@ -249,10 +248,3 @@ def mlp_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
     from textclf.models.mlp.onnx import write_mlp
 
     return write_mlp(graph, constants, features=metadata["features"], buckets=int(metadata["buckets"]))
-
-
-def mlp_differentiable(constants: Constants, metadata: Metadata) -> Differentiable:
-    from textclf.models.mlp.gradient import mlp_forward, word_vectors
-
-    vectors = partial(word_vectors, constants, features=metadata["features"], buckets=int(metadata["buckets"]))
-    return Differentiable(vectors, partial(mlp_forward, constants))
