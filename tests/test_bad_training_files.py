@@ -19,7 +19,7 @@ from conftest import textclf
 
 from textclf.data.readers import read_columns
 from textclf.errors import UserError
-from textclf.io.streams import LONGEST
+from textclf.io.streams import SIZE_LIMIT
 from textclf.text.vectors import vector_words
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, links and sparse files")
@@ -275,11 +275,11 @@ def test_what_unpacks_to_a_line_without_end_takes_little_memory(name: str) -> No
         list(read)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5 * LONGEST
+    assert peak < 5 * SIZE_LIMIT
 
 
 def test_the_longest_text_is_a_text() -> None:
-    text = "x" * (LONGEST - 3)
+    text = "x" * (SIZE_LIMIT - 3)
     put({"a.csv": f"text\n{text}\n".encode()})
     assert list(read_columns(Path("a.csv"), {"data.text": "text"})) == [(text,)]
 

@@ -23,7 +23,7 @@ from textclf.data.split import split
 from textclf.errors import UserError
 from textclf.io.files import temporary_file_errors, write_text
 from textclf.io.sanitize import excerpt, is_encodable
-from textclf.io.streams import is_file
+from textclf.io.streams import is_regular_file
 
 MAX_LISTED_LABELS = 5
 
@@ -184,7 +184,7 @@ def _companion_paths(data: str) -> Iterator[tuple[str, str]]:
     for key, words in _COMPANION_WORDS.items():
         names = [name[: match.start()] + _with_case_of(match.group(), word) + name[match.end() :] for word in words]
         paths = [str(folder / name) for name in names]
-        yield from [(key, path) for path in paths if is_file(path)][:1]
+        yield from [(key, path) for path in paths if is_regular_file(path)][:1]
 
 
 def _with_case_of(model: str, word: str) -> str:

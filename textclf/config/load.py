@@ -14,7 +14,7 @@ from textclf.config.schema import TUNE_SECTION, Config, option_rows, section_typ
 from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
 from textclf.data.rows import data_problems
 from textclf.errors import UserError
-from textclf.io.streams import is_file
+from textclf.io.streams import is_regular_file
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.registry import MODELS
 
@@ -123,7 +123,7 @@ def vector_problems(config: Config) -> list[tuple[str, str]]:
     """Return the problems of options that concern word vectors, as (dotted key, message) pairs."""
     problems = []
     pretrained = config.model.pretrained
-    if pretrained is not None and not is_file(pretrained):
+    if pretrained is not None and not is_regular_file(pretrained):
         problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))
     if config.augment.synonyms and pretrained is None:
         problems.append(("augment.synonyms", "needs word vectors, whose neighbours they are. Set model.pretrained."))

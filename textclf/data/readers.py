@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable, join_names
-from textclf.io.streams import LONGEST, OpenData, decoded_lines, too_long
+from textclf.io.streams import SIZE_LIMIT, open_data, text_lines, too_long_error
 
 # The csv module's own limit of a field, 131072 characters, is below the length of some texts.
-csv.field_size_limit(LONGEST)
+csv.field_size_limit(SIZE_LIMIT)
 
 
 def read_columns(
@@ -33,7 +33,7 @@ def read_columns(
     Raises:
         UserError: the file is missing, damaged, not UTF-8, ragged or lacks a column.
     """
-    with OpenData(path, sha256=sha256) as stream:
+    with open_data(path, sha256=sha256) as stream:
         yield from file_format(path).rows(stream, str(path), columns)
 
 
@@ -43,7 +43,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: the file is missing, damaged, not UTF-8 or ragged.
     """
-    with OpenData(path) as stream:
+    with open_data(path) as stream:
         yield from file_format(path).records(stream, str(path))
 
 
@@ -133,10 +133,10 @@ def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[
 
     def limited_lines() -> Iterator[str]:
         nonlocal size
-        for text in decoded_lines(stream, name):
+        for text in text_lines(stream, name):
             size += len(text)
-            if size > LONGEST:
-                raise too_long(f"{name}:{line}", "row")
+            if size > SIZE_LIMIT:
+                raise too_long_error(f"{name}:{line}", "row")
             yield text
 
     # strict: else a quote that is never closed would silently swallow every row after it
@@ -205,7 +205,7 @@ def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str
 
 def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and object of each line that is not blank."""
-    for number, line in enumerate(decoded_lines(stream, name), start=1):
+    for number, line in enumerate(text_lines(stream, name), start=1):
         if line.isspace():
             continue
         where = f"{name}:{number}"
@@ -304,8 +304,8 @@ def as_text(value: object, where: str) -> str:
         UserError: the value is a list, a date or the like, or too long.
     """
     if isinstance(value, str):
-        if len(value) > LONGEST:
-            raise too_long(where, "text")
+        if len(value) > SIZE_LIMIT:
+            raise too_long_error(where, "text")
         return _SURROGATES.sub("\ufffd", value)
     if value is None:
         return ""

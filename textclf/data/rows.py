@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from textclf.data.readers import column_index, file_format, find_files, read_columns
 from textclf.errors import UserError
-from textclf.io.streams import OpenData
+from textclf.io.streams import open_data
 from textclf.options import option, options
 
 
@@ -103,7 +103,7 @@ def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tupl
             continue
         try:
             for path in find_files(patterns, key=f"data.{part}"):
-                with OpenData(path) as stream:
+                with open_data(path) as stream:
                     columns = file_format(path).columns(stream, str(path))
                 problems += _column_problems(path, columns, required[part])
         except UserError as error:

@@ -16,7 +16,7 @@ from textclf.data.rows import DataOptions, LabelBuilder, Labels, check_labels, r
 from textclf.errors import UserError
 from textclf.io.contract import DataDocument
 from textclf.io.files import temporary_file_errors
-from textclf.io.streams import opened
+from textclf.io.streams import open_file
 
 RowIds = npt.NDArray[np.int64]
 
@@ -38,7 +38,7 @@ def source_files(patterns: str | list[str], *, key: str) -> list[SourceFile]:
 
 
 def _digest(path: Path) -> str:
-    with opened(path) as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -28,7 +28,7 @@ from textclf.io.files import array_on_disk, read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import join_names
 from textclf.io.staging import recover
-from textclf.io.streams import OpenData
+from textclf.io.streams import open_data
 from textclf.text.encoding import TokenIds, Truncation
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def _slices_in(paths: list[Path], run: Run) -> list[str]:
         return []
     wanted = load_saved_config(run.config).report.slices
     for path in paths if wanted else ():
-        with OpenData(path) as stream:
+        with open_data(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
         wanted = [name for name in wanted if name.strip() in columns]
     return wanted

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from textclf.data.readers import FORMATS, TableFormat, file_format, is_table
 from textclf.inference.classifier import Classifier, Probabilities
 from textclf.io.sanitize import csv_lines, escape_formulas
-from textclf.io.streams import LONGEST, OpenData, decoded, too_long
+from textclf.io.streams import SIZE_LIMIT, decode_line, open_data, too_long_error
 from textclf.text.encoding import ConsecutiveIds
 
 READ_AT_ONCE = 1 << 20
@@ -130,7 +130,7 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     """Lines in chunks, each as soon as the stream has it; only a line feed ends a line, CR before it dropped.
 
     Raises:
-        UserError: a line is not UTF-8 or longer than LONGEST.
+        UserError: a line is not UTF-8 or longer than SIZE_LIMIT.
     """
     read = getattr(stream, "read1", stream.read)  # what is there, without waiting for more
     begun: list[bytes] = []  # pieces of a line whose end has not come
@@ -139,8 +139,8 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
         if b"\n" not in data:
             begun.append(data)
             size += len(data)
-            if size > LONGEST:
-                raise too_long(f"{name}:{number + 1}", "line")
+            if size > SIZE_LIMIT:
+                raise too_long_error(f"{name}:{number + 1}", "line")
             continue
         *lines, rest = b"".join([*begun, data]).split(b"\n")
         begun, size = [rest], len(rest)
@@ -153,9 +153,9 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
 def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
     if before == 0:
         lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-    if len(lines[0]) > LONGEST:  # the others came in one reading, which is shorter
-        raise too_long(f"{name}:{before + 1}", "line")
-    return [decoded(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
+    if len(lines[0]) > SIZE_LIMIT:  # the others came in one reading, which is shorter
+        raise too_long_error(f"{name}:{before + 1}", "line")
+    return [decode_line(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
 
 
 def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterator[list[str]]:
@@ -175,13 +175,13 @@ def _stdin() -> BinaryIO:
 
 
 def _file_lines(path: Path) -> Iterator[list[str]]:
-    with OpenData(path, pipes=True) as stream:
+    with open_data(path, pipes=True) as stream:
         yield from read_lines(stream, str(path))
 
 
 def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
     kind = file_format(path)
-    with OpenData(path, pipes=True) as stream:
+    with open_data(path, pipes=True) as stream:
         yield from _columns(stream, str(path), kind, column)
 
 

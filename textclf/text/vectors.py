@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from textclf.errors import UserError
 from textclf.io.sanitize import join_names
-from textclf.io.streams import lines
+from textclf.io.streams import byte_lines
 from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
 
 
@@ -136,7 +136,7 @@ def vector_words(path: Path) -> Iterator[str]:
 
 def _entries(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield line number, word and the rest of each line, without the header of word2vec and fastText."""
-    for line_number, line in enumerate(lines(file, str(path)), start=1):
+    for line_number, line in enumerate(byte_lines(file, str(path)), start=1):
         word, _, components = line.rstrip().partition(b" ")
         is_header = line_number == 1 and word.isdigit() and components.isdigit()
         if not is_header:
