@@ -169,10 +169,7 @@ def _check_trainable(data: str, profile: DataProfile, roles: ColumnRoles, keys: 
 
 _TRAIN = re.compile(r"(?<![a-zA-Z])(?:train|training)(?![a-zA-Z])", re.IGNORECASE)
 
-_COMPANION_WORDS = {
-    "data.validation": ("dev", "valid", "validation", "val"),
-    "data.test": ("test", "testing"),
-}
+_COMPANION_WORDS = {"data.validation": ("dev", "valid", "validation", "val"), "data.test": ("test", "testing")}
 
 
 def _companion_paths(data: str) -> Iterator[tuple[str, str]]:

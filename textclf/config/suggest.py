@@ -168,11 +168,10 @@ def suggest_settings(profile: DataProfile, *, has_validation_file: bool) -> list
 
 
 def _split_settings(profile: DataProfile, has_validation_file: bool) -> Iterator[Setting]:
-    if has_validation_file or SMALL <= profile.rows < LARGE:
-        return
-    share = 0.2 if profile.rows < SMALL else 0.05
-    reason = f"{_at_least(profile)}{share * profile.rows:,.0f} of {_rows(profile)}"
-    yield Setting("data.validation_split", share, reason)
+    if not has_validation_file and not SMALL <= profile.rows < LARGE:
+        share = 0.2 if profile.rows < SMALL else 0.05
+        rows = f"{_at_least(profile)}{share * profile.rows:,.0f}"
+        yield Setting("data.validation_split", share, f"{rows} of {_rows(profile)}")
 
 
 def _text_settings(profile: DataProfile) -> Iterator[Setting]:
@@ -192,11 +191,10 @@ def _vocab_size(profile: DataProfile) -> Setting:
     """Suggest room for all tokens, or, where these are many, for those that occur more than once."""
     tokens = "words" if profile.tokenizer == "word" and profile.script != "CJK" else "characters"
     if profile.vocabulary < 2000:
-        size = _round_up(profile.vocabulary + RESERVED)
-        reason = f"room for all {profile.vocabulary:,} different {tokens}"
+        size, reason = profile.vocabulary, f"room for all {profile.vocabulary:,} different {tokens}"
     else:
-        size = _round_up(profile.recurring + RESERVED)
-        reason = f"{profile.recurring:,} {tokens} come at least twice"
+        size, reason = profile.recurring, f"{profile.recurring:,} {tokens} come at least twice"
+    size = _round_up(size + RESERVED)
     if size > MAX_VOCABULARY:
         size, reason = MAX_VOCABULARY, f"{reason}; the {MAX_VOCABULARY:,} most frequent are kept"
     return Setting("text.vocab_size", size, reason)
@@ -204,8 +202,8 @@ def _vocab_size(profile: DataProfile) -> Setting:
 
 def _max_length(profile: DataProfile) -> Setting:
     """Suggest room for all texts where that costs little, else for nearly all."""
-    wanted = profile.longest if profile.longest <= 100 else profile.p99
-    length = min(MAX_LENGTH, max(MIN_LENGTH, _round_up(wanted)))
+    length = _round_up(profile.longest if profile.longest <= 100 else profile.p99)
+    length = min(MAX_LENGTH, max(MIN_LENGTH, length))
     if length >= profile.longest:
         return Setting("text.max_length", length, f"the longest text has {profile.longest:,} tokens: none is cut")
     half = f"half of the texts have at most {profile.median:,.0f} tokens"
@@ -222,15 +220,14 @@ def _model_settings(profile: DataProfile) -> Iterator[Setting]:
         reason = f"if English: such word vectors help; with {dimension}vocab_size: {MAX_VOCABULARY}"
         yield Setting("model.pretrained", "glove.6B.100d.txt", reason, active=False)
     if profile.rows < SMALL:
-        reason = f"{_rows(profile)} are few: a small network overfits less"
-        yield Setting("model.embedding_dim", 50, reason)
+        yield Setting("model.embedding_dim", 50, f"{_rows(profile)} are few: a small network overfits less")
         yield Setting("model.units", 32, f"likewise, for {_rows(profile)}")
+    median = f"{profile.median:,.0f} tokens"
     if profile.median > 30:
-        reason = f"half of the texts have at least {profile.median:,.0f} tokens: all of a text counts, not its end"
+        reason = f"half of the texts have at least {median}: all of a text counts, not its end"
         yield Setting("model.pooling", "max_mean", reason)
     else:
-        reason = f"half of the texts have at most {profile.median:,.0f} tokens: a word anywhere may decide"
-        yield Setting("model.pooling", "max", reason)
+        yield Setting("model.pooling", "max", f"half of the texts have at most {median}: a word anywhere may decide")
     dropout = 0.3 if profile.rows >= 50_000 else 0.5
     yield Setting("model.embedding_dropout", dropout, f"against overfitting on {_rows(profile)}")
 
@@ -241,8 +238,8 @@ def _training_settings(profile: DataProfile, has_validation_file: bool) -> Itera
     yield Setting("training.epochs", epochs, reason)
     if profile.rows < SMALL or profile.rows >= LARGE:
         size = 16 if profile.rows < SMALL else 128 if profile.more else 64
-        steps = -(-profile.rows // size)
-        yield Setting("training.batch_size", size, f"{_at_least(profile)}{steps:,} steps an epoch")
+        steps = f"{_at_least(profile)}{-(-profile.rows // size):,} steps an epoch"
+        yield Setting("training.batch_size", size, steps)
     rate = 0.005 if profile.rows < SMALL else 0.003 if epochs > 4 else 0.002
     yield Setting("training.learning_rate", rate, f"larger than the default, 0.001, as {epochs} epochs are few")
     reason = f"the rate falls to 0 over the {epochs} epochs, so the last ones gain; the best is kept"
