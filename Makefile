@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 LOCK := requirements-dev.txt
 # A file of tests at a time on each core: tests of one file share what they have trained.
 PYTEST = -m pytest --numprocesses auto --dist loadfile
+QUICK = -m 'not slow'
 # Compiled once here, or every process would compile TensorFlow again where Python may not write its cache.
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test check wheel lowest lock audit fuzz kills load promises docs picture bench clean
+.PHONY: help install data demo test slow check lint wheel lowest lock audit fuzz kills load promises docs picture bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -33,14 +34,18 @@ demo: data  ## From nothing to predictions: fetch, train on film reviews, evalua
 	$(BIN)/textclf evaluate --run runs/movies
 	$(BIN)/textclf predict data/movies/lines.txt --run runs/movies | paste - data/movies/lines.txt
 
-test: install  ## Run the tests
-	$(BIN)/python $(PYTEST)
+test: install  ## Run the tests, but for the slow ones
+	$(BIN)/python $(PYTEST) $(QUICK)
 
-check: install  ## Lint, format, types and tests
+slow: install  ## Run the slow tests: of processes, signals and kills
+	$(BIN)/python $(PYTEST) -m slow
+
+check: install lint test slow  ## Lint, format, types and all tests
+
+lint: install  ## Lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python $(PYTEST)
 
 FUZZ_SECONDS ?= 300
 fuzz: install  ## Feed what reads files with mutated bytes, FUZZ_SECONDS=300 long, all readers at the same time
@@ -53,10 +58,10 @@ wheel: install  ## Build sdist and wheel, install the wheel in an empty environm
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python tests/wheel.py dist/*.whl
 
-lowest: install  ## Run the tests on the lowest versions that pyproject.toml allows
+lowest: install  ## Run the tests, but for the slow ones, on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --build-constraints $(LOCK) --editable '.[test]'
-	.venv-lowest/bin/python $(PYTEST)
+	.venv-lowest/bin/python $(PYTEST) $(QUICK)
 
 lock:  ## Write requirements-dev.txt anew, every version as high as it goes
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

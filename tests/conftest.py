@@ -1,14 +1,21 @@
-"""Runs that many tests read: small networks trained once on the samples in data/sample."""
+"""Commands run in this process or in one of their own, and small runs that many tests read."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from textclf.cli.main import main
 
@@ -17,49 +24,49 @@ SAMPLES = ROOT / "data" / "sample"
 
 LEARNING = ["training.epochs=3", "training.learning_rate=1e-2"]
 SMALL = ["model.embedding_dim=16", "model.units=8", *LEARNING]
-# Where the network does not matter: to trace this one takes half the time.
+# For tests to which the network does not matter: TensorFlow traces this one in half the time.
 QUICK = ["model.type=mlp", "model.features=embedding", "model.embedding_dim=16", "model.hidden=[8]", *LEARNING]
 
 
 def textclf(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
-    """What the command line does, in this process."""
+    """Run the command line in this process."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin, catch_exceptions=False)
 
 
 def textclf_process(*arguments: str | Path, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess:
-    """What the command line does, in a process of its own."""
+    """Run the command line in a process of its own."""
     command = [sys.executable, "-W", "error", "-m", "textclf", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, **options)
 
 
-def textclf_begun(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-    """The command line in a process that goes on meanwhile, and obeys signals even where the tests run without."""
+def start_textclf(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+    """Start the command line in a process that runs beside the test and obeys signals."""
     command = [sys.executable, "-m", "textclf", *map(str, arguments)]
     obey = {} if os.name == "nt" else {"preexec_fn": obey_signals}
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, **{**obey, **options})
 
 
 def obey_signals() -> None:
-    """What `nohup` and a shell's `&` take away."""
+    """Undo what `nohup` and a shell's `&` do: let signals end the process."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
 def overrides(*settings: str) -> list[str]:
-    """The settings as --set arguments."""
+    """Return the settings as --set arguments."""
     return [part for setting in settings for part in ("--set", setting)]
 
 
 def write_config(folder: Path, sample: str, *extra: str) -> Path:
-    """A config in the folder that trains on a sample."""
+    """Write a config that trains on a sample."""
     config = folder / f"{sample}.yaml"
     config.write_text("\n".join([f"data:\n  train: {SAMPLES / sample}.csv", *extra]) + "\n", encoding="utf-8")
     return config
 
 
 def trained(folder: Path, sample: str, *settings: str, extra: tuple[str, ...] = ()) -> Path:
-    """A run in the folder, trained on a sample."""
+    """Train a run on a sample, with the small network unless the settings say otherwise."""
     run = folder / sample
     config = write_config(folder, sample, *extra)
     result = textclf("train", config, "--run", run, *overrides(*SMALL, *settings))
@@ -67,32 +74,90 @@ def trained(folder: Path, sample: str, *settings: str, extra: tuple[str, ...] = 
     return run
 
 
+# Plots take half the time of a small training, so that tests draw them only where they look at them
+
+DRAWN = ContextVar("DRAWN", default=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures() -> Iterator[None]:
+    """Leave the plots out of reports while DRAWN is false."""
+    from textclf.evaluation import run_report  # imports scikit-learn, which xdist's controller has no use for
+
+    real = run_report.figures
+
+    def drawn_or_empty(*arguments: Any) -> dict[str, str]:
+        return real(*arguments) if DRAWN.get() else defaultdict(str)
+
+    with patch.object(run_report, "figures", drawn_or_empty):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def plots(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Draw plots in tests that are marked with `plots`; fixtures of a module or of the session draw theirs anyway."""
+    token = DRAWN.set(request.node.get_closest_marker("plots") is not None)
+    yield
+    DRAWN.reset(token)
+
+
+# Runs that are trained once
+
+Shared = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """A function that fills a folder once for all workers and gives each worker a copy of its own.
+
+    A test may thus write into a run while another worker reads it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    common = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    common.mkdir(exist_ok=True)
+
+    def copy(name: str, fill: Callable[[Path], object]) -> Path:
+        whole = common / name
+        with FileLock(common / f"{name}.lock"):
+            if not whole.exists():
+                begun = Path(tempfile.mkdtemp(dir=common))
+                token = DRAWN.set(True)
+                fill(begun)
+                DRAWN.reset(token)
+                begun.rename(whole)
+        return shutil.copytree(whole, tmp_path_factory.mktemp("runs"), dirs_exist_ok=True)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def reviews(shared: Shared) -> Path:
     """A run with two labels."""
-    return trained(tmp_path_factory.mktemp("runs"), "reviews")
+    return shared("reviews", lambda folder: trained(folder, "reviews")) / "reviews"
 
 
 @pytest.fixture(scope="session")
-def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def questions(shared: Shared) -> Path:
     """A run with four labels, max and mean pooling, balanced class weights."""
     settings = ("model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw")
-    return trained(tmp_path_factory.mktemp("runs"), "questions", *settings)
+    return shared("questions", lambda folder: trained(folder, "questions", *settings)) / "questions"
 
 
 @pytest.fixture(scope="session")
-def topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def topics(shared: Shared) -> Path:
     """A run with several labels a row."""
     settings = ("data.label=labels", 'data.label_separator="|"', "model.pooling=max", "report.baseline=true")
-    return trained(tmp_path_factory.mktemp("runs"), "topics", *settings)
+    return shared("topics", lambda folder: trained(folder, "topics", *settings)) / "topics"
 
 
 @pytest.fixture(scope="session")
-def bags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bags(shared: Shared) -> Path:
     """A run of bags of words and of pairs, with four labels."""
-    folder = tmp_path_factory.mktemp("runs")
-    settings = ("model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
-    config = write_config(folder, "questions")
-    result = textclf("train", config, "--run", folder / "bags", *overrides(*LEARNING, *settings))
-    assert result.exit_code == 0, result.output
-    return folder / "bags"
+
+    def fill(folder: Path) -> None:
+        settings = ("model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
+        config = write_config(folder, "questions")
+        result = textclf("train", config, "--run", folder / "bags", *overrides(*LEARNING, *settings))
+        assert result.exit_code == 0, result.output
+
+    return shared("bags", fill) / "bags"

@@ -245,6 +245,7 @@ def test_a_file_for_a_model_is_refused(files: dict[str, Content], command: str, 
     assert refusal(command, run=str(reviews)) == message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["\udcff.yaml", "\x1b[31m.yaml"])
 def test_a_name_that_no_terminal_should_see_is_shown_with_marks(name: str) -> None:
     result = textclf_process("check", name)

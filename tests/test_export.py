@@ -136,6 +136,7 @@ def recipient(script: str, folder: Path, absent: list[str]) -> dict:
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_recipients_need_neither_textclf_nor_keras(
     export: Callable[[Path, str], Path], questions: Path, tmp_path: Path
 ) -> None:
@@ -175,6 +176,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_python_package_stands_beside_textclf_and_others(
     export: Callable[[Path, str], Path], reviews: Path, topics: Path, tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_python_package_stands_beside_textclf_and_others(
     assert recipient(BESIDE_TEXTCLF, tmp_path, []) == {"own": True, "labels": labels}
 
 
+@pytest.mark.slow
 def test_a_python_package_refuses_another_model(
     export: Callable[[Path, str], Path], reviews: Path, topics: Path, tmp_path: Path
 ) -> None:

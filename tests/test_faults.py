@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, textclf, textclf_begun, write_config
+from conftest import ROOT, SAMPLES, start_textclf, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, small_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits and sends no such signals")
@@ -151,6 +151,7 @@ def test_a_read_only_folder_is_named(run: Path) -> None:
 # Signals and pipes
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("number", "code", "message"),
@@ -164,7 +165,7 @@ def test_a_signal_ends_it_and_leaves_the_earlier_file(number: str, code: int, me
     folder = run.parent
     before = contents(folder)
     arguments = ["predict", "-", "--run", run, "--output", folder / "out.txt"]
-    with textclf_begun(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with start_textclf(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdin.write(b"good\n" * 1000)
         process.stdin.flush()
         wait_for(lambda: len(contents(folder)) > len(before))
@@ -181,12 +182,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @posix
 def test_a_signal_that_is_ignored_stays_ignored(run: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    with textclf_begun(
+    with start_textclf(
         "predict", "-", "--run", run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=ignore
     ) as process:
         process.stdin.write(b"good\n")
@@ -203,6 +205,7 @@ def test_handlers_are_as_they_were_after_a_command() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("arguments", [["schema"], ["evaluate", "--json"]], ids=["schema", "evaluate"])
 def test_a_reader_that_has_left_is_no_error(arguments: list[str], run: Path) -> None:
@@ -217,6 +220,7 @@ def test_a_reader_that_has_left_is_no_error(arguments: list[str], run: Path) -> 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("descriptors", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_streams_do_no_harm(descriptors: str, run: Path) -> None:
@@ -227,6 +231,7 @@ def test_closed_streams_do_no_harm(descriptors: str, run: Path) -> None:
     assert out.read_text().count("\n") == len((SAMPLES / "lines.txt").read_bytes().splitlines())
 
 
+@pytest.mark.slow
 @posix
 def test_talk_that_nobody_reads_does_not_stop_the_work(tmp_path: Path) -> None:
     gone, pipe = os.pipe()
@@ -237,6 +242,7 @@ def test_talk_that_nobody_reads_does_not_stop_the_work(tmp_path: Path) -> None:
     assert (tmp_path / "c.yaml").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_stdout_is_named(run: Path) -> None:
     with Path("/dev/full").open("wb") as full:

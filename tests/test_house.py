@@ -95,6 +95,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_tensorflow_stays_out(reviews: Path, tmp_path: Path) -> None:
     samples = ROOT / "data" / "sample"
     names = {"config": ROOT / "configs" / "sample.yaml", "run": reviews, "folder": tmp_path}
@@ -106,6 +107,7 @@ def test_tensorflow_stays_out(reviews: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_help_starts_without_numpy() -> None:
     script = LIGHT.format(commands=[["--help"]]).replace('("tensorflow", "keras")', '("numpy", "pydantic", "yaml")')
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
@@ -117,6 +119,7 @@ def test_a_shipped_config_is_valid_and_in_the_docs(path: Path) -> None:
     assert f"`configs/{path.name}`" in (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_shipped_sample_config_checks_out() -> None:
     result = textclf_process("check", "configs/sample.yaml", cwd=ROOT)
     assert (result.returncode, result.stderr) == (0, b"")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, SAMPLES, textclf, textclf_begun
+from conftest import ROOT, SAMPLES, start_textclf, textclf
 
 from textclf.inference.classifier import Classifier, load_classifier
 
@@ -158,6 +158,7 @@ def test_a_suffix_may_be_in_capitals(reviews: Path, tmp_path: Path, classifier: 
     assert textclf("predict", table, "--run", reviews).stdout == expected_tsv(classifier, ["good"])
 
 
+@pytest.mark.slow
 def test_labels_are_written_in_utf8_whatever_the_locale(reviews: Path, tmp_path: Path) -> None:
     (tmp_path / "\u597d.txt").write_text("good\n")
     command = [sys.executable, "-m", "textclf", "predict", "\u597d.csv", "--run", reviews]
@@ -185,9 +186,10 @@ def test_the_model_folder_alone_is_enough(tmp_path: Path, reviews: Path) -> None
 
 
 def start_predict(run: Path, file: str | Path = "-") -> subprocess.Popen[bytes]:
-    return textclf_begun("predict", file, "--run", run, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return start_textclf("predict", file, "--run", run, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_the_first_rows_are_out_before_the_last_are_in(reviews: Path) -> None:
     with start_predict(reviews) as process:
         assert process.stdin
@@ -200,6 +202,7 @@ def test_the_first_rows_are_out_before_the_last_are_in(reviews: Path) -> None:
         assert len(process.stdout.readlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_first_row_of_a_table_is_out_before_the_last_is_in(reviews: Path) -> None:
     command = [sys.executable, "-m", "textclf", "predict", "-", "--column", "text", "--run", str(reviews)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -210,6 +213,7 @@ def test_the_first_row_of_a_table_is_out_before_the_last_is_in(reviews: Path) ->
         assert process.stdout.readline().endswith(b"\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_ends_it_quietly(reviews: Path, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("good\n" * 500_000)
     with start_predict(reviews, tmp_path / "long.txt") as process:
@@ -221,6 +225,7 @@ def test_a_reader_that_leaves_early_ends_it_quietly(reviews: Path, tmp_path: Pat
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
 def test_ctrl_c_ends_it_while_it_waits_for_input(reviews: Path) -> None:
     with start_predict(reviews) as process:
@@ -258,6 +263,7 @@ def test_a_text_that_comes_again_gets_what_it_got(
     assert result.stdout == expected_tsv(classifier, texts)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_or_sent_that_was_not_asked_for(reviews: Path, tmp_path: Path) -> None:
     """ONNX Runtime would keep a device's id and a queue of reports, in the user's folder and in the temporary one."""
     for name in ("home", "temporary"):

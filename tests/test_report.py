@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
+pytestmark = pytest.mark.plots
 HOSTILE = ["<script>alert(1)</script>", "</svg>{{ 7*7 }}", "$x^{\u202e\x07"]
 
 

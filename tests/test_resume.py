@@ -31,6 +31,7 @@ def is_same(run: Path, reviews: Path) -> bool:
     return [(run / name).read_bytes() for name in SAME] == [(reviews / name).read_bytes() for name in SAME]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bits(reviews: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, "reviews")
     command = [sys.executable, "-m", "textclf", "train", config, "--run", tmp_path / "run", *overrides(*SMALL)]
@@ -179,6 +180,7 @@ with claimed(Run(pathlib.Path(sys.argv[1]))):
 """
 
 
+@pytest.mark.slow
 def test_two_trainings_of_one_run_are_refused_and_a_dead_one_is_not_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("text,label\na,1\nb,1\n")
     (tmp_path / "c.yaml").write_text(f"data: {{train: {tmp_path}/one.csv}}\n")

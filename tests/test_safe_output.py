@@ -152,6 +152,7 @@ def test_json_says_the_same_with_escapes() -> None:
     assert json.loads(printable_json(text)) == json.loads(text)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals of this kind")
 @pytest.mark.parametrize("format", ["tsv", "csv", "jsonl"])
 def test_predictions_on_a_terminal_show_what_labels_hold(hostile: Path, format: str) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import QUICK, SAMPLES, SMALL, overrides, textclf, trained, write_config
 
 from textclf.inference.classifier import load_classifier
@@ -117,6 +118,7 @@ for name, path in zip(sys.argv[1::2], sys.argv[2::2]):
 """
 
 
+@pytest.mark.slow
 def test_keras_loads_the_model_where_textclf_is_not(
     reviews: Path, questions: Path, topics: Path, bags: Path, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def start_training(folder: Path, *settings: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
     with start_training(tmp_path, "training.epochs=10000") as process:
         assert process.stderr
@@ -129,6 +130,7 @@ def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_log_has_one_line_an_epoch_and_nothing_of_tensorflow(tmp_path: Path) -> None:
     with start_training(tmp_path, "training.epochs=2") as process:
         _, talk = process.communicate()
