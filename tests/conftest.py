@@ -103,61 +103,70 @@ def plots(request: pytest.FixtureRequest) -> Iterator[None]:
 
 # Runs that are trained once
 
-Shared = Callable[[str, Callable[[Path], object]], Path]
+
+def train_bags(folder: Path) -> None:
+    settings = ("model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
+    result = textclf(
+        "train", write_config(folder, "questions"), "--run", folder / "bags", *overrides(*LEARNING, *settings)
+    )
+    assert result.exit_code == 0, result.output
+
+
+RUNS: dict[str, Callable[[Path], object]] = {
+    "reviews": lambda folder: trained(folder, "reviews"),
+    "questions": lambda folder: trained(
+        folder, "questions", "model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw"
+    ),
+    "topics": lambda folder: trained(
+        folder, "topics", "data.label=labels", 'data.label_separator="|"', "model.pooling=max"
+    ),
+    "bags": train_bags,
+}
+CopyRun = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """A function that fills a folder once for all workers and gives each worker a copy of its own.
-
-    A test may thus write into a run while another worker reads it.
-    """
+def copy_run(tmp_path_factory: pytest.TempPathFactory) -> CopyRun:
+    """A function that copies one of RUNS, which the first worker that needs it trains for all workers."""
     own = tmp_path_factory.getbasetemp()
     common = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
     common.mkdir(exist_ok=True)
 
-    def copy(name: str, fill: Callable[[Path], object]) -> Path:
-        whole = common / name
+    def copy(name: str) -> Path:
         with FileLock(common / f"{name}.lock"):
-            if not whole.exists():
+            if not (common / name).exists():
                 begun = Path(tempfile.mkdtemp(dir=common))
                 token = DRAWN.set(True)
-                fill(begun)
+                RUNS[name](begun)
                 DRAWN.reset(token)
-                begun.rename(whole)
-        return shutil.copytree(whole, tmp_path_factory.mktemp("runs"), dirs_exist_ok=True)
+                begun.rename(common / name)
+        return shutil.copytree(common / name, tmp_path_factory.mktemp("runs"), dirs_exist_ok=True) / name
 
     return copy
 
 
+# A copy for each worker, so that a test may write into a run while another worker reads it
+
+
 @pytest.fixture(scope="session")
-def reviews(shared: Shared) -> Path:
+def reviews(copy_run: CopyRun) -> Path:
     """A run with two labels."""
-    return shared("reviews", lambda folder: trained(folder, "reviews")) / "reviews"
+    return copy_run("reviews")
 
 
 @pytest.fixture(scope="session")
-def questions(shared: Shared) -> Path:
+def questions(copy_run: CopyRun) -> Path:
     """A run with four labels, max and mean pooling, balanced class weights."""
-    settings = ("model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw")
-    return shared("questions", lambda folder: trained(folder, "questions", *settings)) / "questions"
+    return copy_run("questions")
 
 
 @pytest.fixture(scope="session")
-def topics(shared: Shared) -> Path:
+def topics(copy_run: CopyRun) -> Path:
     """A run with several labels a row."""
-    settings = ("data.label=labels", 'data.label_separator="|"', "model.pooling=max", "report.baseline=true")
-    return shared("topics", lambda folder: trained(folder, "topics", *settings)) / "topics"
+    return copy_run("topics")
 
 
 @pytest.fixture(scope="session")
-def bags(shared: Shared) -> Path:
+def bags(copy_run: CopyRun) -> Path:
     """A run of bags of words and of pairs, with four labels."""
-
-    def fill(folder: Path) -> None:
-        settings = ("model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
-        config = write_config(folder, "questions")
-        result = textclf("train", config, "--run", folder / "bags", *overrides(*LEARNING, *settings))
-        assert result.exit_code == 0, result.output
-
-    return shared("bags", fill) / "bags"
+    return copy_run("bags")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from conftest import SAMPLES, textclf
+from conftest import SAMPLES, CopyRun, textclf
 
 
 def predictions(run: Path) -> tuple[list[str], list[str], np.ndarray, list[str]]:
@@ -82,7 +82,9 @@ def test_metrics_of_several_labels_a_row_are_scikit_learns(topics: Path) -> None
     assert document["confusion_matrix"] == sk.multilabel_confusion_matrix(y_true, y_pred).tolist()
 
 
-def test_evaluating_a_run_again_finds_the_same(reviews: Path) -> None:
+@pytest.mark.plots
+def test_evaluating_a_run_again_finds_the_same(copy_run: CopyRun) -> None:
+    reviews = copy_run("reviews")
     before = {path: path.read_bytes() for path in reviews.rglob("*") if path.is_file()}
     result = textclf("evaluate", "--run", reviews, "--json")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -7,10 +7,22 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, overrides, textclf, write_config
+from conftest import QUICK, CopyRun, overrides, textclf, write_config
 
 pytestmark = pytest.mark.plots
 HOSTILE = ["<script>alert(1)</script>", "</svg>{{ 7*7 }}", "$x^{\u202e\x07"]
+
+
+@pytest.fixture(scope="module")
+def reviews(copy_run: CopyRun) -> Path:
+    """The run with two labels as it was trained, with all plots: other tests draw reports without them."""
+    return copy_run("reviews")
+
+
+@pytest.fixture(scope="module")
+def questions(copy_run: CopyRun) -> Path:
+    """The run with four labels as it was trained."""
+    return copy_run("questions")
 
 
 @pytest.fixture(scope="module")
