@@ -5,8 +5,6 @@ What a command needs is imported inside it, so that `--help` starts at once and 
 
 import json
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -216,19 +214,14 @@ def explain(
     text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
 ) -> None:  # fmt: skip
     """Show which words speak for and against a label. Explains TEXT, or each line of standard input."""
-    from textclf.cli.explanations import WRITERS
+    from textclf.cli.explanations import write_explanations
     from textclf.inference.classifier import load_classifier
     from textclf.inference.explain import explain_lines
     from textclf.inference.predict import read_texts
 
-    output_format = "jsonl" if as_json else format
     classifier = load_classifier(selected_run(run).path)
     texts = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
-    colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    chunks = WRITERS[output_format](explain_lines(classifier, texts, label), colour=colour)
-    # the text format is sanitized already, and its colours are control characters
-    sanitize: dict[str, Callable[[str], str]] = {"text": str, "jsonl": printable_json, "html": printable_lines}
-    write_output(chunks, output, sanitize=sanitize[output_format])
+    write_explanations(explain_lines(classifier, texts, label), "jsonl" if as_json else format, output)
 
 
 @click.command()

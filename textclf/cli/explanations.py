@@ -1,57 +1,74 @@
-"""Explanations as text for a terminal, as lines of JSON, and as a page."""
+"""Explanations as text for a terminal, as lines of JSON and as an HTML page."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
+from textclf.cli.console import write_output
 from textclf.inference.explain import Explanation, Word
-from textclf.io.sanitize import printable
+from textclf.io.sanitize import printable, printable_json
 from textclf.report.page import page_environment
 
-MOST_LISTED = 8  # words listed with their weights on a terminal
+MAX_LISTED_WORDS = 8  # words with their weights on a terminal
 
-STRONG, WEAK = 0.5, 0.15  # of the largest weight: from where a word is bold, and from where it is coloured at all
+MIN_COLOURED, MIN_BOLD = 0.15, 0.5  # weights from which a word is coloured and bold, as shares of the largest
 
-Explained = tuple[int, str, list[Explanation]]
-"""Row, text and what explains it."""
-
-
-def as_text(explained: Iterable[Explained], *, colour: bool) -> Iterator[str]:
-    """Label and probability, the words, blue where they speak for the label and red where against, and the sum."""
-    for _, _, explanations in explained:
-        for each in explanations:
-            words = " ".join(_coloured(word, each, colour) for word in each.words)
-            listed = "  ".join(f"{word.weight:+.2f} {printable(word.word)}" for word in each.strongest[:MOST_LISTED])
-            yield (
-                f"{printable(each.label)}  {each.probability:.4f}\n  {words}\n  {listed}\n"
-                f"  words {each.log_odds - each.without_words:+.2f}, without them {each.without_words:+.2f}: "
-                f"log-odds {each.log_odds:+.2f}" + (f"; {each.cut} tokens cut off" if each.cut else "") + "\n\n"
-            )
+ExplainedRow = tuple[int, str, list[Explanation]]
+"""A row number, its text, and the explanation of each of its labels."""
 
 
-def _coloured(word: Word, explanation: Explanation, colour: bool) -> str:
-    share = word.weight / max(abs(explanation.strongest[0].weight), 1e-12)
+def write_explanations(rows: Iterable[ExplainedRow], format: str, output: Path | None) -> None:
+    """Write explanations as `text`, `jsonl` or `html` to a file, or print them where `output` is None."""
+    if format == "jsonl":
+        write_output(_as_jsonl(rows), output, sanitize=printable_json)
+    elif format == "html":
+        write_output(_as_html(rows), output)
+    else:
+        colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        # words and labels are sanitized already, and colours are control characters
+        write_output(_as_text(rows, colour=colour), output, sanitize=str)
+
+
+def _as_text(rows: Iterable[ExplainedRow], *, colour: bool) -> Iterator[str]:
+    for _, _, explanations in rows:
+        for explanation in explanations:
+            yield _explanation_text(explanation, colour=colour)
+
+
+def _explanation_text(explanation: Explanation, *, colour: bool) -> str:
+    """Return label and probability, the words, blue for the label and red against it, and how the log-odds add up."""
+    strongest, log_odds, rest = explanation.strongest, explanation.log_odds, explanation.without_words
+    largest = max(abs(strongest[0].weight), 1e-12)
+    words = [_word_text(word, word.weight / largest if colour else 0) for word in explanation.words]
+    weights = [f"{word.weight:+.2f} {printable(word.word)}" for word in strongest[:MAX_LISTED_WORDS]]
+    cut = f"; {explanation.cut} tokens cut off" if explanation.cut else ""
+    return (
+        f"{printable(explanation.label)}  {explanation.probability:.4f}\n  {' '.join(words)}\n  {'  '.join(weights)}\n"
+        f"  words {log_odds - rest:+.2f}, without them {rest:+.2f}: log-odds {log_odds:+.2f}{cut}\n\n"
+    )
+
+
+def _word_text(word: Word, strength: float) -> str:
+    """Return a word, coloured by its strength, -1 to 1."""
     text = printable(word.word)
-    if not colour or abs(share) < WEAK:
+    if abs(strength) < MIN_COLOURED:
         return text
-    return click.style(text, fg="blue" if share > 0 else "red", bold=abs(share) >= STRONG)
+    return click.style(text, fg="blue" if strength > 0 else "red", bold=abs(strength) >= MIN_BOLD)
 
 
-def as_jsonl(explained: Iterable[Explained], *, colour: bool = False) -> Iterator[str]:  # noqa: ARG001
-    """One object a row: its explanations with every word's weight."""
-    for row, text, explanations in explained:
-        found = [asdict(each) for each in explanations]
-        yield json.dumps({"row": row, "text": text, "explanations": found}, ensure_ascii=False) + "\n"
+def _as_jsonl(rows: Iterable[ExplainedRow]) -> Iterator[str]:
+    for row, text, explanations in rows:
+        document = {"row": row, "text": text, "explanations": list(map(asdict, explanations))}
+        yield json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def as_html(explained: Iterable[Explained], *, colour: bool = False) -> Iterator[str]:  # noqa: ARG001
-    """A page that opens offline."""
-    environment = page_environment()
-    rows = ((row, [each.document() for each in explanations]) for row, _, explanations in explained)
-    yield from environment.get_template("explained.html").generate(rows=rows)
+def _as_html(rows: Iterable[ExplainedRow]) -> Iterator[str]:
+    template = page_environment().get_template("explained.html")
+    documents = ((row, [explanation.document() for explanation in explanations]) for row, _, explanations in rows)
+    yield from template.generate(rows=documents)
     yield "\n"
-
-
-WRITERS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "jsonl": as_jsonl, "html": as_html}
