@@ -105,22 +105,22 @@ LABELS = st.lists(ANY_TEXT.filter(str.strip), min_size=2, max_size=4, unique=Tru
 
 @given(LABELS, st.data())
 @SAME_EVERY_TIME
-def test_an_outcome_written_is_the_outcome_read(names: list[str], data: st.DataObject) -> None:
+def test_predictions_written_are_the_predictions_read(names: list[str], data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5))
     codes = [np.array(data.draw(st.lists(st.integers(0, len(names) - 1), min_size=count, max_size=count)))] * 2
     shares = data.draw(st.lists(st.floats(0, 1), min_size=count * len(names), max_size=count * len(names)))
-    reader = LabelBuilder()
-    reader.add([names[code] for code in codes[0]])
+    builder = LabelBuilder()
+    builder.add([names[code] for code in codes[0]])
     probabilities = np.array(shares).reshape(count, len(names))
-    outcome = Predictions(np.arange(count), reader.labels(), None, names, *codes, probabilities)
-    write_predictions(Path("predictions.csv"), outcome)
+    written = Predictions(np.arange(count), builder.labels(), None, names, *codes, probabilities)
+    write_predictions(Path("predictions.csv"), written)
     read = read_predictions(Path("predictions.csv"), separator=None)
-    assert (read.names, read.truth_texts(), read.chosen_texts()) == (
+    assert (read.label_names, read.true_fields(), read.predicted_fields()) == (
         names,
-        outcome.truth_texts(),
-        outcome.chosen_texts(),
+        written.true_fields(),
+        written.predicted_fields(),
     )
-    assert (read.rows == outcome.rows).all()
+    assert (read.row_ids == written.row_ids).all()
     assert (read.probabilities == probabilities).all()
 
 

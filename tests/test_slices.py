@@ -12,54 +12,54 @@ from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 
 
-def outcome(truth: list[int], chosen: list[int]) -> Predictions:
-    reader = LabelBuilder()
-    reader.add("ab"[label] for label in truth)
-    rows = len(truth)
+def predictions(y_true: list[int], y_pred: list[int]) -> Predictions:
+    builder = LabelBuilder()
+    builder.add("ab"[label] for label in y_true)
+    rows = len(y_true)
     return Predictions(
-        np.arange(rows), reader.labels(), None, ["a", "b"], np.array(truth), np.array(chosen), np.zeros((rows, 2))
+        np.arange(rows), builder.labels(), None, ["a", "b"], np.array(y_true), np.array(y_pred), np.zeros((rows, 2))
     )
 
 
 def test_lengths_are_cut_at_their_quarters() -> None:
-    found = by_length(outcome([0] * 8, [0, 0, 0, 0, 0, 0, 1, 1]), np.arange(1, 9))
-    assert [(each["name"], each["rows"], each["accuracy"]) for each in found["slices"]] == [
+    sliced = by_length(predictions([0] * 8, [0, 0, 0, 0, 0, 0, 1, 1]), np.arange(1, 9))
+    assert [(group["name"], group["rows"], group["accuracy"]) for group in sliced["slices"]] == [
         ("1 to 2", 2, 1.0),
         ("3 to 4", 2, 1.0),
         ("5 to 6", 2, 1.0),
         ("7 to 8", 2, 0.0),
     ]
-    assert found["worst"] == "7 to 8"
+    assert sliced["worst"] == "7 to 8"
 
 
 def test_texts_of_one_length_are_one_group_and_none_is_the_worst() -> None:
-    found = by_length(outcome([0] * 4, [0] * 4), np.full(4, 3))
-    assert [each["name"] for each in found["slices"]] == ["3 to 3"]
-    assert found["worst"] is None
+    sliced = by_length(predictions([0] * 4, [0] * 4), np.full(4, 3))
+    assert [group["name"] for group in sliced["slices"]] == ["3 to 3"]
+    assert sliced["worst"] is None
 
 
 def test_unknown_words_have_fixed_groups() -> None:
-    found = by_unknown_words(outcome([0] * 4, [0] * 4), np.array([0, 0.05, 0.051, 0.9]))
-    assert [each["name"] for each in found["slices"]] == ["none", "up to 5 %", "up to 10 %", "over 20 %"]
+    sliced = by_unknown_words(predictions([0] * 4, [0] * 4), np.array([0, 0.05, 0.051, 0.9]))
+    assert [group["name"] for group in sliced["slices"]] == ["none", "up to 5 %", "up to 10 %", "over 20 %"]
 
 
 def test_the_gaps_between_groups_are_those_of_their_rates() -> None:
-    # 10 rows of each group; b is given to 5 of 10 and to 2 of 10, of the 4 that are b to 4 and to 1
-    truth = [1] * 4 + [0] * 6
-    given = [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
-    found = by_column(outcome(truth * 2, given), "sex", ["f"] * 10 + ["m"] * 10)
-    assert found["label"] == "b"
-    assert found["gaps"] == pytest.approx(
+    # 10 rows of each group; b is predicted for 5 of 10 and for 2 of 10, of the 4 that are b for 4 and for 1
+    y_true = [1] * 4 + [0] * 6
+    y_pred = [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    sliced = by_column(predictions(y_true * 2, y_pred), "sex", ["f"] * 10 + ["m"] * 10)
+    assert sliced["label"] == "b"
+    assert sliced["gaps"] == pytest.approx(
         {"selection_rate": 0.3, "true_positive_rate": 0.75, "false_positive_rate": 0.0}
     )
-    assert found["selection_ratio"] == pytest.approx(0.4)
-    assert found["worst"] == "m"
+    assert sliced["selection_ratio"] == pytest.approx(0.4)
+    assert sliced["worst"] == "m"
 
 
 def test_rare_values_are_one_group_and_an_empty_value_has_a_name() -> None:
     values = [""] * 5 + [str(number) for number in range(25)]
-    found = by_column(outcome([0] * 30, [0] * 30), "city", values)
-    names = [each["name"] for each in found["slices"]]
+    sliced = by_column(predictions([0] * 30, [0] * 30), "city", values)
+    names = [group["name"] for group in sliced["slices"]]
     assert (len(names), names[0], names[-1]) == (21, "(empty)", "(other)")
 
 

@@ -48,7 +48,7 @@ def main() -> None:
 
 def coverage(found: Predictions) -> dict[str, float]:
     """Share of resamples, of ROWS rows each, whose interval holds the value of all rows, by metric."""
-    true = found.metrics()
+    true = found.metrics
     rng = np.random.default_rng(7)
     held = dict.fromkeys(METRICS, 0)
     for _ in range(RESAMPLES):

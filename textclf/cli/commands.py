@@ -229,7 +229,7 @@ def explain(
 @json_option
 def report(run: Path, as_json: bool) -> None:
     """Draw the report of a run anew from its other files. RUN may be RUN/evaluations/NAME, or a tuning."""
-    from textclf.evaluation.evaluate import redraw
+    from textclf.evaluation.run_report import redraw
     from textclf.tuning.results import Tuning, redraw_tuning
 
     path = redraw_tuning(Tuning(run)) if Tuning(run).document.is_file() else redraw(run)

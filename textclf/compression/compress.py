@@ -15,7 +15,7 @@ from textclf.config.load import dump_config
 from textclf.errors import UserError
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, measure_throughput, write_evaluation
-from textclf.evaluation.predictions import Predictions, difference
+from textclf.evaluation.predictions import Predictions, compare_predictions
 from textclf.inference.classifier import Classifier, decide
 from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
@@ -191,8 +191,8 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
     _check_loss(found, other, wish, measured_on=document["data"]["file"])
     document["parity"] = parity
     _keep_facts(document, original, made, found)
-    document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics()}
-    document["comparisons"] = {"original": difference(found, other)}
+    document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics}
+    document["comparisons"] = {"original": compare_predictions(found, other)}
     size: CompressedBytes = {"original": size_in_bytes(run.model), "compressed": size_in_bytes(stage.model)}
     document["compression"] = {**made.facts, "of": run.path.name, "bytes": size}
     write_text(stage.config, dump_config(config))

@@ -1,5 +1,6 @@
-"""The rows that a report shows in full: where the model was most surely wrong, and where it was nearest to the line."""
+"""The rows that a report shows in full: the most confident errors, and the rows closest to another label."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,71 +14,69 @@ from textclf.io.contract import SampleDocument, SamplesDocument
 
 Array = npt.NDArray[Any]
 
-OF_EACH_KIND = 10
+SHOWN_ROWS = 10  # of each kind
 
-LONGEST = 2000  # characters of a text that are shown
+SHOWN_CHARACTERS = 2000  # of a text
 
 COALITIONS = 400  # a picture of an explanation needs no more
 
-DRAWN, CHARACTERS = 300, 40_000  # rows, and characters at most, from which the words of a label are taken
+DRAWN_ROWS, DRAWN_CHARACTERS = 300, 40_000  # at most, from which the words of a label are taken
 
 
-def surely_wrong(found: Predictions) -> Array:
-    """Places of the wrong rows of which the model was surest, surest first."""
-    order = np.argsort(np.where(found.correct, -1.0, found.confidence), kind="stable")[::-1]
-    return order[: min(OF_EACH_KIND, int((~found.correct).sum()))]
+def most_confident_errors(predictions: Predictions) -> Array:
+    """Return the indices of the wrong rows with the highest confidence, highest first."""
+    order = np.argsort(np.where(predictions.correct, -1.0, predictions.confidence), kind="stable")[::-1]
+    return order[: min(SHOWN_ROWS, int((~predictions.correct).sum()))]
 
 
-def nearest_to_the_line(found: Predictions, threshold: float) -> Array:
-    """Places of the rows that the least change would give another label, nearest first."""
-    if found.separator is not None:
-        margin = np.abs(found.probabilities - threshold).min(axis=1)
-    elif found.probabilities.shape[1] == 2:
-        margin = np.abs(found.probabilities[:, 1] - threshold)
+def closest_decisions(predictions: Predictions, threshold: float) -> Array:
+    """Return the indices of the rows that the least change would give another label, closest first."""
+    probabilities = predictions.probabilities  # (n, labels)
+    if predictions.separator is not None:
+        margins = np.abs(probabilities - threshold).min(axis=1)
+    elif probabilities.shape[1] == 2:
+        margins = np.abs(probabilities[:, 1] - threshold)
     else:
-        best = np.sort(found.probabilities, axis=1)
-        margin = best[:, -1] - best[:, -2]
-    return np.argsort(margin, kind="stable")[:OF_EACH_KIND]
+        ascending = np.sort(probabilities, axis=1)
+        margins = ascending[:, -1] - ascending[:, -2]
+    return np.argsort(margins, kind="stable")[:SHOWN_ROWS]
 
 
-def sample_document(classifier: Classifier, rows: SourceRows, found: Predictions) -> SamplesDocument:
-    """The rows with their texts, each word with its weight, and the words that speak for each label most."""
-    kinds = {
-        "surely_wrong": surely_wrong(found),
-        "nearest": nearest_to_the_line(found, classifier.description.threshold),
-    }
-    drawn = np.sort(np.random.default_rng(0).permutation(len(found))[:DRAWN])
-    wanted = np.unique(np.concatenate([*kinds.values(), drawn]))
-    texts = dict(zip(wanted.tolist(), rows.texts(wanted), strict=True))
-    shown = sorted(set(np.concatenate(list(kinds.values())).tolist()))
-    explanations = explain(classifier, [texts[place][:LONGEST] for place in shown], coalitions=COALITIONS)
-    explained = dict(zip(shown, explanations, strict=True))
+def sample_document(classifier: Classifier, rows: SourceRows, predictions: Predictions) -> SamplesDocument:
+    """Return the rows with their texts, each word with its weight, and the words that speak most for each label."""
+    errors = most_confident_errors(predictions)
+    closest = closest_decisions(predictions, classifier.description.threshold)
+    drawn = np.sort(np.random.default_rng(0).permutation(len(predictions))[:DRAWN_ROWS])
+    indices = np.unique(np.concatenate([errors, closest, drawn]))
+    texts = dict(zip(indices.tolist(), rows.texts(indices), strict=True))
+    shown = np.unique(np.concatenate([errors, closest])).tolist()
+    explanations = explain(classifier, [texts[index][:SHOWN_CHARACTERS] for index in shown], coalitions=COALITIONS)
     samples = {
-        kind: [_sample(found, place, texts[place], explained[place]) for place in places.tolist()]
-        for kind, places in kinds.items()
+        index: _sample(predictions, index, texts[index], explained)
+        for index, explained in zip(shown, explanations, strict=True)
     }
     return {
-        "surely_wrong": samples["surely_wrong"],
-        "nearest": samples["nearest"],
-        "words": strongest_words(_first([texts[place] for place in drawn.tolist()], classifier)),
+        "surely_wrong": [samples[index] for index in errors.tolist()],
+        "nearest": [samples[index] for index in closest.tolist()],
+        "words": strongest_words(_explain_first(classifier, [texts[index] for index in drawn.tolist()])),
     }
 
 
-def _first(texts: list[str], classifier: Classifier) -> list[Explanation]:
-    """Explanations of the texts, of as many as have CHARACTERS together."""
+def _explain_first(classifier: Classifier, texts: list[str]) -> list[Explanation]:
+    """Explain the first texts, as many as have DRAWN_CHARACTERS together."""
     characters = np.cumsum([len(text) for text in texts])
-    some = texts[: max(1, int(np.searchsorted(characters, CHARACTERS)))]
+    first = texts[: max(1, int(np.searchsorted(characters, DRAWN_CHARACTERS)))]
     # for a mean over many texts, one order of each text's words and its reverse are enough
-    return [each for found in explain(classifier, some, coalitions=0) for each in found]
+    return [explanation for explained in explain(classifier, first, coalitions=0) for explanation in explained]
 
 
-def _sample(found: Predictions, place: int, text: str, explained: list[Explanation]) -> SampleDocument:
-    one = found.take(np.array([place]))
+def _sample(predictions: Predictions, index: int, text: str, explained: Sequence[Explanation]) -> SampleDocument:
+    row = predictions.take(np.array([index]))
     return {
-        "row": int(one.rows[0]),
-        "truth": one.truth_texts()[0],
-        "prediction": one.chosen_texts()[0],
-        "probability": float(one.confidence[0]),
-        "text": text[:LONGEST],
-        "explained": [each.document() for each in explained],
+        "row": int(row.row_ids[0]),
+        "truth": row.true_fields()[0],
+        "prediction": row.predicted_fields()[0],
+        "probability": float(row.confidence[0]),
+        "text": text[:SHOWN_CHARACTERS],
+        "explained": [explanation.document() for explanation in explained],
     }

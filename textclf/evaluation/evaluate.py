@@ -1,4 +1,4 @@
-"""How good a classifier is on given rows: every number of metrics.json, and every prediction behind them."""
+"""`textclf evaluate`: the numbers of metrics.json, and the predictions behind them, of a classifier on given rows."""
 
 import itertools
 import logging
@@ -17,17 +17,18 @@ from textclf.data.readers import file_format, find_files
 from textclf.data.rows import DataOptions
 from textclf.data.source import RowIds, SourceFile, SourceReader, SourceRows, source_files
 from textclf.errors import UserError
+from textclf.evaluation.bootstrap import LEVEL, intervals
 from textclf.evaluation.calibration import needs_threshold
 from textclf.evaluation.curves import length_histogram
 from textclf.evaluation.error_samples import sample_document
-from textclf.evaluation.predictions import Predictions, outcome, read_predictions, write_predictions
+from textclf.evaluation.metrics import confusion_matrix, label_metrics
+from textclf.evaluation.predictions import Predictions, predictions_for, write_predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
 from textclf.io.contract import MetricsDocument, SplitDocument
 from textclf.io.files import array_on_disk, read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import join_names
-from textclf.io.staging import recover
 from textclf.io.streams import open_data
 from textclf.text.encoding import TokenIds, Truncation
 
@@ -41,43 +42,40 @@ FORMAT = 1
 def evaluate_rows(
     classifier: Classifier, rows: SourceRows, token_ids: Iterable[TokenIds], *, slices: Sequence[str] = ()
 ) -> tuple[Predictions, MetricsDocument]:
-    """Return the predictions for the rows, and the document of them for metrics.json.
+    """Return the predictions for the rows, and their document for metrics.json.
 
     Args:
         token_ids: those of the rows, some at a time.
         slices: columns of the files by which the rows are grouped too.
     """
-    from textclf.evaluation.bootstrap import LEVEL, intervals
-    from textclf.evaluation.metrics import confusion_matrix, label_metrics
-
-    extent, probabilities, tokens, unknown = Truncation(), [], [], []
+    truncation, probabilities, token_counts, unknown_fractions = Truncation(), [], [], []
     for chunk in token_ids:
-        extent = extent.add(chunk)
+        truncation = truncation.add(chunk)
         probabilities.append(classifier.probabilities(chunk))
-        tokens.append(chunk.token_counts)
-        unknown.append(chunk.unknown_fractions())
-    labels = rows.labels
-    found = outcome(classifier, labels, np.concatenate(probabilities), rows.row_ids)
-    unseen = found.names[len(classifier.labels) :]
+        token_counts.append(chunk.token_counts)
+        unknown_fractions.append(chunk.unknown_fractions())
+    predictions = predictions_for(classifier, rows.labels, np.concatenate(probabilities), rows.row_ids)
+    unseen = predictions.label_names[len(classifier.labels) :]
     if unseen:
         logger.warning("labels that training never saw, counted as wrong: %s", join_names(unseen))
-    lengths = np.concatenate(tokens)
+    lengths = np.concatenate(token_counts)
     counts, edges = length_histogram(lengths)
+    y_true, y_pred, names = predictions.y_true, predictions.y_pred, predictions.label_names
     document: MetricsDocument = {
         "format": FORMAT,
         "data": rows.describe(),
-        "metrics": found.metrics(),
-        "labels": label_metrics(found.y_true, found.y_pred, found.names),
-        "confusion_matrix": confusion_matrix(found.y_true, found.y_pred, len(found.names)).tolist(),
+        "metrics": predictions.metrics,
+        "labels": label_metrics(y_true, y_pred, names),
+        "confusion_matrix": confusion_matrix(y_true, y_pred, len(names)).tolist(),
         "unseen_labels": unseen,
-        "truncated": extent.summary(),
-        "unknown_words": extent.unknown_fraction(),
-        "intervals": intervals(found.resampled),
-        "bootstrap": {"level": LEVEL, "resamples": len(found.resampled["accuracy"])},
+        "truncated": truncation.summary(),
+        "unknown_words": truncation.unknown_fraction(),
+        "intervals": intervals(predictions.resampled),
+        "bootstrap": {"level": LEVEL, "resamples": len(predictions.resampled["accuracy"])},
         "slices": [
-            by_length(found, lengths),
-            by_unknown_words(found, np.concatenate(unknown)),
-            *(by_column(found, name, rows.column(name)) for name in slices),
+            by_length(predictions, lengths),
+            by_unknown_words(predictions, np.concatenate(unknown_fractions)),
+            *(by_column(predictions, name, rows.column(name)) for name in slices),
         ],
         "lengths": {
             "counts": counts.tolist(),
@@ -85,25 +83,26 @@ def evaluate_rows(
             "max_length": classifier.description.text.max_length,
         },
     }
-    if needs_threshold(len(classifier.labels), multilabel=found.separator is not None):
-        at_half = found.with_probabilities(found.probabilities[:, : len(classifier.labels)])
-        document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics()}
-    return found, document
+    if needs_threshold(len(classifier.labels), multilabel=predictions.separator is not None):
+        at_half = predictions.with_probabilities(predictions.probabilities[:, : len(classifier.labels)])
+        document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics}
+    return predictions, document
 
 
-def write_evaluation(run: Run, found: Predictions, document: MetricsDocument, *, name: str) -> None:
-    """predictions.csv, report.html and, last, metrics.json; the page shows the history and samples that the run has."""
+def write_evaluation(run: Run, predictions: Predictions, document: MetricsDocument, *, name: str) -> None:
+    """Write predictions.csv, report.html and, last, metrics.json; the report shows history and samples of the run."""
     from textclf.evaluation.run_report import write_report  # matplotlib takes a second to import
 
-    write_predictions(run.predictions, found)
-    write_report(run, document, found, name=name)
+    write_predictions(run.predictions, predictions)
+    write_report(run, document, predictions, name=name)
     write_json(run.metrics, document)
 
 
 def evaluate(run: Run, data: str | None) -> MetricsDocument:
-    """Metrics of a run on a file, or on what its training was measured on; the document of metrics.json.
+    """Evaluate a run on a file, or again on its own rows; return the document of metrics.json.
 
-    Writes them, with predictions and report, to `evaluations/NAME` for a file, unless the run is a bare model/ folder.
+    For a file, metrics, predictions and report are written to `evaluations/NAME`, unless the run is a bare model/
+    folder.
 
     Raises:
         UserError: the run or the data cannot be read, or the training data have changed since.
@@ -112,25 +111,25 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
     if data is None:
         return _evaluate_again(run, classifier)
     paths = find_files(data, key="DATA")
-    columns = _slices_in(paths, run)
+    columns = _slice_columns(run, paths)
     shows_texts = run.complete and load_saved_config(run.config).report.texts
     reader = SourceReader(paths, _data_options(run, classifier), columns=columns, texts=shows_texts)
     token_ids = _encode(classifier, reader)
     rows = reader.rows("all")
-    found, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
+    predictions, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
     if run.complete:
-        target = _evaluation(run, document["data"]["file"])
+        target = _evaluation_folder(run, document["data"]["file"])
         with replacing_files(target) as new:
             if shows_texts:
-                write_json(new.samples, sample_document(classifier, rows, found))
-            write_evaluation(new, found, document, name=f"{run.path.name}: {data}")
+                write_json(new.samples, sample_document(classifier, rows, predictions))
+            write_evaluation(new, predictions, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
 
 
 def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None = None) -> TokenIds:
     """Read all rows; return the token ids, in a temporary file, of those with these numbers, or of all."""
-    lengths, tokens = [], []
+    lengths, token_counts = [], []
 
     def blocks() -> Iterator[Array]:
         first = 0
@@ -141,35 +140,40 @@ def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None
                 texts = [texts[row - first] for row in row_ids[begin:end].tolist()]
             token_ids = classifier.encode(texts)
             lengths.append(token_ids.lengths)
-            tokens.append(token_ids.token_counts)
+            token_counts.append(token_ids.token_counts)
             yield token_ids.flat
             first = last
 
     flat = array_on_disk(blocks(), np.int32, folder=None)
-    return TokenIds(flat, np.concatenate(lengths), np.concatenate(tokens))
+    return TokenIds(flat, np.concatenate(lengths), np.concatenate(token_counts))
 
 
-def _slices_in(paths: list[Path], run: Run) -> list[str]:
-    """Those of the run's columns to slice by that the files have."""
+def _slice_columns(run: Run, paths: list[Path]) -> list[str]:
+    """Return the columns of report.slices that all files have."""
     if not run.config.is_file():
         return []
-    wanted = load_saved_config(run.config).report.slices
-    for path in paths if wanted else ():
+    slices = load_saved_config(run.config).report.slices
+    for path in paths if slices else ():
         with open_data(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
-        wanted = [name for name in wanted if name.strip() in columns]
-    return wanted
+        slices = [name for name in slices if name.strip() in columns]
+    return slices
 
 
-def _evaluation(run: Run, files: str | list[str]) -> Run:
-    """Where the evaluation goes: NAME of the file, or NAME-2 and so on where another file has that name."""
-    stem = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
-    name = stem.rpartition(".")[0] or stem
-    for number in itertools.count(1):
-        found = run.evaluation(name if number == 1 else f"{name}-{number}")
-        if not found.metrics.is_file() or read_json(found.metrics)["data"]["file"] == files:
-            return found
-    raise AssertionError("count has no end")
+def _evaluation_folder(run: Run, files: str | list[str]) -> Run:
+    """Return the folder of the evaluation: NAME of the file, or NAME-2 and so on where another file has that name."""
+    file = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
+    name = file.rpartition(".")[0] or file
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(folder for folder in map(run.evaluation, names) if _is_free(folder, files))
+
+
+def _is_free(folder: Run, files: str | list[str]) -> bool:
+    """Return whether the folder holds no evaluation on other files."""
+    if not folder.metrics.is_file():
+        return True
+    document: MetricsDocument = read_json(folder.metrics)
+    return document["data"]["file"] == files
 
 
 def _data_options(run: Run, classifier: Classifier) -> DataOptions:
@@ -182,7 +186,7 @@ def _data_options(run: Run, classifier: Classifier) -> DataOptions:
 
 
 def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
-    """The document of the run's own rows, measured anew; what only training knows is kept."""
+    """Evaluate the run's own rows again; the parts of the document that training alone knows are kept."""
     if not run.complete:
         raise UserError(
             f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
@@ -190,13 +194,14 @@ def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
     before: MetricsDocument = read_json(run.metrics)
     config = load_saved_config(run.config)
     rows, token_ids = _own_rows(run, config, classifier, before.get("data", {}).get("sha256"))
-    found, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=config.report.slices)
-    document = {**before, **document}
+    chunks = map(token_ids.take, rows.chunks())
+    predictions, evaluated = evaluate_rows(classifier, rows, chunks, slices=config.report.slices)
+    document: MetricsDocument = {**before, **evaluated}
     with replacing_files(run) as new:
         for file in (run.history, run.samples, run.environment):
             if file.is_file():
                 shutil.copy2(file, new.path / file.name)  # the page shows them; the time says when it was trained
-        write_evaluation(new, found, document, name=run.path.name)
+        write_evaluation(new, predictions, document, name=run.path.name)
     return document
 
 
@@ -243,37 +248,21 @@ def _check_unchanged(run: Run, part: str, files: list[SourceFile], digests: list
     raise UserError(f"{names} has changed since {run.path} was trained{advice}")
 
 
-WARM_UP = ["", "one text"] * 64  # some memory is taken, and some threads begin, with the first batches alone
+WARM_UP = ["", "one text"] * 64  # the first batches take memory and start threads
 
 
 def measure_throughput(
     classifiers: Sequence[Classifier], chunks: Iterable[list[str]]
 ) -> tuple[list[Probabilities], list[float]]:
     """Return each classifier's probabilities of all texts, shape (n, labels), and texts a second, reading left out."""
-    found: list[list[Probabilities]] = [[] for _ in classifiers]
+    probabilities: list[list[Probabilities]] = [[] for _ in classifiers]
+    seconds = [0.0] * len(classifiers)
     for classifier in classifiers:
         classifier.predict_proba(WARM_UP)
-    seconds = [0.0] * len(classifiers)
     for texts in chunks:
-        for place, classifier in enumerate(classifiers):
-            begin = time.perf_counter()
-            found[place].append(classifier.predict_proba(texts))
-            seconds[place] += time.perf_counter() - begin
-    probabilities = [np.concatenate(chunks) for chunks in found]
-    return probabilities, [round(len(probabilities[0]) / each, 1) for each in seconds]
-
-
-def redraw(path: Path) -> Path:
-    """Draw the report of a run, or of an evaluation in it, anew; return the path of the page.
-
-    Raises:
-        UserError: a file of the run is missing or damaged.
-    """
-    from textclf.evaluation.run_report import write_report  # matplotlib takes a second to import
-
-    run = recover(Run(path))
-    document: MetricsDocument = read_json(run.metrics)
-    found = read_predictions(run.predictions, separator=load_saved_config(run.owner.config).data.label_separator)
-    name = path.name if run.owner == run else f"{run.owner.path.name}: {path.name}"
-    write_report(run, document, found, name=name)
-    return run.report
+        for index, classifier in enumerate(classifiers):
+            start = time.perf_counter()
+            probabilities[index].append(classifier.predict_proba(texts))
+            seconds[index] += time.perf_counter() - start
+    of_all = [np.concatenate(blocks) for blocks in probabilities]
+    return of_all, [round(len(of_all[0]) / spent, 1) for spent in seconds]

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.config.load import load_saved_config
 from textclf.evaluation import curves
 from textclf.evaluation.calibration import without_temperature
 from textclf.evaluation.metrics import judgements
-from textclf.evaluation.predictions import Predictions
+from textclf.evaluation.predictions import Predictions, read_predictions
 from textclf.io.contract import EnvironmentDocument, MetricsDocument, defined
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import Run
+from textclf.io.staging import recover
 from textclf.report import plots
 from textclf.report.confusion_matrix import confusion_matrix
 from textclf.report.page import render
@@ -43,6 +45,21 @@ def write_report(run: Run, document: MetricsDocument, predictions: Predictions, 
     write_text(run.report, page)
 
 
+def redraw(path: Path) -> Path:
+    """Draw the report of a run, or of an evaluation in it, anew; return the path of the page.
+
+    Raises:
+        UserError: a file of the run is missing or damaged.
+    """
+    run = recover(Run(path))
+    document: MetricsDocument = read_json(run.metrics)
+    separator = load_saved_config(run.owner.config).data.label_separator
+    predictions = read_predictions(run.predictions, separator=separator)
+    name = path.name if run.owner == run else f"{run.owner.path.name}: {path.name}"
+    write_report(run, document, predictions, name=name)
+    return run.report
+
+
 def read_history(path: Path) -> History:
     """Read history.csv; a whole number stays one."""
     with path.open(encoding="utf-8", newline="") as file:
@@ -54,14 +71,16 @@ def read_history(path: Path) -> History:
 
 def figures(document: MetricsDocument, predictions: Predictions, history: History) -> dict[str, str]:
     """Draw the figures, as SVG by name; empty where the rows give no ground for a plot."""
-    truth = predictions.y_true, predictions.probabilities, predictions.names
+    truth = predictions.y_true, predictions.probabilities, predictions.label_names
     roc, precision_recall = curves.roc_curves(*truth), curves.precision_recall_curves(*truth)
     multilabel, lengths = predictions.separator is not None, document["lengths"]
     return {
         "roc": plots.roc(roc) if roc else "",
         "precision_recall": plots.precision_recall(precision_recall) if precision_recall else "",
         "learning_curves": _learning_curves(document, history) if history else "",
-        "confusion_matrix": "" if multilabel else confusion_matrix(document["confusion_matrix"], predictions.names),
+        "confusion_matrix": ""
+        if multilabel
+        else confusion_matrix(document["confusion_matrix"], predictions.label_names),
         "reliability": _reliability(document, predictions),
         "score_histogram": _score_histogram(document, predictions),
         "thresholds": _thresholds(document, predictions),
@@ -98,14 +117,14 @@ def _score_histogram(document: MetricsDocument, predictions: Predictions) -> str
     if not _is_binary(predictions):
         counts = curves.score_counts(predictions.confidence, predictions.correct.astype(np.int64))
         return plots.score_histogram(counts)
-    names = predictions.names
+    names = predictions.label_names
     counts = curves.score_counts(predictions.probabilities[:, 1], predictions.y_true)
     threshold = document["threshold"]["value"]
     return plots.score_histogram(counts, names, of=f"probability of {names[1]}", threshold=threshold)
 
 
 def _is_binary(predictions: Predictions) -> bool:
-    return predictions.separator is None and len(predictions.names) == 2
+    return predictions.separator is None and len(predictions.label_names) == 2
 
 
 def _thresholds(document: MetricsDocument, predictions: Predictions) -> str:

@@ -49,7 +49,7 @@ def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> S
     indices = {name: index for index, name in enumerate(names)}
     group = np.array([indices.get(value, len(names)) for value in values])  # (n,)
     sliced = _sliced(predictions, column, group, [*(name or "(empty)" for name in names), "(other)"])
-    if predictions.separator is None and len(predictions.names) == 2:
+    if predictions.separator is None and len(predictions.label_names) == 2:
         _add_rates(sliced, predictions, group)
     return sliced
 
@@ -100,7 +100,7 @@ def _add_rates(sliced: SliceDocument, predictions: Predictions, group: Array) ->
     defined = {name: [rate for rate in values if rate is not None] for name, values in rates.items()}
     if min(map(len, defined.values())) < 2:
         return
-    sliced["label"] = predictions.names[1]
+    sliced["label"] = predictions.label_names[1]
     sliced["gaps"] = {name: max(values) - min(values) for name, values in defined.items()}
     lowest, highest = (np.array(edge(defined["selection_rate"])) for edge in (min, max))
     sliced["selection_ratio"] = float(safe_divide(lowest, highest, otherwise=1.0))

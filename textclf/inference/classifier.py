@@ -109,18 +109,10 @@ class Classifier:
         return wait
 
     def decide(self, probabilities: Probabilities) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """The label of each row and its probability, shape (n,).
-
-        Several labels a row are joined by the separator, and the probability is that of exactly these labels, taken
-        as independent.
-        """
+        """Return the label of each row, several joined by the separator, and its probability, shape (n,)."""
         separator = self.description.label_separator
-        chosen = decide(probabilities, separator, self.description.threshold)
-        if separator is None:
-            return [self.labels[index] for index in chosen], probabilities[np.arange(len(chosen)), chosen]
-        names = np.array(self.labels, object)
-        labels = [separator.join(names[row == 1]) for row in chosen]
-        return labels, np.where(chosen == 1, probabilities, 1 - probabilities).prod(axis=1)
+        y_pred = decide(probabilities, separator, self.description.threshold)
+        return label_fields(y_pred, self.labels, separator), confidence_in(y_pred, probabilities)
 
     def probe_difference(self) -> float:
         """Largest difference between the probabilities of the stored rows now and when the model was saved."""
@@ -135,12 +127,30 @@ class Classifier:
 
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:
-    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
+    """Return y_pred: index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
     if label_separator is not None:
         return (probabilities >= threshold).astype(np.int64)
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] >= threshold).astype(np.int64)
     return probabilities.argmax(axis=1)
+
+
+def confidence_in(y_pred: npt.NDArray[np.int64], probabilities: Probabilities) -> npt.NDArray[np.float64]:
+    """Return the probability of each row's y_pred, shape (n,).
+
+    With several labels a row it is that of exactly these labels, taken as independent.
+    """
+    if y_pred.ndim == 1:
+        return probabilities[np.arange(len(y_pred)), y_pred]
+    return np.where(y_pred == 1, probabilities, 1 - probabilities).prod(axis=1)
+
+
+def label_fields(y_pred: npt.NDArray[np.int64], labels: Sequence[str], label_separator: str | None) -> list[str]:
+    """Return the label of each row, several joined by the separator."""
+    names = np.array(labels, object)
+    if label_separator is None:
+        return list(names[y_pred])
+    return [label_separator.join(names[row == 1]) for row in y_pred]
 
 
 def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

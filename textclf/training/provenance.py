@@ -140,7 +140,7 @@ def decision_facts(config: Config, found: Predictions, decision: Decision, *, la
     before = without_temperature(found.probabilities[:, :labels], decision.temperature, multilabel=multilabel)
     return {
         "temperature": decision.temperature,
-        "expected_calibration_error_before": found.with_probabilities(before).metrics()["expected_calibration_error"],
+        "expected_calibration_error_before": found.with_probabilities(before).metrics["expected_calibration_error"],
         "aim": config.decision.aim,
         "reached": decision.reached,
     }

@@ -11,7 +11,7 @@ from textclf.config.schema import Config
 from textclf.data.source import SourceRows
 from textclf.evaluation.bootstrap import difference_intervals
 from textclf.evaluation.evaluate import measure_throughput
-from textclf.evaluation.predictions import Predictions, difference
+from textclf.evaluation.predictions import Predictions, compare_predictions, metric_differences
 from textclf.inference.classifier import Classifier
 from textclf.io.contract import DifferenceDocument, MemberDocument, Metrics, SeedsDocument
 from textclf.io.run_folder import Run
@@ -93,7 +93,7 @@ def compare_seeds(
         found.with_probabilities(shares, threshold=rival.member.decision.threshold)
         for rival, shares in zip(alone, probabilities, strict=False)
     ]
-    metrics = [each.metrics() for each in outcomes]
+    metrics = [each.metrics for each in outcomes]
     document: SeedsDocument = {
         "best": best.seed,
         "members": [_member_document(rival.member, own) for rival, own in zip(alone, metrics, strict=True)],
@@ -104,7 +104,7 @@ def compare_seeds(
     if not config.training.ensemble:
         return document, {}
     document["ensemble"] = {
-        "over_best": difference(found, outcomes[place]),
+        "over_best": compare_predictions(found, outcomes[place]),
         "over_mean": _over_mean(found, outcomes, document["mean"]),
         "bytes": run.graph.stat().st_size,
         "bytes_of_best": alone[place].bytes,
@@ -136,9 +136,7 @@ def _each(metrics: Sequence[Metrics], combine: Callable[[list[float]], float]) -
 def _over_mean(found: Predictions, others: Sequence[Predictions], mean: Metrics) -> DifferenceDocument:
     """How much better each metric is than the members' mean, with its interval over the rows."""
     resampled = {name: np.mean([other.resampled[name] for other in others], axis=0) for name in found.resampled}
-    gaps = {}
-    for name, value in found.metrics().items():
-        of_mean = mean[name]
-        if value is not None and of_mean is not None:
-            gaps[name] = value - of_mean
-    return {"difference": gaps, "intervals": difference_intervals(found.resampled, resampled)}
+    return {
+        "difference": metric_differences(found.metrics, mean),
+        "intervals": difference_intervals(found.resampled, resampled),
+    }

@@ -17,7 +17,7 @@ from textclf.config.schema import Config
 from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, write_evaluation
-from textclf.evaluation.predictions import Predictions, difference
+from textclf.evaluation.predictions import Predictions, compare_predictions
 from textclf.inference.prefetch import begin
 from textclf.io.contract import MetricsDocument, WithoutSeenDocument
 from textclf.io.files import read_json, write_json, write_text
@@ -134,15 +134,15 @@ def _fill(
         document["parity"] = parity
         document["validation"] = validation_facts(config, dataset, best.fit_result)
         document["decision"] = decision_facts(
-            config, found, decision, labels=len(found.names) - len(document["unseen_labels"])
+            config, found, decision, labels=len(found.label_names) - len(document["unseen_labels"])
         )
         document["checks"] = checked.documents()
         if checked.leaked.any() and not checked.leaked.all():
             document["without_seen"] = _scores(found.take(~checked.leaked))
         if linear:
             others = _baselines(linear, dataset.splits, dataset.train.targets, found)
-            document["baselines"] = {name: other.metrics() for name, other in others.items()}
-            document["comparisons"] = {name: difference(found, other) for name, other in others.items()}
+            document["baselines"] = {name: other.metrics for name, other in others.items()}
+            document["comparisons"] = {name: compare_predictions(found, other) for name, other in others.items()}
     speed: dict[str, float] = {}
     if alone:
         with clock.phase("seeds"):
@@ -218,7 +218,7 @@ def _fit(
 
 def _scores(unseen: Predictions) -> WithoutSeenDocument:
     """The metrics of rows whose text training did not see."""
-    return {"rows": len(unseen), "metrics": unseen.metrics(), "intervals": intervals(unseen.resampled)}
+    return {"rows": len(unseen), "metrics": unseen.metrics, "intervals": intervals(unseen.resampled)}
 
 
 def _fit_linear(config: Config, splits: Splits) -> Linear | None:
