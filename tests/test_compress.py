@@ -12,14 +12,18 @@ from faults import contents, failing_writes
 from test_models import CASES, SHAPES, VOCABULARY, options_of, token_ids
 
 from textclf.cli.commands import compress as compress_command
+from textclf.compression.candidates import estimate_bytes
 from textclf.compression.compress import METHODS
 from textclf.compression.distill import STUDENTS
+from textclf.config.load import load_saved_config
 from textclf.inference.classifier import load_classifier
+from textclf.models.architecture import Shape
 from textclf.models.ensemble import model_again, onnx_model
 from textclf.models.onnx.graph import read_graph
-from textclf.models.onnx.quantization import STORAGES, plain, stored
+from textclf.models.onnx.quantization import STORAGES, plain, stored, stored_bytes
 from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
+from textclf.text.encoding import RESERVED
 
 CASES_OF_RUNS = [
     ("int8", "reviews"), ("int8", "bags"), ("float16", "topics"), ("distill", "questions"), ("prune", "bags")
@@ -82,6 +86,18 @@ def test_a_smaller_run_is_a_run_like_any_other(pair: tuple[str, Path, Path]) -> 
     assert f"{size(small):,} bytes instead of {size(original):,}" in page
 
 
+def test_the_size_is_known_before_the_network_is_made(pair: tuple[str, Path, Path]) -> None:
+    method, _, small = pair
+    config, description = load_saved_config(small / "config.yaml"), load_classifier(small).description
+    shape = Shape.of(
+        vocabulary=len(description.vocabulary) + RESERVED,
+        labels=len(description.labels),
+        multilabel=description.label_separator is not None,
+    )
+    estimate = estimate_bytes(config.model, shape, description.vocabulary, "float16" if method == "float16" else "int8")
+    assert estimate == pytest.approx(size(small), rel=0.04)
+
+
 def test_no_row_depends_on_its_batch_and_words_still_add_up(pair: tuple[str, Path, Path]) -> None:
     small = pair[2]
     texts = (SAMPLES / "lines.txt").read_text(encoding="utf-8").splitlines()[:20]
@@ -120,6 +136,10 @@ def test_every_architecture_is_kept_in_fewer_bytes_and_known_again(
     constants, metadata = read_graph(graph)
     assert model_again(shape, constants, metadata) == graph
     exact, _ = MODELS[name].constants(options, network)
+    kept = stored(exact, storage)
+    assert sum(array.nbytes for array in kept.values()) == sum(
+        stored_bytes(key, array.shape, storage) for key, array in exact.items()
+    )
     for key, array in plain(constants).items():
         if key in exact:
             assert np.abs(array - exact[key]).max() <= np.abs(exact[key]).max() / {"int8": 253}.get(storage, 2000)
@@ -139,8 +159,10 @@ def test_what_is_kept_whole_gives_the_same_and_what_is_not_fits_together(name: s
     padded = np.array([[*rows.row(row), *[0] * (9 - rows.lengths[row])] for row in range(len(rows))], np.int32)
     for keep in (1.0, 0.5):
         sizes = Sizes(keep, counts, unknown=1)
-        smaller, weights = kind.shrink(options, kind.weights(network), sizes)
-        built = kind.build(smaller, shape._replace(vocabulary=sizes.vocabulary))
+        smaller, weights = kind.smaller(options, sizes), kind.shrink(options, kind.weights(network), sizes)
+        small_shape = shape._replace(vocabulary=sizes.vocabulary)
+        assert {key: array.shape for key, array in weights.items()} == kind.weight_shapes(smaller, small_shape)
+        built = kind.build(smaller, small_shape)
         built.set_weights(list(weights.values()))
         assert list(weights) == list(kind.weights(built))
         if keep == 1:

@@ -1,9 +1,9 @@
-"""What the methods of `textclf compress` share: the run that is made smaller, and what comes of it."""
+"""The run to compress, and the smaller networks that can be made of it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,124 +19,123 @@ from textclf.inference.classifier import Classifier, load_classifier
 from textclf.io.contract import CompressionSettings, MetricsDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
+from textclf.models.architecture import Architecture, Shape
 from textclf.models.ensemble import members
-from textclf.models.onnx.quantization import Storage, stored
+from textclf.models.onnx.quantization import Storage, stored_bytes
 from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds
 from textclf.training.dataset import Dataset, prepare
 from textclf.training.fit import Decision, decide_on, fit_network, stock_network
 from textclf.training.loop import Examples, FitResult, TrainingCallback
-from textclf.training.model_io import keras_file, load_network
+from textclf.training.model_io import keras_file, load_network, shape_of
 from textclf.training.tensorflow_setup import start_tensorflow
 
 logger = logging.getLogger(__name__)
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
-ENTRY_BYTES = 6  # of a word in model.json, beside itself: its line, quotes and comma
+ENTRY_BYTES = 6  # of a word in model.json, beside the word itself: its line, quotes and comma
 
-OTHER_BYTES = 8192  # of what else is in model/, about
+OTHER_BYTES = 8192  # of model/, about, beside weights and words
 
-KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # shares that a budget tries, the largest first
+BUDGET_KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # tried to fit a budget, the largest first
+
+PRUNE_KEEP = 0.7
+
+PRUNE_EPOCHS = 3
 
 
 @dataclass(frozen=True)
 class Original:
-    """A run with all that it is made smaller from."""
+    """The run to compress, with its network and its rows."""
 
     run: Run
     config: Config
-    document: MetricsDocument
-    """Its metrics.json."""
+    metrics: MetricsDocument
     classifier: Classifier
     network: Any
-    """Its model.keras."""
+    """The Keras model."""
     dataset: Dataset
-    """Its rows, in its own words."""
+    """Its rows, in token ids of its own vocabulary."""
     device: str
 
     @property
+    def architecture(self) -> Architecture:
+        return MODELS[self.config.model.type]
+
+    @property
     def members(self) -> list[Any]:
-        """Its networks; of most runs there is one."""
+        """The networks of an ensemble, or the only network."""
         return members(self.network)
 
+    def weights(self) -> Weights:
+        """Return the weights of the first of its networks."""
+        return self.architecture.weights(self.members[0])
+
     @cached_property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """How often each token id comes in the training rows, shape (vocabulary,)."""
+    def token_counts(self) -> npt.NDArray[np.int64]:
+        """Occurrences of each token id in the training rows, shape (vocabulary,)."""
         vocabulary = len(self.dataset.encoder.vocabulary) + RESERVED
         return np.bincount(self.dataset.train.token_ids.flat, minlength=vocabulary)
 
     def sizes(self, keep: float) -> Sizes:
-        """What is to stay of the network where so large a share is."""
-        return Sizes(keep, self.counts, UNKNOWN)
+        """Return what to keep of the network, given the fraction to keep."""
+        return Sizes(keep, self.token_counts, UNKNOWN)
 
-    def weights(self) -> list[Weights]:
-        """Those of each of its networks."""
-        return [MODELS[self.config.model.type].weights(member) for member in self.members]
-
-    def shrunk(self, keep: float) -> Shrunk:
-        """The first of its networks with so large a share of everything, before it has learnt to do with that."""
-        sizes = self.sizes(keep)
-        options, weights = MODELS[self.config.model.type].shrink(self.config.model, self.weights()[0], sizes)
-        return Shrunk(options, weights, sizes.vocabulary)
-
-    def bytes(self, weights: Iterable[Weights], storage: Storage, *, vocabulary: int | None = None) -> int:
-        """About what a model/ with these weights takes, and with so many token ids; None: all."""
-        words = self.dataset.encoder.vocabulary[: None if vocabulary is None else vocabulary - RESERVED]
-        arrays = [array.nbytes for each in weights for array in stored(each, storage).values()]
-        return sum(arrays) + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
+    def model_bytes(self, options: Any, storage: Storage, *, vocabulary: int, networks: int = 1) -> int:
+        """Estimate the bytes of model/ for networks that know the first token ids of the original."""
+        shape = shape_of(self.config, self.dataset)._replace(vocabulary=vocabulary)
+        words = self.dataset.encoder.vocabulary[: vocabulary - RESERVED]
+        return estimate_bytes(options, shape, words, storage, networks=networks)
 
 
-class Shrunk(NamedTuple):
-    """A small network that is yet to be trained."""
-
-    options: Any
-    weights: Weights
-    vocabulary: int
-    """Token ids that it knows, the first of the original's."""
+def estimate_bytes(options: Any, shape: Shape, words: Sequence[str], storage: Storage, *, networks: int = 1) -> int:
+    """Estimate the bytes of model/ from the vocabulary and the shapes of the weights."""
+    shapes = MODELS[options.type].weight_shapes(options, shape)
+    of_weights = sum(stored_bytes(name, weight_shape, storage) for name, weight_shape in shapes.items())
+    return networks * of_weights + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """What a method made of a run, not yet saved."""
+    """A smaller network, not yet saved."""
 
     config: Config
     dataset: Dataset
     network: Any
     storage: Storage
-    facts: CompressionSettings
-    """What the report says of how it was made."""
+    settings: CompressionSettings
     fit_result: FitResult | None = None
-    """How it was trained; None: it was not."""
+    """Its training; None: it was not trained."""
     decision: Decision | None = None
-    """What was decided on for it; None: as for the original."""
+    """None: the original's."""
 
 
-class Plan(NamedTuple):
-    """A smaller network that could be made."""
+class Candidate(NamedTuple):
+    """A smaller network that can be made."""
 
     bytes: int
-    """About what its model/ would take."""
+    """Estimated size of its model/."""
     make: Callable[[TrainingCallback], Compressed]
 
 
-class Settings(NamedTuple):
-    """What a person may choose."""
+class MethodOptions(NamedTuple):
+    """The options of the methods."""
 
     keeps: tuple[float, ...] = ()
-    """Shares of the network to keep, each of which is a plan; empty: the method's own."""
+    """Fractions of the network to keep, with a candidate for each; empty: the method's default."""
     student: str | None = None
-    """Of STUDENTS; None: each."""
+    """A key of STUDENTS; None: all of them."""
     unlabelled: TokenIds | None = None
-    """Further texts for a student, in the original's words."""
+    """Further texts for a student to learn from, in token ids of the original's vocabulary."""
 
 
 def read_original(run: Run, *, folder: Path) -> Original:
-    """The run, its rows read again, their token ids stored in the folder.
+    """Read a run and its rows, whose token ids are stored in the folder.
 
     Raises:
-        UserError: it is no complete run, or its data have changed or are gone.
+        UserError: the run is not complete, or its data have changed or are gone.
     """
     classifier = load_classifier(run.path)
     if not run.complete:
@@ -144,79 +143,89 @@ def read_original(run: Run, *, folder: Path) -> Original:
             f"{run.path} is no complete run; a smaller network is measured beside it, on its own rows. Name a run, not "
             "its model/ folder."
         )
-    config, document = load_saved_config(run.config), read_json(run.metrics)
+    config, metrics = load_saved_config(run.config), read_json(run.metrics)
     path = keras_file(run)
     dataset = prepare(config, folder=folder, known=classifier.description.vocabulary)
     splits = dataset.splits
     changed = splits.document["sha256"] != read_json(run.split)["sha256"]
-    if changed or splits.evaluation.rows.describe()["sha256"] != document["data"]["sha256"]:
+    if changed or splits.evaluation.rows.describe()["sha256"] != metrics["data"]["sha256"]:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
-    # no baseline asks for the words again
-    dataset = replace(dataset, splits=splits.slim(words=False))
+    dataset = replace(dataset, splits=splits.slim(words=False))  # words are for baselines
     device = start_tensorflow(device=config.training.device)
-    return Original(run, config, document, classifier, load_network(path), dataset, device)
+    return Original(run, config, metrics, classifier, load_network(path), dataset, device)
 
 
-def kept_as(original: Original, storage: Storage) -> Iterator[Plan]:
-    """The network as it is, its weights kept in fewer bytes."""
+def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
+    """Yield the network as it is, its weights in fewer bits."""
 
-    def make(_watch: TrainingCallback) -> Compressed:
-        network = load_network(keras_file(original.run))  # one of its own, for saving rounds the weights
+    def make(_callback: TrainingCallback) -> Compressed:
+        network = load_network(keras_file(original.run))  # a copy, for saving rounds the weights
         return Compressed(original.config, original.dataset, network, storage, {"method": storage})
 
-    yield Plan(original.bytes(original.weights(), storage), make)
+    size = original.model_bytes(
+        original.config.model, storage, vocabulary=len(original.token_counts), networks=len(original.members)
+    )
+    yield Candidate(size, make)
 
 
-def plan(
-    original: Original,
-    shrunk: Shrunk,
-    lessons: Callable[[], Examples],
-    *,
-    training: Mapping[str, Any],
-    facts: CompressionSettings,
-) -> Plan:
-    """A small network, to be trained from the weights that it has and kept as int8.
+def trained(
+    original: Original, keep: float, options: Any, initial_weights: Callable[[], Weights],
+    training_rows: Callable[[], Examples], *, training: Mapping[str, Any], settings: CompressionSettings,
+) -> Candidate:  # fmt: skip
+    """Return a candidate that is trained and then quantized to int8.
 
     Args:
-        lessons: gives the rows that it learns from, in the original's words.
-        training: how it learns otherwise than the original did.
+        keep: fraction of the vocabulary to keep.
+        options: options of its network.
+        training_rows: returns the rows to train on, in token ids of the original's vocabulary.
+        training: training options that differ from the original's.
     """
+    vocabulary = original.sizes(keep).vocabulary
 
     def make(callback: TrainingCallback) -> Compressed:
-        dataset, device = original.dataset.with_words(shrunk.vocabulary - RESERVED), original.device
+        dataset, device = original.dataset.with_words(vocabulary - RESERVED), original.device
         once = replace(
             original.config.training, **training, early_stopping=None, checkpoint_minutes=None, seeds=1, ensemble=False
         )
-        config = replace(original.config, text=dataset.encoder.options, model=shrunk.options, training=once)
-        learnt = lessons()
-        rows = replace(dataset, train=replace(learnt, token_ids=learnt.token_ids.limit_vocabulary(shrunk.vocabulary)))
-        # the synonyms that the rows may be changed by need vectors of all words
-        plain = replace(config, augment=AugmentOptions())
-        network, fit_result = fit_network(plain, rows, device, callback, weights=shrunk.weights)
+        config = replace(original.config, text=dataset.encoder.options, model=options, training=once)
+        rows = training_rows()
+        rows = replace(rows, token_ids=rows.token_ids.limit_vocabulary(vocabulary))
+        unaugmented = replace(config, augment=AugmentOptions())  # synonyms would need the vectors of all words
+        network, fit_result = fit_network(
+            unaugmented, replace(dataset, train=rows), device, callback, weights=initial_weights()
+        )
         network = stock_network(config, dataset, device, network)
-        return Compressed(config, dataset, network, "int8", facts, fit_result, decide_on(config, dataset, network))
+        return Compressed(config, dataset, network, "int8", settings, fit_result, decide_on(config, dataset, network))
 
-    return Plan(original.bytes([shrunk.weights], "int8", vocabulary=shrunk.vocabulary), make)
-
-
-KEEP = 0.7
-
-EPOCHS = 3  # of fine-tuning
+    return Candidate(original.model_bytes(options, "int8", vocabulary=vocabulary), make)
 
 
-def prune(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]:
-    """Networks with fewer words, dimensions and units, small in truth and not by zeros.
+def shrunk(
+    original: Original, keep: float, training_rows: Callable[[], Examples], *, training: Mapping[str, Any],
+    settings: CompressionSettings,
+) -> Candidate:  # fmt: skip
+    """Return a candidate of the original's architecture that starts from the most important of its weights."""
+    architecture, sizes, options = original.architecture, original.sizes(keep), original.config.model
+    return trained(
+        original, keep, architecture.smaller(options, sizes),
+        lambda: architecture.shrink(options, original.weights(), sizes),
+        training_rows, training=training, settings=settings,
+    )  # fmt: skip
+
+
+def prune(original: Original, options: MethodOptions) -> dict[str, Iterator[Candidate]]:
+    """Return networks with fewer words, dimensions and units: smaller matrices, not zeros in them.
 
     Raises:
         UserError: the run is an ensemble.
     """
     if len(original.members) > 1:
         raise UserError("--method prune: an ensemble has several networks. Use distill, which makes one of them.")
-    return {"prune": _plans(original, settings)}
-
-
-def _plans(original: Original, settings: Settings) -> Iterator[Plan]:
-    for keep in settings.keeps or (KEEP,):
-        facts: CompressionSettings = {"method": "prune", "keep": keep}
-        training = {"epochs": EPOCHS}
-        yield plan(original, original.shrunk(keep), lambda: original.dataset.train, training=training, facts=facts)
+    candidates = (
+        shrunk(
+            original, keep, lambda: original.dataset.train,
+            training={"epochs": PRUNE_EPOCHS}, settings={"method": "prune", "keep": keep},
+        )
+        for keep in options.keeps or (PRUNE_KEEP,)
+    )  # fmt: skip
+    return {"prune": candidates}

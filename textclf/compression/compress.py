@@ -1,4 +1,4 @@
-"""`textclf compress`: a run made smaller, as a run of its own, measured beside the original on the same rows."""
+"""`textclf compress`: write a smaller run, compared with the original on the same rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from textclf.compression.candidates import KEEPS, Compressed, Original, Plan, Settings, kept_as, prune, read_original
+from textclf.compression.candidates import (
+    BUDGET_KEEPS,
+    Candidate,
+    Compressed,
+    MethodOptions,
+    Original,
+    prune,
+    quantized,
+    read_original,
+)
 from textclf.compression.distill import distill
 from textclf.config.load import dump_config
 from textclf.errors import UserError
@@ -37,17 +46,17 @@ logger = logging.getLogger(__name__)
 
 
 class Method(NamedTuple):
-    """A way of making a run smaller, or several of them."""
+    """A way of making a run smaller."""
 
-    plans: Callable[[Original, Settings], Mapping[str, Iterable[Plan]]]
-    """For each way the networks that could be made, the largest first."""
+    candidates: Callable[[Original, MethodOptions], Mapping[str, Iterable[Candidate]]]
+    """Returns the networks that can be made, the largest first, by the kind of network."""
     takes: tuple[str, ...] = ()
-    """What of a wish it heeds besides the budget."""
+    """Options of the command that the method uses."""
 
 
 METHODS: dict[str, Method] = {
-    "int8": Method(lambda original, _settings: {"int8": kept_as(original, "int8")}),
-    "float16": Method(lambda original, _settings: {"float16": kept_as(original, "float16")}),
+    "int8": Method(lambda original, _options: {"int8": quantized(original, "int8")}),
+    "float16": Method(lambda original, _options: {"float16": quantized(original, "float16")}),
     "prune": Method(prune, takes=("keep",)),
     "distill": Method(distill, takes=("keep", "student", "unlabelled")),
 }
@@ -55,29 +64,29 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True)
 class CompressionRequest:
-    """What is asked for: a method of METHODS, or bytes that model/ may take, or both."""
+    """The options of the command: a method of METHODS, or the bytes that model/ may take, or both."""
 
     method: str | None = None
     budget: int | None = None
     keep: float | None = None
-    """Share of the words, dimensions and units that stay; None: as the method has it, or as the budget allows."""
+    """Fraction of the words, dimensions and units to keep; None: the method's default, or what fits the budget."""
     student: str | None = None
-    """Of STUDENTS; None: the first, or with a budget each."""
+    """A key of STUDENTS; None: the first, or with a budget all."""
     max_loss: float = 0.01
-    """How much accuracy may be lost on the rows that the run is measured on, 0 to 1."""
+    """Accuracy that may be lost on the rows that the run is evaluated on, 0 to 1."""
     unlabelled: Path | None = None
-    """File of further texts for a student to learn on, as for `predict`."""
+    """File of further texts for a student to learn from, read like those of `predict`."""
 
 
 def compress(
     run: Run,
     target: Run,
-    wish: CompressionRequest,
+    request: CompressionRequest,
     callback: TrainingCallback,
     *,
     overwrite: bool = False,
 ) -> MetricsDocument:
-    """Writes the smaller run; the document of its metrics.json.
+    """Write the smaller run; return the document of its metrics.json.
 
     Args:
         overwrite: replace a run that exists, once the new one is complete.
@@ -92,14 +101,14 @@ def compress(
         stage = begin_stage(target, overwrite=overwrite, option="--output")
         with finishing(stage, target):
             original = read_original(run, folder=stage.path.parent)
-            keeps = (wish.keep,) if wish.keep else KEEPS if wish.budget else ()
-            settings = Settings(keeps, wish.student, _unlabelled_ids(original, wish.unlabelled))
-            ways = METHODS[wish.method].plans(original, settings) if wish.method else _every_way(original, settings)
-            if wish.budget:
-                made = _best_within(wish.budget, stage, original, ways, callback)
+            keeps = (request.keep,) if request.keep else BUDGET_KEEPS if request.budget else ()
+            options = MethodOptions(keeps, request.student, _unlabelled_ids(original, request.unlabelled))
+            kinds = _candidates(original, options, request.method)
+            if request.budget:
+                compressed = _best_within(request.budget, stage, original, kinds, callback)
             else:
-                made = next(iter(next(iter(ways.values())))).make(callback)
-            document = _fill(stage, original, made, wish, name=target.path.name)
+                compressed = next(iter(next(iter(kinds.values())))).make(callback)
+            document = _fill(stage, original, compressed, request, name=target.path.name)
     logger.info("wrote %s; open %s", target.path, target.report)
     return document
 
@@ -113,61 +122,63 @@ def _unlabelled_ids(original: Original, path: Path | None) -> TokenIds | None:
     return concatenate(encoded) if encoded else None
 
 
-def _every_way(original: Original, settings: Settings) -> dict[str, Iterable[Plan]]:
-    """What all methods could make of the run; one that is not for it says why."""
-    ways: dict[str, Iterable[Plan]] = {}
-    for method in METHODS.values():
+def _candidates(original: Original, options: MethodOptions, method: str | None) -> Mapping[str, Iterable[Candidate]]:
+    """Return the candidates of the method, or of all methods that can be applied to the run, by kind."""
+    if method:
+        return METHODS[method].candidates(original, options)
+    kinds: dict[str, Iterable[Candidate]] = {}
+    for known in METHODS.values():
         try:
-            ways |= method.plans(original, settings)
+            kinds |= known.candidates(original, options)
         except UserError as problem:
             logger.info("%s", problem)
-    return ways
+    return kinds
 
 
 def _best_within(
-    budget: int, stage: Run, original: Original, ways: Mapping[str, Iterable[Plan]], callback: TrainingCallback
+    budget: int, stage: Run, original: Original, kinds: Mapping[str, Iterable[Candidate]], callback: TrainingCallback
 ) -> Compressed:
-    """Of the largest networks that fit, one of each way, the most accurate on the validation rows.
+    """Make the largest network of each kind that fits; return the most accurate of them on the validation rows.
 
     Raises:
         UserError: none fits.
     """
-    found = [
-        each
-        for name, plans in ways.items()
-        if (each := _largest_within(budget, stage, original, name, plans, callback))
+    largest = [
+        _largest_within(budget, stage, original, kind, candidates, callback) for kind, candidates in kinds.items()
     ]
-    if not found:
+    fitting = [pair for pair in largest if pair]
+    if not fitting:
         raise UserError(f"--budget: nothing that was tried fits into {budget:,} bytes. Allow more.")
-    return max(found, key=lambda each: each[0])[1]
+    return max(fitting, key=lambda pair: pair[0])[1]
 
 
 def _largest_within(
-    budget: int, stage: Run, original: Original, name: str, plans: Iterable[Plan], callback: TrainingCallback
+    budget: int, stage: Run, original: Original, kind: str, candidates: Iterable[Candidate], callback: TrainingCallback
 ) -> tuple[float, Compressed] | None:
-    """The largest network of one way that fits, with its accuracy on the validation rows; None where none does."""
+    """Make the largest candidate that fits; return its accuracy on the validation rows and itself, or None."""
     size = 0
-    for plan in plans:
-        size = plan.bytes
+    for candidate in candidates:
+        size = candidate.bytes
         if size > budget:
             continue
-        made = plan.make(callback)
-        classifier, _ = _save(stage, original, made)
+        compressed = candidate.make(callback)
+        classifier, _ = _save(stage, original, compressed)
         size = size_in_bytes(stage.model)
-        if size > budget:  # what it was taken to have was a guess
+        if size > budget:  # the estimate was too small
             continue
-        accuracy = _validation_accuracy(classifier, made)
-        logger.info("%s: %s bytes, accuracy on the validation rows %.4f", name, f"{size:,}", accuracy)
-        return accuracy, made
-    logger.info("%s: %s bytes at the least", name, f"{size:,}")
+        accuracy = _validation_accuracy(classifier, compressed)
+        logger.info("%s: %s bytes, accuracy on the validation rows %.4f", kind, f"{size:,}", accuracy)
+        return accuracy, compressed
+    logger.info("%s: %s bytes at the least", kind, f"{size:,}")
     return None
 
 
-def _validation_accuracy(classifier: Classifier, made: Compressed) -> float:
-    validation, description = made.dataset.validation, classifier.description
-    chosen = decide(classifier.probabilities(validation.token_ids), description.label_separator, description.threshold)
-    right = chosen == validation.targets
-    return float((right if right.ndim == 1 else right.all(axis=1)).mean())
+def _validation_accuracy(classifier: Classifier, compressed: Compressed) -> float:
+    validation, description = compressed.dataset.validation, classifier.description
+    probabilities = classifier.probabilities(validation.token_ids)
+    y_pred = decide(probabilities, description.label_separator, description.threshold)
+    correct = y_pred == validation.targets
+    return float((correct if correct.ndim == 1 else correct.all(axis=1)).mean())
 
 
 def _save(stage: Run, original: Original, made: Compressed) -> tuple[Classifier, float]:
@@ -191,10 +202,10 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
     _check_loss(found, other, wish, measured_on=document["data"]["file"])
     document["parity"] = parity
     _keep_facts(document, original, made, found)
-    document["baselines"] = {**original.document.get("baselines", {}), "original": other.metrics}
+    document["baselines"] = {**original.metrics.get("baselines", {}), "original": other.metrics}
     document["comparisons"] = {"original": compare_predictions(found, other)}
     size: CompressedBytes = {"original": size_in_bytes(run.model), "compressed": size_in_bytes(stage.model)}
-    document["compression"] = {**made.facts, "of": run.path.name, "bytes": size}
+    document["compression"] = {**made.settings, "of": run.path.name, "bytes": size}
     write_text(stage.config, dump_config(config))
     if made.fit_result:
         write_history(stage, {config.training.seed: made.fit_result})
@@ -219,7 +230,7 @@ def _check_loss(found: Predictions, original: Predictions, wish: CompressionRequ
 
 def _keep_facts(document: MetricsDocument, original: Original, made: Compressed, found: Predictions) -> None:
     """Fill in what metrics.json says of the data, which are the same, and of how the network learnt."""
-    before = original.document
+    before = original.metrics
     if "checks" in before:
         document["checks"] = before["checks"]
     if made.fit_result:
@@ -235,7 +246,7 @@ def _keep_facts(document: MetricsDocument, original: Original, made: Compressed,
 
 def _copy_history(original: Original, stage: Run) -> None:
     """The original's epochs; of several networks those of the best."""
-    best = original.document.get("seeds", {}).get("best")
+    best = original.metrics.get("seeds", {}).get("best")
     with original.run.history.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     write_csv(stage.history, header, [row for row in rows if best is None or row[-1] == str(best)])

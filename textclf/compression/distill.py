@@ -1,14 +1,14 @@
-"""Distillation: a small network, the student, learns what a large one, the teacher, gives (Hinton et al. 2015)."""
+"""Distillation: a small network, the student, learns the probabilities of a large one, its teacher (Hinton 2015)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.compression.candidates import Original, Plan, Settings, Shrunk, plan
+from textclf.compression.candidates import Candidate, MethodOptions, Original, Weights, shrunk, trained
 from textclf.io.contract import CompressionSettings
 from textclf.models.architecture import Shape, Start
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
@@ -18,99 +18,95 @@ from textclf.training.loop import Examples
 from textclf.training.model_io import shape_of
 from textclf.training.tensorflow_setup import seed_tensorflow
 
-TRUST = 0.7  # share of the teacher's probabilities in what a student learns of a labelled row; the rest is the label
+TEACHER_WEIGHT = 0.7  # of the teacher's probabilities in the targets of a labelled row; the rest is the label
 
-MIXED_SHARE = 0.2  # of the words of a mixture that are drawn from all rows
+MIXED_FRACTION = 0.2  # of the words of a mixture that are drawn from all rows
 
-DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 15, [64]  # of a bag that is kept whole
+DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 15, [64]  # of a bag of which nothing is left out
 
-
-class Student(NamedTuple):
-    """A kind of network that learns from the teacher."""
-
-    keep: float
-    """How much of the largest of its kind it is, unless said otherwise."""
-    begin: Callable[[Original, float], Shrunk]
-    """The student before it has learnt, given how much of the largest it is."""
-    mixtures: int
-    """Rows that are made for each that there is."""
-    training: dict[str, Any]
-    """How it learns otherwise than the teacher did."""
+BAG_TRAINING = {"epochs": 4, "batch_size": 64, "optimizer": "adam", "learning_rate": 3e-3, "schedule": "cosine"}
 
 
-def distill(original: Original, settings: Settings) -> dict[str, Iterator[Plan]]:
-    """The students of each kind, or of the one that was chosen."""
-    kinds = [settings.student] if settings.student else STUDENTS
-    return {f"distill, {name}": _plans(original, settings, name) for name in kinds}
+def distill(original: Original, options: MethodOptions) -> dict[str, Iterator[Candidate]]:
+    """Return the candidates of each kind of student, or of the one that was chosen."""
+    names = [options.student] if options.student else STUDENTS
+    return {f"distill, {name}": STUDENTS[name](original, options) for name in names}
 
 
-def _plans(original: Original, settings: Settings, name: str) -> Iterator[Plan]:
-    student, texts = STUDENTS[name], settings.unlabelled
-    for keep in settings.keeps or (student.keep,):
-        facts: CompressionSettings = {"method": "distill", "student": name, "keep": keep}
-        if texts:
-            facts["unlabelled texts"] = len(texts)
-        training = {**student.training, "class_weight": None}  # the teacher's probabilities have its weights in them
-        lessons = partial(_lessons, original, student.mixtures, texts)
-        yield plan(original, student.begin(original, keep), lessons, training=training, facts=facts)
+def bag_students(original: Original, options: MethodOptions) -> Iterator[Candidate]:
+    """Yield means of word and word-pair vectors, which have no recurrence and are the fastest."""
+    training_rows = partial(distillation_rows, original, 4, options.unlabelled)
+    teacher_dimensions = original.weights()["embedding"].shape[1]
+    for keep in options.keeps or (1.0,):
+        sizes = original.sizes(keep)
+        dimensions = min(sizes.of(DIMENSIONS), teacher_dimensions)
+        bag = MlpOptions(
+            type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), embedding_dim=dimensions,
+            hidden=HIDDEN, input_dropout=0.2, dropout=0.3,
+        )  # fmt: skip
+        yield trained(
+            original, keep, bag, partial(_bag_weights, original, bag, keep), training_rows,
+            training={**BAG_TRAINING, **DISTILLED}, settings=_settings("bag", keep, options),
+        )  # fmt: skip
 
 
-def mixtures(rows: TokenIds, times: int, rng: np.random.Generator) -> TokenIds:
-    """Rows that nobody wrote: each row so many times, some of its words drawn from the words of all.
+def small_students(original: Original, options: MethodOptions) -> Iterator[Candidate]:
+    """Yield smaller networks of the teacher's architecture."""
+    training_rows = partial(distillation_rows, original, 1, options.unlabelled)
+    for keep in options.keeps or (0.7,):
+        settings = _settings("small", keep, options)
+        yield shrunk(original, keep, training_rows, training={"epochs": 4, **DISTILLED}, settings=settings)
 
-    What the teacher makes of them tells more of it than the rows do that it has learnt by heart (after Tang et al.
-    2019, who mask words, replace them by others of the same part of speech, and take pieces).
+
+DISTILLED = {"class_weight": None}  # the teacher's probabilities contain its class weights
+
+
+STUDENTS: dict[str, Callable[[Original, MethodOptions], Iterator[Candidate]]] = {
+    "bag": bag_students,
+    "small": small_students,
+}
+
+
+def _settings(student: str, keep: float, options: MethodOptions) -> CompressionSettings:
+    settings: CompressionSettings = {"method": "distill", "student": student, "keep": keep}
+    if options.unlabelled:
+        settings["unlabelled texts"] = len(options.unlabelled)
+    return settings
+
+
+def mix_rows(rows: TokenIds, copies: int, rng: np.random.Generator) -> TokenIds:
+    """Return copies of each row in which some words are replaced by words drawn from all rows.
+
+    The teacher's probabilities of unseen rows tell more about it than those of the rows that it was trained on (after
+    Tang et al. 2019, who mask words, replace them by others of the same part of speech, and take pieces).
     """
-    taken = rows.take(np.tile(np.arange(len(rows)), times))
-    drawn = rows.flat[rng.integers(len(rows.flat), size=len(taken.flat))]
-    return replace(taken, flat=np.where(rng.random(len(taken.flat)) < MIXED_SHARE, drawn, taken.flat))
+    copied = rows.take(np.tile(np.arange(len(rows)), copies))
+    drawn = rows.flat[rng.integers(len(rows.flat), size=len(copied.flat))]  # (tokens,)
+    return replace(copied, flat=np.where(rng.random(len(copied.flat)) < MIXED_FRACTION, drawn, copied.flat))
 
 
-def _lessons(original: Original, times: int, unlabelled: TokenIds | None) -> Examples:
-    """The rows, so many mixtures of each, and the texts, with what the teacher gives; of rows with the label too."""
+def distillation_rows(original: Original, mixtures: int, unlabelled: TokenIds | None) -> Examples:
+    """Return the training rows, so many mixtures of each, and the further texts, with the teacher's probabilities."""
     train, shape = original.dataset.train, shape_of(original.config, original.dataset)
-    mixed = mixtures(train.token_ids, times, np.random.default_rng(original.config.training.seed))
-    every = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
-    shares = [_given(original, shape, token_ids) for token_ids in every]
-    shares[0] = TRUST * shares[0] + (1 - TRUST) * _true(train.targets, shape)
-    return Examples(concatenate(every), np.concatenate(shares).astype(np.float32))
+    mixed = mix_rows(train.token_ids, mixtures, np.random.default_rng(original.config.training.seed))
+    parts = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
+    targets = [_teacher_targets(original, shape, token_ids) for token_ids in parts]
+    true_targets = np.eye(shape.outputs)[train.targets] if shape.activation == "softmax" else train.targets
+    targets[0] = TEACHER_WEIGHT * targets[0] + (1 - TEACHER_WEIGHT) * true_targets
+    return Examples(concatenate(parts), np.concatenate(targets).astype(np.float32))
 
 
-def _given(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:
-    """The shares that the teacher gives rows, as `training.Examples` has them."""
+def _teacher_targets(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:
+    """Return the teacher's probabilities in the form of targets: shape (n, outputs), or (n,) for one output."""
     probabilities = original.classifier.probabilities(token_ids)
     return probabilities[:, 1] if shape.outputs == 1 else probabilities
 
 
-def _true(targets: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
-    """The same of the labels."""
-    return np.eye(shape.outputs)[targets] if shape.activation == "softmax" else targets
-
-
-def _bag(original: Original, keep: float) -> Shrunk:
-    """The mean of word vectors, the teacher's along their principal axes, and of the vectors of hashed pairs."""
-    config, sizes = original.config, original.sizes(keep)
-    table = original.weights()[0]["embedding"]
-    axes = principal_axes(table, sizes.counts, sizes.of(DIMENSIONS))
-    options = MlpOptions(
-        type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), embedding_dim=axes.shape[1],
-        hidden=HIDDEN, input_dropout=0.2, dropout=0.3,
-    )  # fmt: skip
-    shape = shape_of(config, original.dataset)._replace(vocabulary=sizes.vocabulary)
-    seed_tensorflow(config.training.seed)
-    embeddings = (fewer_words(table, sizes) @ axes)[: sizes.vocabulary]
-    weights = mlp_weights(build_mlp(options, shape, start=Start(embeddings)))
-    return Shrunk(options, weights, sizes.vocabulary)
-
-
-STUDENTS: dict[str, Student] = {
-    "bag": Student(
-        1.0,
-        _bag,
-        mixtures=4,
-        training={"epochs": 4, "batch_size": 64, "optimizer": "adam", "learning_rate": 3e-3, "schedule": "cosine"},
-    ),
-    "small": Student(0.7, Original.shrunk, mixtures=1, training={"epochs": 4}),
-}
-"""The mean of the vectors of words and of hashed pairs, which has no recurrence, so that reading and tokenizing take
-most of its time; and a smaller network of the teacher's kind."""
+def _bag_weights(original: Original, bag: Any, keep: float) -> Weights:
+    """Return the initial weights of a bag: the teacher's word vectors along their principal axes."""
+    sizes, table = original.sizes(keep), original.weights()["embedding"]
+    axes = principal_axes(table, sizes.counts, bag.embedding_dim)
+    vectors = (fewer_words(table, sizes) @ axes)[: sizes.vocabulary]
+    shape = shape_of(original.config, original.dataset)._replace(vocabulary=sizes.vocabulary)
+    seed_tensorflow(original.config.training.seed)
+    return mlp_weights(build_mlp(bag, shape, start=Start(vectors)))

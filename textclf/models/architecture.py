@@ -66,7 +66,11 @@ class Architecture(NamedTuple):
     shape (batch,), to the logits, shape (batch, outputs), exact to rounding; their name."""
     weights: Callable[[keras.Model], dict[str, Floats]]
     """Those of a network by their names, in the order in which Keras has them."""
-    shrink: Callable[[Any, Mapping[str, Floats], Sizes], tuple[Any, dict[str, Floats]]]
-    """From options and weights those of a smaller network that begins where the trained one is."""
+    weight_shapes: Callable[[Any, Shape], dict[str, tuple[int, ...]]]
+    """From options and a Shape the shape of each weight, by the names of `weights`."""
+    smaller: Callable[[Any, Sizes], Any]
+    """From options those of a smaller network."""
+    shrink: Callable[[Any, Mapping[str, Floats], Sizes], dict[str, Floats]]
+    """From options and trained weights those that the smaller network starts from."""
     space: Mapping[str, Any]
     """What `textclf tune` tries where a config does not say: by an option's name its candidates, as `tune` has them."""

@@ -18,7 +18,7 @@ from textclf.models.bilstm.network import (
     bilstm_weights,
     build_bilstm,
 )
-from textclf.models.bilstm.shrink import shrink_bilstm
+from textclf.models.bilstm.shrink import bilstm_weight_shapes, shrink_bilstm, smaller_bilstm
 from textclf.models.mlp.network import (
     MLP_SPACE,
     MlpOptions,
@@ -28,7 +28,7 @@ from textclf.models.mlp.network import (
     mlp_logits,
     mlp_weights,
 )
-from textclf.models.mlp.shrink import shrink_mlp
+from textclf.models.mlp.shrink import mlp_weight_shapes, shrink_mlp, smaller_mlp
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +42,8 @@ MODELS: dict[str, Architecture] = {
         checked=bilstm_checked,
         logits=bilstm_logits,
         weights=bilstm_weights,
+        weight_shapes=bilstm_weight_shapes,
+        smaller=smaller_bilstm,
         shrink=shrink_bilstm,
         space=BILSTM_SPACE,
     ),
@@ -52,6 +54,8 @@ MODELS: dict[str, Architecture] = {
         checked=mlp_checked,
         logits=mlp_logits,
         weights=mlp_weights,
+        weight_shapes=mlp_weight_shapes,
+        smaller=smaller_mlp,
         shrink=shrink_mlp,
         space=MLP_SPACE,
     ),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.models.architecture import Shape
 from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 
 Array = npt.NDArray[Any]
@@ -16,8 +17,28 @@ DIRECTIONS = ("forward", "backward")
 GATES = 4
 
 
-def shrink_bilstm(options: Any, weights: Mapping[str, Array], sizes: Sizes) -> tuple[Any, dict[str, Array]]:
-    """Options and weights of the smaller network; names and order of the weights as `bilstm.bilstm_weights` has them.
+def smaller_bilstm(options: Any, sizes: Sizes) -> Any:
+    """Return the options of the smaller network."""
+    dimensions, units = sizes.of(options.embedding_dim), sizes.of(options.units)
+    return replace(options, pretrained=None, embedding_dim=dimensions, units=units)
+
+
+def bilstm_weight_shapes(options: Any, shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of a network, by the names of `bilstm_weights`."""
+    units, inputs = options.units, options.embedding_dim
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (shape.vocabulary, inputs)}
+    for layer in range(1, options.layers + 1):
+        for direction in DIRECTIONS:
+            shapes[f"bilstm_{layer}.{direction}.kernel"] = (inputs, GATES * units)
+            shapes[f"bilstm_{layer}.{direction}.recurrent"] = (units, GATES * units)
+            shapes[f"bilstm_{layer}.{direction}.bias"] = (GATES * units,)
+        inputs = 2 * units
+    pooled = inputs * (2 if options.pooling == "max_mean" else 1)
+    return shapes | {"dense.kernel": (pooled, shape.outputs), "dense.bias": (shape.outputs,)}
+
+
+def shrink_bilstm(options: Any, weights: Mapping[str, Array], sizes: Sizes) -> dict[str, Array]:
+    """Return the weights of the smaller network, named and ordered as by `bilstm_weights`.
 
     Word vectors are turned to their principal axes, the last of which go. Units go from which the smallest weights go
     out, to the next layer and to the units of their own.
@@ -38,7 +59,7 @@ def shrink_bilstm(options: Any, weights: Mapping[str, Array], sizes: Sizes) -> t
     pools = len(weights["dense.kernel"]) // (2 * options.units)
     rows = (inputs + 2 * options.units * np.arange(pools)[:, None]).ravel()
     left |= {"dense.kernel": weights["dense.kernel"][rows], "dense.bias": weights["dense.bias"]}
-    return replace(options, pretrained=None, embedding_dim=axes.shape[1], units=units), left
+    return left
 
 
 def _kept(weights: Mapping[str, Array], layer: int, direction: str, options: Any, count: int) -> npt.NDArray[np.int64]:

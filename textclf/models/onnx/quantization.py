@@ -4,6 +4,7 @@ Only what is kept differs. Computing is done with float32, into which ONNX Runti
 loads the model: so a row never depends on its batch, as it may where activations are quantized (onnxruntime #8625).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -60,3 +61,11 @@ def plain(constants: Mapping[str, Array]) -> dict[str, Array]:
 def scale_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of what an int8 constant of this shape is multiplied by."""
     return (shape[0], 1) if name == TABLE else (1, shape[-1])
+
+
+def stored_bytes(name: str, shape: tuple[int, ...], storage: Storage) -> int:
+    """Return the bytes that `stored` makes of a constant of this shape, with its scale."""
+    count = math.prod(shape)
+    if storage == "float32" or len(shape) != 2 or min(shape) < NARROWEST:
+        return 4 * count
+    return 2 * count if storage == "float16" else count + 4 * math.prod(scale_shape(name, shape))
