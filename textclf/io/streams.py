@@ -126,7 +126,7 @@ def byte_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def too_long_error(where: str, what: str) -> UserError:
-    """The message about a text of more than SIZE_LIMIT bytes or characters."""
+    """Return the error for more than SIZE_LIMIT bytes or characters."""
     return UserError(f"{where}: a {what} of more than {SIZE_LIMIT >> 20} MB. Cut the text, or drop the row.")
 
 
