@@ -26,7 +26,7 @@ from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds
 from textclf.training.dataset import Dataset, prepare
-from textclf.training.fit import Decision, decide_on, fit_network, stock_network
+from textclf.training.fit import Decision, fit_decision, fit_network, stock_network
 from textclf.training.loop import Examples, FitResult, TrainingCallback
 from textclf.training.model_io import keras_file, load_network, shape_of
 from textclf.training.tensorflow_setup import start_tensorflow
@@ -150,7 +150,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
     changed = splits.document["sha256"] != read_json(run.split)["sha256"]
     if changed or splits.evaluation.rows.describe()["sha256"] != metrics["data"]["sha256"]:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
-    dataset = replace(dataset, splits=splits.slim(words=False))  # words are for baselines
+    dataset = replace(dataset, splits=splits.without_keys(keep_words=False))  # words are for baselines
     device = start_tensorflow(device=config.training.device)
     return Original(run, config, metrics, classifier, load_network(path), dataset, device)
 
@@ -195,7 +195,9 @@ def trained(
             unaugmented, replace(dataset, train=rows), device, callback, weights=initial_weights()
         )
         network = stock_network(config, dataset, device, network)
-        return Compressed(config, dataset, network, "int8", settings, fit_result, decide_on(config, dataset, network))
+        return Compressed(
+            config, dataset, network, "int8", settings, fit_result, fit_decision(config, dataset, network)
+        )
 
     return Candidate(original.model_bytes(options, "int8", vocabulary=vocabulary), make)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,26 +19,29 @@ from textclf.compression.candidates import (
     read_original,
 )
 from textclf.compression.distill import distill
-from textclf.config.load import dump_config
 from textclf.errors import UserError
 from textclf.evaluation.error_samples import sample_document
-from textclf.evaluation.evaluate import evaluate_rows, measure_throughput, write_evaluation
+from textclf.evaluation.evaluate import evaluate_rows, measure_throughput
 from textclf.evaluation.predictions import Predictions, compare_predictions
 from textclf.inference.classifier import Classifier, decide
 from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
-from textclf.io.files import read_json, size_in_bytes, write_csv, write_json, write_text
+from textclf.io.files import read_json, size_in_bytes
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
 from textclf.text.encoding import TokenIds, concatenate
 from textclf.training.loop import TrainingCallback
 from textclf.training.model_io import save_model
-from textclf.training.provenance import (
-    decision_facts,
-    environment_facts,
-    package_versions,
-    validation_facts,
-    write_history,
+from textclf.training.provenance import package_versions
+from textclf.training.run_writer import (
+    HistoryTable,
+    RunContents,
+    decision_document,
+    environment_document,
+    history_table,
+    read_history,
+    validation_document,
+    write_run,
 )
 
 logger = logging.getLogger(__name__)
@@ -206,16 +208,17 @@ def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionReq
     document["comparisons"] = {"original": compare_predictions(found, other)}
     size: CompressedBytes = {"original": size_in_bytes(run.model), "compressed": size_in_bytes(stage.model)}
     document["compression"] = {**made.settings, "of": run.path.name, "bytes": size}
-    write_text(stage.config, dump_config(config))
-    if made.fit_result:
-        write_history(stage, {config.training.seed: made.fit_result})
-    elif run.history.is_file():
-        _copy_history(original, stage)
-    write_json(stage.split, made.dataset.splits.document)
-    if config.report.texts:
-        write_json(stage.samples, sample_document(classifier, measured, found))
-    write_json(stage.environment, _environment(original, made, speeds))
-    write_evaluation(stage, found, document, name=name)
+    samples = sample_document(classifier, measured, found) if config.report.texts else None
+    contents = RunContents(
+        config=config,
+        history=_history(original, made),
+        split=made.dataset.splits.document,
+        predictions=found,
+        metrics=document,
+        samples=samples,
+        environment=_environment(original, made, speeds),
+    )
+    write_run(stage, contents, name=name)
     return document
 
 
@@ -234,28 +237,32 @@ def _keep_facts(document: MetricsDocument, original: Original, made: Compressed,
     if "checks" in before:
         document["checks"] = before["checks"]
     if made.fit_result:
-        document["validation"] = validation_facts(made.config, made.dataset, made.fit_result)
+        document["validation"] = validation_document(made.config, made.dataset, made.fit_result)
     elif "validation" in before:
         document["validation"] = before["validation"]
     if made.decision:
         labels = len(original.classifier.labels)
-        document["decision"] = decision_facts(made.config, found, made.decision, labels=labels)
+        document["decision"] = decision_document(made.config, found, made.decision, labels=labels)
     elif "decision" in before:
         document["decision"] = before["decision"]
 
 
-def _copy_history(original: Original, stage: Run) -> None:
-    """The original's epochs; of several networks those of the best."""
-    best = original.metrics.get("seeds", {}).get("best")
-    with original.run.history.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    write_csv(stage.history, header, [row for row in rows if best is None or row[-1] == str(best)])
+def _history(original: Original, made: Compressed) -> HistoryTable | None:
+    """Return the epochs of the small network, or those of the original; of several networks those of the best."""
+    if made.fit_result:
+        return history_table({made.config.training.seed: made.fit_result})
+    if not original.run.history.is_file():
+        return None
+    return read_history(original.run.history, seed=original.metrics.get("seeds", {}).get("best"))
 
 
 def _environment(original: Original, made: Compressed, speeds: list[float]) -> EnvironmentDocument:
     before: EnvironmentDocument = read_json(original.run.environment)
-    facts = environment_facts(
-        made.config, original.device, packages=package_versions(), data=before["data"], seconds={}
+    return environment_document(
+        made.config,
+        original.device,
+        packages=package_versions(),
+        data=before["data"],
+        seconds={},
+        rows_a_second=dict(zip(("original", "compressed"), speeds, strict=True)),
     )
-    facts["rows_a_second"] = dict(zip(("original", "compressed"), speeds, strict=True))
-    return facts

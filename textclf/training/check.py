@@ -82,7 +82,7 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
             "longest": int(tokens.max()),
         },
         "vocabulary": len(dataset.encoder.vocabulary),
-        "truncated": dataset.train_extent.summary(),
+        "truncated": dataset.train_truncation.summary(),
         "unknown_words": dataset.unknown,
         "findings": check_data(config, dataset).documents(),
     }

@@ -86,17 +86,17 @@ class Splits:
         test = {} if self.evaluation is self.validation else {"test": self.evaluation}
         return {"train": self.train, "validation": self.validation, **test}
 
-    def slim(self, *, words: bool) -> "Splits":
-        """The same for training: the texts' keys let go, and the words too unless a baseline asks for them again."""
+    def without_keys(self, *, keep_words: bool) -> "Splits":
+        """Return the splits without text keys, and without words unless they are kept: training needs the memory."""
+        none = np.empty(0, np.uint64)
 
-        def less(side: Split) -> Split:
-            kept = side.words if words else Tokens(side.words.flat[:0].copy(), side.words.counts)
-            none = np.empty(0, np.uint64)
-            return replace(side, words=kept, all_keys=TextKeys(none, none))
+        def reduce(split: Split) -> Split:
+            words = split.words if keep_words else Tokens(split.words.flat[:0].copy(), split.words.counts)
+            return replace(split, words=words, all_keys=TextKeys(none, none))
 
-        validation = less(self.validation)
-        evaluation = validation if self.evaluation is self.validation else less(self.evaluation)
-        return replace(self, train=less(self.train), validation=validation, evaluation=evaluation)
+        validation = reduce(self.validation)
+        evaluation = validation if self.evaluation is self.validation else reduce(self.evaluation)
+        return replace(self, train=reduce(self.train), validation=validation, evaluation=evaluation)
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ class Dataset:
     validation: Examples
     evaluation_ids: TokenIds
     """Token ids of the rows that the run is evaluated on."""
-    train_extent: Truncation
-    validation_extent: Truncation
+    train_truncation: Truncation
+    validation_truncation: Truncation
     unknown: dict[str, float]
     """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
 
@@ -128,7 +128,7 @@ class Dataset:
         return replace(
             self, encoder=encoder, train=train, validation=validation,
             evaluation_ids=self.evaluation_ids.limit_vocabulary(count + RESERVED),
-            train_extent=extents[0], validation_extent=extents[1],
+            train_truncation=extents[0], validation_truncation=extents[1],
         )  # fmt: skip
 
     def evaluation_chunks(self) -> Iterator[TokenIds]:
@@ -162,8 +162,8 @@ def prepare(
         (known, len(known), None) if known else _vocabulary(config, words, splits.train)
     )
     ids, separator = words.token_ids(vocabulary), config.data.label_separator
-    train_ids, train_extent = _token_ids(splits.train, ids, config.text, folder)
-    validation_ids, validation_extent = _token_ids(splits.validation, ids, config.text, folder)
+    train_ids, train_truncation = _token_ids(splits.train, ids, config.text, folder)
+    validation_ids, validation_truncation = _token_ids(splits.validation, ids, config.text, folder)
     evaluation_ids = validation_ids
     if splits.evaluation is not splits.validation:
         evaluation_ids, _ = _token_ids(splits.evaluation, ids, config.text, folder)
@@ -175,8 +175,8 @@ def prepare(
         train=Examples(train_ids, splits.train.labels.targets(splits.labels, separator)),
         validation=Examples(validation_ids, splits.validation.labels.targets(splits.labels, separator)),
         evaluation_ids=evaluation_ids,
-        train_extent=train_extent,
-        validation_extent=validation_extent,
+        train_truncation=train_truncation,
+        validation_truncation=validation_truncation,
         unknown={part: _unknown_share(side, ids) for part, side in splits.parts().items()},
     )
 

@@ -35,7 +35,7 @@ class Decision:
     """Whether the threshold reaches the aim on validation rows."""
 
 
-def decide_on(config: Config, dataset: Dataset, network: Any) -> Decision:
+def fit_decision(config: Config, dataset: Dataset, network: Any) -> Decision:
     """Divides the network's logits by the temperature that fits the validation rows, and chooses a threshold there."""
     options, validation = config.decision, dataset.validation
     if not (options.calibrate or options.aim):
@@ -54,7 +54,7 @@ def decide_on(config: Config, dataset: Dataset, network: Any) -> Decision:
     return Decision(temperature, threshold, reached)
 
 
-def check_aim(config: Config, dataset: Dataset) -> None:
+def check_objective(config: Config, dataset: Dataset) -> None:
     """Refuses an aim where no threshold decides.
 
     Raises:

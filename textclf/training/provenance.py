@@ -1,28 +1,21 @@
 """What a training began with, so that it goes on only with the same settings and data."""
 
 import logging
-import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from textclf import __version__
 from textclf.config.load import load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.data.rows import PARTS
 from textclf.data.source import SourceFile, changed_while_read, source_files
 from textclf.errors import UserError
-from textclf.evaluation.calibration import without_temperature
-from textclf.evaluation.predictions import Predictions
-from textclf.io.contract import DecisionDocument, EnvironmentDocument, ValidationDocument
-from textclf.io.files import read_json, write_csv
+from textclf.io.contract import EnvironmentDocument
+from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.io.staging import drop_all_but_checkpoint, stage_of
-from textclf.training.checkpoint import Epoch
-from textclf.training.dataset import Dataset, Splits
-from textclf.training.fit import Decision
-from textclf.training.loop import FitResult
+from textclf.training.dataset import Splits
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +60,7 @@ def _data_files(config: Config) -> Iterator[SourceFile]:
             yield from source_files(patterns, key=f"data.{part}")
 
 
-def check_unchanged_since(before: Fingerprint, now: Fingerprint) -> None:
+def check_same_data(before: Fingerprint, now: Fingerprint) -> None:
     """Refuse data files that changed between two readings.
 
     Raises:
@@ -77,7 +70,7 @@ def check_unchanged_since(before: Fingerprint, now: Fingerprint) -> None:
         raise UserError(changed_while_read(path))
 
 
-def complete_already(run: Run, now: Fingerprint) -> bool:
+def is_complete(run: Run, now: Fingerprint) -> bool:
     """Whether the run is what training would give, with nothing of it left to do.
 
     Raises:
@@ -91,7 +84,7 @@ def complete_already(run: Run, now: Fingerprint) -> bool:
     return True
 
 
-def stage_to_resume(run: Run, now: Fingerprint) -> Run | None:
+def resumable_staging(run: Run, now: Fingerprint) -> Run | None:
     """The unfinished training of the run, cleared of what was half done; None where there is none.
 
     Raises:
@@ -127,60 +120,3 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[st
     """Key, value before and value now of what differs."""
     keys = dict.fromkeys([*before, *now])
     return [(key, before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)]
-
-
-def decision_facts(config: Config, found: Predictions, decision: Decision, *, labels: int) -> DecisionDocument:
-    """How logits become labels, and what the temperature changes.
-
-    Args:
-        found: on the rows that the run is measured on.
-        labels: how many the classifier knows.
-    """
-    multilabel = found.separator is not None
-    before = without_temperature(found.probabilities[:, :labels], decision.temperature, multilabel=multilabel)
-    return {
-        "temperature": decision.temperature,
-        "expected_calibration_error_before": found.with_probabilities(before).metrics["expected_calibration_error"],
-        "aim": config.decision.aim,
-        "reached": decision.reached,
-    }
-
-
-def validation_facts(config: Config, dataset: Dataset, fit_result: FitResult) -> ValidationDocument:
-    """The best epoch, and the rows that it was chosen on."""
-    return {
-        "rows": len(dataset.validation),
-        "best_epoch": fit_result.best.epoch,
-        "epochs": len(fit_result.history),
-        "loss": fit_result.best.val_loss,
-        "accuracy": fit_result.best.val_accuracy,
-        "unknown_words": dataset.validation_extent.unknown_fraction(),
-        "truncated_train": dataset.train_extent.summary(),
-        "train_labels": dict(sorted(dataset.splits.train.labels.counts(config.data.label_separator).items())),
-    }
-
-
-def write_history(run: Run, trained: Mapping[int, FitResult]) -> None:
-    """history.csv: a row an epoch, of the networks by their seeds."""
-    rows = [[*asdict(epoch).values(), seed] for seed, fit_result in trained.items() for epoch in fit_result.history]
-    write_csv(run.history, [*(field.name for field in fields(Epoch)), "seed"], rows)
-
-
-def environment_facts(
-    config: Config, device: str, *, packages: dict[str, str], data: dict[str, str], seconds: dict[str, float]
-) -> EnvironmentDocument:
-    """environment.json: what computed, on what, and how long.
-
-    Args:
-        data: sha256 of each file that was read.
-    """
-    return {
-        "textclf": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": packages,
-        "device": device,
-        "seed": config.training.seed,
-        "data": data,
-        "seconds": seconds,
-    }

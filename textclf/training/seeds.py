@@ -18,7 +18,7 @@ from textclf.io.run_folder import Run
 from textclf.models.ensemble import join
 from textclf.training.checkpoint import better
 from textclf.training.dataset import Dataset
-from textclf.training.fit import Decision, decide_on
+from textclf.training.fit import Decision, fit_decision
 from textclf.training.loop import FitResult
 from textclf.training.model_io import classifier_of, shape_of
 
@@ -52,7 +52,7 @@ def best_member(members: Sequence[Member], monitor: str) -> Member:
     return best
 
 
-def rivals(run: Run, config: Config, dataset: Dataset, members: Sequence[Member]) -> list[Candidate]:
+def classify_alone(run: Run, config: Config, dataset: Dataset, members: Sequence[Member]) -> list[Candidate]:
     """Each member alone, as it is now; none where there is one, which has nothing to be compared with."""
     if len(members) == 1:
         return []
@@ -62,13 +62,13 @@ def rivals(run: Run, config: Config, dataset: Dataset, members: Sequence[Member]
     ]
 
 
-def keep(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[Any, Decision]:
+def choose_network(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[Any, Decision]:
     """The network of the run and what was decided on for it: all members joined if so asked for, else the best."""
     if not config.training.ensemble or len(members) == 1:
         best = best_member(members, config.training.monitor)
         return best.network, best.decision
     network = join([member.network for member in members], shape_of(config, dataset).activation)
-    return network, decide_on(config, dataset, network)
+    return network, fit_decision(config, dataset, network)
 
 
 def compare_seeds(

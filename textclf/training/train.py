@@ -10,160 +10,153 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from textclf.config.load import dump_config
 from textclf.config.schema import Config
 from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.error_samples import sample_document
-from textclf.evaluation.evaluate import evaluate_rows, write_evaluation
+from textclf.evaluation.evaluate import evaluate_rows
 from textclf.evaluation.predictions import Predictions, compare_predictions
 from textclf.inference.prefetch import begin
-from textclf.io.contract import MetricsDocument, WithoutSeenDocument
-from textclf.io.files import read_json, write_json, write_text
+from textclf.io.contract import MetricsDocument
+from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run
 from textclf.io.staging import begin_stage, claimed, finishing
-from textclf.text.vectors import WordVectors
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.data_checks import DataChecks, check_data
 from textclf.training.dataset import Dataset, Splits, prepare
-from textclf.training.fit import check_aim, decide_on, fit_network, stock_network
+from textclf.training.fit import check_objective, fit_decision, fit_network, stock_network
 from textclf.training.loop import FitResult, TrainingCallback
 from textclf.training.model_io import save_model
-from textclf.training.provenance import (
-    Fingerprint,
-    check_unchanged_since,
-    complete_already,
-    decision_facts,
-    environment_facts,
-    fingerprint,
-    stage_to_resume,
-    validation_facts,
-    write_history,
+from textclf.training.provenance import Fingerprint, check_same_data, fingerprint, is_complete, resumable_staging
+from textclf.training.run_writer import (
+    RunContents,
+    decision_document,
+    environment_document,
+    history_table,
+    validation_document,
+    write_run,
 )
-from textclf.training.seeds import Member, best_member, compare_seeds, keep, rivals
+from textclf.training.seeds import Member, best_member, choose_network, classify_alone, compare_seeds
 from textclf.training.tensorflow_setup import start_tensorflow
 
 if TYPE_CHECKING:
     from textclf.evaluation.baseline import Linear
 
-
-Array = npt.NDArray[Any]
-
 logger = logging.getLogger(__name__)
 
 
 class Clock:
-    """Seconds that each phase took."""
+    """A stopwatch for the phases of a training."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
+        start = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - begin, 3)
+        self.seconds[name] = round(time.perf_counter() - start, 3)
 
 
 def train(
     config: Config, run: Run, callback: TrainingCallback, *, overwrite: bool = False, resume: bool = False
 ) -> MetricsDocument:
-    """Trains, evaluates and writes the run; the document of its metrics.json.
+    """Train, evaluate and write the run; return its metrics.json.
 
     Args:
         overwrite: replace a run that exists, once the new one is complete, and an unfinished training at once.
-        resume: go on with an unfinished training; the run is the same as if it had never stopped.
+        resume: continue an unfinished training; the run is the same as if it had never stopped.
 
     Raises:
-        UserError: the run exists or another process is training it, what it was begun with has changed, the data cannot
-            be learnt from, or the exported model disagrees with Keras's.
+        UserError: the run exists or another process is training it, settings or data changed since it was started, the
+            data cannot be learnt from, or the exported model disagrees with Keras's.
     """
-    begun = fingerprint(config) if resume else None
+    before = fingerprint(config) if resume else None
     with claimed(run):
-        if begun and complete_already(run, begun):
+        if before and is_complete(run, before):
             logger.info("%s was complete already", run.path)
             return read_json(run.metrics)
-        stage = (begun and stage_to_resume(run, begun)) or begin_stage(run, overwrite=overwrite)
-        with finishing(stage, run):
-            document = _fill(stage, config, begun, callback, name=run.path.name)
+        staging = (before and resumable_staging(run, before)) or begin_stage(run, overwrite=overwrite)
+        with finishing(staging, run):
+            document = _train(config, staging, before, callback, name=run.path.name)
     logger.info("wrote %s; open %s", run.path, run.report)
     return document
 
 
-def _fill(
-    stage: Run, config: Config, resumed: Fingerprint | None, callback: TrainingCallback, *, name: str
+def _train(
+    config: Config, staging: Run, before: Fingerprint | None, callback: TrainingCallback, *, name: str
 ) -> MetricsDocument:
-    """Trains, evaluates and writes all files of the run; the document of its metrics.json."""
+    """Train, evaluate and write all files of the run; return its metrics.json.
+
+    Args:
+        before: of the training that is resumed.
+        name: of the run.
+    """
     clock = Clock()
     with clock.phase("read"):
-        dataset = prepare(config, folder=stage.path.parent)  # Windows renames no folder with an open file
-        check_aim(config, dataset)
-        begun = fingerprint(config, dataset.splits)
-        if resumed:
-            check_unchanged_since(resumed, begun)
-        write_json(stage.begun, asdict(begun))
+        dataset = prepare(config, folder=staging.path.parent)  # Windows renames no folder with an open file
+        check_objective(config, dataset)
+        now = fingerprint(config, dataset.splits)
+        if before:
+            check_same_data(before, now)
+        write_json(staging.begun, asdict(now))
     with clock.phase("check"):
-        checked = check_data(config, dataset)
-    _talk_about(dataset, checked)
+        checks = check_data(config, dataset)
+    _log_dataset(config, dataset, checks)
     if config.report.suspects:
         with clock.phase("suspects"):
             from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
 
-            write_suspects(stage.suspects, dataset, config)
-    dataset = replace(dataset, splits=dataset.splits.slim(words=config.report.baseline))
-    if dataset.vectors:
-        _talk_about_vectors(config, dataset, dataset.vectors)
+            write_suspects(staging.suspects, dataset, config)
+    dataset = replace(dataset, splits=dataset.splits.without_keys(keep_words=config.report.baseline))
     with clock.phase("tensorflow"):
         device = start_tensorflow(device=config.training.device)
     wait_for_linear = begin(lambda: _fit_linear(config, dataset.splits))
     with clock.phase("train"):
-        trained = _fit_all(config, dataset, device, callback, stage)
+        networks = _fit_networks(config, dataset, device, callback, staging)
     with clock.phase("calibrate"):
-        members = [Member(seed, *each, decide_on(config, dataset, each[0])) for seed, each in trained.items()]
-        alone = rivals(stage, config, dataset, members)
-        network, decision = keep(config, dataset, members)
+        members = [
+            Member(seed, *trained, fit_decision(config, dataset, trained[0])) for seed, trained in networks.items()
+        ]
+        candidates = classify_alone(staging, config, dataset, members)
+        network, decision = choose_network(config, dataset, members)
     with clock.phase("save"):
-        classifier, parity = save_model(stage, config, dataset, network, decision.threshold)
+        classifier, parity = save_model(staging, config, dataset, network, decision.threshold)
     with clock.phase("baseline"):
         linear = wait_for_linear()
     with clock.phase("evaluate"):
-        measured = dataset.splits.evaluation.rows
-        found, document = evaluate_rows(classifier, measured, dataset.evaluation_chunks(), slices=config.report.slices)
-        best = best_member(members, config.training.monitor)
-        document["parity"] = parity
-        document["validation"] = validation_facts(config, dataset, best.fit_result)
-        document["decision"] = decision_facts(
-            config, found, decision, labels=len(found.label_names) - len(document["unseen_labels"])
+        rows = dataset.splits.evaluation.rows
+        predictions, document = evaluate_rows(
+            classifier, rows, dataset.evaluation_chunks(), slices=config.report.slices
         )
-        document["checks"] = checked.documents()
-        if checked.leaked.any() and not checked.leaked.all():
-            document["without_seen"] = _scores(found.take(~checked.leaked))
+        document["parity"] = parity
+        best = best_member(members, config.training.monitor)
+        document["validation"] = validation_document(config, dataset, best.fit_result)
+        labels = len(classifier.labels)
+        document["decision"] = decision_document(config, predictions, decision, labels=labels)
+        _add_trust(document, predictions, checks)
         if linear:
-            others = _baselines(linear, dataset.splits, dataset.train.targets, found)
-            document["baselines"] = {name: other.metrics for name, other in others.items()}
-            document["comparisons"] = {name: compare_predictions(found, other) for name, other in others.items()}
-    speed: dict[str, float] = {}
-    if alone:
+            _add_baselines(document, predictions, linear, dataset)
+    speeds: dict[str, float] = {}
+    if candidates:
         with clock.phase("seeds"):
-            document["seeds"], speed = compare_seeds(config, alone, classifier, stage, found, measured)
-    write_text(stage.config, dump_config(config))
-    write_history(stage, {member.seed: member.fit_result for member in members})
-    write_json(stage.split, dataset.splits.document)
+            document["seeds"], speeds = compare_seeds(config, candidates, classifier, staging, predictions, rows)
+    samples = None
     if config.report.texts:
         with clock.phase("samples"):
-            write_json(stage.samples, sample_document(classifier, measured, found))
-    environment = environment_facts(config, device, packages=begun.packages, data=begun.data, seconds=clock.seconds)
-    if speed:
-        environment["rows_a_second"] = speed
-    write_json(stage.environment, environment)
-    write_evaluation(stage, found, document, name=name)
+            samples = sample_document(classifier, rows, predictions)
+    environment = environment_document(
+        config, device, packages=now.packages, data=now.data, seconds=clock.seconds, rows_a_second=speeds
+    )
+    history = history_table({member.seed: member.fit_result for member in members})
+    contents = RunContents(config, history, dataset.splits.document, predictions, document, samples, environment)
+    write_run(staging, contents, name=name)
     return document
 
 
-def _talk_about(dataset: Dataset, checked: DataChecks) -> None:
-    """Says what a careful person would ask of the data before training."""
-    cut, unknown = dataset.train_extent.summary(), dataset.validation_extent.unknown_fraction()
+def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
+    """Log the size of the dataset, what is cut or unknown, and what is wrong with it."""
+    cut, unknown = dataset.train_truncation.summary(), dataset.validation_truncation.unknown_fraction()
     logger.info(
         "%d rows to train on, %d to validate on, %d labels, %d words",
         len(dataset.train), len(dataset.validation), len(dataset.splits.labels), dataset.trained_words,
@@ -173,56 +166,51 @@ def _talk_about(dataset: Dataset, checked: DataChecks) -> None:
         dataset.encoder.options.max_length, cut["rows"], 100 * cut["share_of_rows"], 100 * cut["share_of_tokens"],
         100 * unknown,
     )  # fmt: skip
-    for finding in checked.findings:
+    for finding in checks.findings:
         logger.warning("%s, %s: %s. %s", finding.part, finding.check, finding.what, finding.advice)
+    if dataset.vectors:
+        words = dataset.trained_words
+        beyond = len(dataset.encoder.vocabulary) - words
+        known = dataset.vectors.known_count - beyond
+        logger.info(
+            "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
+            config.model.pretrained, known, words, 100 * known / words, beyond,
+        )  # fmt: skip
 
 
-def _talk_about_vectors(config: Config, dataset: Dataset, vectors: WordVectors) -> None:
-    words = dataset.trained_words
-    further = len(dataset.encoder.vocabulary) - words
-    found = vectors.known_count - further
-    logger.info(
-        "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
-        config.model.pretrained, found, words, 100 * found / words, further,
-    )  # fmt: skip
-
-
-def _fit_all(
-    config: Config, dataset: Dataset, device: str, callback: TrainingCallback, stage: Run
+def _fit_networks(
+    config: Config, dataset: Dataset, device: str, callback: TrainingCallback, staging: Run
 ) -> dict[int, tuple[Any, FitResult]]:
-    """By seed a network and what training found; after Ctrl-C those that were begun."""
+    """Return a trained network, and how its training went, by seed; after Ctrl-C those that were started."""
     first, count = config.training.seed, config.training.seeds
-    trained: dict[int, tuple[Any, FitResult]] = {}
-    for number in range(count):
+    networks: dict[int, tuple[Any, FitResult]] = {}
+    for index in range(count):
+        seed = first + index
         if count > 1:
-            logger.info("network %d of %d, seed %d", number + 1, count, first + number)
-        own = replace(config, training=replace(config.training, seed=first + number))
-        checkpoint = Checkpoint(stage.state(number), minutes=config.training.checkpoint_minutes)
-        trained[first + number] = _fit(own, dataset, device, callback, checkpoint)
-        if trained[first + number][1].interrupted:
+            logger.info("network %d of %d, seed %d", index + 1, count, seed)
+        seeded = replace(config, training=replace(config.training, seed=seed))
+        checkpoint = Checkpoint(staging.state(index), minutes=config.training.checkpoint_minutes)
+        network, fit_result = fit_network(seeded, dataset, device, callback, checkpoint=checkpoint)
+        networks[seed] = stock_network(seeded, dataset, device, network), fit_result
+        if fit_result.interrupted:
+            epochs, best = len(fit_result.history), fit_result.best.epoch
+            logger.warning("interrupted in epoch %d; keeping epoch %d, the best so far", epochs, best)
             break
-    return trained
+    return networks
 
 
-def _fit(
-    config: Config, dataset: Dataset, device: str, callback: TrainingCallback, checkpoint: Checkpoint
-) -> tuple[Any, FitResult]:
-    """The stock network with the trained weights, and how training went."""
-    network, fit_result = fit_network(config, dataset, device, callback, checkpoint=checkpoint)
-    if fit_result.interrupted:
-        logger.warning(
-            "interrupted in epoch %d; keeping epoch %d, the best so far", len(fit_result.history), fit_result.best.epoch
-        )
-    return stock_network(config, dataset, device, network), fit_result
-
-
-def _scores(unseen: Predictions) -> WithoutSeenDocument:
-    """The metrics of rows whose text training did not see."""
-    return {"rows": len(unseen), "metrics": unseen.metrics, "intervals": intervals(unseen.resampled)}
+def _add_trust(document: MetricsDocument, predictions: Predictions, checks: DataChecks) -> None:
+    """Add what is wrong with the data, and the scores without the rows whose text training saw."""
+    document["checks"] = checks.documents()
+    if checks.leaked.any() and not checks.leaked.all():
+        unseen = predictions.take(~checks.leaked)
+        document["without_seen"] = {
+            "rows": len(unseen), "metrics": unseen.metrics, "intervals": intervals(unseen.resampled)
+        }  # fmt: skip
 
 
 def _fit_linear(config: Config, splits: Splits) -> Linear | None:
-    """The linear baseline, where it is asked for; in any case scikit-learn, which takes seconds to import, is there."""
+    """Return the linear baseline, where the config asks for it; import scikit-learn, which takes seconds, anyway."""
     from textclf.evaluation.baseline import Linear, Part, affordable
 
     if not config.report.baseline:
@@ -231,20 +219,23 @@ def _fit_linear(config: Config, splits: Splits) -> Linear | None:
     if len(rows) < len(splits.train):
         logger.info("the linear baseline learns from %d rows, drawn at random", len(rows))
     train, validation = (
-        Part(side.words.take(side.row_ids), side.labels.targets(splits.labels, config.data.label_separator))
-        for side in (splits.train.take(rows), splits.validation)
+        Part(split.words.take(split.row_ids), split.labels.targets(splits.labels, config.data.label_separator))
+        for split in (splits.train.take(rows), splits.validation)
     )
     return Linear(train, validation)
 
 
-def _baselines(linear: Linear, splits: Splits, train: Array, found: Predictions) -> dict[str, Predictions]:
-    """The predictions of each baseline for the rows that the run is evaluated on."""
+def _add_baselines(document: MetricsDocument, predictions: Predictions, linear: Linear, dataset: Dataset) -> None:
+    """Add the metrics of each baseline on the same rows, and how far the network is from it."""
     from textclf.evaluation.baseline import majority
 
-    guesses = {
-        "majority": majority(train, rows=len(splits.evaluation), labels=len(splits.labels)),
+    rows, labels = len(predictions), len(dataset.splits.labels)
+    probabilities = {
+        "majority": majority(dataset.train.targets, rows=rows, labels=labels),
         "tfidf_logistic_regression": np.concatenate(
-            [linear.predict_proba(words) for words in splits.evaluation.chunks()]
+            [linear.predict_proba(words) for words in dataset.splits.evaluation.chunks()]
         ),
     }
-    return {name: found.with_probabilities(guess) for name, guess in guesses.items()}
+    baselines = {name: predictions.with_probabilities(each) for name, each in probabilities.items()}
+    document["baselines"] = {name: baseline.metrics for name, baseline in baselines.items()}
+    document["comparisons"] = {name: compare_predictions(predictions, baseline) for name, baseline in baselines.items()}

@@ -117,7 +117,7 @@ class TrialRunner:
         key = json.dumps([fold, asdict(config.text), config.model.pretrained, config.model.embedding_dim])
         if key not in self._datasets:
             dataset = prepare(config, fold=Fold(fold - 1, self._folds) if self._folds > 1 else None)
-            self._datasets[key] = replace(dataset, splits=dataset.splits.slim(words=False))
+            self._datasets[key] = replace(dataset, splits=dataset.splits.without_keys(keep_words=False))
             if len(self._datasets) > max(MAX_DATASETS, self._folds):
                 del self._datasets[next(iter(self._datasets))]
         return self._datasets[key]

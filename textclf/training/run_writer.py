@@ -1,0 +1,139 @@
+"""The files of a run besides its model, written by one function."""
+
+import csv
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from textclf import __version__
+from textclf.config.load import dump_config
+from textclf.config.schema import Config
+from textclf.evaluation.calibration import without_temperature
+from textclf.evaluation.evaluate import write_evaluation
+from textclf.evaluation.predictions import Predictions
+from textclf.io.contract import (
+    DecisionDocument,
+    EnvironmentDocument,
+    MetricsDocument,
+    SamplesDocument,
+    SplitDocument,
+    ValidationDocument,
+)
+from textclf.io.files import write_csv, write_json, write_text
+from textclf.io.run_folder import Run
+from textclf.training.checkpoint import Epoch
+from textclf.training.dataset import Dataset
+from textclf.training.fit import Decision
+from textclf.training.loop import FitResult
+
+HistoryTable = list[Sequence[object]]
+"""The header of history.csv, and a row an epoch of each network."""
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """The contents of a run's files, besides model.keras and model/."""
+
+    config: Config
+    history: HistoryTable | None
+    """None where the run that this one was made from has none."""
+    split: SplitDocument
+    predictions: Predictions
+    metrics: MetricsDocument
+    samples: SamplesDocument | None
+    """None where texts must not be shown."""
+    environment: EnvironmentDocument
+
+
+def write_run(staging: Run, contents: RunContents, *, name: str) -> None:
+    """Write all files of a run whose model is saved already, metrics.json last.
+
+    Args:
+        name: of the run, for the title of its report.
+    """
+    write_text(staging.config, dump_config(contents.config))
+    if contents.history:
+        header, *rows = contents.history
+        write_csv(staging.history, [str(name) for name in header], rows)
+    write_json(staging.split, contents.split)
+    if contents.samples is not None:
+        write_json(staging.samples, contents.samples)
+    write_json(staging.environment, contents.environment)
+    write_evaluation(staging, contents.predictions, contents.metrics, name=name)
+
+
+def history_table(fit_results: Mapping[int, FitResult]) -> HistoryTable:
+    """Return history.csv of the networks, which are given by their seeds."""
+    header = [*(field.name for field in fields(Epoch)), "seed"]
+    rows = [[*asdict(epoch).values(), seed] for seed, result in fit_results.items() for epoch in result.history]
+    return [header, *rows]
+
+
+def read_history(path: Path, *, seed: int | None) -> HistoryTable:
+    """Return a history.csv as text, given a seed that of its network alone."""
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    return [header, *(row for row in rows if seed is None or row[-1] == str(seed))]
+
+
+def decision_document(config: Config, predictions: Predictions, decision: Decision, *, labels: int) -> DecisionDocument:
+    """Return how logits become labels, and how well calibrated they were before the temperature.
+
+    Args:
+        predictions: for the rows that the run is evaluated on.
+        labels: number of labels that the classifier knows.
+    """
+    multilabel = predictions.separator is not None
+    before = without_temperature(predictions.probabilities[:, :labels], decision.temperature, multilabel=multilabel)
+    error = predictions.with_probabilities(before).metrics["expected_calibration_error"]
+    return {
+        "temperature": decision.temperature,
+        "expected_calibration_error_before": error,
+        "aim": config.decision.aim,
+        "reached": decision.reached,
+    }
+
+
+def validation_document(config: Config, dataset: Dataset, fit_result: FitResult) -> ValidationDocument:
+    """Return the best epoch, and the rows that it was chosen on."""
+    return {
+        "rows": len(dataset.validation),
+        "best_epoch": fit_result.best.epoch,
+        "epochs": len(fit_result.history),
+        "loss": fit_result.best.val_loss,
+        "accuracy": fit_result.best.val_accuracy,
+        "unknown_words": dataset.validation_truncation.unknown_fraction(),
+        "truncated_train": dataset.train_truncation.summary(),
+        "train_labels": dict(sorted(dataset.splits.train.labels.counts(config.data.label_separator).items())),
+    }
+
+
+def environment_document(
+    config: Config,
+    device: str,
+    *,
+    packages: dict[str, str],
+    data: dict[str, str],
+    seconds: dict[str, float],
+    rows_a_second: dict[str, float] | None = None,
+) -> EnvironmentDocument:
+    """Return the versions, the device, and the data with the sha256 of each file.
+
+    Args:
+        seconds: by phase.
+        rows_a_second: by model, where models were compared.
+    """
+    document: EnvironmentDocument = {
+        "textclf": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "device": device,
+        "seed": config.training.seed,
+        "data": data,
+        "seconds": seconds,
+    }
+    if rows_a_second:
+        document["rows_a_second"] = rows_a_second
+    return document
