@@ -127,6 +127,10 @@ def test_the_readme_shows_what_its_commands_print() -> None:
         printed = iter(without_numbers(run_line(command).splitlines()))
         for line in without_numbers([line for line in shown if line != "..."]):
             assert line in printed, f"{command} does not print, or not in this order: {line}"  # the iterator moves on
+    tree = blocks("README.md", "")
+    files = [path for path in Path("runs/reviews").rglob("*") if path.is_file()]
+    assert files
+    assert [path.name for path in files if not any(path.name in line for line in tree)] == []
 
 
 @pytest.mark.slow
