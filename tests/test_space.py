@@ -1,4 +1,4 @@
-"""The section `tune` of a config: what is tried, and what is wrong with it, each with its place."""
+"""The section `tune` of a config: the search space, and its problems with their locations."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def config(folder: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize("space", WRONG)
-def test_what_is_wrong_with_a_space_is_said_with_its_place(space: str, tmp_path: Path) -> None:
+def test_problems_of_a_space_have_locations(space: str, tmp_path: Path) -> None:
     path = config(tmp_path, "tune:", space)
     expected = (WRONG[space],) if isinstance(WRONG[space], str) else WRONG[space]
     for command in ("tune", "check"):
@@ -66,7 +66,7 @@ def test_what_is_wrong_with_a_space_is_said_with_its_place(space: str, tmp_path:
         assert result.stderr.splitlines() == [f"{path}:{line}" for line in expected]
 
 
-def test_problems_of_the_config_and_of_its_space_are_said_together(tmp_path: Path) -> None:
+def test_problems_of_the_config_and_of_its_space_are_reported_together(tmp_path: Path) -> None:
     path = config(tmp_path, "tune:", "  model.hidden: [[3]]", "model: {units: x}")
     assert textclf("tune", path, "--set", "tune.model.units=[0]").stderr.splitlines() == [
         f'{path}:4:9: model.units: should be a whole number, found "x"',
@@ -75,36 +75,39 @@ def test_problems_of_the_config_and_of_its_space_are_said_together(tmp_path: Pat
     ]
 
 
-def test_a_space_is_what_the_config_says(tmp_path: Path) -> None:
+def test_a_space_is_read_from_the_config(tmp_path: Path) -> None:
     path = config(
         tmp_path, "tune:", "  model: {units: [8, 16, 8]}", "  model.dropout: {low: 0, high: 0.6, step: 0.25}",
         "  training.learning_rate: {low: 1e-4, high: 1e-2, log: true}", "  text.max_length: {low: 10, high: 50}",
     )  # fmt: skip
-    found, space = load_space(path)
+    loaded, space = load_space(path)
     assert space == {
         "model.units": Choice([8, 16]),
         "model.dropout": Range(0.0, 0.5, step=0.25),
         "training.learning_rate": Range(1e-4, 1e-2, log=True),
-        "text.max_length": Range(10, 50, whole=True),
+        "text.max_length": Range(10, 50, integer=True),
     }
-    own = baseline_settings(found, space)
-    assert own == {
+    settings = baseline_settings(loaded, space)
+    assert settings == {
         "model.units": 64, "model.dropout": 0.5, "training.learning_rate": 0.001, "text.max_length": 100
     }  # fmt: skip
-    assert [key for key, value in own.items() if value in space[key]] == ["model.dropout", "training.learning_rate"]
+    assert [key for key, value in settings.items() if value in space[key]] == [
+        "model.dropout",
+        "training.learning_rate",
+    ]
 
 
 @pytest.mark.parametrize(("type_", "keys"), [
     ("bilstm", ["model.units", "model.pooling", "model.embedding_dropout", "model.dropout"]),
     ("mlp", ["model.ngrams", "model.hidden", "model.input_dropout", "model.dropout"]),
 ])  # fmt: skip
-def test_without_one_the_type_of_the_model_has_a_space(type_: str, keys: list[str], tmp_path: Path) -> None:
-    found, space = load_space(config(tmp_path), [f"model.type={type_}"])
+def test_each_architecture_has_a_default_space(type_: str, keys: list[str], tmp_path: Path) -> None:
+    loaded, space = load_space(config(tmp_path), [f"model.type={type_}"])
     assert list(space) == [*keys, "training.learning_rate", "training.batch_size"]
     for key, candidates in space.items():
-        document = candidates.document()
-        for value in document if isinstance(document, list) else (document["low"], document["high"]):
-            with_settings(found, {key: value})
+        given = candidates.as_config()
+        for value in given if isinstance(given, list) else (given["low"], given["high"]):
+            with_settings(loaded, {key: value})
 
 
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
@@ -117,7 +120,7 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_word_vectors_that_are_missing_are_said(tmp_path: Path) -> None:
+def test_missing_word_vectors_are_reported(tmp_path: Path) -> None:
     path = config(tmp_path, "tune:", "  model.pretrained: [v.txt]", "  augment.synonyms: {low: 0, high: 0.5}")
     result = textclf("check", path)
     assert (result.exit_code, result.stderr.splitlines()) == (
@@ -129,12 +132,12 @@ def test_word_vectors_that_are_missing_are_said(tmp_path: Path) -> None:
     )
 
 
-def test_a_training_takes_no_notice_of_the_space(tmp_path: Path) -> None:
+def test_train_ignores_the_space(tmp_path: Path) -> None:
     without = load_config(config(tmp_path))
     assert load_config(config(tmp_path, "tune: {model.units: [8]}")) == without
     assert load_saved_config(config(tmp_path, "tune: {model.units: [8]}")) == without
 
 
-def test_the_json_schema_knows_the_space() -> None:
+def test_the_json_schema_describes_the_space() -> None:
     described = json.loads(textclf("schema").stdout)["properties"]["tune"]
     assert described["additionalProperties"]["anyOf"][0] == {"type": "array", "minItems": 1}

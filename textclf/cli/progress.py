@@ -10,7 +10,7 @@ from textclf.cli.console import print_stderr
 from textclf.io.sanitize import printable
 from textclf.training.checkpoint import Epoch
 from textclf.training.loop import Step, TrainingCallback
-from textclf.tuning.results import best_trial, short_names, shown
+from textclf.tuning.results import best_trial, format_setting, short_names
 from textclf.tuning.search import TrialCallback
 from textclf.tuning.study import Trial
 from textclf.tuning.trials import TrialProgress
@@ -185,7 +185,7 @@ def _best_line(trials: Sequence[Trial], monitor: str) -> str:
 
 def _settings_line(trial: Trial) -> str:
     named = zip(short_names(trial.settings), trial.settings.values(), strict=True)
-    return ", ".join(f"{name} {shown(value)}" for name, value in named)
+    return ", ".join(f"{name} {format_setting(value)}" for name, value in named)
 
 
 @contextmanager

@@ -15,8 +15,7 @@ from textclf.report.page import (
     seed_sentences,
     verdict,
 )
-from textclf.tuning.results import sentences as tuning_sentences
-from textclf.tuning.results import settings_rows, trial_rows
+from textclf.tuning.results import settings_table, summary, trials_table
 
 if TYPE_CHECKING:
     from textclf.evaluation.compare import RunComparisonDocument, RunsDocument
@@ -155,7 +154,7 @@ def verify_table(document: VerifyDocument) -> list[str]:
 
 def tuning_tables(document: TuningDocument) -> list[str]:
     """Return the best trials, the best settings, and the scores of the run that was trained with them."""
-    parts = [_table(trial_rows(document, MAX_TRIALS)), _table(settings_rows(document)), tuning_sentences(document)]
+    parts = [_table(trials_table(document, MAX_TRIALS)), _table(settings_table(document)), summary(document)]
     hidden = len(document["trials"]) - MAX_TRIALS
     if hidden > 0:
         parts.insert(1, [f"and {hidden} trials more, all of them in tuning.json"])

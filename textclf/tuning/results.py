@@ -1,4 +1,4 @@
-"""A tuning: the files of its folder, and the document of what was tried and found."""
+"""The folder of a tuning: its files, the document of tuning.json, and the tables and the report made of that."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Tuning:
 
     @property
     def begun(self) -> Path:
-        """The settings, the space and the data that the search began with."""
+        """The settings, the space and the data at the start of the search."""
         return self.path / "begun.json"
 
     @property
@@ -39,12 +39,12 @@ class Tuning:
 
     @property
     def best(self) -> Run:
-        """What training with the best settings gave."""
+        """The run trained with the best settings."""
         return Run(self.path / "best")
 
     @property
     def document(self) -> Path:
-        """Every number of the report; written last, but for the report."""
+        """tuning.json; only the report is written later."""
         return self.path / "tuning.json"
 
     @property
@@ -53,7 +53,7 @@ class Tuning:
 
 
 def tuning_for_config(config: Path) -> Tuning:
-    """Where the tuning of a config goes by default: runs/imdb-tune for configs/imdb.yaml."""
+    """Return the default folder of a config's tuning: runs/imdb-tune for configs/imdb.yaml."""
     return Tuning(RUNS / f"{run_for_config(config).path.name}-tune")
 
 
@@ -85,7 +85,7 @@ def tuning_document(
         "format": FORMAT,
         "monitor": config.training.monitor,
         "folds": folds,
-        "space": {key: candidates.document() for key, candidates in space.items()},
+        "space": {key: candidates.as_config() for key, candidates in space.items()},
         "trials": [_trial_document(trial) for trial in trials],
         "own": {"settings": baseline, "trial": of_baseline[0] if of_baseline else None},
         "best": {"settings": best.settings, "trial": best.number},
@@ -106,7 +106,7 @@ def _trial_document(trial: Trial) -> TrialDocument:
     }
 
 
-SCORES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+SCORE_NAMES = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 
 SECTIONS = {
     "found": "What was found?",
@@ -117,129 +117,124 @@ SECTIONS = {
 
 
 def write_tuning_report(tuning: Tuning, document: TuningDocument) -> None:
-    """Draws the report of a document of tuning.json."""
+    """Write the report of a tuning.json."""
     write_text(tuning.report, render(document, name=tuning.path.name))
 
 
 def redraw_tuning(tuning: Tuning) -> Path:
-    """Draw the report of a tuning anew from its tuning.json; return the path of the page."""
+    """Write the report of a tuning again from its tuning.json; return the path of the page."""
     write_tuning_report(tuning, read_json(tuning.document))
     return tuning.report
 
 
 def render(document: TuningDocument, *, name: str) -> str:
-    """The report as HTML; every text in it is escaped, and shows what it holds."""
-    from textclf.tuning import plots as tuning_plots  # matplotlib takes a second to import
+    """Return the report as HTML."""
+    from textclf.tuning import plots  # matplotlib takes a second to import
 
-    monitor = document["monitor"]
-    score, up = SCORES[monitor], higher_is_better(monitor)
+    monitor, trials = document["monitor"], document["trials"]
+    score_name = SCORE_NAMES[monitor]
     figures = {
-        "history": tuning_plots.history(document["trials"], best=document["best"]["trial"], score=score, up=up),
-        "importance": tuning_plots.importance(document["importance"]) if document["importance"] else "",
-        "parallel": tuning_plots.parallel(ranked(document), document["space"], score=score),
+        "history": plots.history(trials, document["best"]["trial"], score_name, maximize=higher_is_better(monitor)),
+        "importance": plots.importance(document["importance"]) if document["importance"] else "",
+        "parallel": plots.parallel(ranked_trials(document), document["space"], score_name),
     }
-    return (
-        page_environment()
-        .get_template("tuning.html")
-        .render(
-            name=name,
-            document=document,
-            sentences=sentences(document),
-            sections=SECTIONS,
-            settings_rows=settings_rows(document),
-            trial_rows=trial_rows(document),
-            figures=figures,
-        )
+    template = page_environment().get_template("tuning.html")
+    return template.render(
+        name=name,
+        document=document,
+        sentences=summary(document),
+        sections=SECTIONS,
+        settings_rows=settings_table(document),
+        trial_rows=trials_table(document),
+        figures=figures,
     )
 
 
-def sentences(document: TuningDocument) -> list[str]:
-    """What the search gained, and how far that can be believed."""
+def summary(document: TuningDocument) -> list[str]:
+    """Return sentences on what the search gained, and on how far that can be believed."""
     trials = {trial["number"]: trial for trial in document["trials"]}
-    pruned = sum(trial["state"] == "pruned" for trial in document["trials"])
-    best, own = trials[document["best"]["trial"]], trials.get(document["own"]["trial"] or 0)
+    pruned = sum(trial["state"] == "pruned" for trial in trials.values())
+    best, baseline = trials[document["best"]["trial"]], trials.get(document["own"]["trial"] or 0)
     given_up = f", of which {pruned} {'was' if pruned == 1 else 'were'} given up as hopeless" if pruned else ""
-    said = [f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{given_up}.", _gain(document, best, own)]
-    if best is not own and len(trials) > 1:
-        said.append(
+    sentences = [
+        f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{given_up}.",
+        _gain(document, best, baseline),
+    ]
+    if best is not baseline and len(trials) > 1:
+        sentences.append(
             "The best of several scores is in part the luckiest: expect less of it on other rows than on those that "
             "it was chosen by."
         )
-    measured = document["measured"]
-    accuracy, (low, high) = measured["metrics"]["accuracy"], measured["intervals"]["accuracy"]
+    best_run = document["measured"]
+    accuracy, (low, high) = best_run["metrics"]["accuracy"], best_run["intervals"]["accuracy"]
     interval = f"accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
-    rows = f"{measured['data']['rows']:,} {measured['data']['part']} rows"
-    if measured["data"]["part"] == "test":
-        said.append(f"Trained with the best settings and measured once, on {rows} that no trial saw: {interval}.")
+    rows = f"{best_run['data']['rows']:,} {best_run['data']['part']} rows"
+    if best_run["data"]["part"] == "test":
+        sentences.append(f"Trained with the best settings and measured once, on {rows} that no trial saw: {interval}.")
     else:
-        said.append(f"On {rows}, which had a part in choosing the settings: {interval}. Name data.test for more.")
-    return said
+        sentences.append(f"On {rows}, which had a part in choosing the settings: {interval}. Name data.test for more.")
+    return sentences
 
 
-def _gain(document: TuningDocument, best: TrialDocument, own: TrialDocument | None) -> str:
-    """How the best trial stands against the config as it stands."""
-    score = SCORES[document["monitor"]]
-    of = f"the mean of {document['folds']} folds, " if document["folds"] > 1 else ""
-    which = f"Trial {best['number']} is the best: {of}{score} {best['score']:.4f}"
-    if own is None:
-        return f"{which}."
-    if best is own:
-        return f"None was better than the config as it stands: {of}{score} {own['score']:.4f}."
-    against = f"that of the config as it stands (trial {own['number']}: {own['score']:.4f})"
-    if best["score"] == own["score"]:
-        return f"{which}, the same as {against}, with less validation loss."
-    gap = score_of(best) - score_of(own)
+def _gain(document: TuningDocument, best: TrialDocument, baseline: TrialDocument | None) -> str:
+    """Return a sentence that compares the best trial with the trial of the config as it stands."""
+    folds = f"the mean of {document['folds']} folds, " if document["folds"] > 1 else ""
+    score_name = folds + SCORE_NAMES[document["monitor"]]
+    is_best = f"Trial {best['number']} is the best: {score_name} {best['score']:.4f}"
+    if baseline is None:
+        return f"{is_best}."
+    if best is baseline:
+        return f"None was better than the config as it stands: {score_name} {baseline['score']:.4f}."
+    assert best["score"] is not None
+    assert baseline["score"] is not None
+    gap = best["score"] - baseline["score"]
+    that = f"that of the config as it stands (trial {baseline['number']}: {baseline['score']:.4f})"
+    if gap == 0:
+        return f"{is_best}, the same as {that}, with less validation loss."
     if higher_is_better(document["monitor"]):
-        return f"{which}, {100 * gap:.2f} points over {against}."
-    return f"{which}, {-gap:.4f} below {against}."
+        return f"{is_best}, {100 * gap:.2f} points over {that}."
+    return f"{is_best}, {-gap:.4f} below {that}."
 
 
-def score_of(trial: TrialDocument) -> float:
-    """Return the score of a trial that completed."""
-    if trial["score"] is None:
-        raise ValueError(f"trial {trial['number']} did not complete")
-    return trial["score"]
-
-
-def settings_rows(document: TuningDocument) -> list[list[str]]:
-    """Head and rows of the table of the options: as they stood, the best, and how much each matters."""
+def settings_table(document: TuningDocument) -> list[list[str]]:
+    """Return the header and the rows of the table of options: value in the config, best value, importance."""
     rows = [["setting", "as it stood", "best", "share of the scores' variance"]]
-    own, best = document["own"]["settings"], document["best"]["settings"]
+    baseline, best = document["own"]["settings"], document["best"]["settings"]
     for key in document["space"]:
-        share = document["importance"].get(key)
-        rows.append([key, shown(own[key]), shown(best[key]), "-" if share is None else f"{share:.2f}"])
+        importance = document["importance"].get(key)
+        cell = "-" if importance is None else f"{importance:.2f}"
+        rows.append([key, format_setting(baseline[key]), format_setting(best[key]), cell])
     return rows
 
 
-def trial_rows(document: TuningDocument, most: int | None = None) -> list[list[str]]:
-    """Head and rows of the table of the trials, the best first, those given up last."""
-    several = document["folds"] > 1
-    head = ["trial", "loss", "accuracy", *(["standard deviation"] if several else []), "epochs"]
-    rows = [[*head, *short_names(document["space"])]]
+def trials_table(document: TuningDocument, limit: int | None = None) -> list[list[str]]:
+    """Return the header and the rows of the table of trials, the best first, pruned ones last."""
+    deviation = ["standard deviation"] if document["folds"] > 1 else []
+    rows = [["trial", "loss", "accuracy", *deviation, "epochs", *short_names(document["space"])]]
     pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
-    for trial in [*ranked(document), *pruned][:most]:
-        numbers = [trial["loss"], trial["accuracy"], *([trial["deviation"]] if several else [])]
-        cells = ["given up" if value is None else f"{value:.4f}" for value in numbers]
-        settings = [shown(trial["settings"][key]) for key in document["space"]]
+    for trial in [*ranked_trials(document), *pruned][:limit]:
+        scores = [trial["loss"], trial["accuracy"], *([trial["deviation"]] if deviation else [])]
+        cells = ["given up" if score is None else f"{score:.4f}" for score in scores]
+        settings = [format_setting(trial["settings"][key]) for key in document["space"]]
         rows.append([str(trial["number"]), *cells, str(trial["epochs"]), *settings])
     return rows
 
 
-def ranked(document: TuningDocument) -> list[TrialDocument]:
-    """The complete trials, the best first."""
+def ranked_trials(document: TuningDocument) -> list[TrialDocument]:
+    """Return the complete trials, the best first."""
     complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
     return sorted(complete, key=lambda trial: rank(trial, monitor=document["monitor"]))
 
 
 def short_names(keys: Iterable[str]) -> list[str]:
-    """The dotted keys without their sections, unless two would be the same."""
+    """Return dotted keys without their sections, except where that would make two equal."""
     keys = list(keys)
     short = [key.rpartition(".")[2] for key in keys]
     return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
 
 
-def shown(value: Any) -> str:
-    """A setting as short as it is."""
+def format_setting(value: Any) -> str:
+    """Return the value of an option as text, in as few characters as it needs."""
     if isinstance(value, float):
         return f"{value:g}"
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

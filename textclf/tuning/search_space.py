@@ -1,4 +1,4 @@
-"""What `textclf tune` tries: the section `tune` of a config, checked like the options that it names."""
+"""The search space: the section `tune` of a config, checked like the options that it names."""
 
 import json
 import math
@@ -22,20 +22,21 @@ from textclf.config.load import json_schema as config_schema
 from textclf.config.schema import TUNE_SECTION, Config, option_values
 from textclf.config.yaml_source import Key, YamlSource, read_yaml
 from textclf.errors import UserError
+from textclf.io.contract import Settings
 from textclf.models.registry import MODELS
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Some values of an option."""
+    """A list of values of an option."""
 
     values: list[Any]
 
     def __contains__(self, value: Any) -> bool:
         return value in self.values
 
-    def document(self) -> Any:
-        """As a config has it."""
+    def as_config(self) -> list[Any]:
+        """Return the candidates as a config contains them."""
         return self.values
 
 
@@ -47,8 +48,8 @@ class Range:
     high: float
     step: float | None = None
     log: bool = False
-    """Whether factors are what counts: 0.001 is as far from 0.01 as from 0.0001."""
-    whole: bool = False
+    """Sample on a logarithmic scale."""
+    integer: bool = False
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
@@ -56,20 +57,21 @@ class Range:
         steps = (value - self.low) / self.step if self.step else 0.0
         return abs(steps - round(steps)) < 1e-9
 
-    def document(self) -> Any:
-        """As a config has it."""
-        more = {"step": self.step, "log": self.log or None}
-        return {"low": self.low, "high": self.high} | {name: value for name, value in more.items() if value is not None}
+    def as_config(self) -> dict[str, Any]:
+        """Return the candidates as a config contains them."""
+        optional = {"step": self.step, "log": self.log or None}
+        given = {name: value for name, value in optional.items() if value is not None}
+        return {"low": self.low, "high": self.high} | given
 
 
 Space = Mapping[str, Choice | Range]
-"""Candidates by an option's dotted key."""
+"""Candidates of each option, by dotted key."""
 
 TRAINING_SPACE = {
     "learning_rate": {"low": 0.0003, "high": 0.01, "log": True},
     "batch_size": [16, 32, 64],
 }
-"""What is tried of the options of `training` where a config does not say."""
+"""Default candidates of the options of `training`."""
 
 _UNTUNED = {
     "data": "trials on other rows could not be compared",
@@ -83,57 +85,56 @@ _UNTUNED = {
     "training.device": "no network should depend on it",
     "training.checkpoint_minutes": "no network depends on it",
 }
-"""What cannot be tuned, by the section or the dotted key, and why."""
+"""Reasons why a section or an option cannot be tuned."""
 
-_RANGE = ("low", "high", "step", "log")
+_RANGE_KEYS = ("low", "high", "step", "log")
 
 
 def load_space(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Space]:
-    """The config in a file and what is to be tried of it, that of its model's type where the file does not say.
+    """Read a config and its search space, or the default space of its model if it has none.
 
     Raises:
-        UserError: every problem of either with its place, each on a line of its own.
+        UserError: all problems of both with their locations, each on a line of its own.
     """
     source = read_yaml(path, overrides)
     config, problems = check_source(source)
-    space, further = _read_space(source, config)
-    raise_problems(source, [*problems, *further])
+    space, of_space = _read_space(source, config)
+    raise_problems(source, [*problems, *of_space])
     raise_problems(source, list(_vector_problems(config, space)))
     return config, space or default_space(config)
 
 
 def default_space(config: Config) -> Space:
-    """What is tried where a config does not say."""
-    architecture = MODELS[config.model.type]
-    candidates = {f"model.{name}": each for name, each in architecture.space.items()}
-    candidates |= {f"training.{name}": each for name, each in TRAINING_SPACE.items()}
-    return {dotted: _candidates(each, _numbers(config, dotted)) for dotted, each in candidates.items()}
+    """Return the space of the model's architecture and of training."""
+    given = {f"model.{name}": candidates for name, candidates in MODELS[config.model.type].space.items()}
+    given |= {f"training.{name}": candidates for name, candidates in TRAINING_SPACE.items()}
+    return {key: _parse_candidates(candidates, _number_types(config, key)) for key, candidates in given.items()}
 
 
-def baseline_settings(config: Config, space: Space) -> dict[str, Any]:
-    """What the config as it stands says of the options in the space."""
+def baseline_settings(config: Config, space: Space) -> Settings:
+    """Return the config's own values of the options in the space."""
     values = option_values(config)
-    return {dotted: values[dotted] for dotted in space}
+    return {key: values[key] for key in space}
 
 
-def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The config with other values of some options, by their dotted keys.
+def with_settings(config: Config, settings: Settings) -> Config:
+    """Return the config with other values of some options, given by dotted key.
 
     Raises:
-        UserError: they do not go together.
+        UserError: the values do not go together.
     """
     values = asdict(config)
-    for dotted, value in settings.items():
-        section, _, name = dotted.partition(".")
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
         values[section][name] = value
     if problems := schema_problems(values):
-        said = ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
-        raise UserError(f"{said}: {problems[0][1]}.")
+        named = ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+        raise UserError(f"{named}: {problems[0][1]}.")
     return parse_config(values)
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of a config file, for editors."""
+    """Return the JSON schema of a config file with a search space, for editors."""
     schema = config_schema()
     range_ = {
         "type": "object",
@@ -149,133 +150,136 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _candidates(given: Any, numbers: set[type]) -> Choice | Range:
+def _parse_candidates(given: Any, number_types: set[type]) -> Choice | Range:
+    """Return the candidates that a config gives, which were checked."""
     if isinstance(given, list):
-        values = [float(value) if numbers == {float} and type(value) is int else value for value in given]
+        values = [float(value) if number_types == {float} and type(value) is int else value for value in given]
         return Choice([json.loads(text) for text in dict.fromkeys(map(json.dumps, values))])
-    whole = float not in numbers
-    kind = int if whole else float
-    low, high, step = kind(given["low"]), kind(given["high"]), given.get("step")
+    integer = float not in number_types
+    number = int if integer else float
+    low, high, step = number(given["low"]), number(given["high"]), given.get("step")
     if step is not None:  # the last step ends at or before `high`
-        step = kind(step)
-        high = kind(round(low + math.floor((high - low) / step + 1e-9) * step, 10))
-    return Range(low, high, step, bool(given.get("log")), whole)
+        step = number(step)
+        high = number(round(low + math.floor((high - low) / step + 1e-9) * step, 10))
+    return Range(low, high, step, bool(given.get("log")), integer)
 
 
-def _numbers(config: Config, dotted: str) -> set[type]:
-    """int or float or both, where the option may be such a number."""
-    section, _, name = dotted.partition(".")
+def _number_types(config: Config, key: str) -> set[type]:
+    """Return which of int and float the option may be."""
+    section, _, name = key.partition(".")
     if section not in {field.name for field in fields(config)}:
         return set()
-    kind = get_type_hints(type(getattr(config, section))).get(name)
-    return {int, float} & {kind, *get_args(kind)}
+    annotation = get_type_hints(type(getattr(config, section))).get(name)
+    return {int, float} & {annotation, *get_args(annotation)}
 
 
 # Checking
 
-Check = Callable[[str, Any], list[str]]
-"""What the schema says against a value of the option with this dotted key."""
+ValueCheck = Callable[[str, Any], list[str]]
+"""Returns the problems that the schema finds in a value of the option with this dotted key."""
 
 
 def _read_space(source: YamlSource, config: Config) -> tuple[Space, list[Problem]]:
-    given = source.values.get(TUNE_SECTION)
-    if given is None:
+    section = source.values.get(TUNE_SECTION)
+    if section is None:
         return {}, []
-    if not isinstance(given, dict):
-        return {}, [((TUNE_SECTION,), f"should be a section with keys, found {_shown(given)}")]
+    if not isinstance(section, dict):
+        return {}, [((TUNE_SECTION,), f"should be a section with keys, found {_json(section)}")]
     base = config_values(source)
     check = partial(_value_problems, base, set(schema_problems(base)))
     space: dict[str, Choice | Range] = {}
     problems: list[Problem] = []
-    for key, dotted, candidates in _entries(given):
-        found = list(_problems(check, config, dotted, candidates))
-        problems += [((*key, *inner), message) for inner, message in found]
-        if not found and dotted in option_values(config):  # else its section is of a wrong type, which is said
-            space[dotted] = _candidates(candidates, _numbers(config, dotted))
+    for location, key, given in _entries(section):
+        of_option = list(_option_problems(check, config, key, given))
+        problems += [((*location, *inner), message) for inner, message in of_option]
+        if not of_option and key in option_values(config):  # else the option's section has a problem of its own
+            space[key] = _parse_candidates(given, _number_types(config, key))
     return space, problems
 
 
-def _entries(given: dict[str, Any]) -> Iterator[tuple[Key, str, Any]]:
-    """Where each option stands, its dotted key, and its candidates; options may stand within their section too."""
-    for name, value in given.items():
+def _entries(section: dict[str, Any]) -> Iterator[tuple[Key, str, Any]]:
+    """Yield the location, the dotted key and the candidates of each option; options may be grouped by section."""
+    for name, value in section.items():
         if "." not in name and isinstance(value, dict):
-            yield from (((TUNE_SECTION, name, inner), f"{name}.{inner}", each) for inner, each in value.items())
+            yield from (((TUNE_SECTION, name, inner), f"{name}.{inner}", given) for inner, given in value.items())
         else:
             yield (TUNE_SECTION, name), name, value
 
 
-def _problems(check: Check, config: Config, dotted: str, candidates: Any) -> Iterator[Problem]:
-    """What is wrong with the candidates of an option, and where below it."""
-    reason = _UNTUNED.get(dotted) or _UNTUNED.get(dotted.partition(".")[0])
+def _option_problems(check: ValueCheck, config: Config, key: str, given: Any) -> Iterator[Problem]:
+    """Yield the problems of an option's candidates, located relative to the option."""
+    reason = _UNTUNED.get(key) or _UNTUNED.get(key.partition(".")[0])
     if reason:
         yield (), f"is not tuned: {reason}"
-    elif dotted not in option_values(config):
-        yield from (((), message) for message in check(dotted, None)[:1])
-    elif isinstance(candidates, list):
-        if not candidates:
+    elif key not in option_values(config):
+        yield from (((), message) for message in check(key, None)[:1])
+    elif isinstance(given, list):
+        if not given:
             yield (), "is an empty list; give the values to try"
-        for place, value in enumerate(candidates):
-            yield from (((str(place),), message) for message in check(dotted, value))
-    elif isinstance(candidates, dict):
-        yield from _range_problems(check, dotted, candidates, _numbers(config, dotted))
+        for index, value in enumerate(given):
+            yield from (((str(index),), message) for message in check(key, value))
+    elif isinstance(given, dict):
+        bounds = list(_bound_problems(check, key, given))
+        yield from bounds or _range_problems(given, _number_types(config, key))
     else:
-        yield (), f"should be a list of values, or low and high, found {_shown(candidates)}"
+        yield (), f"should be a list of values, or low and high, found {_json(given)}"
 
 
-def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
-    """What is wrong with word vectors in the space, or without any."""
-    for dotted, candidates in space.items():
-        values = candidates.values if isinstance(candidates, Choice) else [candidates.high]
-        for value in values:
-            for where, message in vector_problems(with_settings(config, {dotted: value})):
-                if where == dotted:
-                    yield (TUNE_SECTION, dotted), message
-
-
-def _value_problems(base: dict[str, Any], known: set[Problem], dotted: str, value: Any) -> list[str]:
-    """What the schema says against one value of the option, and not against the config as it stands."""
-    section, _, name = dotted.partition(".")
+def _value_problems(base: dict[str, Any], known: set[Problem], key: str, value: Any) -> list[str]:
+    """Return what the schema finds in a value of the option and not in the config as it stands."""
+    section, _, name = key.partition(".")
     if not name:
-        return [f"should be the dotted key of an option, such as model.units, found {_shown(dotted)}"]
-    inside = base.get(section) or {}
-    changed = {**base, section: {**(inside if isinstance(inside, dict) else {}), name: value}}
-    key = (section, name)
+        return [f"should be the dotted key of an option, such as model.units, found {_json(key)}"]
+    options = base.get(section) or {}
+    changed = {**base, section: {**(options if isinstance(options, dict) else {}), name: value}}
     return [
-        message for where, message in schema_problems(changed)
-        if overlaps(where, key) and (where, message) not in known
+        message for location, message in schema_problems(changed)
+        if overlaps(location, (section, name)) and (location, message) not in known
     ]  # fmt: skip
 
 
-def _range_problems(check: Check, dotted: str, given: dict[str, Any], numbers: set[type]) -> Iterator[Problem]:
-    found: list[Problem] = [
-        ((name,), f"unknown key; known: {', '.join(_RANGE)}") for name in given if name not in _RANGE
-    ]
+def _bound_problems(check: ValueCheck, key: str, given: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of a range's keys, and of its low and high each by itself."""
+    for name in given:
+        if name not in _RANGE_KEYS:
+            yield (name,), f"unknown key; known: {', '.join(_RANGE_KEYS)}"
     for name in ("low", "high"):
         if name in given:
-            found += [((name,), message) for message in check(dotted, given[name])]
+            yield from (((name,), message) for message in check(key, given[name]))
         else:
-            found.append(((), f"has no {name}; give low and high, or a list of values"))
-    yield from found
-    if found:
-        return
-    low, high, step, log = (given.get(name) for name in _RANGE)
-    if not numbers or low is None or high is None:
+            yield (), f"has no {name}; give low and high, or a list of values"
+
+
+def _range_problems(given: dict[str, Any], number_types: set[type]) -> Iterator[Problem]:
+    """Yield the problems of a range whose low and high are valid values."""
+    low, high, step, log = (given.get(name) for name in _RANGE_KEYS)
+    if not number_types or low is None or high is None:
         yield (), "is no number; give a list of values"
         return
     if not low < high:
-        yield (), f"low should be below high, found {_shown(low)} and {_shown(high)}"
-    if step is not None and not (type(step) in numbers | {int} and step > 0):
-        kind = "a number" if float in numbers else "a whole number"
-        yield ("step",), f"should be {kind} above 0, found {_shown(step)}"
+        yield (), f"low should be below high, found {_json(low)} and {_json(high)}"
+    if step is not None and not (type(step) in number_types | {int} and step > 0):
+        number = "a number" if float in number_types else "a whole number"
+        yield ("step",), f"should be {number} above 0, found {_json(step)}"
     elif step is not None and step > high - low:
-        yield ("step",), f"should be at most the way from low to high, found {_shown(step)}"
+        yield ("step",), f"should be at most the way from low to high, found {_json(step)}"
     if log not in (None, True, False):
-        yield ("log",), f"should be true or false, found {_shown(log)}"
+        yield ("log",), f"should be true or false, found {_json(log)}"
     if log and step is not None:
         yield (), "has a step and log; choose one"
     if log and low <= 0:
-        yield ("low",), f"should be above 0 for log, found {_shown(low)}"
+        yield ("low",), f"should be above 0 for log, found {_json(low)}"
 
 
-def _shown(value: Any) -> str:
+def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
+    """Yield the problems of word vectors in the space, and of options in it that need word vectors."""
+    for key, candidates in space.items():
+        values = candidates.values if isinstance(candidates, Choice) else [candidates.high]
+        for value in values:
+            for location, message in vector_problems(with_settings(config, {key: value})):
+                if location == key:
+                    yield (TUNE_SECTION, key), message
+
+
+def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)[:60]

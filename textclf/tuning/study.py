@@ -188,7 +188,7 @@ class Study:
         if isinstance(candidates, Choice):
             return kinds.CategoricalDistribution([json.dumps(value) for value in candidates.values])
         low, high, step = candidates.low, candidates.high, candidates.step
-        if candidates.whole:
+        if candidates.integer:
             return kinds.IntDistribution(low, high, log=candidates.log, step=step or 1)
         return kinds.FloatDistribution(low, high, log=candidates.log, step=step)
 
@@ -199,7 +199,7 @@ class Study:
         candidates = self._space[key]
         if isinstance(candidates, Choice):
             return json.loads(value)
-        if candidates.whole:
+        if candidates.integer:
             return value
         short = round(value, 10) if candidates.step else float(f"{value:.4g}")
         return min(max(short, candidates.low), candidates.high)

@@ -73,7 +73,7 @@ def tune(
 def _fingerprint(config: Config, space: Space, folds: int) -> Fingerprint:
     """Return all that decides which settings are tried and how they score."""
     of_config = fingerprint(config)
-    candidates_by_key = {f"tune.{key}": candidates.document() for key, candidates in space.items()}
+    candidates_by_key = {f"tune.{key}": candidates.as_config() for key, candidates in space.items()}
     return replace(of_config, settings={**of_config.settings, **candidates_by_key, "--folds": folds})
 
 
