@@ -11,6 +11,7 @@ import click
 
 from textclf.cli.console import print_json, print_result, print_stderr, print_stdout, write_output
 from textclf.cli.options import (
+    PATH,
     config_argument,
     json_option,
     parse_size,
@@ -48,11 +49,9 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
 
 
 @click.command()
-@click.argument("config", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
+@click.argument("config", metavar="CONFIG|RUN", type=PATH)
 @set_option
-@click.option(
-    "--suspects", type=click.Path(path_type=Path), help="CSV to write: training rows that are probably labelled wrong."
-)
+@click.option("--suspects", type=PATH, help="CSV to write: training rows that are probably labelled wrong.")
 @raw_option
 @json_option
 def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
@@ -76,7 +75,7 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: 
 @click.command()
 @config_argument
 @set_option
-@click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME of the config].")
+@click.option("--run", type=PATH, help="Folder to write [default: runs/NAME of the config].")
 @click.option("--resume", is_flag=True, help="Continue a training that was stopped; the run is the same.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
 @click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
@@ -111,7 +110,7 @@ def train(
 @click.command()
 @config_argument
 @set_option
-@click.option("--run", type=click.Path(path_type=Path), help="Folder to write [default: runs/NAME-tune].")
+@click.option("--run", type=PATH, help="Folder to write [default: runs/NAME-tune].")
 @click.option(
     "--trials", type=click.IntRange(1), help="Trials, those of earlier calls included [default: 20, without --minutes]."
 )
@@ -163,8 +162,8 @@ def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
-@click.option("--changed", type=click.Path(path_type=Path), help="CSV to write: the rows that they label differently.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=PATH)
+@click.option("--changed", type=PATH, help="CSV to write: the rows that they label differently.")
 @raw_option
 @json_option
 def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
@@ -178,9 +177,9 @@ def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bo
 
 
 @click.command()
-@click.argument("file", default="-", type=click.Path(path_type=Path))
+@click.argument("file", default="-", type=PATH)
 @run_option
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
+@click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
 @click.option("--column", help="Column of the texts, when FILE is a table.")
 @click.option(
@@ -208,7 +207,7 @@ def predict(
 @run_option
 @click.option("--label", help="Explain this label [default: the predicted one].")
 @click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write [default: stdout].")
+@click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def explain(
     text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
@@ -225,7 +224,7 @@ def explain(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @json_option
 def report(run: Path, as_json: bool) -> None:
     """Draw the report of a run anew from its other files. RUN may be RUN/evaluations/NAME, or a tuning."""
@@ -241,7 +240,7 @@ def report(run: Path, as_json: bool) -> None:
 @click.command()
 @run_option
 @click.option("--format", "-f", type=click.Choice(["keras", "onnx", "python", "savedmodel", "tflite"]), required=True)
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
+@click.option("--output", "-o", type=PATH, required=True, help="File or folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @json_option
 def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
@@ -276,13 +275,13 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     metavar="SIZE",
     help="Largest size of model/, such as 1MB; keeps the best that fits.",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the new run.")
+@click.option("--output", "-o", type=PATH, required=True, help="Folder of the new run.")
 @click.option(
     "--keep", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
     help="prune, distill: share of the words, dimensions and units to keep.",
 )  # fmt: skip
 @click.option("--student", type=click.Choice(["bag", "small"]), help="distill: the network that learns [default: bag].")
-@click.option("--unlabelled", type=click.Path(path_type=Path), help="distill: more texts to learn on, as for predict.")
+@click.option("--unlabelled", type=PATH, help="distill: more texts to learn on, as for predict.")
 @click.option(
     "--max-loss", type=click.FloatRange(0, 1), default=0.01, show_default=True,
     help="Largest loss of accuracy, 0 to 1.",

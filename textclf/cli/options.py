@@ -11,13 +11,13 @@ from textclf.cli.console import print_stderr
 if TYPE_CHECKING:
     from textclf.io.run_folder import Run
 
+PATH = click.Path(path_type=Path)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 
-config_argument = click.argument("config", type=click.Path(path_type=Path))
+config_argument = click.argument("config", type=PATH)
 
-run_option = click.option(
-    "--run", type=click.Path(path_type=Path), help="A run or a model/ folder [default: the newest run]."
-)
+run_option = click.option("--run", type=PATH, help="A run or a model/ folder [default: the newest run].")
 
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
