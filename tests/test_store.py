@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
-from textclf.evaluation.baseline import affordable
+from textclf.evaluation.baseline import sample_rows
 from textclf.io.files import array_on_disk, smallest_dtype
 
 
@@ -44,7 +44,7 @@ def test_rows_read_a_few_at_a_time_give_the_same_run(
 def test_the_baseline_learns_from_as_many_rows_as_it_can_afford(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textclf.evaluation.baseline.MOST_WORDS", 50)
     counts = np.full(40, 5)
-    assert affordable(counts[:10], seed=1).tolist() == list(range(10))
-    found = affordable(counts, seed=1)
+    assert sample_rows(counts[:10], seed=1).tolist() == list(range(10))
+    found = sample_rows(counts, seed=1)
     assert (len(found), sorted(found.tolist()) == found.tolist()) == (10, True)
-    assert found.tolist() != affordable(counts, seed=2).tolist()
+    assert found.tolist() != sample_rows(counts, seed=2).tolist()

@@ -27,7 +27,7 @@ MANY_ROWS = 1000  # from which on n-grams of a single row are left out
 MOST_WORDS = 8_000_000  # of training rows; more take gigabytes
 
 
-class Part(NamedTuple):
+class LabelledWords(NamedTuple):
     """The words of n rows and their targets."""
 
     words: Tokens
@@ -35,13 +35,13 @@ class Part(NamedTuple):
     """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
 
 
-def majority(train: Array, *, rows: int, labels: int) -> Array:
+def majority_probabilities(train: Array, *, rows: int, labels: int) -> Array:
     """Return the share of each label in the training targets as its probability in every row, shape (rows, labels)."""
     shares = train.mean(axis=0) if train.ndim == MULTILABEL else np.bincount(train, minlength=labels) / len(train)
     return np.tile(shares, (rows, 1))
 
 
-def affordable(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
+def sample_rows(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
     """Return the indices of the rows to train on, ascending: all, or at random as many as hold MOST_WORDS words.
 
     Args:
@@ -53,10 +53,10 @@ def affordable(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.in
     return np.sort(drawn[np.cumsum(counts[drawn]) <= MOST_WORDS])
 
 
-class Linear:
+class LinearBaseline:
     """Logistic regression on TF-IDF of the words and pairs of neighbouring words of whole texts."""
 
-    def __init__(self, train: Part, validation: Part, *, strengths: Sequence[float] = STRENGTHS):
+    def __init__(self, train: LabelledWords, validation: LabelledWords, *, strengths: Sequence[float] = STRENGTHS):
         counts = self._choose_ngrams(train.words)
         self._tfidf = TfidfTransformer(sublinear_tf=True)
         features = self._tfidf.fit_transform(counts)
@@ -69,7 +69,7 @@ class Linear:
         """Index of the label of each column of `predict_proba`, shape (columns,)."""
         return np.asarray(self._model.classes_)
 
-    def _best(self, models: dict[float, Any], validation: Part) -> float:
+    def _best(self, models: dict[float, Any], validation: LabelledWords) -> float:
         """Return the strength with the least log loss on the validation rows."""
         features = self._features(validation.words)
         losses = {

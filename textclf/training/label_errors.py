@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.config.schema import Config
+from textclf.config.schema import DEFAULT_THRESHOLD, Config
 from textclf.errors import UserError
-from textclf.evaluation.baseline import Linear, Part, affordable
+from textclf.evaluation.baseline import LabelledWords, LinearBaseline, sample_rows
+from textclf.inference.classifier import decide, label_fields
 from textclf.io.files import write_csv
 from textclf.training.dataset import Dataset, Split
 
@@ -39,7 +40,7 @@ def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Susp
     multilabel = dataset.train.targets.ndim > 1
     find = _cleanlab(multilabel=multilabel)
     splits = dataset.splits
-    rows = affordable(splits.train.counts, seed=seed)
+    rows = sample_rows(splits.train.counts, seed=seed)
     train = _part(splits.train.take(rows), dataset.train.targets[rows])
     validation = _part(splits.validation, dataset.validation.targets)
     held_out = cross_validated(train, validation, seed=seed)
@@ -50,34 +51,33 @@ def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Susp
     side, names = splits.train.take(rows[found]), splits.labels
     fields = [side.labels.fields[code] for code in side.labels.codes]
     shares = held_out[found]
+    better = label_fields(decide(shares, separator, DEFAULT_THRESHOLD), names, separator)
     if multilabel:
         ones = train.targets[found] == 1
-        better = [(separator or "").join(names[i] for i in np.flatnonzero(row >= 0.5)) for row in shares]
         return Suspects(side.row_ids, fields, better, np.where(ones, shares, 1 - shares).min(axis=1))
-    better = [names[label] for label in shares.argmax(axis=1)]
     return Suspects(side.row_ids, fields, better, shares[np.arange(len(found)), train.targets[found]])
 
 
-def _part(side: Split, targets: Array) -> Part:
-    return Part(side.words.take(side.row_ids), targets)
+def _part(side: Split, targets: Array) -> LabelledWords:
+    return LabelledWords(side.words.take(side.row_ids), targets)
 
 
-def cross_validated(train: Part, validation: Part, *, seed: int) -> Array:
+def cross_validated(train: LabelledWords, validation: LabelledWords, *, seed: int) -> Array:
     """Probabilities of the training rows, shape (n, labels), each by a linear model that did not see the row."""
-    strength = Linear(train, validation).strength
+    strength = LinearBaseline(train, validation).strength
     fold = np.random.default_rng(seed).permutation(len(train.targets)) % FOLDS
     labels = train.targets.shape[1] if train.targets.ndim > 1 else int(train.targets.max()) + 1
     held_out = np.zeros((len(fold), labels))
     for number in range(FOLDS):
         inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        model = Linear(_rows(train, inside), validation, strengths=(strength,))
+        model = LinearBaseline(_rows(train, inside), validation, strengths=(strength,))
         known = model.labels
         held_out[np.ix_(outside, known)] = model.predict_proba(train.words.take(outside))
     return held_out
 
 
-def _rows(part: Part, rows: Array) -> Part:
-    return Part(part.words.take(rows), part.targets[rows])
+def _rows(part: LabelledWords, rows: Array) -> LabelledWords:
+    return LabelledWords(part.words.take(rows), part.targets[rows])
 
 
 def _cleanlab(*, multilabel: bool) -> Any:

@@ -40,7 +40,7 @@ from textclf.training.seeds import Member, best_member, choose_network, classify
 from textclf.training.tensorflow_setup import start_tensorflow
 
 if TYPE_CHECKING:
-    from textclf.evaluation.baseline import Linear
+    from textclf.evaluation.baseline import LinearBaseline
 
 logger = logging.getLogger(__name__)
 
@@ -209,29 +209,31 @@ def _add_trust(document: MetricsDocument, predictions: Predictions, checks: Data
         }  # fmt: skip
 
 
-def _fit_linear(config: Config, splits: Splits) -> Linear | None:
+def _fit_linear(config: Config, splits: Splits) -> LinearBaseline | None:
     """Return the linear baseline, where the config asks for it; import scikit-learn, which takes seconds, anyway."""
-    from textclf.evaluation.baseline import Linear, Part, affordable
+    from textclf.evaluation.baseline import LabelledWords, LinearBaseline, sample_rows
 
     if not config.report.baseline:
         return None
-    rows = affordable(splits.train.counts, seed=config.training.seed)
+    rows = sample_rows(splits.train.counts, seed=config.training.seed)
     if len(rows) < len(splits.train):
         logger.info("the linear baseline learns from %d rows, drawn at random", len(rows))
     train, validation = (
-        Part(split.words.take(split.row_ids), split.labels.targets(splits.labels, config.data.label_separator))
+        LabelledWords(split.words.take(split.row_ids), split.labels.targets(splits.labels, config.data.label_separator))
         for split in (splits.train.take(rows), splits.validation)
     )
-    return Linear(train, validation)
+    return LinearBaseline(train, validation)
 
 
-def _add_baselines(document: MetricsDocument, predictions: Predictions, linear: Linear, dataset: Dataset) -> None:
+def _add_baselines(
+    document: MetricsDocument, predictions: Predictions, linear: LinearBaseline, dataset: Dataset
+) -> None:
     """Add the metrics of each baseline on the same rows, and how far the network is from it."""
-    from textclf.evaluation.baseline import majority
+    from textclf.evaluation.baseline import majority_probabilities
 
     rows, labels = len(predictions), len(dataset.splits.labels)
     probabilities = {
-        "majority": majority(dataset.train.targets, rows=rows, labels=labels),
+        "majority": majority_probabilities(dataset.train.targets, rows=rows, labels=labels),
         "tfidf_logistic_regression": np.concatenate(
             [linear.predict_proba(words) for words in dataset.splits.evaluation.chunks()]
         ),
