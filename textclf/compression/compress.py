@@ -100,19 +100,19 @@ def compress(
     if target.path.resolve() == run.path.resolve():
         raise UserError(f"--output {target.path} is the run itself. Choose another folder.")
     with claimed(target):
-        stage = begin_stage(target, overwrite=overwrite, option="--output")
-        with finishing(stage, target):
-            original = read_original(run, folder=stage.path.parent)
+        staging = begin_stage(target, overwrite=overwrite, option="--output")
+        with finishing(staging, target):
+            original = read_original(run, folder=staging.path.parent)
             keeps = (request.keep,) if request.keep else BUDGET_KEEPS if request.budget else ()
             options = MethodOptions(keeps, request.student, _unlabelled_ids(original, request.unlabelled))
             kinds = _candidates(original, options, request.method)
             if request.budget:
-                compressed = _best_within(request.budget, stage, original, kinds, callback)
+                compressed = _best_within(request.budget, staging, original, kinds, callback)
             else:
                 compressed = next(iter(next(iter(kinds.values())))).make(callback)
-            document = _fill(stage, original, compressed, request, name=target.path.name)
+            metrics = _write(staging, original, compressed, request, name=target.path.name)
     logger.info("wrote %s; open %s", target.path, target.report)
-    return document
+    return metrics
 
 
 def _unlabelled_ids(original: Original, path: Path | None) -> TokenIds | None:
@@ -138,7 +138,7 @@ def _candidates(original: Original, options: MethodOptions, method: str | None) 
 
 
 def _best_within(
-    budget: int, stage: Run, original: Original, kinds: Mapping[str, Iterable[Candidate]], callback: TrainingCallback
+    budget: int, staging: Run, original: Original, kinds: Mapping[str, Iterable[Candidate]], callback: TrainingCallback
 ) -> Compressed:
     """Make the largest network of each kind that fits; return the most accurate of them on the validation rows.
 
@@ -146,7 +146,7 @@ def _best_within(
         UserError: none fits.
     """
     largest = [
-        _largest_within(budget, stage, original, kind, candidates, callback) for kind, candidates in kinds.items()
+        _largest_within(budget, staging, original, kind, candidates, callback) for kind, candidates in kinds.items()
     ]
     fitting = [pair for pair in largest if pair]
     if not fitting:
@@ -155,7 +155,12 @@ def _best_within(
 
 
 def _largest_within(
-    budget: int, stage: Run, original: Original, kind: str, candidates: Iterable[Candidate], callback: TrainingCallback
+    budget: int,
+    staging: Run,
+    original: Original,
+    kind: str,
+    candidates: Iterable[Candidate],
+    callback: TrainingCallback,
 ) -> tuple[float, Compressed] | None:
     """Make the largest candidate that fits; return its accuracy on the validation rows and itself, or None."""
     size = 0
@@ -164,8 +169,8 @@ def _largest_within(
         if size > budget:
             continue
         compressed = candidate.make(callback)
-        classifier, _ = _save(stage, original, compressed)
-        size = size_in_bytes(stage.model)
+        classifier, _ = _save(staging, original, compressed)
+        size = size_in_bytes(staging.model)
         if size > budget:  # the estimate was too small
             continue
         accuracy = _validation_accuracy(classifier, compressed)
@@ -183,83 +188,93 @@ def _validation_accuracy(classifier: Classifier, compressed: Compressed) -> floa
     return float((correct if correct.ndim == 1 else correct.all(axis=1)).mean())
 
 
-def _save(stage: Run, original: Original, made: Compressed) -> tuple[Classifier, float]:
-    """The classifier, and how far it is from Keras's."""
-    threshold = made.decision.threshold if made.decision else original.classifier.description.threshold
-    return save_model(stage, made.config, made.dataset, made.network, threshold, storage=made.storage)
+def _save(staging: Run, original: Original, compressed: Compressed) -> tuple[Classifier, float]:
+    """Save the network; return the classifier, and its largest difference from Keras's probabilities."""
+    decision = compressed.decision
+    threshold = decision.threshold if decision else original.classifier.description.threshold
+    return save_model(
+        staging, compressed.config, compressed.dataset, compressed.network, threshold, storage=compressed.storage
+    )
 
 
-def _fill(stage: Run, original: Original, made: Compressed, wish: CompressionRequest, *, name: str) -> MetricsDocument:
-    """Writes all files of the run; the document of its metrics.json.
+def _write(
+    staging: Run, original: Original, compressed: Compressed, request: CompressionRequest, *, name: str
+) -> MetricsDocument:
+    """Evaluate the network beside the original and write all files of its run; return the document of metrics.json.
 
     Raises:
-        UserError: too much accuracy is lost.
+        UserError: more accuracy is lost than is allowed.
     """
-    config, run = made.config, original.run
-    classifier, parity = _save(stage, original, made)
-    measured = made.dataset.splits.evaluation.rows
-    found, document = evaluate_rows(classifier, measured, made.dataset.evaluation_chunks(), slices=config.report.slices)
-    (before, _), speeds = measure_throughput([original.classifier, classifier], measured.text_chunks())
-    other = found.with_probabilities(before, threshold=original.classifier.description.threshold)
-    _check_loss(found, other, wish, measured_on=document["data"]["file"])
-    document["parity"] = parity
-    _keep_facts(document, original, made, found)
-    document["baselines"] = {**original.metrics.get("baselines", {}), "original": other.metrics}
-    document["comparisons"] = {"original": compare_predictions(found, other)}
-    size: CompressedBytes = {"original": size_in_bytes(run.model), "compressed": size_in_bytes(stage.model)}
-    document["compression"] = {**made.settings, "of": run.path.name, "bytes": size}
-    samples = sample_document(classifier, measured, found) if config.report.texts else None
+    config, dataset = compressed.config, compressed.dataset
+    classifier, parity = _save(staging, original, compressed)
+    rows = dataset.splits.evaluation.rows
+    predictions, metrics = evaluate_rows(classifier, rows, dataset.evaluation_chunks(), slices=config.report.slices)
+    (probabilities, _), speeds = measure_throughput([original.classifier, classifier], rows.text_chunks())
+    threshold = original.classifier.description.threshold
+    original_predictions = predictions.with_probabilities(probabilities, threshold=threshold)
+    _check_loss(predictions, original_predictions, request.max_loss, file=metrics["data"]["file"])
+    metrics["parity"] = parity
+    _add_training(metrics, original, compressed, predictions)
+    metrics["baselines"] = {**original.metrics.get("baselines", {}), "original": original_predictions.metrics}
+    metrics["comparisons"] = {"original": compare_predictions(predictions, original_predictions)}
+    size: CompressedBytes = {
+        "original": size_in_bytes(original.run.model),
+        "compressed": size_in_bytes(staging.model),
+    }
+    metrics["compression"] = {**compressed.settings, "of": original.run.path.name, "bytes": size}
     contents = RunContents(
         config=config,
-        history=_history(original, made),
-        split=made.dataset.splits.document,
-        predictions=found,
-        metrics=document,
-        samples=samples,
-        environment=_environment(original, made, speeds),
+        history=_history(original, compressed),
+        split=dataset.splits.document,
+        predictions=predictions,
+        metrics=metrics,
+        samples=sample_document(classifier, rows, predictions) if config.report.texts else None,
+        environment=_environment(original, compressed, speeds),
     )
-    write_run(stage, contents, name=name)
-    return document
+    write_run(staging, contents, name=name)
+    return metrics
 
 
-def _check_loss(found: Predictions, original: Predictions, wish: CompressionRequest, *, measured_on: object) -> None:
-    accuracy, before = found.correct.mean(), original.correct.mean()
-    if before - accuracy > wish.max_loss:
+def _check_loss(predictions: Predictions, original: Predictions, max_loss: float, *, file: object) -> None:
+    accuracy, before = predictions.correct.mean(), original.correct.mean()
+    if before - accuracy > max_loss:
         raise UserError(
-            f"accuracy on {measured_on} falls from {before:.4f} to {accuracy:.4f}, by more than {wish.max_loss} "
+            f"accuracy on {file} falls from {before:.4f} to {accuracy:.4f}, by more than {max_loss} "
             "(--max-loss): nothing was written. Allow a greater loss, keep more with --keep, or take another method."
         )
 
 
-def _keep_facts(document: MetricsDocument, original: Original, made: Compressed, found: Predictions) -> None:
-    """Fill in what metrics.json says of the data, which are the same, and of how the network learnt."""
+def _add_training(
+    metrics: MetricsDocument, original: Original, compressed: Compressed, predictions: Predictions
+) -> None:
+    """Add to metrics.json how the network was trained; what compressing left as it was is copied."""
     before = original.metrics
     if "checks" in before:
-        document["checks"] = before["checks"]
-    if made.fit_result:
-        document["validation"] = validation_document(made.config, made.dataset, made.fit_result)
+        metrics["checks"] = before["checks"]
+    if compressed.fit_result:
+        metrics["validation"] = validation_document(compressed.config, compressed.dataset, compressed.fit_result)
     elif "validation" in before:
-        document["validation"] = before["validation"]
-    if made.decision:
+        metrics["validation"] = before["validation"]
+    if compressed.decision:
         labels = len(original.classifier.labels)
-        document["decision"] = decision_document(made.config, found, made.decision, labels=labels)
+        metrics["decision"] = decision_document(compressed.config, predictions, compressed.decision, labels=labels)
     elif "decision" in before:
-        document["decision"] = before["decision"]
+        metrics["decision"] = before["decision"]
 
 
-def _history(original: Original, made: Compressed) -> HistoryTable | None:
-    """Return the epochs of the small network, or those of the original; of several networks those of the best."""
-    if made.fit_result:
-        return history_table({made.config.training.seed: made.fit_result})
+def _history(original: Original, compressed: Compressed) -> HistoryTable | None:
+    """Return the epochs of the network, or of the original if it was not trained again; of several seeds the best's."""
+    if compressed.fit_result:
+        return history_table({compressed.config.training.seed: compressed.fit_result})
     if not original.run.history.is_file():
         return None
     return read_history(original.run.history, seed=original.metrics.get("seeds", {}).get("best"))
 
 
-def _environment(original: Original, made: Compressed, speeds: list[float]) -> EnvironmentDocument:
+def _environment(original: Original, compressed: Compressed, speeds: list[float]) -> EnvironmentDocument:
     before: EnvironmentDocument = read_json(original.run.environment)
     return environment_document(
-        made.config,
+        compressed.config,
         original.device,
         packages=package_versions(),
         data=before["data"],

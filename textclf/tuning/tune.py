@@ -127,8 +127,8 @@ def _search(search: Search, tuning: Tuning, budget: Budget, callback: TrialCallb
 
 def _train_best(config: Config, run: Run, callback: TrainingCallback) -> MetricsDocument:
     """Train the run, or continue its training, unless it is complete; return the document of its metrics.json."""
-    stage = stage_of(run)
-    if run.complete and load_saved_config(run.config) == config and not stage.checkpoint.exists():
+    staging = stage_of(run)
+    if run.complete and load_saved_config(run.config) == config and not staging.checkpoint.exists():
         return train(config, run, callback, resume=True)
-    started = stage.checkpoint.exists() and read_json(stage.begun)["settings"] == option_values(config)
+    started = staging.checkpoint.exists() and read_json(staging.begun)["settings"] == option_values(config)
     return train(config, run, callback, resume=started, overwrite=not started)
