@@ -10,14 +10,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
 import click
 
 from textclf.errors import UserError
 from textclf.io.sanitize import printable, printable_json, printable_lines
 
-Document = TypeVar("Document", bound=Mapping[str, Any])
+Document = TypeVar("Document", bound=Mapping[str, object])
 
 
 class StopSignal(BaseException):
@@ -94,7 +94,7 @@ def write_output(
     write_pieces(path, chunks)
 
 
-def print_json(result: Mapping[str, Any]) -> None:
+def print_json(result: Mapping[str, object]) -> None:
     """Print a result as one JSON document."""
     print_stdout([printable_json(json.dumps(result, indent=1, ensure_ascii=False)), "\n"])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,7 @@ class CreatedConfig:
             *([f"more remarks on top of the config: {hidden}"] if hidden > 0 else []),
         ]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the description of the data as JSON values."""
         return {
             "config": None if self.path is None else str(self.path),
@@ -244,14 +244,14 @@ def _yaml_line(setting: Setting) -> str:
     return f"  {'' if setting.active else '# '}{setting.key.partition('.')[2]}: {yaml_value(setting.value)}"
 
 
-def yaml_value(value: Any) -> str:
+def yaml_value(value: object) -> str:
     """Return the value as YAML on one line."""
     # inside a list no document end mark follows a value, and nothing wraps
     text = _dump_flow([value])
     return (_dump_flow([value], style='"') if "\n" in text else text)[1:-1]
 
 
-def _dump_flow(values: list[Any], *, style: str | None = None) -> str:
+def _dump_flow(values: list[object], *, style: str | None = None) -> str:
     text: str = yaml.dump(
         values, Dumper=ConfigDumper, default_flow_style=True, default_style=style, allow_unicode=True, width=10**9
     )

@@ -3,12 +3,13 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
 import yaml
+from pydantic_core import ErrorDetails
 
 from textclf.config.schema import TUNE_SECTION, Config, option_rows, section_types
 from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
@@ -94,7 +95,7 @@ def raise_problems(source: YamlSource, problems: Sequence[Problem]) -> None:
         raise UserError(*dict.fromkeys(lines))
 
 
-def schema_problems(values: Any) -> list[Problem]:
+def schema_problems(values: Mapping[str, object]) -> list[Problem]:
     """Return what is wrong with the values by the schema alone, without a look at files."""
     try:
         parse_config({"data": {}, **values})
@@ -109,7 +110,7 @@ def schema_problems(values: Any) -> list[Problem]:
     return []
 
 
-def parse_config(values: Any) -> Config:
+def parse_config(values: Mapping[str, Any]) -> Config:
     """Return the Config of values without `schema_problems`."""
     # a section whose keys are all commented out reads as null
     filled = {name: {} if value is None else value for name, value in values.items()}
@@ -149,7 +150,7 @@ def _without(values: dict[str, Any], keys: list[Key]) -> dict[str, Any]:
 # The problems that pydantic finds, as keys and messages
 
 
-def _key(details: Any) -> Key:
+def _key(details: ErrorDetails) -> Key:
     """Return the key in the YAML file: `loc` without the section types and union branches that pydantic adds."""
     loc = details["loc"]
     if details["type"] == "union_tag_invalid":
@@ -177,7 +178,7 @@ _PLAIN_TYPES = {
 }
 
 
-def _message(details: Any) -> str:
+def _message(details: ErrorDetails) -> str:
     key, kind = _key(details), details["type"]
     if kind == "unexpected_keyword_argument":
         return _unknown_key_message(key, _section_type(details["loc"]))
@@ -199,7 +200,7 @@ def _message(details: Any) -> str:
     return f"should be {expected}, found {short_json(details['input'])}"
 
 
-def short_json(value: Any) -> str:
+def short_json(value: object) -> str:
     """Return a value as JSON for a message, cut to MAX_SHOWN characters."""
     return json.dumps(value, ensure_ascii=False)[:MAX_SHOWN]
 
@@ -212,7 +213,7 @@ def _examples(dotted: str) -> list[str]:
     return list(field.metadata["examples"])
 
 
-def _wrong_type_message(value: Any) -> str:
+def _wrong_type_message(value: object) -> str:
     close = difflib.get_close_matches(str(value), MODELS, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return f"should be {' or '.join(map(repr, MODELS))}, found {short_json(value)}{hint}"

@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -148,7 +148,7 @@ class Setting(NamedTuple):
 
     key: str
     """The dotted key of an option."""
-    value: Any
+    value: object
     reason: str
     active: bool = True
     """False: a hint, written as a comment."""
