@@ -149,8 +149,7 @@ def coverage_sentence(predictions: Predictions) -> str:
     order = predictions.confidence.argsort(kind="stable")[::-1]
     kept = order[: max(1, round(0.8 * len(predictions)))]
     return (
-        f"Of the 80 % of the rows of which it is surest (a probability of {predictions.confidence[kept[-1]]:.2f} or "
-        f"more) it has {100 * predictions.correct[kept].mean():.1f} % right, of all "
-        f"{100 * predictions.correct.mean():.1f} %. "
+        f"Of the 80 % of the rows with the highest confidence ({predictions.confidence[kept[-1]]:.2f} or more) it has "
+        f"{100 * predictions.correct[kept].mean():.1f} % right, of all {100 * predictions.correct.mean():.1f} %. "
         "`textclf predict --min-confidence` leaves the label of the others empty."
     )

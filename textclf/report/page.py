@@ -48,7 +48,7 @@ SECTIONS = {
     "data": "Are the data sound?",
     "labels": "Which labels does it know?",
     "probabilities": "Can the probabilities be believed?",
-    "threshold": "What do the threshold, and leaving out unsure rows, change?",
+    "threshold": "Which threshold, and what if unsure rows are left out?",
     "ranking": "Does it rank well?",
     "weak": "Where is it weak?",
     "texts": "What did it see of the texts?",
