@@ -1,10 +1,10 @@
-"""Trains every recipe of configs/ on real data; prints its test score, time and the linear baseline's score.
+"""Train every config of configs/ on real data, and record its test score, time and the linear baseline's score.
 
     python tests/benchmarks/accuracy.py [--data FOLDER] [NAME...]
 
-Each training is a process of its own. The table goes to stdout, and with all numbers to accuracy.json beside this file,
-from which docs/generate.py makes a table. FOLDER holds a folder a data set, as ../shared/data does; where it
-is missing, only what `make data` fetched is trained on.
+Each training is a process of its own. The rows are printed, and all numbers go to accuracy.json beside this file, from
+which docs/generate.py makes a table. FOLDER holds a folder for each data set, as ../shared/data does; where it is
+missing, only the data that `make data` fetches are trained on.
 """
 
 import argparse
@@ -45,25 +45,25 @@ def main() -> None:
 
 
 def data_paths(name: str, data: Path) -> dict[str, Path]:
-    """The paths to override in a recipe; empty where its data are missing."""
+    """Return the paths to override in a config, by dotted key; empty where its data are missing."""
     if name == "movies":
         return {"data.train": ROOT / "data/movies/train.csv"} if (ROOT / "data/movies/train.csv").is_file() else {}
     folder = data / RECIPES[name]
-    found = {f"data.{path.name.split('.')[0]}": path for path in folder.glob("*.csv*")}
-    paths = {key.replace("dev", "validation"): path for key, path in found.items()}
+    files = {f"data.{path.name.split('.')[0]}": path for path in folder.glob("*.csv*")}
+    paths = {key.replace("dev", "validation"): path for key, path in files.items()}
     if paths and "pretrained: null" not in (text := (ROOT / f"configs/{name}.yaml").read_text()) and "glove" in text:
         paths["model.pretrained"] = data / VECTORS
     return paths
 
 
 def measure(name: str, paths: dict[str, Path]) -> dict[str, Any]:
-    """What one training reaches, and how long the whole process takes."""
+    """Train a config in a process, and return its scores and the seconds that the process took."""
     command = [sys.executable, "-m", "textclf", "train", f"configs/{name}.yaml", "--overwrite", "--json"]
     command += [part for key, path in paths.items() for part in ("--set", f"{key}={path}")]
-    begin = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    seconds = time.perf_counter() - begin
-    document = json.loads(done.stdout)
+    start = time.perf_counter()
+    process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    seconds = time.perf_counter() - start
+    document = json.loads(process.stdout)
     environment = json.loads((ROOT / "runs" / name / "environment.json").read_text())
     linear = document["baselines"]["tfidf_logistic_regression"]
     keys = ("accuracy", "f1_micro", "f1_macro")
@@ -91,21 +91,19 @@ def measure(name: str, paths: dict[str, Path]) -> dict[str, Any]:
 
 
 def _without_seen(document: dict[str, Any]) -> dict[str, Any] | None:
-    """Accuracy on the test rows whose text training never saw."""
-    found = document.get("without_seen")
-    return found and {"rows": found["rows"], "accuracy": found["metrics"]["accuracy"]}
+    """Return the accuracy on the test rows whose text is not among the training texts."""
+    scores = document.get("without_seen")
+    return scores and {"rows": scores["rows"], "accuracy": scores["metrics"]["accuracy"]}
 
 
-def row(name: str, found: dict[str, Any]) -> str:
-    """A line of the Markdown table."""
-    low, high = found["interval"]
+def row(name: str, result: dict[str, Any]) -> str:
+    """Return a line of the Markdown table."""
+    low, high = result["interval"]
     scores = [
-        f"{found[model][key]:.4f}" for key in ("accuracy", "f1_micro", "f1_macro") for model in ("network", "linear")
+        f"{result[model][key]:.4f}" for key in ("accuracy", "f1_micro", "f1_macro") for model in ("network", "linear")
     ]
-    baseline = found["phases"]["baseline"]
-    return (
-        f"| {name} | {found['rows']} | {low:.3f}-{high:.3f} | {' | '.join(scores)} | {found['seconds']} | {baseline} |"
-    )
+    seconds = f"{result['seconds']} | {result['phases']['baseline']}"
+    return f"| {name} | {result['rows']} | {low:.3f}-{high:.3f} | {' | '.join(scores)} | {seconds} |"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What each change of training rows gains in test accuracy, by data set and by how many of the rows there are.
+"""Measure what each change of training rows gains in test accuracy, by data set and share of the training rows.
 
     python tests/benchmarks/augment.py [NAME...] [--shares 0.1 0.3 1] [--seeds 2] [--data FOLDER] [--json FILE]
 
-Whole trainings by the recipes in configs/, with their word vectors: with nothing changed and with each change alone, on
-the same rows from the same first weights; a seed chooses both. What was measured before is not measured again, so that
-the program can be stopped and goes on where it was. FOLDER is that of accuracy.py.
+The configs in configs/ are trained with their word vectors, with nothing changed and with each change alone, on the
+same rows and from the same initial weights; a seed chooses both. What FILE holds is not measured again, so the program
+can be stopped and started again. FOLDER is that of accuracy.py.
 """
 
 import argparse
@@ -39,58 +39,67 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
-    asked = parser.parse_args()
-    known: list[dict[str, Any]] = json.loads(asked.json.read_text())["results"] if asked.json.is_file() else []
+    arguments = parser.parse_args()
+    known: list[dict[str, Any]] = json.loads(arguments.json.read_text())["results"] if arguments.json.is_file() else []
     cells = [
         {"data": name, "share": share, "seed": seed, "change": change}
-        for seed in range(1, asked.seeds + 1) for share in asked.shares for name in asked.names or NAMES
+        for seed in range(1, arguments.seeds + 1) for share in arguments.shares for name in arguments.names or NAMES
         for change in CHANGES
     ]  # fmt: skip
     for cell in cells:
-        if any(cell.items() <= each.items() for each in known):
+        if any(cell.items() <= result.items() for result in known):
             continue
-        known.append({**cell, **measure(**cell, paths=data_paths(cell["data"], asked.data))})
+        known.append({**cell, **measure(**cell, paths=data_paths(cell["data"], arguments.data))})
         say(str(known[-1]))
-        asked.json.write_text(json.dumps({"machine": machine(), "results": known}, indent=1) + "\n")
+        arguments.json.write_text(json.dumps({"machine": machine(), "results": known}, indent=1) + "\n")
     sys.stdout.write(markdown(table(known)))
 
 
 def measure(*, data: str, share: float, seed: int, change: str, paths: dict[str, Path]) -> dict[str, Any]:
-    """Test accuracy of a training on this share of the rows, and the seconds that its epochs took."""
+    """Train on a share of the rows, and return the test accuracy and the seconds that the epochs took."""
     run = CACHE / "augmented"
-    settings = {**paths, "data.train": some_rows(paths["data.train"], share, seed), "training.seed": seed}
+    settings = {**paths, "data.train": sampled_file(paths["data.train"], share, seed), "training.seed": seed}
     sets = [f"{key}={value}" for key, value in settings.items()] + ["report.baseline=false", "report.texts=false"]
-    sets += [f"augment.{each}" for each in CHANGES[change]]
+    sets += [f"augment.{setting}" for setting in CHANGES[change]]
     command = [*TEXTCLF, "train", f"configs/{data}.yaml", "--run", str(run), "--overwrite", "--json"]
-    command += [part for each in sets for part in ("--set", each)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    command += [part for setting in sets for part in ("--set", setting)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     seconds = json.loads((run / "environment.json").read_text())["seconds"]["train"]
-    return {"accuracy": json.loads(done.stdout)["metrics"]["accuracy"], "seconds": seconds}
+    return {"accuracy": json.loads(process.stdout)["metrics"]["accuracy"], "seconds": seconds}
 
 
-def some_rows(path: Path, share: float, seed: int) -> Path:
-    """A file with this share of the rows, drawn by the seed."""
+def sampled_file(path: Path, share: float, seed: int) -> Path:
+    """Write a file with a share of the rows, drawn by the seed, and return its path."""
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    chosen = random.Random(seed).sample(rows, round(share * len(rows)))
+    sample = random.Random(seed).sample(rows, round(share * len(rows)))
     part = CACHE / f"part-{path.parent.name}.csv"
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *chosen])
+        csv.writer(file).writerows([header, *sample])
     return part
 
 
 def table(results: list[dict[str, Any]]) -> list[list[str]]:
-    """Mean accuracy with nothing changed, and how many points each change adds on the same seeds, least to most."""
+    """Return rows with the accuracy when nothing is changed, and the points that each change adds (mean and range)."""
     rows = [["data, share of the rows", "seeds", "nothing", *[change for change in CHANGES if change != "nothing"]]]
-    for data, share in dict.fromkeys((each["data"], each["share"]) for each in results):
-        found = {(e["change"], e["seed"]): e["accuracy"] for e in results if (e["data"], e["share"]) == (data, share)}
-        seeds = [seed for change, seed in found if change == "nothing" and all((c, seed) in found for c in CHANGES)]
+    for data, share in dict.fromkeys((result["data"], result["share"]) for result in results):
+        accuracy = {
+            (result["change"], result["seed"]): result["accuracy"]
+            for result in results
+            if (result["data"], result["share"]) == (data, share)
+        }
+        complete = {seed for _, seed in accuracy if all((change, seed) in accuracy for change in CHANGES)}
+        seeds = sorted(complete)
         if not seeds:
             continue
-        row = [f"{data}, {share:.0%}", str(len(seeds)), f"{statistics.mean(found['nothing', s] for s in seeds):.4f}"]
+        row = [
+            f"{data}, {share:.0%}",
+            str(len(seeds)),
+            f"{statistics.mean(accuracy['nothing', seed] for seed in seeds):.4f}",
+        ]
         for change in rows[0][3:]:
-            gains = [100 * (found[change, seed] - found["nothing", seed]) for seed in seeds]
+            gains = [100 * (accuracy[change, seed] - accuracy["nothing", seed]) for seed in seeds]
             row.append(f"{statistics.mean(gains):+.1f} ({min(gains):+.1f} to {max(gains):+.1f})")
         rows.append(row)
     return rows

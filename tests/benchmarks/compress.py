@@ -1,10 +1,10 @@
-"""What each way of `textclf compress` leaves of a network's bytes, costs in accuracy and gains in speed, on real data.
+"""Measure the bytes, accuracy and speed of compressed networks on real data, by method of `textclf compress`.
 
     python tests/benchmarks/compress.py [NAME...] [--data FOLDER]
 
-Trains each recipe unless it is there, makes every smaller run of it, and then labels the same lines with all of them,
-whole processes in turn. The table goes to stdout, and with all numbers to compress.json beside this file, from which
-docs/generate.py makes a table. FOLDER is that of accuracy.py.
+Each config is trained unless its run is there, compressed by every method, and then the same lines are labelled with
+all of its runs, in whole processes that take turns. The table is printed, and all numbers go to compress.json beside
+this file, from which docs/generate.py makes a table. FOLDER is that of accuracy.py.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from measuring import CACHE, ROOT, TEXTCLF, alternating, machine, markdown, say
 
 RESULTS = Path(__file__).with_suffix(".json")
 NAMES = {"mr": [], "imdb": ["text.max_length=100"], "trec6": [], "banking77": []}
-WAYS = {
+METHODS = {
     "int8": ["--method", "int8"],
     "float16": ["--method", "float16"],
     "prune": ["--method", "prune"],
@@ -30,7 +30,7 @@ WAYS = {
     "distill, small": ["--method", "distill", "--student", "small"],
     "1 MB": ["--budget", "1MB"],
 }
-LINES = {"imdb": 20_000}  # to label, of long texts; of short ones 100,000
+LINES = {"imdb": 20_000}  # long texts; of the others 100,000 are labelled
 REPEATS = 3
 
 
@@ -38,10 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--data", type=Path, default=SHARED)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text())["results"] if RESULTS.is_file() else {}
-    for name in asked.names or NAMES:
-        paths = data_paths(name, asked.data)
+    for name in arguments.names or NAMES:
+        paths = data_paths(name, arguments.data)
         if paths:
             results[name] = measure(name, paths, LINES.get(name, 100_000))
             document = {"machine": machine(), "results": {known: results[known] for known in NAMES if known in results}}
@@ -50,39 +50,43 @@ def main() -> None:
 
 
 def measure(name: str, paths: dict[str, Path], lines: int) -> dict[str, Any]:
-    """By way of compressing its size, accuracy and speed; the first is the network as it was trained."""
+    """Return size, accuracy and speed of a network by the method that compressed it; the first is the original."""
     folder = CACHE / "compressed"
     original = folder / name
     if not (original / "metrics.json").is_file():
         settings = [*(f"{key}={path}" for key, path in paths.items()), *NAMES[name]]
-        run(
-            "train", f"configs/{name}.yaml", "--run", original, *(part for each in settings for part in ("--set", each))
+        run_textclf(
+            "train",
+            f"configs/{name}.yaml",
+            "--run",
+            original,
+            *(part for setting in settings for part in ("--set", setting)),
         )
-    found = {"original": facts(original)}
+    results = {"original": read_run(original)}
     runs = {"original": original}
-    for way, options in WAYS.items():
-        target = folder / f"{name}-{way.replace(', ', '-').replace(' ', '-')}"
-        begin = time.perf_counter()
-        run("compress", "--run", original, *options, "--output", target, "--max-loss", "1", "--overwrite")
-        found[way] = facts(target) | {"seconds_to_make": round(time.perf_counter() - begin, 1)}
-        runs[way] = target
-        say(f"{name}, {way}: {found[way]}")
+    for method, options in METHODS.items():
+        target = folder / f"{name}-{method.replace(', ', '-').replace(' ', '-')}"
+        start = time.perf_counter()
+        run_textclf("compress", "--run", original, *options, "--output", target, "--max-loss", "1", "--overwrite")
+        results[method] = read_run(target) | {"seconds_to_make": round(time.perf_counter() - start, 1)}
+        runs[method] = target
+        say(f"{name}, {method}: {results[method]}")
     texts = CACHE / f"{name}.txt"
     texts.write_text("".join(f"{text}\n" for text, _ in varied(plain(paths["data.train"]), lines)), encoding="utf-8")
-    commands = {f"{name} {way}": [*TEXTCLF, "predict", texts, "--run", path] for way, path in runs.items()}
+    commands = {f"{name} {method}": [*TEXTCLF, "predict", texts, "--run", path] for method, path in runs.items()}
     speeds = alternating(commands, REPEATS)
-    for way in runs:
-        found[way]["seconds"] = speeds[f"{name} {way}"]["seconds"]
-        found[way]["lines_a_second"] = round(lines / found[way]["seconds"])
-    return found
+    for method in runs:
+        results[method]["seconds"] = speeds[f"{name} {method}"]["seconds"]
+        results[method]["lines_a_second"] = round(lines / results[method]["seconds"])
+    return results
 
 
-def run(*arguments: str | Path) -> None:
+def run_textclf(*arguments: str | Path) -> None:
     subprocess.run([*TEXTCLF, *map(str, arguments)], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
 
 def plain(path: Path) -> Path:
-    """The table, unpacked if it is not."""
+    """Return the path of the table, unpacked."""
     if path.suffix != ".gz":
         return path
     unpacked = CACHE / f"{path.parent.name}-{path.stem}"
@@ -91,8 +95,8 @@ def plain(path: Path) -> Path:
     return unpacked
 
 
-def facts(folder: Path) -> dict[str, Any]:
-    """What the files of a run say of it."""
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return bytes of model/, accuracy and comparison with the original from the files of a run."""
     document = json.loads((folder / "metrics.json").read_text())
     against = document["comparisons"].get("original")
     return {
@@ -107,7 +111,7 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
-    """A row for each run."""
+    """Return a row for each run."""
     rows = [
         [
             "data",
@@ -120,18 +124,18 @@ def table(results: dict[str, Any]) -> list[list[str]]:
             "of the original's",
         ]
     ]
-    for name, found in results.items():
-        original = found["original"]
-        for way, each in found.items():
-            low, high = each["interval"]
-            row = [name, way, f"{each['bytes']:,}", f"{each['bytes'] / original['bytes']:.1%}"]
-            row.append(f"{each['accuracy']:.4f} ({low:.3f} to {high:.3f})")
-            if change := each["change"]:
+    for name, by_method in results.items():
+        original = by_method["original"]
+        for method, result in by_method.items():
+            low, high = result["interval"]
+            row = [name, method, f"{result['bytes']:,}", f"{result['bytes'] / original['bytes']:.1%}"]
+            row.append(f"{result['accuracy']:.4f} ({low:.3f} to {high:.3f})")
+            if change := result["change"]:
                 lower, upper = change["interval"]
                 row.append(f"{100 * change['difference']:+.1f} ({100 * lower:+.1f} to {100 * upper:+.1f})")
             else:
                 row.append("")
-            speed = each["lines_a_second"]
+            speed = result["lines_a_second"]
             rows.append([*row, f"{speed:,}", f"{speed / original['lines_a_second']:.1f}x"])
     return rows
 

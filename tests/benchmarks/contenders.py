@@ -1,4 +1,4 @@
-"""The command lines of textclf's peers, each a script in peers/ that trains and predicts."""
+"""The commands of the programs that textclf is compared with, each a script in peers/ that trains and predicts."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ SCRIPTS = {
 
 
 def peer(name: str, *arguments: str | Path) -> list[str | Path]:
-    """The command that runs a peer's script."""
+    """Return the command that runs a peer's script."""
     python = fasttext_python() if name == "fastText bigrams" else sys.executable
     return [python, PEERS / SCRIPTS[name], *arguments]
 
 
 def fasttext_python() -> Path:
-    """The Python of an environment with fastText, made where it is missing: its wheel needs NumPy 1."""
+    """Return the Python of an environment with fastText, whose wheel needs NumPy 1; create it where it is missing."""
     environment = ROOT / ".venv-fasttext"
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not (environment / "installed").is_file():
@@ -35,5 +35,5 @@ def fasttext_python() -> Path:
 
 
 def model_folder(name: str) -> Path:
-    """Where a peer's model is kept between benchmarks."""
+    """Return the folder of a peer's model, which is kept between benchmarks."""
     return CACHE / name.replace(" ", "-")

@@ -1,4 +1,4 @@
-"""The texts that the benchmarks run on: real data sets, and files of any length made from one of them."""
+"""The texts of the benchmarks: real data sets, and files of any length made from one of them."""
 
 import csv
 import gzip
@@ -11,17 +11,17 @@ from typing import TextIO
 from measuring import CACHE, ROOT
 
 SHARED = ROOT.parent / "shared" / "data"
-CHANGED = 0.72  # share of the texts into which a random word is put; of 100,000 lines 80 % are then distinct
+CHANGED = 0.72  # share of the texts that get a random word, so that of 100,000 lines 80 % are distinct
 
 
 def short_texts(data: Path) -> tuple[Path, Path]:
-    """Train and test file of short texts: mr, or the film reviews that `make data` fetches."""
+    """Return train and test file of short texts: mr, or else the film reviews that `make data` fetches."""
     folder = data / "mr" if (data / "mr").is_dir() else ROOT / "data" / "movies"
     return folder / "train.csv", folder / "test.csv"
 
 
 def long_texts(data: Path) -> tuple[Path, Path] | None:
-    """Train and test file of imdb as plain CSV, where it is there."""
+    """Return train and test file of imdb, unpacked; None where it is missing."""
     if not (data / "imdb").is_dir():
         return None
     paths = CACHE / "imdb-train.csv", CACHE / "imdb-test.csv"
@@ -34,7 +34,7 @@ def long_texts(data: Path) -> tuple[Path, Path] | None:
 
 
 def lines_file(source: Path, count: int) -> Path:
-    """A file of so many lines, from the texts of a table."""
+    """Return a file of `count` lines made from the texts of a table."""
     path = CACHE / f"lines-{count}.txt"
     if not path.is_file():
         with _new(path) as file:
@@ -43,7 +43,7 @@ def lines_file(source: Path, count: int) -> Path:
 
 
 def table_file(source: Path, count: int) -> Path:
-    """A table of so many labelled texts, from those of a table."""
+    """Return a table of `count` labelled texts made from those of a table."""
     path = CACHE / f"rows-{count}.csv"
     if not path.is_file():
         with _new(path) as file:
@@ -53,7 +53,7 @@ def table_file(source: Path, count: int) -> Path:
 
 
 def varied(source: Path, count: int) -> Iterator[tuple[str, str]]:
-    """So many texts with their labels: those of the table over and over, shuffled, most with a random word put in."""
+    """Yield `count` texts with their labels: those of a table repeatedly, shuffled, most with a random word added."""
     with source.open(encoding="utf-8", newline="") as file:
         rows = [(" ".join(row["text"].split()), row["label"]) for row in csv.DictReader(file)]
     words = sorted({word for text, _ in rows for word in text.split()})
@@ -71,7 +71,7 @@ def varied(source: Path, count: int) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _new(path: Path) -> Iterator[TextIO]:
-    """A file to write, which takes its name once it is complete."""
+    """Open a file to write, which takes its name when it is complete."""
     partial = path.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     with partial.open("w", encoding="utf-8", newline="") as file:

@@ -1,8 +1,8 @@
-"""Whether training stays within memory and reading keeps its speed as the data grow.
+"""Measure the memory of training and the speed of reading as the data grow.
 
     python tests/benchmarks/large_data.py [--rows 2000000] [--fewer 200000] [--data FOLDER] [--json FILE]
 
-One epoch of configs/quick.yaml in batches of 256, without the baseline; beside it what `import tensorflow` takes.
+One epoch of configs/quick.yaml in batches of 256, without the baseline; beside it the memory of `import tensorflow`.
 """
 
 import argparse
@@ -27,32 +27,33 @@ def main() -> None:
     source, _ = short_texts(arguments.data)
     results = alternating({"import tensorflow": [sys.executable, "-c", "import tensorflow"]}, 1)
     results["trainings"] = {
-        str(arguments.fewer): [trained(source, arguments.fewer) for _ in range(arguments.repeats)],
-        str(arguments.rows): [trained(source, arguments.rows)],
+        str(arguments.fewer): [train(source, arguments.fewer) for _ in range(arguments.repeats)],
+        str(arguments.rows): [train(source, arguments.rows)],
     }
     report(arguments.json, {"results": results}, table(results))
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each number of training rows."""
     base = results["import tensorflow"]["peak_mb"]
     rows = [["rows trained on", "read, tokenized and stored a second", "peak MB", "above `import tensorflow`"]]
-    for count, found in results["trainings"].items():
-        speed = int(count) / statistics.median(each["read_seconds"] for each in found)
-        peak = max(each["peak_mb"] for each in found)
+    for count, trainings in results["trainings"].items():
+        speed = int(count) / statistics.median(training["read_seconds"] for training in trainings)
+        peak = max(training["peak_mb"] for training in trainings)
         rows.append([f"{int(count):,}", f"{speed:,.0f}", f"{peak:.0f}", f"{peak - base:.0f}"])
     return rows
 
 
-def trained(source: Path, count: int) -> dict[str, Any]:
-    """What one epoch on so many rows takes, and the seconds of it for reading."""
+def train(source: Path, count: int) -> dict[str, Any]:
+    """Train one epoch on `count` rows; return time, memory, the seconds of reading, and the accuracy."""
     run = CACHE / f"rows-{count}"
     settings = [f"data.train={table_file(source, count)}", "data.test=null", "report.baseline=false"]
     settings += ["training.epochs=1", "training.batch_size=256"]
     sets = [part for setting in settings for part in ("--set", setting)]
-    found = measure([*TEXTCLF, "train", ROOT / "configs" / "quick.yaml", "--run", run, "--overwrite", *sets])
+    measured = measure([*TEXTCLF, "train", ROOT / "configs" / "quick.yaml", "--run", run, "--overwrite", *sets])
     phases = json.loads((run / "environment.json").read_text())["seconds"]
     accuracy = json.loads((run / "metrics.json").read_text())["metrics"]["accuracy"]
-    return {**vars(found), "read_seconds": phases["read"], "phases": phases, "accuracy": accuracy}
+    return {**vars(measured), "read_seconds": phases["read"], "phases": phases, "accuracy": accuracy}
 
 
 if __name__ == "__main__":

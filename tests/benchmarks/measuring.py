@@ -1,4 +1,4 @@
-"""Whole processes, measured from start to exit: seconds and peak memory, in turn with their peers."""
+"""Measure whole processes from start to exit: seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXTCLF: list[str | Path] = [sys.executable, "-m", "textclf"]
 
 @dataclass(frozen=True)
 class Measured:
-    """One process."""
+    """The seconds and the memory of one process."""
 
     seconds: float
     cpu_seconds: float
@@ -29,18 +29,18 @@ class Measured:
 
 
 def measure(command: Sequence[str | Path], *, output: Path | None = None) -> Measured:
-    """What the command takes from start to exit, its standard output going to a file.
+    """Run a command, its standard output going to a file, and return what it took.
 
     Raises:
         SystemExit: the command failed; its standard error is shown.
     """
     log = CACHE / "stderr.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
-    begin = time.perf_counter()
-    with (output or Path(os.devnull)).open("wb") as out, log.open("wb") as talk:
-        process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=out, stderr=talk)
+    start = time.perf_counter()
+    with (output or Path(os.devnull)).open("wb") as stdout, log.open("wb") as stderr:
+        process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=stdout, stderr=stderr)
         _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begin
+    seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(map(str, command))}\nfailed:\n{log.read_text(errors='replace')}")
@@ -49,29 +49,28 @@ def measure(command: Sequence[str | Path], *, output: Path | None = None) -> Mea
 
 
 def alternating(commands: Mapping[str, Sequence[str | Path]], repeats: Mapping[str, int] | int) -> dict[str, Any]:
-    """Runs of every command, in turn, and their medians."""
-    wanted = repeats if isinstance(repeats, Mapping) else dict.fromkeys(commands, repeats)
+    """Run every command several times, taking turns; return the runs and their medians by name."""
+    count = repeats if isinstance(repeats, Mapping) else dict.fromkeys(commands, repeats)
     runs: dict[str, list[Measured]] = {name: [] for name in commands}
-    for turn in range(max(wanted.values())):
+    for turn in range(max(count.values())):
         for name, command in commands.items():
-            if turn < wanted[name]:
+            if turn < count[name]:
                 runs[name].append(measure(command, output=CACHE / f"{name.replace(' ', '-')}.out"))
                 say(f"{name}: {runs[name][-1]}")
-    return {name: {"runs": [asdict(run) for run in found], **medians(found)} for name, found in runs.items()}
+    return {name: {"runs": [asdict(run) for run in measured], **medians(measured)} for name, measured in runs.items()}
 
 
-def medians(runs: Iterable[Measured]) -> dict[str, float]:
-    """The median of each quantity, and the largest peak of memory."""
-    found = list(runs)
+def medians(runs: Sequence[Measured]) -> dict[str, float]:
+    """Return the median of each time, and the largest peak of memory."""
     return {
-        "seconds": round(statistics.median(run.seconds for run in found), 3),
-        "cpu_seconds": round(statistics.median(run.cpu_seconds for run in found), 3),
-        "peak_mb": max(run.peak_mb for run in found),
+        "seconds": round(statistics.median(run.seconds for run in runs), 3),
+        "cpu_seconds": round(statistics.median(run.cpu_seconds for run in runs), 3),
+        "peak_mb": max(run.peak_mb for run in runs),
     }
 
 
 def machine() -> str:
-    """The processor's name where Linux tells it, its cores and the Python."""
+    """Return the processor's name, as Linux tells it, its cores and the version of Python."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -80,13 +79,13 @@ def machine() -> str:
 
 
 def report(path: Path, results: dict[str, Any], rows: Iterable[Sequence[str]]) -> None:
-    """Writes the results beside the script, with the machine's name, and prints the rows as a Markdown table."""
+    """Write results to a JSON file with the machine's name, and print the rows as a Markdown table."""
     path.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
     sys.stdout.write(markdown(rows))
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table of the rows, the first of them its header."""
+    """Return a Markdown table of rows, the first of which is the header."""
     header, *body = rows
     lines = [header, ["---"] * len(header), *body]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""Whether prediction takes more memory where there are more lines: peak memory at two sizes.
+"""Measure the peak memory of prediction for few and for many lines.
 
 python tests/benchmarks/predict_memory.py [--lines 500000 5000000] [--data FOLDER] [--json FILE]
 """
@@ -30,8 +30,9 @@ def main() -> None:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each number of lines."""
     rows = [["lines predicted", "peak MB"]]
-    return rows + [[f"{int(count):,}", f"{found['peak_mb']:.0f}"] for count, found in results.items()]
+    return rows + [[f"{int(count):,}", f"{result['peak_mb']:.0f}"] for count, result in results.items()]
 
 
 if __name__ == "__main__":

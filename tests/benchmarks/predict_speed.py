@@ -1,8 +1,8 @@
-"""How long prediction takes, whole processes: many short lines, one line, and no more than `--help`.
+"""Measure whole processes of prediction: many short lines, one line, and `--help`.
 
     python tests/benchmarks/predict_speed.py [--lines 100000] [--repeats 3] [--data FOLDER] [--json FILE]
 
-textclf and the plain Keras script have the same network: 10,000 words, 100 tokens, 64 units, the last state.
+textclf and the plain Keras script have the same network: 10,000 words, 100 tokens, 64 units, pooling last.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def train_models(train: Path, test: Path) -> None:
-    """Trains what is missing, for one epoch, which is enough to measure prediction."""
+    """Train the models that are missing, for one epoch, which is enough to measure prediction."""
     if not (RUN / "metrics.json").is_file():
         settings = [f"data.train={train}", f"data.test={test}", "training.epochs=1", "report.baseline=false"]
         sets = [part for setting in settings for part in ("--set", setting)]
@@ -47,32 +47,33 @@ def train_models(train: Path, test: Path) -> None:
 
 
 def predictions(source: Path, count: int, repeats: int) -> dict[str, Any]:
-    """What each takes to predict so many lines, and how many lines it gave."""
+    """Return what each program takes to predict `count` lines, and how many lines it wrote."""
     lines = lines_file(source, count)
     outputs = {name: CACHE / f"{model_folder(name).name}.tsv" for name in ("textclf", *SCRIPTS)}
     commands = {"textclf": [*TEXTCLF, "predict", lines, "--run", RUN, "--output", outputs["textclf"]]}
     commands |= {name: peer(name, "predict", model_folder(name), lines, outputs[name]) for name in SCRIPTS}
-    found = alternating(commands, repeats)
-    for name in found:
-        found[name]["lines"] = outputs[name].read_bytes().count(b"\n")
-    return found
+    results = alternating(commands, repeats)
+    for name in results:
+        results[name]["lines"] = outputs[name].read_bytes().count(b"\n")
+    return results
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
-    """Seconds, memory, and how many times as fast as the first peer each is."""
+    """Return a row for each program: seconds, lines a second, memory, and speed relative to the plain script's."""
     rows = [["", "seconds", "lines a second", "peak MB", "times the speed of the plain script", "lines out"]]
-    for count, found in ((int(count), found) for count, found in results.items() if count != "start"):
-        plain = found["plain Keras script"]["seconds"]
-        for name, each in found.items():
-            speed = f"{count / each['seconds']:,.0f}" if count > 1 else ""
+    for count in (int(key) for key in results if key != "start"):
+        by_program = results[str(count)]
+        plain = by_program["plain Keras script"]["seconds"]
+        for name, result in by_program.items():
+            speed = f"{count / result['seconds']:,.0f}" if count > 1 else ""
             lines = f"{count:,} lines" if count > 1 else "1 line"
-            rows.append([f"{name}, {lines}", *_cells(each, speed, plain), f"{each['lines']:,}"])
-    heavy = results["start"]["import tensorflow"]["seconds"]
-    return rows + [[name, *_cells(each, "", heavy), ""] for name, each in results["start"].items()]
+            rows.append([f"{name}, {lines}", *_cells(result, speed, plain), f"{result['lines']:,}"])
+    importing = results["start"]["import tensorflow"]["seconds"]
+    return rows + [[name, *_cells(result, "", importing), ""] for name, result in results["start"].items()]
 
 
-def _cells(found: dict[str, Any], speed: str, other: float) -> list[str]:
-    return [f"{found['seconds']:.2f}", speed, f"{found['peak_mb']:.0f}", f"{other / found['seconds']:.1f}"]
+def _cells(result: dict[str, Any], speed: str, other: float) -> list[str]:
+    return [f"{result['seconds']:.2f}", speed, f"{result['peak_mb']:.0f}", f"{other / result['seconds']:.1f}"]
 
 
 if __name__ == "__main__":

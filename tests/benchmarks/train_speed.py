@@ -1,11 +1,11 @@
-"""How long it takes to train to a score, whole processes, on the same rows as the peers.
+"""Measure whole processes of training, and the scores they reach, beside other programs on the same rows.
 
     python tests/benchmarks/train_speed.py [mr] [imdb] [--repeats 3] [--data FOLDER] [--json FILE]
 
-The plain script runs 10 epochs and validates on the test file after each, as tutorials do; its best epoch is the mark.
-configs/quick.yaml is trained on the same train and validation files; so is, for short texts, configs/plain.yaml, which
-is the plain script's network with its batch size and number of epochs. Both without the baseline, which the plain
-script lacks too.
+The plain script runs 10 epochs and validates on the test file after each, as tutorials do; its best epoch counts.
+configs/quick.yaml is trained on the same train and validation files, and for short texts configs/plain.yaml too, which
+is the plain script's network with its batch size and number of epochs. Both are trained without the baseline, which the
+plain script lacks too.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def compare(name: str, train: Path, test: Path, *, repeats: int, plain_repeats: int, epochs: int) -> dict[str, Any]:
-    """What each takes to train, and the accuracy that it reaches on the test file."""
+    """Return what each program takes to train, and the accuracy that it reaches on the test file."""
     folders = {peer_name: CACHE / f"{name}-{model_folder(peer_name).name}" for peer_name in SCRIPTS}
     commands = {
         peer_name: peer(
@@ -54,22 +54,22 @@ def compare(name: str, train: Path, test: Path, *, repeats: int, plain_repeats: 
         sets = [part for setting in settings for part in ("--set", setting)]
         path = ROOT / "configs" / f"{config}.yaml"
         commands[f"textclf {config}"] = [*TEXTCLF, "train", path, "--run", run, "--overwrite", *sets]
-    often = {label: plain_repeats if label == "plain Keras script" else repeats for label in commands}
-    found = alternating(commands, often)
+    runs_of_each = {label: plain_repeats if label == "plain Keras script" else repeats for label in commands}
+    results = alternating(commands, runs_of_each)
     for config, run in runs.items():
         document = json.loads((run / "metrics.json").read_text())
-        found[f"textclf {config}"] |= {
+        results[f"textclf {config}"] |= {
             "accuracy": document["metrics"]["accuracy"],
             "epochs": document["validation"]["epochs"],
             "best_epoch": document["validation"]["best_epoch"],
         }
     for label, folder in folders.items():
-        found[label] |= peer_accuracy(folder)
-    return found
+        results[label] |= peer_accuracy(folder)
+    return results
 
 
 def peer_accuracy(folder: Path) -> dict[str, Any]:
-    """The test accuracy of a peer: for the plain script that of its best epoch, and the last one's."""
+    """Return the test accuracy of a peer; of the plain script that of its best epoch, and of the last."""
     if (folder / "score.json").is_file():
         return json.loads((folder / "score.json").read_text())
     by_epoch = json.loads((folder / "history.json").read_text())["val_accuracy"]
@@ -78,15 +78,16 @@ def peer_accuracy(folder: Path) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each data set and program."""
     rows = [["", "seconds", "times the plain script's speed", "accuracy", "peak MB"]]
-    for name, found in results.items():
-        plain = found["plain Keras script"]["seconds"]
-        for label, each in found.items():
-            accuracy = f"{each['accuracy']:.4f}"
-            if "best_epoch" in each:
-                accuracy += f" (epoch {each['best_epoch']} of {each['epochs']})"
-            ratio = f"{plain / each['seconds']:.1f}"
-            rows.append([f"{name}: {label}", f"{each['seconds']:.1f}", ratio, accuracy, f"{each['peak_mb']:.0f}"])
+    for name, by_program in results.items():
+        plain = by_program["plain Keras script"]["seconds"]
+        for label, result in by_program.items():
+            accuracy = f"{result['accuracy']:.4f}"
+            if "best_epoch" in result:
+                accuracy += f" (epoch {result['best_epoch']} of {result['epochs']})"
+            ratio = f"{plain / result['seconds']:.1f}"
+            rows.append([f"{name}: {label}", f"{result['seconds']:.1f}", ratio, accuracy, f"{result['peak_mb']:.0f}"])
     return rows
 
 

@@ -1,9 +1,9 @@
-"""Whether the intervals hold what they promise, and whether wrong labels are found.
+"""Measure how often the 95 % intervals are right, and how many wrong labels are found.
 
     python tests/benchmarks/trust.py [--run RUN] [--data FOLDER] [--json FILE]
 
-Coverage: of 200 resamples of a run's test rows, how many have a 95 % interval that holds the value of all rows. RUN is
-one with many test rows, runs/imdb unless said otherwise, which tests/benchmarks/accuracy.py trains.
+Coverage: the share of 200 resamples of a run's test rows whose 95 % interval holds the value of all rows. RUN has many
+test rows; by default it is runs/imdb, which tests/benchmarks/accuracy.py trains.
 
 Labels: 5 % of the labels of mr's training rows are flipped, and `textclf check --suspects` looks for them.
 """
@@ -39,20 +39,20 @@ def main() -> None:
     results: dict[str, Any] = {"labels": flipped_labels(*short_texts(arguments.data))}
     run = Run(arguments.run)
     if run.complete:
-        found = read_predictions(run.predictions, separator=load_saved_config(run.config).data.label_separator)
-        results["coverage"] = {"run": run.path.name, "rows": len(found), "held": coverage(found)}
+        predictions = read_predictions(run.predictions, separator=load_saved_config(run.config).data.label_separator)
+        results["coverage"] = {"run": run.path.name, "rows": len(predictions), "held": coverage(predictions)}
     else:
         say(f"{run.path} is no run: coverage is left out")
     report(arguments.json, {"results": results}, table(results))
 
 
-def coverage(found: Predictions) -> dict[str, float]:
-    """Share of resamples, of ROWS rows each, whose interval holds the value of all rows, by metric."""
-    true = found.metrics
+def coverage(predictions: Predictions) -> dict[str, float]:
+    """Return by metric the share of resamples, of ROWS rows each, whose interval holds the value of all rows."""
+    true = predictions.metrics
     rng = np.random.default_rng(7)
     held = dict.fromkeys(METRICS, 0)
     for _ in range(RESAMPLES):
-        edges = intervals(found.take(rng.integers(0, len(found), ROWS)).resampled)
+        edges = intervals(predictions.take(rng.integers(0, len(predictions), ROWS)).resampled)
         for name in METRICS:
             low, high = edges[name]
             held[name] += low <= (true[name] or 0.0) <= high
@@ -60,7 +60,7 @@ def coverage(found: Predictions) -> dict[str, float]:
 
 
 def flipped_labels(train: Path, validation: Path) -> dict[str, Any]:
-    """How many rows' labels were flipped, how many are flagged, and how many of those were flipped."""
+    """Flip labels, and count the rows that are flipped, that `check --suspects` lists, and that are both."""
     with train.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     labels = sorted({row["label"] for row in rows})
@@ -70,40 +70,43 @@ def flipped_labels(train: Path, validation: Path) -> dict[str, Any]:
     with noisy.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        for number, row in enumerate(rows):
-            label = labels[1 - labels.index(row["label"])] if number in flipped else row["label"]
+        for row_id, row in enumerate(rows):
+            label = labels[1 - labels.index(row["label"])] if row_id in flipped else row["label"]
             writer.writerow([row["text"], label])
     config.write_text(json.dumps({"data": {"train": str(noisy), "validation": str(validation)}}))
     subprocess.run([*TEXTCLF, "check", config, "--suspects", suspects], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     with suspects.open(encoding="utf-8", newline="") as file:
-        flagged = [int(row["row"]) for row in csv.DictReader(file)]
-    hits = len(flipped.intersection(flagged))
-    first = len(flipped.intersection(flagged[:100]))
+        listed = [int(row["row"]) for row in csv.DictReader(file)]
+    hits = len(flipped.intersection(listed))
+    first = len(flipped.intersection(listed[:100]))
     return {
         "rows": len(rows),
         "flipped": len(flipped),
-        "flagged": len(flagged),
+        "flagged": len(listed),
         "flipped_among_flagged": hits,
         "flipped_among_first_100": first,
     }
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each question."""
     rows = [["question", "measured", "expected"]]
     if "coverage" in results:
-        found = results["coverage"]
-        for name, share in found["held"].items():
-            question = f"{RESAMPLES} resamples of {found['run']}'s test rows: 95 % interval of {name} holds the value"
+        measured = results["coverage"]
+        for name, share in measured["held"].items():
+            question = (
+                f"{RESAMPLES} resamples of {measured['run']}'s test rows: 95 % interval of {name} holds the value"
+            )
             rows.append([question, f"{100 * share:.1f} %", f"{100 * LEAST:.0f} to {100 * MOST:.0f} %"])
     labels = results["labels"]
-    hits, flagged, flipped = labels["flipped_among_flagged"], labels["flagged"], labels["flipped"]
+    hits, listed, flipped = labels["flipped_among_flagged"], labels["flagged"], labels["flipped"]
     question = "mr with 5 % of the labels flipped"
-    found = f"{hits} of {flagged} ({100 * hits / flagged:.0f} %)"
-    rows.append([f"{question}: rows flagged that were flipped", found, ""])
+    rows.append([f"{question}: listed rows that were flipped", f"{hits} of {listed} ({100 * hits / listed:.0f} %)", ""])
     first = labels["flipped_among_first_100"]
-    rows.append([f"{question}: the same of the 100 most suspicious", f"{first} of 100", ""])
-    found = f"{hits} of {flipped} ({100 * hits / flipped:.0f} %)"
-    rows.append([f"{question}: rows flipped that were flagged", found, ""])
+    rows.append([f"{question}: of the 100 listed first", f"{first} of 100", ""])
+    rows.append(
+        [f"{question}: flipped rows that are listed", f"{hits} of {flipped} ({100 * hits / flipped:.0f} %)", ""]
+    )
     return rows
 
 

@@ -1,10 +1,10 @@
-"""What ten minutes of `textclf tune` gain on trec6 over the default settings, the search killed half-way and resumed.
+"""Measure the gain of ten minutes of `textclf tune` over the default settings on trec6, killed half-way and resumed.
 
     python tests/benchmarks/tune.py [--minutes 10] [--data FOLDER] [--json FILE]
 
-The config names data and word vectors and leaves all else as it is by default. After half of the minutes the search
-gets SIGKILL, and another process goes on with it. Then the default config is trained, and both are compared on the
-test rows, which no trial saw. Last, a few trials are timed, one and two at a time. What FILE has is not measured again.
+The config names data and word vectors, and leaves the rest at its defaults. After half of the minutes the search gets
+SIGKILL, and another process continues it. Then the default config is trained, and both are compared on the test rows,
+which no trial sees. Last, a few trials are timed, one and two at a time. What FILE holds is not measured again.
 FOLDER is that of accuracy.py.
 """
 
@@ -30,40 +30,40 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
-    asked = parser.parse_args()
-    results: dict[str, Any] = json.loads(asked.json.read_text())["results"] if asked.json.is_file() else {}
+    arguments = parser.parse_args()
+    results: dict[str, Any] = json.loads(arguments.json.read_text())["results"] if arguments.json.is_file() else {}
     FOLDER.mkdir(parents=True, exist_ok=True)
-    rows = {part: str(asked.data / "trec6" / f"{part}.csv") for part in ("train", "test")}
-    CONFIG.write_text(json.dumps({"data": rows, "model": {"pretrained": str(asked.data / VECTORS)}}))
+    rows = {part: str(arguments.data / "trec6" / f"{part}.csv") for part in ("train", "test")}
+    CONFIG.write_text(json.dumps({"data": rows, "model": {"pretrained": str(arguments.data / VECTORS)}}))
     if "trials" not in results:
-        results |= gain(asked.minutes)
+        results |= gain(arguments.minutes)
     if "jobs" not in results:
         results["jobs"] = {str(jobs): side_by_side(jobs) for jobs in (1, 2)}
-    report(asked.json, {"results": results}, table(results))
+    report(arguments.json, {"results": results}, table(results))
 
 
 def gain(minutes: float) -> dict[str, Any]:
-    """What a search that is killed half-way and resumed finds, and how that stands on the test rows."""
+    """Search, kill the search half-way and resume it; return the best settings, compared with the default ones."""
     command = [*TEXTCLF, "tune", CONFIG, "--run", TUNING, "--minutes", str(minutes)]
-    before = killed([*command, "--overwrite"], after=30 * minutes)
+    before = run_and_kill([*command, "--overwrite"], after=30 * minutes)
     say(f"killed after {before} trials")
-    begin = time.perf_counter()
-    found = document([*command, "--resume"])
-    seconds = time.perf_counter() - begin
+    start = time.perf_counter()
+    tuning = document([*command, "--resume"])
+    seconds = time.perf_counter() - start
     document([*TEXTCLF, "train", CONFIG, "--run", DEFAULT, "--overwrite"])
     compared = document([*TEXTCLF, "compare", DEFAULT, TUNING / "best"])
-    facts = {"minutes": minutes, "before_kill": before, "seconds_after_kill": round(seconds, 1)}
-    return facts | outcome(found, compared)
+    timing = {"minutes": minutes, "before_kill": before, "seconds_after_kill": round(seconds, 1)}
+    return timing | summary(tuning, compared)
 
 
 def side_by_side(jobs: int) -> float:
-    """Seconds of a whole process that tries FEW settings, so many at a time."""
+    """Return the seconds of a whole process that runs FEW trials, `jobs` at a time."""
     command = [*TEXTCLF, "tune", CONFIG, "--run", FOLDER / "jobs", "--overwrite", "--trials", str(FEW)]
     return measure([*command, "--jobs", str(jobs)]).seconds
 
 
-def killed(command: list[Any], *, after: float) -> int:
-    """Trials that had ended when the process was killed, so many seconds after its start."""
+def run_and_kill(command: list[Any], *, after: float) -> int:
+    """Kill a search some seconds after its start, and return the number of trials that had ended."""
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         Timer(after, process.kill).start()
@@ -73,21 +73,21 @@ def killed(command: list[Any], *, after: float) -> int:
 
 
 def document(command: list[Any]) -> dict[str, Any]:
-    """What a command prints with --json."""
-    done = subprocess.run([*command, "--json"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout)
+    """Return what a command prints with --json."""
+    process = subprocess.run([*command, "--json"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return json.loads(process.stdout)
 
 
-def outcome(found: dict[str, Any], compared: dict[str, Any]) -> dict[str, Any]:
-    """What the search found, and how the best settings stand against the default ones on the test rows."""
-    trials = {trial["number"]: trial for trial in found["trials"]}
+def summary(tuning: dict[str, Any], compared: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a search, and the best settings compared with the default ones on the test rows."""
+    trials = {trial["number"]: trial for trial in tuning["trials"]}
     [against] = compared["against_first"].values()
     return {
         "trials": len(trials),
         "pruned": sum(trial["state"] == "pruned" for trial in trials.values()),
-        "best": found["best"],
+        "best": tuning["best"],
         "validation": {
-            name: {key: trials[found[name]["trial"]][key] for key in ("loss", "accuracy")} for name in ("own", "best")
+            name: {key: trials[tuning[name]["trial"]][key] for key in ("loss", "accuracy")} for name in ("own", "best")
         },
         "test": [run["metrics"]["accuracy"] for run in compared["runs"].values()],
         "difference": against["difference"]["accuracy"],
@@ -97,6 +97,7 @@ def outcome(found: dict[str, Any], compared: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each score and each number of jobs."""
     own, best = results["validation"]["own"], results["validation"]["best"]
     low, high = (100 * edge for edge in results["interval"])
     rows = [["", "default settings", f"best of {results['trials']} trials in {results['minutes']:g} minutes"]]

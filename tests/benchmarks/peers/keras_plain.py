@@ -1,4 +1,4 @@
-"""The plain Keras script, as tutorials have it: `train TRAIN TEST MODEL [--epochs N]`, `predict MODEL LINES OUTPUT`."""
+"""The plain Keras script of most tutorials: `train TRAIN TEST MODEL [--epochs N]`, `predict MODEL LINES OUTPUT`."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ WORDS, LENGTH = 10_000, 100
 
 
 def encode(texts: list[str], index: dict[str, int]) -> np.ndarray:
-    """Ids of the last LENGTH words of each text, zeros before them."""
+    """Return the ids of the last LENGTH words of each text, shape (n, LENGTH), with zeros before them."""
     ids = [[index.get(word, 1) for word in text.lower().split()] for text in texts]
     return keras.utils.pad_sequences(ids, maxlen=LENGTH)
 
@@ -49,10 +49,10 @@ def predict(arguments: argparse.Namespace) -> None:
     words = json.loads((arguments.model / "words.json").read_text())
     model = keras.models.load_model(arguments.model / "model.keras")
     lines = arguments.lines.read_text(encoding="utf-8").split("\n")[:-1]
-    found = model.predict(encode(lines, words["index"]), verbose=0)[:, 0]
+    probabilities = model.predict(encode(lines, words["index"]), verbose=0)[:, 0]
     with arguments.output.open("w", encoding="utf-8") as file:
-        for share in found:
-            file.write(f"{words['labels'][int(share >= 0.5)]}\t{max(share, 1 - share):.6f}\n")
+        for probability in probabilities:
+            file.write(f"{words['labels'][int(probability >= 0.5)]}\t{max(probability, 1 - probability):.6f}\n")
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ def train(train: Path, test: Path, model: Path) -> None:
 
 def predict(model: Path, lines: Path, output: Path) -> None:
     pipeline = joblib.load(model / "pipeline.joblib")
-    shares = pipeline.predict_proba(lines.read_text(encoding="utf-8").split("\n")[:-1])
+    probabilities = pipeline.predict_proba(lines.read_text(encoding="utf-8").split("\n")[:-1])
     with output.open("w", encoding="utf-8") as file:
-        for share in shares:
-            file.write(f"{pipeline.classes_[share.argmax()]}\t{share.max():.6f}\n")
+        for row in probabilities:
+            file.write(f"{pipeline.classes_[row.argmax()]}\t{row.max():.6f}\n")
 
 
 if __name__ == "__main__":
