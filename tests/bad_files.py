@@ -1,4 +1,4 @@
-"""What the tests of bad input share: files that nobody should be given, and what a command says of them."""
+"""Helpers of the tests of bad input: hostile and damaged files, and the message of a command that refuses them."""
 
 import gzip
 import io
@@ -18,18 +18,18 @@ ROWS = b"text,label\n" + b"".join(b"good %d,yes\nbad %d,no\n" % (i, i) for i in 
 LONG = "a" * 300
 
 
-def sparse(begin: bytes) -> Callable[[Path], object]:
-    """A file that begins so, and goes on with 100 MB of zeros on one line, which take no room on the disk."""
+def sparse(start: bytes) -> Callable[[Path], object]:
+    """Return a writer of a file that goes on after `start` with a line of 100 MB of zeros, which take no disk space."""
 
     def write(path: Path) -> None:
-        path.write_bytes(begin)
+        path.write_bytes(start)
         os.truncate(path, 100 << 20)
 
     return write
 
 
 def bomb(name: str) -> bytes:
-    """One line: of a gigabyte in gzip, which can be put together from parts, else of 32 MB in a zip file."""
+    """Return a compressed file of one line: of a gigabyte in gzip, which can be joined from parts, of 32 MB in zip."""
     if name.endswith(".gz"):
         return gzip.compress(bytes(1 << 24)) * 64
     file = io.BytesIO()
@@ -46,14 +46,14 @@ def parquet(*columns: tuple[str, object]) -> bytes:
 
 
 def damaged_zip(changes: dict[int, int]) -> bytes:
-    """Word vectors in a zip file, bytes of its directory changed."""
+    """Return word vectors in a zip file in which bytes of its directory are changed, by their offsets."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("v.txt", "good 1 2\n")
     content = bytearray(file.getvalue())
     directory = content.index(b"PK\x01\x02")
-    for place, value in changes.items():
-        content[directory + place] = value
+    for offset, value in changes.items():
+        content[directory + offset] = value
     return bytes(content)
 
 
@@ -70,7 +70,7 @@ def put(files: dict[str, Content]) -> None:
 
 
 def refusal(command: str, *, run: str = "") -> str:
-    """What a command says on stderr, after exit code 1 and nothing on stdout; the folder and the long name as words."""
+    """Return stderr of a command that exits with 1 and an empty stdout; the folder reads HERE, the long name LONG."""
     arguments = [run if argument == "RUN" else argument.replace("LONG", LONG) for argument in command.split()]
     result = textclf(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -1,6 +1,6 @@
-"""Configs, and files for a model, that nobody should be given: one message, exit code 1, in bounded time and memory.
+"""Bad configs, and bad files to predict and evaluate: one message, exit code 1, in bounded time and memory.
 
-Mistakes in a config stand in test_config.py too, damaged files in test_damaged_files.py.
+Further mistakes in configs are in test_config.py, damaged files in test_damaged_files.py.
 """
 
 import os
@@ -180,7 +180,7 @@ def test_a_config_is_refused(files: dict[str, Content], command: str, message: s
     assert refusal(command) == message
 
 
-FOR_A_MODEL: dict[str, tuple[Any, Any, str]] = {
+FILES: dict[str, tuple[Any, Any, str]] = {
     "predict: a folder": (
         {"a.csv": Path.mkdir},
         "predict a.csv --run RUN",
@@ -239,22 +239,24 @@ FOR_A_MODEL: dict[str, tuple[Any, Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("files", "command", "message"), FOR_A_MODEL.values(), ids=FOR_A_MODEL.keys())
-def test_a_file_for_a_model_is_refused(files: dict[str, Content], command: str, message: str, reviews: Path) -> None:
+@pytest.mark.parametrize(("files", "command", "message"), FILES.values(), ids=FILES.keys())
+def test_a_file_to_predict_or_evaluate_is_refused(
+    files: dict[str, Content], command: str, message: str, reviews: Path
+) -> None:
     put(files)
     assert refusal(command, run=str(reviews)) == message
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["\udcff.yaml", "\x1b[31m.yaml"])
-def test_a_name_that_no_terminal_should_see_is_shown_with_marks(name: str) -> None:
+def test_unprintable_characters_of_a_name_are_replaced_in_messages(name: str) -> None:
     result = textclf_process("check", name)
-    said = f"no config '{printable(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
-    assert (result.returncode, result.stdout, result.stderr.decode()) == (1, b"", said)
+    message = f"no config '{printable(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
+    assert (result.returncode, result.stdout, result.stderr.decode()) == (1, b"", message)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_file_whose_name_is_not_utf_8_is_refused() -> None:
     put({"c.yaml": b"data: {train: '*.tsv'}", "\udcff.tsv": b"text\tlabel\n"})
-    said = "the name \ufffd.tsv is not UTF-8, so that no run can hold it. Rename the file."
-    assert refusal("check c.yaml") == f"c.yaml:1:8: data.train: {said}"
+    message = "the name \ufffd.tsv is not UTF-8, so that no run can hold it. Rename the file."
+    assert refusal("check c.yaml") == f"c.yaml:1:8: data.train: {message}"

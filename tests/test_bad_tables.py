@@ -1,4 +1,4 @@
-"""Tables that `textclf init` cannot make a config of: one message, exit code 1, in bounded time and memory."""
+"""Bad tables for `textclf init`: one message, exit code 1, in bounded time and memory."""
 
 import os
 import sys
@@ -85,6 +85,6 @@ TABLES: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize(("files", "command", "message"), TABLES.values(), ids=TABLES.keys())
-def test_a_table_to_look_at_is_refused(files: dict[str, Content], command: str, message: str) -> None:
+def test_a_table_is_refused(files: dict[str, Content], command: str, message: str) -> None:
     put(files)
     assert refusal(command) == message

@@ -1,4 +1,4 @@
-"""Tables: every row, in order, as it stands, from every format."""
+"""Readers of tables: every row, in order, unchanged, from every format."""
 
 import csv
 import gzip
@@ -37,7 +37,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def separated(rows: list[tuple[str, str]], delimiter: str) -> bytes:
+def delimited(rows: list[tuple[str, str]], delimiter: str) -> bytes:
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerows([("text", "label"), *rows])
@@ -54,27 +54,27 @@ def parquet(columns: dict[str, object]) -> bytes:
     return file.getvalue()
 
 
-def written(rows: list[tuple[str, str]], suffix: str) -> bytes:
-    """The rows in the format of the suffix."""
+def in_format(rows: list[tuple[str, str]], suffix: str) -> bytes:
+    """Return the rows in the format of a suffix."""
     if suffix == ".parquet":
         return parquet({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
-    return json_lines(rows) if suffix == ".jsonl" else separated(rows, "\t" if suffix == ".tsv" else ",")
+    return json_lines(rows) if suffix == ".jsonl" else delimited(rows, "\t" if suffix == ".tsv" else ",")
 
 
 def read(name: str, content: str | bytes) -> list[tuple[str, ...]]:
-    """Text and label of each row in a file of that name and content."""
+    """Write a file and return text and label of each row."""
     Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return list(read_columns(Path(name), TEXT_AND_LABEL))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_rows_come_back_as_they_are(suffix: str) -> None:
-    assert read("rows" + suffix, written(ROWS, suffix)) == ROWS
+def test_rows_are_read_as_they_were_written(suffix: str) -> None:
+    assert read("rows" + suffix, in_format(ROWS, suffix)) == ROWS
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_rows_come_back_from_a_compressed_file(suffix: str) -> None:
-    assert read(f"rows{suffix}.gz", gzip.compress(written(ROWS, suffix))) == ROWS
+def test_rows_are_read_from_a_compressed_file(suffix: str) -> None:
+    assert read(f"rows{suffix}.gz", gzip.compress(in_format(ROWS, suffix))) == ROWS
 
 
 def test_a_suffix_may_be_in_capitals() -> None:
@@ -95,7 +95,7 @@ SAME_ROWS = {
 
 
 @pytest.mark.parametrize("content", SAME_ROWS.values(), ids=SAME_ROWS.keys())
-def test_how_a_csv_file_is_written_does_not_matter(content: str) -> None:
+def test_variants_of_csv_have_the_same_rows(content: str) -> None:
     assert read("rows.csv", content) == [("a", "1"), ("b", "2")]
 
 
@@ -111,7 +111,7 @@ def test_a_blank_line_is_an_empty_text_in_a_table_with_one_column() -> None:
 @pytest.mark.parametrize("text", ["x" * 200_000, "x\x00y", "a\rb", '"', "\ufeff", "\U0010ffff"])
 def test_an_unusual_text_is_a_text(text: str) -> None:
     rows = [("first", "1"), (text, "2")]
-    assert [read("rows" + suffix, written(rows, suffix)) for suffix in FORMATS] == [rows] * 4
+    assert [read("rows" + suffix, in_format(rows, suffix)) for suffix in FORMATS] == [rows] * 4
 
 
 @pytest.mark.parametrize("number", ["1", "1.0", "1e3", "-0", "1.10", "9" * 5000, "NaN"])
@@ -124,7 +124,7 @@ def test_true_and_null_in_json_are_text() -> None:
     assert read("rows.jsonl", content) == [("", "true"), ("", "false")]
 
 
-def test_half_a_character_in_json_becomes_the_character_for_none() -> None:
+def test_half_a_surrogate_pair_in_json_becomes_the_replacement_character() -> None:
     content = r'{"text": "a\ud83d", "label": "\ud83d\ude42"}'
     assert read("rows.jsonl", content) == [("a\ufffd", "🙂")]
 
@@ -135,15 +135,15 @@ def test_numbers_nulls_and_categories_in_parquet_are_text() -> None:
     assert read("rows.parquet", parquet(columns)) == [("1", "x"), ("", "y"), ("3", "x")]
 
 
-# Which files
+# File names
 
 
-def test_files_come_in_the_order_of_the_list_and_of_the_alphabet_within_a_glob() -> None:
+def test_files_are_in_the_order_of_the_list_and_alphabetical_within_a_glob() -> None:
     for name in ("b2.csv", "b10.csv", "a.csv", "c.csv", "deep/d/e.tsv"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    found = find_files(["c.csv", "[ab]*.csv", "deep/**/*.tsv"], key="data.train")
-    assert [path.as_posix() for path in found] == ["c.csv", "a.csv", "b10.csv", "b2.csv", "deep/d/e.tsv"]
+    paths = find_files(["c.csv", "[ab]*.csv", "deep/**/*.tsv"], key="data.train")
+    assert [path.as_posix() for path in paths] == ["c.csv", "a.csv", "b10.csv", "b2.csv", "deep/d/e.tsv"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file() -> None:
@@ -156,5 +156,5 @@ def test_training_reads_all_files_of_a_list() -> None:
     Path("more.tsv").write_text("text\tlabel\n" + "fine\tpositive\n" * 5)
     Path("c.yaml").write_text(f"data: {{train: [more.tsv, {SAMPLES}/rev*.csv]}}\n")
     result = textclf("check", "c.yaml", "--json")
-    found = json.loads(result.stdout)["rows"]
-    assert (result.exit_code, found["train"] + found["validation"]) == (0, 405)
+    rows = json.loads(result.stdout)["rows"]
+    assert (result.exit_code, rows["train"] + rows["validation"]) == (0, 405)

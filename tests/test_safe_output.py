@@ -1,4 +1,4 @@
-"""What is written is safe to open: in a spreadsheet, on a terminal, in a browser."""
+"""Output is safe to open in a spreadsheet, on a terminal and in a browser."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ HIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on labels, texts, a column and file names that want to do something to who looks at them."""
+    """Return a run whose labels, texts, column and file names attack whoever opens them."""
     folder = tmp_path_factory.mktemp("hostile")
     data = folder / "<b>\x1b[31m.csv"
     rows = [
@@ -59,11 +59,11 @@ CELLS = {
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_is_harmless_and_comes_back(cell: str) -> None:
+def test_formulas_in_cells_are_escaped_reversibly(cell: str) -> None:
     assert (escape_formulas(cell), unescape_formulas(CELLS[cell])) == (CELLS[cell], cell)
 
 
-def test_any_table_written_is_the_table_read() -> None:
+def test_random_tables_are_read_as_they_were_written() -> None:
     draw = random.Random(1)
     rows = [["".join(draw.choices("'=+-@\t\r\n\0 ;,\"1e.a\ufeff\uff1d", k=draw.randrange(9))) for _ in "ab"]
             for _ in range(5000)]  # fmt: skip
@@ -76,7 +76,7 @@ def table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_predictions_are_harmless_and_read_back_exactly(hostile: Path) -> None:
+def test_predictions_csv_is_escaped_and_read_back_exactly(hostile: Path) -> None:
     header, *rows = table(hostile / "predictions.csv")
     assert header == ["row", "truth", "prediction", *map(escape_formulas, sorted(LABELS))]
     assert {row[1] for row in rows} == set(map(escape_formulas, LABELS))
@@ -89,15 +89,15 @@ def test_predictions_are_harmless_and_read_back_exactly(hostile: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "written"), [((), escape_formulas), (("--raw",), str)])
-def test_predicted_csv_is_harmless_unless_raw(hostile: Path, arguments: tuple[str, ...], written: type[str]) -> None:
+def test_predict_escapes_csv_unless_raw(hostile: Path, arguments: tuple[str, ...], written: type[str]) -> None:
     result = textclf("predict", "--run", hostile, "-f", "csv", *arguments, stdin="word0\nword1\n")
     header, *rows = csv.reader(io.StringIO(result.stdout, newline=""))
     assert header == ["label", "probability", *map(written, sorted(LABELS))]
-    shares = [row[2:] for row in rows]
-    assert [row[0] for row in rows] == [header[2:][max(range(5), key=each.__getitem__)] for each in shares]
+    best = [max(range(5), key=row[2:].__getitem__) for row in rows]
+    assert [row[0] for row in rows] == [header[2:][index] for index in best]
 
 
-def test_predicted_tsv_is_harmless_unless_raw_and_jsonl_is_as_it_is(hostile: Path) -> None:
+def test_predict_escapes_tsv_unless_raw_and_never_jsonl(hostile: Path) -> None:
     def lines(*arguments: str) -> list[str]:
         return textclf("predict", "--run", hostile, *arguments, stdin="word0\nword1\nword2\n").stdout.split("\n")[:-1]
 
@@ -134,19 +134,19 @@ def test_predicted_tsv_is_harmless_unless_raw_and_jsonl_is_as_it_is(hostile: Pat
     ],
     ids=lambda arguments: printable(" ".join(arguments)).replace("\ufffd", "?"),
 )
-def test_no_control_character_is_said(hostile: Path, arguments: list[str]) -> None:
-    places = {"run": hostile, "folder": hostile.parent, "data": hostile.parent / "<b>\x1b[31m.csv"}
-    result = textclf(*[argument.format(**places) for argument in arguments])
+def test_no_command_prints_a_control_character(hostile: Path, arguments: list[str]) -> None:
+    paths = {"run": hostile, "folder": hostile.parent, "data": hostile.parent / "<b>\x1b[31m.csv"}
+    result = textclf(*[argument.format(**paths) for argument in arguments])
     assert HIDDEN.findall(result.output) == []
 
 
-def test_a_line_end_in_a_name_makes_no_line_of_its_own(tmp_path: Path) -> None:
+def test_a_line_end_in_a_name_does_not_end_the_line(tmp_path: Path) -> None:
     result = textclf("train", tmp_path / "a\nwarning: forged")
     expected = f"no config '{tmp_path}/a\ufffdwarning: forged' (looked in {Path.cwd()}). "
     assert result.stderr == f"{expected}The shortest says: data: {{train: DATA.csv}}\n"
 
 
-def test_json_says_the_same_with_escapes() -> None:
+def test_json_with_escapes_has_the_same_content() -> None:
     text = json.dumps([f"{ESCAPE}\x7f\U000e0041\u597d"], ensure_ascii=False)
     assert printable_json(text) == r'["\u001b[31m\u009b2J\u202e\u2028\u007f\udb40\udc41' + '\u597d"]'
     assert json.loads(printable_json(text)) == json.loads(text)
@@ -155,16 +155,16 @@ def test_json_says_the_same_with_escapes() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals of this kind")
 @pytest.mark.parametrize("format", ["tsv", "csv", "jsonl"])
-def test_predictions_on_a_terminal_show_what_labels_hold(hostile: Path, format: str) -> None:
+def test_predictions_on_a_terminal_have_no_control_characters(hostile: Path, format: str) -> None:
     import pty
 
-    ours, theirs = pty.openpty()
+    terminal, process_end = pty.openpty()
     words = "".join(f"word{number}\n" for number in range(5)).encode()
     command = [sys.executable, "-m", "textclf", "predict", "--run", str(hostile), "-f", format, "--raw"]
-    done = subprocess.run(command, cwd=ROOT, input=words, stdout=theirs, stderr=subprocess.PIPE, check=True)
-    os.close(theirs)
-    shown = os.read(ours, 1 << 16).decode().replace("\r\n", "\n")
-    os.close(ours)
+    done = subprocess.run(command, cwd=ROOT, input=words, stdout=process_end, stderr=subprocess.PIPE, check=True)
+    os.close(process_end)
+    shown = os.read(terminal, 1 << 16).decode().replace("\r\n", "\n")
+    os.close(terminal)
     assert (done.stderr, HIDDEN.findall(shown)) == (b"", [])
     piped = textclf("predict", "--run", hostile, "-f", format, "--raw", stdin=words).stdout
     if format == "jsonl":
@@ -187,7 +187,7 @@ ATTRIBUTES = {
 
 
 class Page(HTMLParser):
-    """What a page is made of."""
+    """The tags, attributes, links and styles of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 
 @pytest.mark.parametrize("name", ["report", "explained"])
-def test_a_page_holds_nothing_but_what_it_is_made_of(hostile: Path, name: str, tmp_path: Path) -> None:
+def test_a_page_has_only_known_tags_attributes_and_links(hostile: Path, name: str, tmp_path: Path) -> None:
     path = hostile / "report.html"
     if name == "explained":
         path = tmp_path / "explained.html"

@@ -1,22 +1,22 @@
-"""Labels and the split: what training and validation see."""
+"""Labels, and the split into training and validation rows."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from textclf.data import split as dealing
+from textclf.data import split as split_module
 from textclf.data.rows import LabelBuilder, Labels, Rows, split_labels, text_keys
 from textclf.data.split import SplitRows, folds
 
 
-def rows(*pairs: tuple[str, str]) -> Rows:
-    return Rows([text for text, _ in pairs], [label for _, label in pairs])
+def rows_of(*pairs: tuple[str, str]) -> Rows:
+    return Rows([text for text, _ in pairs], [label for _, label in pairs], [])
 
 
-def different(*labels: str) -> Rows:
-    """A row with a text of its own for each label."""
-    return Rows([f"text {number}" for number in range(len(labels))], list(labels))
+def distinct_rows(*labels: str) -> Rows:
+    """Return rows of these labels, each with a text of its own."""
+    return Rows([f"text {index}" for index in range(len(labels))], list(labels), [])
 
 
 def labels(fields: list[str]) -> Labels:
@@ -25,16 +25,16 @@ def labels(fields: list[str]) -> Labels:
     return reader.labels()
 
 
-def split(found: Rows, **options: object) -> SplitRows:
-    return dealing.split(labels(found.labels), text_keys(found.texts).near, **options)
+def split(rows: Rows, **options: object) -> SplitRows:
+    return split_module.split(labels(rows.labels), text_keys(rows.texts).near, **options)
 
 
-def names(found: Rows, numbers: np.ndarray, separator: str | None = None) -> set[str]:
-    return set(labels(found.labels).take(numbers).names(separator))
+def label_names(rows: Rows, row_ids: np.ndarray, separator: str | None = None) -> set[str]:
+    return set(labels(rows.labels).take(row_ids).names(separator))
 
 
-def is_whole(parts: SplitRows, total: int) -> bool:
-    """Whether every row is on one side, in order."""
+def is_partition(parts: SplitRows, total: int) -> bool:
+    """Tell if every row is on one side, and the row ids of each ascend."""
     both = [*parts.train.tolist(), *parts.validation.tolist()]
     ascending = parts.train.tolist() == sorted(parts.train) and parts.validation.tolist() == sorted(parts.validation)
     return ascending and sorted(both) == list(range(total))
@@ -42,33 +42,33 @@ def is_whole(parts: SplitRows, total: int) -> bool:
 
 @pytest.mark.parametrize(("fraction", "a", "b"), [(0.1, 8, 2), (0.25, 20, 5), (0.5, 40, 10), (0.99, 79, 19)])
 def test_the_split_has_the_same_share_of_each_label(fraction: float, a: int, b: int) -> None:
-    found = different(*["a"] * 80, *["b"] * 20)  # sorted by label, as tables often are
-    parts = split(found, fraction=fraction, seed=1)
-    assert Counter(found.labels[row] for row in parts.validation) == {"a": a, "b": b}
-    assert is_whole(parts, 100)
+    rows = distinct_rows(*["a"] * 80, *["b"] * 20)  # sorted by label, as tables often are
+    parts = split(rows, fraction=fraction, seed=1)
+    assert Counter(rows.labels[row] for row in parts.validation) == {"a": a, "b": b}
+    assert is_partition(parts, 100)
     assert parts.rare == []
 
 
 def test_the_split_depends_on_the_seed_alone() -> None:
-    found = different(*"ab" * 50)
-    first, again, other = (split(found, fraction=0.1, seed=seed).validation.tolist() for seed in (1, 1, 2))
+    rows = distinct_rows(*"ab" * 50)
+    first, again, other = (split(rows, fraction=0.1, seed=seed).validation.tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_a_text_is_on_one_side_case_and_blanks_aside() -> None:
     variants = ["Great film", " great  FILM ", "great\tfilm\n", "GREAT\u3000film"]
-    found = rows(*[(f"{text} {number}", "ab"[number % 2]) for number in range(40) for text in variants])
-    parts = split(found, fraction=0.2, seed=1)
-    splits = [
-        {" ".join(found.texts[row].casefold().split()) for row in side} for side in (parts.train, parts.validation)
-    ]
-    assert splits[0] & splits[1] == set()
+    rows = rows_of(*[(f"{text} {index}", "ab"[index % 2]) for index in range(40) for text in variants])
+    parts = split(rows, fraction=0.2, seed=1)
+    train, validation = (
+        {" ".join(rows.texts[row].casefold().split()) for row in row_ids} for row_ids in (parts.train, parts.validation)
+    )
+    assert train & validation == set()
     assert [len(parts.train), len(parts.validation)] == [128, 32]
 
 
 def test_the_same_text_with_other_labels_is_on_one_side() -> None:
-    found = rows(*[(f"text {number // 2}", "ab"[number % 2]) for number in range(40)])
-    parts = split(found, fraction=0.2, seed=1)
+    rows = rows_of(*[(f"text {index // 2}", "ab"[index % 2]) for index in range(40)])
+    parts = split(rows, fraction=0.2, seed=1)
     assert parts.validation.tolist() == sorted(
         {row // 2 * 2 for row in parts.validation} | {row // 2 * 2 + 1 for row in parts.validation}
     )
@@ -76,50 +76,50 @@ def test_the_same_text_with_other_labels_is_on_one_side() -> None:
 
 
 def test_a_text_that_recurs_too_often_stays_in_train() -> None:
-    found = rows(*[("again", "a")] * 50, *[(f"text {number}", "a") for number in range(10)], ("b", "b"), ("c", "b"))
+    rows = rows_of(*[("again", "a")] * 50, *[(f"text {index}", "a") for index in range(10)], ("b", "b"), ("c", "b"))
     for seed in range(20):
-        assert not set(split(found, fraction=0.1, seed=seed).validation.tolist()) & set(range(50))
+        assert not set(split(rows, fraction=0.1, seed=seed).validation.tolist()) & set(range(50))
 
 
 def test_a_label_with_one_text_stays_in_train() -> None:
-    found = rows(*[(f"text {number}", "a") for number in range(10)], ("b", "b"), ("B ", "b"), ("c", "c"))
-    parts = split(found, fraction=0.5, seed=1)
-    assert names(found, parts.validation) == {"a"}
-    assert (parts.rare, is_whole(parts, 13)) == (["b", "c"], True)
+    rows = rows_of(*[(f"text {index}", "a") for index in range(10)], ("b", "b"), ("B ", "b"), ("c", "c"))
+    parts = split(rows, fraction=0.5, seed=1)
+    assert label_names(rows, parts.validation) == {"a"}
+    assert (parts.rare, is_partition(parts, 13)) == (["b", "c"], True)
 
 
 def test_a_label_with_two_texts_is_on_both_sides() -> None:
-    found = different("a", "a", "b", "b")
+    rows = distinct_rows("a", "a", "b", "b")
     for seed in range(20):
-        parts = split(found, fraction=0.1, seed=seed)
-        assert names(found, parts.train) == names(found, parts.validation) == {"a", "b"}
+        parts = split(rows, fraction=0.1, seed=seed)
+        assert label_names(rows, parts.train) == label_names(rows, parts.validation) == {"a", "b"}
 
 
 def test_a_label_that_only_a_doubled_text_has_stays_in_train() -> None:
-    found = rows(("x", "a"), ("X ", "rare"), *[(f"text {number}", "a") for number in range(6)])
+    rows = rows_of(("x", "a"), ("X ", "rare"), *[(f"text {index}", "a") for index in range(6)])
     for seed in range(50):
-        parts = split(found, fraction=0.5, seed=seed)
-        assert names(found, parts.train) == {"a", "rare"}
+        parts = split(rows, fraction=0.5, seed=seed)
+        assert label_names(rows, parts.train) == {"a", "rare"}
         assert parts.rare == ["rare"]
 
 
 def test_a_label_among_several_is_never_in_validation_alone() -> None:
-    found = different("a|b", "a", "c|b", "c", "d|b", "d")
+    rows = distinct_rows("a|b", "a", "c|b", "c", "d|b", "d")
     for seed in range(50):
-        parts = split(found, fraction=0.5, seed=seed, separator="|")
-        assert names(found, parts.train, "|") == {"a", "b", "c", "d"}
-        assert is_whole(parts, 6)
+        parts = split(rows, fraction=0.5, seed=seed, separator="|")
+        assert label_names(rows, parts.train, "|") == {"a", "b", "c", "d"}
+        assert is_partition(parts, 6)
 
 
-def test_several_labels_a_row_are_dealt_by_the_rarest() -> None:
-    found = different(*["often|rare"] * 10, *["often"] * 80, *[""] * 10)
-    parts = split(found, fraction=0.1, seed=1, separator="|")
-    assert Counter(found.labels[row] for row in parts.validation) == {"often|rare": 1, "often": 8, "": 1}
+def test_rows_of_several_labels_are_stratified_by_the_rarest() -> None:
+    rows = distinct_rows(*["often|rare"] * 10, *["often"] * 80, *[""] * 10)
+    parts = split(rows, fraction=0.1, seed=1, separator="|")
+    assert Counter(rows.labels[row] for row in parts.validation) == {"often|rare": 1, "often": 8, "": 1}
 
 
 @pytest.mark.parametrize("fields", [[], ["a"], ["a", "b"]])
 def test_too_few_rows_are_all_in_train(fields: list[str]) -> None:
-    parts = split(different(*fields), fraction=0.5, seed=1)
+    parts = split(distinct_rows(*fields), fraction=0.5, seed=1)
     assert (parts.train.tolist(), parts.validation.tolist(), parts.rare) == (list(range(len(fields))), [], fields)
 
 
@@ -142,9 +142,9 @@ def test_labels_of_a_field(label: str, separator: str | None, parts: list[str]) 
     assert split_labels(label, separator) == parts
 
 
-def test_labels_are_sorted_as_text_and_kept_apart() -> None:
-    found = labels(["b", "1.0", "1", "01", "B", "10", "2", "1"])
-    assert found.names(None) == ["01", "1", "1.0", "10", "2", "B", "b"]
+def test_labels_are_text_and_sorted_as_text() -> None:
+    names = labels(["b", "1.0", "1", "01", "B", "10", "2", "1"]).names(None)
+    assert names == ["01", "1", "1.0", "10", "2", "B", "b"]
 
 
 def test_labels_are_counted_by_row() -> None:
@@ -161,20 +161,20 @@ def test_targets_of_several_labels_a_row_are_zeros_and_ones() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_folds_hold_out_every_row_once_each_label_in_each_and_no_text_on_both_sides(count: int) -> None:
-    found = rows(*((f"text {number // 2}", "abc"[number % 7 % 3]) for number in range(120)))
-    every = folds(labels(found.labels), text_keys(found.texts).near, count=count, seed=1)
-    assert sorted(number for parts in every for number in parts.validation.tolist()) == list(range(120))
-    for parts in every:
-        assert is_whole(parts, 120)
-        assert {found.texts[row] for row in parts.train}.isdisjoint(found.texts[row] for row in parts.validation)
-        assert names(found, parts.validation) == {"a", "b", "c"}
+    rows = rows_of(*((f"text {index // 2}", "abc"[index % 7 % 3]) for index in range(120)))
+    splits = folds(labels(rows.labels), text_keys(rows.texts).near, count=count, seed=1)
+    assert sorted(index for parts in splits for index in parts.validation.tolist()) == list(range(120))
+    for parts in splits:
+        assert is_partition(parts, 120)
+        assert {rows.texts[row] for row in parts.train}.isdisjoint(rows.texts[row] for row in parts.validation)
+        assert label_names(rows, parts.validation) == {"a", "b", "c"}
         assert abs(len(parts.validation) - 120 / count) <= 4
-    again = folds(labels(found.labels), text_keys(found.texts).near, count=count, seed=1)
-    assert [parts.validation.tolist() for parts in again] == [parts.validation.tolist() for parts in every]
+    again = folds(labels(rows.labels), text_keys(rows.texts).near, count=count, seed=1)
+    assert [parts.validation.tolist() for parts in again] == [parts.validation.tolist() for parts in splits]
 
 
 def test_a_row_that_alone_has_its_label_is_held_out_by_no_fold() -> None:
-    found = different(*"ab" * 4, "c")
-    every = folds(labels(found.labels), text_keys(found.texts).near, count=3, seed=1)
-    assert sorted(number for parts in every for number in parts.validation.tolist()) == list(range(8))
-    assert [parts.rare for parts in every] == [["c"]] * 3
+    rows = distinct_rows(*"ab" * 4, "c")
+    splits = folds(labels(rows.labels), text_keys(rows.texts).near, count=3, seed=1)
+    assert sorted(index for parts in splits for index in parts.validation.tolist()) == list(range(8))
+    assert [parts.rare for parts in splits] == [["c"]] * 3

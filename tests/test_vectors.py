@@ -1,4 +1,4 @@
-"""Word vectors from files as GloVe, word2vec and fastText write them."""
+"""Word vectors from the files of GloVe, word2vec and fastText."""
 
 import gzip
 import io
@@ -49,7 +49,7 @@ SAME_VECTORS = {
 
 
 @pytest.mark.parametrize(("name", "content"), SAME_VECTORS.values(), ids=SAME_VECTORS.keys())
-def test_vectors_are_read_whatever_the_file_is_like(name: str, content: str | bytes) -> None:
+def test_vectors_are_the_same_in_every_file_format(name: str, content: str | bytes) -> None:
     vectors = read(content, name)
     assert vectors.known_count == 2
     assert (vectors.table.shape, vectors.table.dtype) == ((3 + RESERVED, 2), np.float32)
@@ -68,9 +68,9 @@ def test_padding_is_zero_and_unknown_the_mean() -> None:
     assert table[UNKNOWN] == pytest.approx(table[RESERVED + 1 :].mean(axis=0))
 
 
-def test_a_word_that_the_file_lacks_is_drawn_with_the_spread_of_the_others() -> None:
-    numbers = np.random.default_rng(7).normal(0, 3, (50, 200))
-    lines = [f"w{row} {' '.join(map(str, vector))}" for row, vector in enumerate(numbers)]
+def test_vectors_of_missing_words_have_the_standard_deviation_of_the_others() -> None:
+    known = np.random.default_rng(7).normal(0, 3, (50, 200))
+    lines = [f"w{row} {' '.join(map(str, vector))}" for row, vector in enumerate(known)]
     Path("v.txt").write_text("\n".join(lines))
     vocabulary = [f"w{row}" for row in range(100)]
     vectors = read_vectors(Path("v.txt"), vocabulary, dimensions=200, seed=1)
@@ -79,7 +79,7 @@ def test_a_word_that_the_file_lacks_is_drawn_with_the_spread_of_the_others() -> 
     assert len(np.unique(vectors.table[RESERVED:], axis=0)) == 100
 
 
-def test_what_is_drawn_depends_on_the_seed_alone() -> None:
+def test_random_vectors_depend_only_on_the_seed() -> None:
     first, again, other = (read(GLOVE, seed=seed).table for seed in (1, 1, 2))
     assert (first == again).all()
     assert [(first[row] == other[row]).all() for row in range(5)] == [True, True, False, True, True]
@@ -90,7 +90,7 @@ def test_the_order_of_the_file_does_not_matter() -> None:
     assert (read(GLOVE).table == read(backwards).table).all()
 
 
-def test_a_line_of_a_word_outside_the_vocabulary_may_be_anything() -> None:
+def test_lines_of_words_outside_the_vocabulary_are_not_checked() -> None:
     assert read(f"odd 1 x\n\xff\xfe\n. . . 1 2\n{GLOVE}").known_count == 2
 
 
@@ -132,13 +132,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "content", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_vectors_that_cannot_be_used_are_refused(name: str, content: str | bytes, message: str) -> None:
+def test_invalid_files_are_refused(name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(UserError) as refused:
         read(content, name)
     assert str(refused.value) == message
 
 
-def test_zip_with_a_password_is_refused() -> None:
+def test_a_zip_file_with_a_password_is_refused() -> None:
     content = bytearray(zipped(**{"v.txt": GLOVE}))
     for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(start) + flags] |= 1
@@ -148,7 +148,7 @@ def test_zip_with_a_password_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere.txt", "nowhere.zip", "nowhere.gz"])
-def test_a_file_that_is_missing_is_refused(name: str) -> None:
+def test_a_missing_file_is_refused(name: str) -> None:
     with pytest.raises(UserError) as refused:
         read_vectors(Path(name), VOCABULARY, dimensions=2, seed=1)
     problem = f"[Errno 2] No such file or directory: '{name}'"

@@ -1,4 +1,4 @@
-"""What exported files have in common: what is said in them, and how they are asked for probabilities."""
+"""Parts that the export formats share: the description in each file, and probabilities of texts."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -16,21 +16,21 @@ from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, pad
 DESCRIPTION = "textclf.json"
 
 Forward = Callable[[npt.NDArray[np.int32]], npt.NDArray[Any]]
-"""From token ids, shape (n, width), padded at the end, to probabilities, shape (n, labels)."""
+"""A network: token ids, shape (n, width), padded at the end, to probabilities, shape (n, labels)."""
 
 PredictProba = Callable[[Sequence[str]], npt.NDArray[Any]]
-"""From n texts to probabilities, shape (n, labels)."""
+"""A classifier: n texts to probabilities, shape (n, labels)."""
 
 
 def description_text(description: Description) -> str:
-    """JSON of all that a recipient has to know besides the network: labels, vocabulary, what became of texts."""
+    """Return JSON with all that a recipient needs besides the network: text options, vocabulary, labels, threshold."""
     token_ids = {"padding": PADDING, "unknown": UNKNOWN, "first_of_vocabulary": RESERVED}
     document = {"textclf": __version__, **asdict(description), "token_ids": token_ids}
     return json.dumps(document, indent=1, ensure_ascii=False)
 
 
 def on_texts(classifier: Classifier, forward: Forward) -> PredictProba:
-    """The same network on texts, by the classifier's vocabulary."""
+    """Return a function from texts to probabilities that encodes texts as the classifier does."""
 
     def predict_proba(texts: Sequence[str]) -> npt.NDArray[Any]:
         ids = classifier.encode(texts)

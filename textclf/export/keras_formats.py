@@ -1,4 +1,4 @@
-"""The exports that are made from model.keras: the Keras file, TensorFlow's SavedModel, and LiteRT's .tflite."""
+"""Exports that are made from model.keras: the Keras file, TensorFlow's SavedModel, and LiteRT's .tflite."""
 
 import shutil
 import zipfile
@@ -19,7 +19,7 @@ from textclf.training.tensorflow_setup import quiet_stderr, start_tensorflow
 
 
 def write_keras(run: Run, classifier: Classifier, path: Path) -> None:
-    """The file as it was trained, with the description in it: a zip archive, of which Keras reads what it knows."""
+    """Copy the trained file and add the description to it; Keras ignores further members of its zip archive."""
     shutil.copyfile(keras_file(run), path)
     _pack(path, classifier)
 
@@ -30,13 +30,13 @@ def load_keras(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
 
 
 def trained_difference(_path: Path, run: Run) -> float:
-    """How far the network was from the classifier when it was trained; to run it again takes TensorFlow."""
+    """Return the difference that was measured after training, since measuring it again takes TensorFlow."""
     document: MetricsDocument = read_json(run.metrics)
     return document["parity"]
 
 
 def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:
-    """A folder for TensorFlow and TF Serving: token_ids, shape (n, width), to probabilities, shape (n, labels)."""
+    """Write a folder for TensorFlow and TF Serving: token_ids, shape (n, width), to probabilities, (n, labels)."""
     network = _network(keras_file(run))
     import tensorflow as tf
 
@@ -49,7 +49,7 @@ def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:
     signature = [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
     module.forward = tf.function(forward, input_signature=signature, autograph=False)
     tf.saved_model.save(module, str(path), signatures=module.forward)
-    extra = path / "assets.extra"  # where TensorFlow lets anyone put what it is not to read
+    extra = path / "assets.extra"  # TensorFlow leaves this folder to its users
     extra.mkdir()
     (extra / DESCRIPTION).write_text(description_text(classifier.description), encoding="utf-8", newline="\n")
 
@@ -62,12 +62,12 @@ def load_savedmodel(path: Path, _run: Run, classifier: Classifier) -> PredictPro
 
 
 def write_tflite(run: Run, classifier: Classifier, path: Path) -> None:
-    """A file for LiteRT, its own operators only: token_ids, shape (1, width), to probabilities, shape (1, labels)."""
-    _interpreter()  # missing it is better said before the conversion than after
+    """Write a file for LiteRT, built-in operators only: token_ids, shape (1, width), to probabilities, (1, labels)."""
+    _interpreter()  # fail before the conversion, not after it
     network = _network(keras_file(run))
     import tensorflow as tf
 
-    # As constants: LiteRT does not find variables in the body of a loop.
+    # as constants: LiteRT does not find variables in the body of a loop
     weights = [
         [variable.numpy() for variable in variables]
         for variables in (network.trainable_variables, network.non_trainable_variables)
@@ -78,7 +78,7 @@ def write_tflite(run: Run, classifier: Classifier, path: Path) -> None:
         return {"probabilities": _two_columns(outputs)}
 
     module = tf.Module()
-    # one row of any width: the states of a loop must have a shape that is known
+    # one row of any width: the states of a loop must have a known shape
     signature = [tf.TensorSpec((1, None), tf.int32, name="token_ids")]
     module.forward = tf.function(forward, input_signature=signature, autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.forward.get_concrete_function()], module)
@@ -94,7 +94,7 @@ def load_tflite(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
     run = interpreter.get_signature_runner("serving_default")
 
     def forward(token_ids: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
-        rows = [row[row > 0][None] for row in token_ids]
+        rows = [row[row > 0][None] for row in token_ids]  # each (1, length), without padding
         return np.concatenate([run(token_ids=row)["probabilities"] for row in rows])
 
     return on_texts(classifier, forward)
@@ -116,13 +116,13 @@ def _network(path: Path) -> Any:
 
 
 def _pack(path: Path, classifier: Classifier) -> None:
-    """Adds the description to a zip archive, or behind a file of another kind, where unzip finds it."""
+    """Add the description to a zip archive, or append it as one to another file, where unzip finds it."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DESCRIPTION, description_text(classifier.description))
 
 
 def _two_columns(probabilities: Any) -> Any:
-    """A tensor of shape (n, labels): a single sigmoid is that of the second of two labels."""
+    """Return a tensor of shape (n, labels); the network of two labels has one output, of the second label."""
     import tensorflow as tf
 
     return tf.concat([1 - probabilities, probabilities], axis=1) if probabilities.shape[1] == 1 else probabilities

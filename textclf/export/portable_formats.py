@@ -1,4 +1,4 @@
-"""The exports that are made from `model/` alone: ONNX for other tools, and a Python package."""
+"""Exports that are made from `model/` alone: ONNX for other tools, and a Python package."""
 
 import json
 import re
