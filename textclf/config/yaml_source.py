@@ -129,7 +129,7 @@ def _location(node: yaml.Node, name: str) -> str:
 
 def _scalar_text(node: yaml.Node, location: str) -> str:
     text: str = node.value
-    if not is_encodable(text):  # half of a surrogate pair cannot be encoded as UTF-8
+    if not is_encodable(text):  # half of a surrogate pair
         raise UserError(f"{location}: an escape that is no character; write the character itself")
     return text
 

@@ -120,20 +120,17 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
             more = True
             break
         rows += 1
-        for name in filter(_can_be_named, record):
+        for name, value in record.items():
+            if not name or not is_encodable(name):  # no config can name such a column
+                continue
             texts = values.setdefault(name, [])
-            if record[name] is None or isinstance(record[name], str | int | float):
-                texts.append(as_text(record[name], name))
+            if value is None or isinstance(value, str | int | float):
+                texts.append(as_text(value, name))
                 size += sys.getsizeof(texts[-1])
     if not rows:
         raise UserError(f"{path} has no rows. Add some, or name another file.")
     columns = [Column(name, texts) for name, texts in values.items() if len(texts) == rows]
     return Table(columns, [name for name, texts in values.items() if len(texts) < rows], rows, more)
-
-
-def _can_be_named(name: str) -> bool:
-    """Return whether a config can name such a column: the name is neither empty nor holds half a character."""
-    return bool(name) and is_encodable(name)
 
 
 def evenly_spaced(items: list[str], *, count: int = 1000) -> list[str]:
@@ -167,10 +164,10 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
     if label_column is None:
         raise UserError(*_no_column_lines(file, table, "labels: few different values, each in several rows", "--label"))
     if label_column.name in label_column.labels and len(text_column.name.split()) > 2:
+        first_line = f"'{excerpt(text_column.name)}' and '{excerpt(label_column.name)}'"
         raise UserError(
-            f"{file} has no header: its first line holds '{excerpt(text_column.name)}' and "
-            f"'{excerpt(label_column.name)}', "
-            "which look like a text and its label. Put the columns' names above it."
+            f"{file} has no header: its first line holds {first_line}, which look like a text and its label. "
+            "Put the columns' names above it."
         )
     has_label_name = label_column.name_has(LABEL_NAMES)
     equals = [column for column in candidates if column.name_has(LABEL_NAMES) == has_label_name]
@@ -229,15 +226,11 @@ def find_separator(fields: list[str]) -> str | None:
     """
     for separator in "|;,":
         parts = [split_labels(field, separator) for field in fields]
-        fields_with = Counter(label for labels in parts for label in labels)
+        counts = Counter(label for labels in parts for label in labels)
         in_lists = {label for labels in parts if len(labels) > 1 for label in labels}
-        recurring = sum(fields_with[label] > 1 for label in in_lists)
+        most_recur = sum(counts[label] > 1 for label in in_lists) > len(in_lists) / 2
         # "Paris, France" and "Rome, Italy" all have two parts: names with a comma, not lists
-        if (
-            len({len(labels) for labels in parts}) > 1
-            and len(fields_with) < len(fields)
-            and recurring > len(in_lists) / 2
-        ):
+        if len(set(map(len, parts))) > 1 and len(counts) < len(fields) and most_recur:
             return separator
     return None
 
@@ -245,11 +238,10 @@ def find_separator(fields: list[str]) -> str | None:
 def _no_column_lines(file: str, table: Table, wanted: str, option: str) -> list[str]:
     """Return the message that no column looks like texts or labels, with a line for each column."""
     rows_read = f" (in the first {table.rows:,} rows, which is all that was looked at)" if table.more else ""
-    lines = [
-        f"  {excerpt(column.name)}: {column.kind}, {len(column.counts):,} different, "
-        f"mean length {column.mean_length:.0f}"
-        for column in table.columns
-    ]
+    lines = []
+    for column in table.columns:
+        figures = f"{len(column.counts):,} different, mean length {column.mean_length:.0f}"
+        lines.append(f"  {excerpt(column.name)}: {column.kind}, {figures}")
     lines += [f"  {excerpt(name)}: no text, or missing, in some rows" for name in table.incomplete]
     if len(lines) > MAX_LISTED_COLUMNS:
         lines[MAX_LISTED_COLUMNS:] = [f"  and {len(lines) - MAX_LISTED_COLUMNS:,} more"]
