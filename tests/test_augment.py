@@ -52,12 +52,12 @@ def test_a_factor_gives_all_rows_so_many_times_each_time_changed_in_another_way(
     assert list(map(len, once)) == list(map(len, again)) == [40, 1, 25, 60]
 
 
-def test_without_a_share_nothing_changes() -> None:
+def test_without_options_the_rows_are_returned_as_they_are() -> None:
     texts = some_texts([5, 1])
     assert changed(texts) is texts
 
 
-def test_each_change_does_what_its_name_says_to_about_its_share() -> None:
+def test_each_option_changes_about_its_share_of_the_tokens() -> None:
     texts = some_texts([50] * 400)
     before = texts.flat
     replaced = changed(texts, synonyms=0.2).flat
@@ -84,21 +84,21 @@ def test_no_text_becomes_empty() -> None:
     assert changed(texts, deletion=0.99).lengths.min() == 1
 
 
-def test_neighbours_are_the_nearest_words_that_are_spelt_and_not_too_frequent() -> None:
+def test_neighbours_are_the_nearest_words_of_letters_that_are_not_too_frequent() -> None:
     words = [*(f"the{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(100)), "good", "fine", "bad", "9th", "rare"]
     table = np.zeros((RESERVED + len(words), 2), np.float32)
     table[RESERVED:] = [0, 1]
     table[-5:] = [[1, 0], [0.9, 0.1], [-1, 0], [1, 0], [0.8, 0.2]]
     known = np.ones(len(table), bool)
     known[-1] = False
-    found = neighbours(WordVectors(table, known), words, words=len(words), similarity=0.7)
+    nearest = neighbours(WordVectors(table, known), words, words=len(words), similarity=0.7)
     good, fine, bad, ninth, rare = range(len(table) - 5, len(table))
-    assert {*found[good]} == {fine}
-    assert {*found[fine]} == {good}
-    assert [{*found[word]} for word in (RESERVED, bad, ninth, rare)] == [{RESERVED}, {bad}, {ninth}, {rare}]
+    assert {*nearest[good]} == {fine}
+    assert {*nearest[fine]} == {good}
+    assert [{*nearest[word]} for word in (RESERVED, bad, ninth, rare)] == [{RESERVED}, {bad}, {ninth}, {rare}]
 
 
-def test_a_run_with_changed_rows_repeats_and_resumes_to_the_bit(tmp_path: Path) -> None:
+def test_a_training_with_augmentation_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     settings = ["report.baseline=false", "augment.deletion=0.2", "augment.swap=0.2", "augment.factor=2"]
     config = write_config(tmp_path, "reviews")
     arguments = overrides(*SMALL, *settings, "training.checkpoint_minutes=1e-9")
@@ -124,6 +124,6 @@ def test_a_run_with_changed_rows_repeats_and_resumes_to_the_bit(tmp_path: Path) 
         ("augment.delete=0.1", "augment.delete: unknown key; did you mean 'deletion'?"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_training(setting: str, message: str, tmp_path: Path) -> None:
+def test_invalid_options_are_refused_before_training(setting: str, message: str, tmp_path: Path) -> None:
     result = textclf("train", write_config(tmp_path, "reviews"), "--set", setting)
     assert (result.exit_code, result.stderr) == (1, f"--set {setting}: {message}\n")

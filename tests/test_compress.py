@@ -1,4 +1,4 @@
-"""textclf compress: a smaller run, measured beside the original, and what it keeps of it."""
+"""textclf compress: a smaller run, compared with the original."""
 
 import json
 import re
@@ -25,21 +25,21 @@ from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED
 
-CASES_OF_RUNS = [
+METHODS_AND_RUNS = [
     ("int8", "reviews"), ("int8", "bags"), ("float16", "topics"), ("distill", "questions"), ("prune", "bags")
 ]  # fmt: skip
 
 
 def compressed(run: Path, folder: Path, *options: str) -> Path:
-    """A smaller run of the run, which may lose all its accuracy: these are tiny networks."""
+    """Compress a run; it may lose all its accuracy, as these networks are tiny."""
     result = textclf("compress", "--run", run, "--output", folder / "small", "--max-loss", "1", *options)
     assert result.exit_code == 0, result.output
     return folder / "small"
 
 
-@pytest.fixture(scope="module", params=CASES_OF_RUNS, ids="-".join)
+@pytest.fixture(scope="module", params=METHODS_AND_RUNS, ids="-".join)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
-    """A method, a run, and what the method makes of it."""
+    """A method, a run, and the run compressed by it."""
     method, name = request.param
     original = request.getfixturevalue(name)
     return method, original, compressed(original, tmp_path_factory.mktemp(method), "--method", method)
@@ -64,22 +64,22 @@ def test_the_command_knows_every_method_and_student() -> None:
     assert choices == {"method": list(METHODS), "student": list(STUDENTS)}
 
 
-def test_a_smaller_run_is_a_run_like_any_other(pair: tuple[str, Path, Path]) -> None:
+def test_a_compressed_run_is_a_run_like_any_other(pair: tuple[str, Path, Path]) -> None:
     method, original, small = pair
     assert names(small) == names(original)
-    found = document(small)
-    assert found["parity"] < 1e-5
-    assert found["compression"]["method"] == method
-    assert found["compression"]["bytes"] == {"original": size(original), "compressed": size(small)}
+    metrics = document(small)
+    assert metrics["parity"] < 1e-5
+    assert metrics["compression"]["method"] == method
+    assert metrics["compression"]["bytes"] == {"original": size(original), "compressed": size(small)}
     assert list(json.loads((small / "environment.json").read_text())["rows_a_second"]) == ["original", "compressed"]
     assert textclf("check", small).stdout.splitlines()[-1].split()[-1] == "0.0e+00"
     again = textclf("evaluate", "--run", small)
-    assert (again.exit_code, document(small)) == (0, found)
+    assert (again.exit_code, document(small)) == (0, metrics)
     compared = json.loads(textclf("compare", small, original, "--json").stdout)
-    assert compared["runs"][original.as_posix()]["metrics"] == found["baselines"]["original"]
+    assert compared["runs"][original.as_posix()]["metrics"] == metrics["baselines"]["original"]
     turned = compared["against_first"][original.as_posix()]["difference"]
     assert turned == pytest.approx(
-        {key: -value for key, value in found["comparisons"]["original"]["difference"].items()}
+        {key: -value for key, value in metrics["comparisons"]["original"]["difference"].items()}
     )
     page = (small / "report.html").read_text(encoding="utf-8")
     assert "What does it cost to be small?" in page
@@ -98,7 +98,7 @@ def test_the_size_is_known_before_the_network_is_made(pair: tuple[str, Path, Pat
     assert estimate == pytest.approx(size(small), rel=0.04)
 
 
-def test_no_row_depends_on_its_batch_and_words_still_add_up(pair: tuple[str, Path, Path]) -> None:
+def test_predictions_do_not_depend_on_the_batch_and_explanations_add_up(pair: tuple[str, Path, Path]) -> None:
     small = pair[2]
     texts = (SAMPLES / "lines.txt").read_text(encoding="utf-8").splitlines()[:20]
     classifier = load_classifier(small)
@@ -106,12 +106,12 @@ def test_no_row_depends_on_its_batch_and_words_still_add_up(pair: tuple[str, Pat
     alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
     assert np.abs(together - alone).max() < 1e-6
     explained = json.loads(textclf("explain", texts[0], "--run", small, "--json").stdout)["explanations"]
-    for each in explained:
-        weights = sum(word["weight"] for word in each["words"])
-        assert weights == pytest.approx(each["log_odds"] - each["without_words"], abs=each["missed"] + 1e-4)
+    for explanation in explained:
+        weights = sum(word["weight"] for word in explanation["words"])
+        assert weights == pytest.approx(explanation["log_odds"] - explanation["without_words"], abs=1e-4)
 
 
-def test_fewer_bytes_a_weight_change_little_else(pair: tuple[str, Path, Path]) -> None:
+def test_quantizing_changes_probabilities_little_and_no_other_file(pair: tuple[str, Path, Path]) -> None:
     method, original, small = pair
     if method not in STORAGES:
         pytest.skip("another network")
@@ -124,7 +124,7 @@ def test_fewer_bytes_a_weight_change_little_else(pair: tuple[str, Path, Path]) -
 
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize(("name", "variant"), CASES)
-def test_every_architecture_is_kept_in_fewer_bytes_and_known_again(
+def test_every_architecture_is_quantized_and_read_again(
     name: str, variant: dict, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -151,7 +151,7 @@ def test_every_architecture_is_kept_in_fewer_bytes_and_known_again(
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
-def test_what_is_kept_whole_gives_the_same_and_what_is_not_fits_together(name: str, variant: dict) -> None:
+def test_shrinking_by_nothing_changes_nothing_and_shrunk_weights_fit_their_network(name: str, variant: dict) -> None:
     kind, options, shape = MODELS[name], options_of(name, variant), SHAPES["more labels"]
     network = kind.build(options, shape)
     rows = token_ids()
@@ -170,7 +170,7 @@ def test_what_is_kept_whole_gives_the_same_and_what_is_not_fits_together(name: s
     assert sum(array.size for array in weights.values()) < sum(map(np.size, kind.weights(network).values()))
 
 
-def test_pruning_leaves_what_was_asked_for_and_gives_the_same_each_time(questions: Path, tmp_path: Path) -> None:
+def test_pruning_keeps_the_given_fraction_and_repeats_to_the_byte(questions: Path, tmp_path: Path) -> None:
     small = compressed(questions, tmp_path, "--method", "prune", "--keep", "0.5")
     vocabulary = len(load_classifier(questions).description.vocabulary)
     kept = load_classifier(small).description
@@ -193,26 +193,28 @@ def test_pruning_leaves_what_was_asked_for_and_gives_the_same_each_time(question
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_a_student_learns_on_further_texts_too(student: str, topics: Path, tmp_path: Path) -> None:
+def test_a_student_learns_from_unlabelled_texts_too(student: str, topics: Path, tmp_path: Path) -> None:
     texts = SAMPLES / "lines.txt"
     small = compressed(topics, tmp_path, "--method", "distill", "--student", student, "--unlabelled", str(texts))
     rows = len(texts.read_text(encoding="utf-8").splitlines())
-    made = document(small)["compression"]
-    assert (made["student"], made["unlabelled texts"]) == (student, rows)
+    compression = document(small)["compression"]
+    assert (compression["student"], compression["unlabelled texts"]) == (student, rows)
 
 
-def test_within_a_budget_the_best_that_fits_is_kept(questions: Path, tmp_path: Path) -> None:
+def test_within_a_budget_the_most_accurate_candidate_is_kept(questions: Path, tmp_path: Path) -> None:
     budget, target = round(0.55 * size(questions)), tmp_path / "small"
     result = textclf("compress", "--run", questions, "--budget", f"{budget}B", "--output", target, "--max-loss", "1")
     assert result.exit_code == 0, result.output
-    said = [line for line in result.stderr.splitlines() if "accuracy on the validation rows" in line]
-    tried = dict(line.rsplit(" ", 1) for line in said)
+    lines = [line for line in result.stderr.splitlines() if "accuracy on the validation rows" in line]
+    tried = dict(line.rsplit(" ", 1) for line in lines)
     assert re.search(r"^float16: [\d,]+ bytes at the least$", result.stderr, re.MULTILINE)
     assert {"prune", "distill, small"} <= {line.split(":")[0] for line in tried} <= {"int8", "prune", "distill, small"}
-    made = document(target)["compression"]
-    assert made["bytes"]["compressed"] == size(target) <= budget
+    compression = document(target)["compression"]
+    assert compression["bytes"]["compressed"] == size(target) <= budget
     best = max(tried, key=lambda line: float(tried[line]))
-    assert best.split(":")[0] == ", ".join([made["method"], *([made["student"]] if "student" in made else [])])
+    assert best.split(":")[0] == ", ".join(
+        [compression["method"], *([compression["student"]] if "student" in compression else [])]
+    )
 
 
 REFUSED = {
@@ -221,8 +223,8 @@ REFUSED = {
         1,
         r"--budget: nothing that was tried fits into 100 bytes\. Allow more\.",
     ),
-    "no way": ([], 2, r".*say how with --method, or how small with --budget\."),
-    "what the method does not heed": (
+    "neither method nor budget": ([], 2, r".*say how with --method, or how small with --budget\."),
+    "an option that the method does not use": (
         ["--method", "int8", "--keep", "0.5"],
         2,
         r".*--method int8 has no use for --keep\.",
@@ -232,7 +234,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("options", "code", "message"), REFUSED.values(), ids=REFUSED)
-def test_a_wish_that_cannot_be_met_is_refused(
+def test_a_request_that_cannot_be_met_is_refused(
     options: list[str], code: int, message: str, reviews: Path, tmp_path: Path
 ) -> None:
     result = textclf("compress", "--run", reviews, "--output", tmp_path / "small", *options)
@@ -241,21 +243,21 @@ def test_a_wish_that_cannot_be_met_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_where_too_much_is_lost(questions: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_if_too_much_accuracy_is_lost(questions: Path, tmp_path: Path) -> None:
     options = ["--method", "prune", "--keep", "0.01", "--max-loss", "0.02"]
     result = textclf("compress", "--run", questions, "--output", tmp_path / "small", *options)
     assert (result.exit_code, result.stdout) == (1, "")
-    said = result.stderr.splitlines()[-1]
+    message = result.stderr.splitlines()[-1]
     accuracy = document(questions)["metrics"]["accuracy"]
-    assert said.startswith(f"accuracy on {SAMPLES / 'questions.csv'} falls from {accuracy:.4f} to ")
-    assert said.endswith(
+    assert message.startswith(f"accuracy on {SAMPLES / 'questions.csv'} falls from {accuracy:.4f} to ")
+    assert message.endswith(
         ", by more than 0.02 (--max-loss): nothing was written. Allow a greater loss, keep more with --keep, or take "
         "another method."
     )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_measured_beside_its_original_is_not_made(reviews: Path, tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_compared_is_refused(reviews: Path, tmp_path: Path) -> None:
     def refusal(*options: str | Path) -> str:
         result = textclf("compress", "--method", "int8", *options)
         assert (result.exit_code, result.stdout) == (1, "")
@@ -281,7 +283,7 @@ def test_what_cannot_be_measured_beside_its_original_is_not_made(reviews: Path, 
 
 
 @pytest.mark.parametrize("n", [9, 20])
-def test_an_earlier_run_stays_where_a_write_fails(n: int, reviews: Path, tmp_path: Path) -> None:
+def test_an_earlier_run_stays_if_a_write_fails(n: int, reviews: Path, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     small = compressed(reviews, folder, "--method", "float16")
     before = contents(folder)

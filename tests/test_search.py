@@ -25,22 +25,22 @@ pytest.importorskip("optuna")
 
 
 class Events:
-    """A callback that notes what it receives."""
+    """A callback that records its calls."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, int]] = []
+        self.calls: list[tuple[str, int]] = []
 
     def on_begin(self, trial: Trial) -> None:
-        self.seen.append(("begin", trial.number))
+        self.calls.append(("begin", trial.number))
 
     def on_progress(self, trial: Trial, _progress: TrialProgress) -> None:
-        self.seen.append(("progress", trial.number))
+        self.calls.append(("progress", trial.number))
 
     def on_end(self, trial: Trial, _trials: object) -> None:
-        self.seen.append((trial.state, trial.number))
+        self.calls.append((trial.state, trial.number))
 
     def close(self) -> None:
-        self.seen.append(("close", 0))
+        self.calls.append(("close", 0))
 
 
 def search_in(folder: Path, runner: type[FakeRunner], *, trials: int | None = 8, name: str = "tuned") -> Search:
@@ -50,18 +50,18 @@ def search_in(folder: Path, runner: type[FakeRunner], *, trials: int | None = 8,
 
 
 def searched(folder: Path, runner: type[FakeRunner], *, name: str = "tuned", jobs: int = 1) -> list[Trial]:
-    """Search, or go on with the search, in folder/name."""
+    """Start or continue a search in folder/name; return its trials."""
     search = search_in(folder, runner, name=name)
     run_search(search, search.open_study(recover=True), Events(), jobs=jobs)
     return trials_of(search)
 
 
 def trials_of(search: Search) -> list[Trial]:
-    """The trials that did not fail, without Optuna's numbers, of which failed trials have some."""
+    """Return the trials without Optuna's numbers, which count failed trials too."""
     return [replace(trial, id=0) for trial in search.open_study(recover=True).trials()]
 
 
-def test_a_search_finds_good_settings_and_prunes_the_hopeless(tmp_path: Path) -> None:
+def test_a_search_finds_good_settings_and_prunes_bad_ones(tmp_path: Path) -> None:
     search, events = search_in(tmp_path, FakeRunner, trials=20), Events()
     assert not run_search(search, search.open_study(recover=True), events, jobs=1)
     trials = trials_of(search)
@@ -75,10 +75,10 @@ def test_a_search_finds_good_settings_and_prunes_the_hopeless(tmp_path: Path) ->
     importance = search.open_study().importance()
     assert next(iter(importance)) == "training.learning_rate"
     assert sum(importance.values()) == pytest.approx(1)
-    epochs = [event for event, _ in events.seen].count("progress")
+    epochs = [event for event, _ in events.calls].count("progress")
     assert epochs == sum(trial.scores["epochs"] for trial in trials if trial.scores)
-    assert [number for event, number in events.seen if event == "begin"] == list(range(1, 21))
-    assert [event for event, _ in events.seen if event in ("complete", "pruned")] == [trial.state for trial in trials]
+    assert [number for event, number in events.calls if event == "begin"] == list(range(1, 21))
+    assert [event for event, _ in events.calls if event in ("complete", "pruned")] == [trial.state for trial in trials]
 
 
 def test_killed_at_any_moment_a_search_goes_on_to_the_same_trials(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_full_disk_is_named_and_the_search_goes_on_later(tmp_path: Path) -> No
     assert searched(tmp_path, FakeRunner) == searched(tmp_path, FakeRunner, name="unbroken")
 
 
-def test_when_the_time_is_over_no_trial_starts_and_the_running_one_is_dropped(
+def test_at_the_deadline_no_trial_starts_and_the_running_one_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
@@ -113,18 +113,18 @@ def test_when_the_time_is_over_no_trial_starts_and_the_running_one_is_dropped(
     monkeypatch.setattr("textclf.tuning.search.time.time", lambda: now)
     search, events = search_in(tmp_path, OverTime, trials=None), Events()
     run_search(replace(search, deadline=1.0), search.open_study(recover=True), events, jobs=1)
-    assert [event for event in events.seen if event[0] != "progress"] == [
+    assert [event for event in events.calls if event[0] != "progress"] == [
         ("begin", 1), ("complete", 1), ("begin", 2), ("failed", 2)
     ]  # fmt: skip
 
 
-def test_the_first_trial_goes_on_to_its_end_when_the_time_is_over(tmp_path: Path) -> None:
+def test_the_first_trial_runs_to_its_end_after_the_deadline(tmp_path: Path) -> None:
     search = replace(search_in(tmp_path, FakeRunner, trials=None), deadline=0.0)
     run_search(search, search.open_study(recover=True), Events(), jobs=1)
     assert [trial.state for trial in trials_of(search)] == ["complete"]
 
 
-def test_a_training_that_diverges_is_given_up(tmp_path: Path) -> None:
+def test_a_training_that_diverges_is_pruned(tmp_path: Path) -> None:
     assert {(trial.state, trial.steps == {}) for trial in searched(tmp_path, DivergingRunner)} == {("pruned", True)}
 
 
@@ -143,13 +143,13 @@ def jobs(tmp_path: Path) -> Callable[..., tuple[Search, Events]]:
     return run
 
 
-def test_what_a_process_refuses_is_said(jobs: Callable[..., tuple[Search, Events]]) -> None:
+def test_the_message_of_a_process_is_raised(jobs: Callable[..., tuple[Search, Events]]) -> None:
     with pytest.raises(UserError) as refused:
         jobs(RefusingRunner)
     assert refused.value.lines == ("data/train.csv: no words.", "Add some.")
 
 
-def test_a_process_that_dies_ends_the_search_and_its_trial_is_tried_again(
+def test_a_process_that_dies_ends_the_search_and_its_trial_is_repeated(
     jobs: Callable[..., tuple[Search, Events]],
 ) -> None:
     with pytest.raises(UserError) as died:
@@ -161,17 +161,17 @@ def test_a_process_that_dies_ends_the_search_and_its_trial_is_tried_again(
     trials = trials_of(search)
     assert [trial.number for trial in trials] == list(range(1, 9))
     assert {trial.state for trial in trials} <= {"complete", "pruned"}
-    started = [number for event, number in events.seen if event == "begin"]
-    assert sorted(started) == sorted(number for event, number in events.seen if event in ("complete", "pruned"))
-    assert {number for event, number in events.seen if event == "progress"} == set(started)
+    started = [number for event, number in events.calls if event == "begin"]
+    assert sorted(started) == sorted(number for event, number in events.calls if event in ("complete", "pruned"))
+    assert {number for event, number in events.calls if event == "progress"} == set(started)
 
 
 class CtrlC(Events):
-    """Ctrl-C is pressed when the fourth trial begins: two are complete."""
+    """Presses Ctrl-C when the fourth trial begins and two are complete."""
 
     def on_begin(self, trial: Trial) -> None:
         super().on_begin(trial)
-        if [event for event, _ in self.seen].count("begin") == 4:
+        if [event for event, _ in self.calls].count("begin") == 4:
             signal.raise_signal(signal.SIGINT)
 
 

@@ -33,7 +33,7 @@ TRIALS = 5
 
 
 def tune(folder: Path, *options: str | Path, name: str = "tuned", settings: tuple[str, ...] = ()) -> Result:
-    """A search in folder/tuned."""
+    """Run `textclf tune` in folder/tuned."""
     config = folder / "questions.yaml"
     if not config.exists():
         write_config(folder, "questions", SPACE)
@@ -78,7 +78,7 @@ def test_the_folder_holds_the_search_and_the_best_run(tuned: Path) -> None:
     assert sum(document["importance"].values()) == pytest.approx(1)
 
 
-def test_best_yaml_is_a_config_that_train_takes_and_gives_what_the_trial_gave(tuned: Path, tmp_path: Path) -> None:
+def test_training_on_best_yaml_gives_the_best_run_and_the_scores_of_its_trial(tuned: Path, tmp_path: Path) -> None:
     result = textclf("train", tuned / "best.yaml", "--run", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
     document = tuning_json(tuned)
@@ -100,7 +100,7 @@ def test_the_best_run_is_one_like_any_other(tuned: Path) -> None:
     assert contents(tuned / "best")["metrics.json"] == before["metrics.json"]
 
 
-def test_the_report_is_drawn_from_the_document_alone(tuned: Path, tmp_path: Path) -> None:
+def test_the_report_is_drawn_from_tuning_json_alone(tuned: Path, tmp_path: Path) -> None:
     page = (tuned / "report.html").read_text(encoding="utf-8")
     shutil.copy(tuned / "tuning.json", tmp_path)
     result = textclf("report", tmp_path)
@@ -114,7 +114,7 @@ def test_the_report_is_drawn_from_the_document_alone(tuned: Path, tmp_path: Path
     assert {"history-title", "parallel-title"} <= set(ids)
 
 
-def test_the_tables_show_the_trials_the_settings_and_what_was_gained(tuned: Path) -> None:
+def test_the_output_shows_trials_settings_and_gain(tuned: Path) -> None:
     result = tune(tuned.parent, "--trials", str(TRIALS), "--resume")
     assert result.exit_code == 0
     document = tuning_json(tuned)
@@ -151,7 +151,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_files(tuned: Path, tmp_pat
         assert (folder / name).read_bytes() == (tuned / name).read_bytes()
 
 
-def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
+def test_stopped_while_training_with_the_best_settings_it_goes_on_there(
     tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object, **__: object) -> None:
@@ -172,7 +172,7 @@ def test_stopped_while_it_trains_with_the_best_it_goes_on_there(
     assert (folder / "tuning.json").read_bytes() == (tuned / "tuning.json").read_bytes()
 
 
-def test_folds_and_jobs_score_each_trial_by_the_mean_over_all_parts(tmp_path: Path) -> None:
+def test_with_folds_the_score_is_the_mean_over_all_parts_also_in_processes(tmp_path: Path) -> None:
     result = tune(tmp_path, "--folds", "2", "--trials", "2", "--jobs", "2", settings=("training.epochs=1",))
     assert result.exit_code == 0, result.output
     document = tuning_json(tmp_path / "tuned")
@@ -194,7 +194,7 @@ def test_folds_beside_validation_rows_are_refused(tmp_path: Path) -> None:
     )
 
 
-def test_without_optuna_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     result = tune(tmp_path)
     expected = "Settings are searched by Optuna: pip install 'textclf[tune]'.\n"
@@ -245,7 +245,7 @@ def test_runs_and_tunings_have_names_of_their_own(tuned: Path) -> None:
 
 
 class StoppedRunner(FakeRunner):
-    """Ctrl-C is pressed in its third trial."""
+    """Presses Ctrl-C in its third trial."""
 
     def loss(self, config: Config) -> float:
         if self.trials == 3:
@@ -261,7 +261,7 @@ class StoppedAtOnceRunner(FakeRunner):
 
 @pytest.fixture
 def run_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[FakeRunner]], None]:
-    """Has `textclf tune` run its trials by another runner."""
+    """Make `textclf tune` use another runner."""
     defaults = tune_config.__kwdefaults__
     assert defaults
     return lambda runner: monkeypatch.setitem(defaults, "runner", runner)
