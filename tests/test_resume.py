@@ -14,7 +14,7 @@ from conftest import QUICK, ROOT, SAMPLES, SMALL, overrides, textclf, write_conf
 from faults import contents, ctrl_c, failing_writes, full_disk, small_files
 
 from textclf.io.run_folder import Run
-from textclf.io.staging import claimed
+from textclf.io.staging import locked
 
 SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/model.onnx", "model/model.json"]
 
@@ -174,8 +174,8 @@ def test_another_version_of_a_package_is_said(reviews: Path, tmp_path: Path) -> 
 CLAIM_AND_DIE = """
 import os, pathlib, sys
 from textclf.io.run_folder import Run
-from textclf.io.staging import claimed
-with claimed(Run(pathlib.Path(sys.argv[1]))):
+from textclf.io.staging import locked
+with locked(Run(pathlib.Path(sys.argv[1]))):
     os._exit(9)
 """
 
@@ -185,7 +185,7 @@ def test_two_trainings_of_one_run_are_refused_and_a_dead_one_is_not_in_the_way(t
     (tmp_path / "one.csv").write_text("text,label\na,1\nb,1\n")
     (tmp_path / "c.yaml").write_text(f"data: {{train: {tmp_path}/one.csv}}\n")
     arguments = ("train", tmp_path / "c.yaml", "--run", tmp_path / "run")
-    with claimed(Run(tmp_path / "run")):
+    with locked(Run(tmp_path / "run")):
         refused = textclf(*arguments)
     assert (refused.exit_code, refused.stderr) == (
         1,

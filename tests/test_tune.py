@@ -16,7 +16,7 @@ from faults import contents
 
 from textclf.config.schema import Config
 from textclf.io.run_folder import Run, run_for_config
-from textclf.io.staging import claimed
+from textclf.io.staging import locked
 from textclf.tuning.results import tuning_for_config
 from textclf.tuning.tune import tune as tune_config
 
@@ -209,7 +209,7 @@ def test_a_folder_that_is_no_tuning_and_one_in_use_are_refused(tuned: Path, tmp_
         assert tune(tmp_path, *options).stderr == (
             f"{tmp_path}/tuned exists and is no tuning of textclf. Choose another folder with --run.\n"
         )
-    with claimed(Run(tuned)):
+    with locked(Run(tuned)):
         result = tune(tuned.parent, "--resume")
     assert (result.exit_code, result.stderr.startswith(f"another process is training {tuned}.")) == (1, True)
     assert tune(tmp_path, "--resume", "--overwrite").exit_code == 2

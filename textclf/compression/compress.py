@@ -28,7 +28,7 @@ from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
 from textclf.io.files import read_json, size_in_bytes
 from textclf.io.run_folder import Run
-from textclf.io.staging import begin_stage, claimed, finishing
+from textclf.io.staging import create_staging, locked, publishing
 from textclf.text.encoding import TokenIds, concatenate
 from textclf.training.loop import TrainingCallback
 from textclf.training.model_io import save_model
@@ -99,9 +99,9 @@ def compress(
     """
     if target.path.resolve() == run.path.resolve():
         raise UserError(f"--output {target.path} is the run itself. Choose another folder.")
-    with claimed(target):
-        staging = begin_stage(target, overwrite=overwrite, option="--output")
-        with finishing(staging, target):
+    with locked(target):
+        staging = create_staging(target, overwrite=overwrite, option="--output")
+        with publishing(staging, target):
             original = read_original(run, folder=staging.path.parent)
             keeps = (request.keep,) if request.keep else BUDGET_KEEPS if request.budget else ()
             options = MethodOptions(keeps, request.student, _unlabelled_ids(original, request.unlabelled))

@@ -82,8 +82,8 @@ class Run:
         return self.path / "checkpoint" / ("state.npz" if number == 0 else f"state_{number + 1}.npz")
 
     @property
-    def begun(self) -> Path:
-        """The settings and the data that the training started with, while the run is in training."""
+    def fingerprint(self) -> Path:
+        """Settings and data of the training, while it is unfinished."""
         return self.path / "checkpoint" / "begun.json"
 
     @property

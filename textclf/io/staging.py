@@ -1,4 +1,4 @@
-"""A run in the making: one process fills it, a later one may go on with it, and what is complete takes its place."""
+"""Writing a run in a staging folder beside it, which takes the run's place once it is complete."""
 
 import contextlib
 import logging
@@ -12,19 +12,19 @@ from textclf.io.run_folder import RUNS, Run
 
 logger = logging.getLogger(__name__)
 
-STAGED, RETIRED, LOCK = ".partial", ".old", ".lock"
+STAGING, OLD, LOCK = ".partial", ".old", ".lock"
 
 
 @contextlib.contextmanager
-def claimed(run: Run) -> Iterator[None]:
-    """The right to write the run, for this process alone; a process that dies gives it up.
+def locked(run: Run) -> Iterator[None]:
+    """Lock the run against other processes; the lock of a process that dies is free again.
 
-    The folder that the run is in is made, and goes again where the block fails.
+    The run's parent folder is created, and removed again where the block fails.
 
     Raises:
-        UserError: another process has it.
+        UserError: another process has the lock.
     """
-    import filelock  # its import takes a tenth of the time that a prediction takes
+    import filelock  # takes a tenth of the time of a prediction to import
 
     path = _beside(run, LOCK)
     lock = filelock.FileLock(path)
@@ -36,121 +36,121 @@ def claimed(run: Run) -> Iterator[None]:
                 f"another process is training {run.path}. Wait until it is done, or choose another folder with --run."
             ) from None
         try:
-            _settle(run)
+            _finish_publishing(run)
             yield
         finally:
-            # before the lock is given up: later, the file could be one that another process has locked by now
+            # before the release: afterwards another process may have locked the file
             with contextlib.suppress(OSError):  # Windows removes no open file
                 path.unlink()
             lock.release()
 
 
-def stage_of(run: Run) -> Run:
-    """Where the run is while it is being made."""
-    return Run(_beside(run, STAGED))
+def staging_of(run: Run) -> Run:
+    """Return the folder in which a run is written before it is complete."""
+    return Run(_beside(run, STAGING))
 
 
-def begin_stage(run: Run, *, overwrite: bool, option: str = "--run") -> Run:
-    """An empty folder to make the run in.
+def create_staging(run: Run, *, overwrite: bool, option: str = "--run") -> Run:
+    """Create an empty staging folder for the run.
 
     Args:
-        option: by which the user named the run.
+        option: the command-line option that names the run.
 
     Raises:
-        UserError: the run exists, or an unfinished training of it, and is not to be overwritten; or the folder holds
+        UserError: the run or an unfinished training of it exists and must not be overwritten, or the folder holds
             something else.
     """
     _check_target(run, overwrite=overwrite, option=option)
-    stage = stage_of(run)
-    if stage.checkpoint.exists() and not overwrite:
+    staging = staging_of(run)
+    if staging.checkpoint.exists() and not overwrite:
         raise UserError(
-            f"{stage.path} holds an unfinished training. Go on with --resume, or begin anew with --overwrite."
+            f"{staging.path} holds an unfinished training. Go on with --resume, or begin anew with --overwrite."
         )
-    _remove(stage.path)
-    stage.path.mkdir()
-    return stage
+    _remove(staging.path)
+    staging.path.mkdir()
+    return staging
 
 
 @contextlib.contextmanager
-def finishing(stage: Run, run: Run) -> Iterator[None]:
-    """Puts the stage in the run's place when the block ends well; otherwise keeps of it what can be resumed."""
+def publishing(staging: Run, run: Run) -> Iterator[None]:
+    """Move the staging folder to the run's place after the block; where it fails, keep only what can be resumed."""
     try:
         yield
     except BaseException:
-        if stage.checkpoint.exists():
-            logger.warning("what was trained is kept in %s; go on with --resume", stage.path)
-        drop_all_but_checkpoint(stage)
+        if staging.checkpoint.exists():
+            logger.warning("what was trained is kept in %s; go on with --resume", staging.path)
+        drop_all_but_checkpoint(staging)
         raise
-    _place(stage, run)
+    _publish(staging, run)
 
 
-def drop_all_but_checkpoint(stage: Run) -> None:
-    """Empties the stage but for its checkpoint; without one, the stage goes too."""
-    if not stage.checkpoint.exists():
-        _remove(stage.path)
+def drop_all_but_checkpoint(staging: Run) -> None:
+    """Remove all files but the checkpoint; without one, remove the folder."""
+    if not staging.checkpoint.exists():
+        _remove(staging.path)
         return
-    for path in [*stage.path.iterdir(), *stage.checkpoint.parent.iterdir()]:
-        if path not in (stage.checkpoint.parent, stage.begun) and not path.match("checkpoint/state*.npz"):
+    for path in [*staging.path.iterdir(), *staging.checkpoint.parent.iterdir()]:
+        if path not in (staging.checkpoint.parent, staging.fingerprint) and not path.match("checkpoint/state*.npz"):
             _remove(path)
 
 
 def recover(run: Run) -> Run:
-    """The run, in its place even if a process died on the way of putting it there."""
-    if not run.path.exists() and (_beside(run, RETIRED).exists() or _left_to_place(run)):
-        with contextlib.suppress(UserError), claimed(run):  # whoever has the claim is about to put a run there
+    """Return the run, moved to its place where a process died before it had done so."""
+    if not run.path.exists() and (_beside(run, OLD).exists() or _is_unpublished(run)):
+        with contextlib.suppress(UserError), locked(run):  # whoever has the lock is about to put a run there
             pass
     return run
 
 
 def newest_run() -> Run:
-    """The complete run under runs/ that was trained last.
+    """Return the complete run under runs/ that was trained last.
 
     Raises:
         UserError: there is none.
     """
-    for retired in RUNS.glob(f"*{RETIRED}"):
-        recover(Run(retired.with_suffix("")))
-    # evaluating rewrites metrics.json, so that its time says nothing
-    finished = [(run.environment.stat().st_mtime, run) for run in map(Run, RUNS.glob("*")) if run.complete]
-    finished = [(time, run) for time, run in finished if run.path.suffix not in (STAGED, RETIRED)]
-    if not finished:
+    for old in RUNS.glob(f"*{OLD}"):
+        recover(Run(old.with_suffix("")))
+    # not the time of metrics.json, which evaluate writes anew
+    complete = [(run.environment.stat().st_mtime, run) for run in map(Run, RUNS.glob("*")) if run.complete]
+    complete = [(time, run) for time, run in complete if run.path.suffix not in (STAGING, OLD)]
+    if not complete:
         raise UserError(f"no complete run in {RUNS}/. Train one with `textclf train CONFIG`, or name one with --run.")
-    return max(finished, key=lambda entry: entry[0])[1]
+    return max(complete, key=lambda entry: entry[0])[1]
 
 
-def _place(stage: Run, run: Run) -> None:
-    """Puts a complete stage in the run's place; where that fails half-way, `_settle` does the rest the next time."""
-    stage.checkpoint.unlink(missing_ok=True)  # first: what is complete and has none is on its way to its place
-    _remove(stage.checkpoint.parent)
-    retired = _beside(run, RETIRED)
+def _publish(staging: Run, run: Run) -> None:
+    """Move a complete staging folder to the run's place; if the process dies, `_finish_publishing` does the rest."""
+    staging.checkpoint.unlink(missing_ok=True)  # first: a complete folder without a checkpoint is to be published
+    _remove(staging.checkpoint.parent)
+    old = _beside(run, OLD)
     if run.path.exists():
-        run.path.replace(retired)
+        run.path.replace(old)
     try:
-        stage.path.replace(run.path)
+        staging.path.replace(run.path)
     except OSError:
-        if retired.exists():
-            retired.replace(run.path)
+        if old.exists():
+            old.replace(run.path)
         raise
-    _remove(retired)
+    _remove(old)
 
 
-def _settle(run: Run) -> None:
-    """Ends what a process that died in `_place` had begun."""
-    retired = _beside(run, RETIRED)
-    if _left_to_place(run):
-        _place(stage_of(run), run)
+def _finish_publishing(run: Run) -> None:
+    """Finish what a process that died in `_publish` left undone."""
+    old = _beside(run, OLD)
+    if _is_unpublished(run):
+        _publish(staging_of(run), run)
     elif run.path.exists():
-        _remove(retired)
-    elif retired.exists():
-        retired.replace(run.path)
+        _remove(old)
+    elif old.exists():
+        old.replace(run.path)
 
 
-def _left_to_place(run: Run) -> bool:
-    return stage_of(run).complete and not stage_of(run).checkpoint.exists()
+def _is_unpublished(run: Run) -> bool:
+    return staging_of(run).complete and not staging_of(run).checkpoint.exists()
 
 
 def _check_target(run: Run, *, overwrite: bool, option: str) -> None:
-    """Refuses a folder that training must not replace."""
+    """Refuse a folder that training must not replace."""
     if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
         return
     if not (run.complete and (run.model / "model.json").is_file()):
@@ -165,7 +165,7 @@ def _beside(run: Run, suffix: str) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """Removes a folder or a file, as far as the system lets go of it."""
+    """Remove a folder or a file, as far as the system allows."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""What a training began with, so that it goes on only with the same settings and data."""
+"""The fingerprint of a training: it is resumed only with the same settings and data."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from textclf.errors import UserError
 from textclf.io.contract import EnvironmentDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
-from textclf.io.staging import drop_all_but_checkpoint, stage_of
+from textclf.io.staging import drop_all_but_checkpoint, staging_of
 from textclf.training.dataset import Splits
 
 logger = logging.getLogger(__name__)
@@ -24,33 +24,35 @@ PACKAGES = ("tensorflow", "keras", "numpy", "onnxruntime", "scikit-learn")
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """All that decides how a training ends."""
+    """Everything that decides the result of a training."""
 
     settings: dict[str, Any]
-    """Every option's value by its dotted key."""
+    """Value of every option by its dotted key."""
     data: dict[str, str]
-    """sha256 of each file that is read, by its path."""
+    """sha256 of each file by its path."""
     packages: dict[str, str]
-    """Versions of what computes; another one may change the last digits."""
+    """Versions of the packages that compute; another version may change the last digits."""
 
 
 def fingerprint(config: Config, splits: Splits | None = None) -> Fingerprint:
-    """Return what a training on the config starts from.
+    """Return the fingerprint of training on a config now.
 
     Args:
-        splits: the rows of the files, where they were read already, with the digests; None: the files are read now.
+        splits: the rows of the data files, whose digests are known; None: hash the files.
 
     Raises:
         UserError: a file is missing.
     """
-    data = [file for part in splits.parts().values() for file in part.rows.files] if splits else [*_data_files(config)]
+    data = (
+        [file for split in splits.parts().values() for file in split.rows.files] if splits else [*_data_files(config)]
+    )
     if config.model.pretrained:
         data += source_files(config.model.pretrained, key="model.pretrained")
     return Fingerprint(option_values(config), {file.path.as_posix(): file.sha256 for file in data}, package_versions())
 
 
 def package_versions() -> dict[str, str]:
-    """Those of the packages that compute."""
+    """Return the versions of the packages that compute."""
     return {name: version(name) for name in PACKAGES}
 
 
@@ -60,63 +62,67 @@ def _data_files(config: Config) -> Iterator[SourceFile]:
             yield from source_files(patterns, key=f"data.{part}")
 
 
+def is_complete(run: Run, now: Fingerprint) -> bool:
+    """Return whether nothing is left to train of the run.
+
+    Raises:
+        UserError: it is complete, and was trained with other settings or data.
+    """
+    if not run.complete or staging_of(run).checkpoint.exists():
+        return False
+    environment: EnvironmentDocument = read_json(run.environment)
+    settings = option_values(load_saved_config(run.config))
+    before = Fingerprint(settings, environment["data"], environment["packages"])
+    check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
+    return True
+
+
+def resumable_staging(run: Run, now: Fingerprint) -> Run | None:
+    """Return the unfinished training of the run, without its half-written files; None where there is none.
+
+    Raises:
+        UserError: it was started with other settings or data.
+    """
+    staging = staging_of(run)
+    if not staging.checkpoint.exists():
+        logger.info("nothing to resume; training begins at the start")
+        return None
+    advice = "Go on with what it was begun with, or begin anew with --overwrite."
+    check_unchanged(Fingerprint(**read_json(staging.fingerprint)), now, f"{staging.path} was begun", advice)
+    drop_all_but_checkpoint(staging)
+    return staging
+
+
+def check_unchanged(before: Fingerprint, now: Fingerprint, subject: str, advice: str) -> None:
+    """Refuse to continue with other settings or data, and warn of other package versions.
+
+    Args:
+        subject: beginning of the message, such as "runs/imdb was trained".
+
+    Raises:
+        UserError: something has changed.
+    """
+    changed = [
+        *(f"{key} is {new!r}, was {old!r}" for key, old, new in _differences(before.settings, now.settings)),
+        *(f"{path} has changed" for path, _, _ in _differences(before.data, now.data)),
+    ]
+    if changed:
+        raise UserError(f"{subject} with other settings or data: {'; '.join(changed)}. {advice}")
+    for name, old, new in _differences(before.packages, now.packages):
+        logger.warning("%s is %s now, was %s: the last digits may differ", name, new, old)
+
+
 def check_same_data(before: Fingerprint, now: Fingerprint) -> None:
     """Refuse data files that changed between two readings.
 
     Raises:
         UserError: a file has another sha256.
     """
-    for path, _, _ in _changes(before.data, now.data):
+    for path, _, _ in _differences(before.data, now.data):
         raise UserError(changed_while_read(path))
 
 
-def is_complete(run: Run, now: Fingerprint) -> bool:
-    """Whether the run is what training would give, with nothing of it left to do.
-
-    Raises:
-        UserError: it is complete, and was trained with other settings or data.
-    """
-    if not run.complete or stage_of(run).checkpoint.exists():
-        return False
-    environment: EnvironmentDocument = read_json(run.environment)
-    before = Fingerprint(option_values(load_saved_config(run.config)), environment["data"], environment["packages"])
-    check_unchanged(before, now, f"{run.path} is complete, and was trained", "Train anew with --overwrite.")
-    return True
-
-
-def resumable_staging(run: Run, now: Fingerprint) -> Run | None:
-    """The unfinished training of the run, cleared of what was half done; None where there is none.
-
-    Raises:
-        UserError: it was begun with other settings or data.
-    """
-    stage = stage_of(run)
-    if not stage.checkpoint.exists():
-        logger.info("nothing to resume; training begins at the start")
-        return None
-    advice = "Go on with what it was begun with, or begin anew with --overwrite."
-    check_unchanged(Fingerprint(**read_json(stage.begun)), now, f"{stage.path} was begun", advice)
-    drop_all_but_checkpoint(stage)
-    return stage
-
-
-def check_unchanged(before: Fingerprint, now: Fingerprint, what: str, advice: str) -> None:
-    """Refuses to go on with other settings or data, and warns of other versions.
-
-    Raises:
-        UserError: something has changed; it says of `what`.
-    """
-    changed = [
-        *(f"{key} is {new!r}, was {old!r}" for key, old, new in _changes(before.settings, now.settings)),
-        *(f"{path} has changed" for path, _, _ in _changes(before.data, now.data)),
-    ]
-    if changed:
-        raise UserError(f"{what} with other settings or data: {'; '.join(changed)}. {advice}")
-    for name, old, new in _changes(before.packages, now.packages):
-        logger.warning("%s is %s now, was %s: the last digits may differ", name, new, old)
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Key, value before and value now of what differs."""
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return the key, the value before and the value now of each difference."""
     keys = dict.fromkeys([*before, *now])
     return [(key, before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)]

@@ -20,7 +20,7 @@ from textclf.inference.prefetch import begin
 from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run
-from textclf.io.staging import begin_stage, claimed, finishing
+from textclf.io.staging import create_staging, locked, publishing
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.data_checks import DataChecks, check_data
 from textclf.training.dataset import Dataset, Splits, prepare
@@ -72,12 +72,12 @@ def train(
             data cannot be learnt from, or the exported model disagrees with Keras's.
     """
     before = fingerprint(config) if resume else None
-    with claimed(run):
+    with locked(run):
         if before and is_complete(run, before):
             logger.info("%s was complete already", run.path)
             return read_json(run.metrics)
-        staging = (before and resumable_staging(run, before)) or begin_stage(run, overwrite=overwrite)
-        with finishing(staging, run):
+        staging = (before and resumable_staging(run, before)) or create_staging(run, overwrite=overwrite)
+        with publishing(staging, run):
             document = _train(config, staging, before, callback, name=run.path.name)
     logger.info("wrote %s; open %s", run.path, run.report)
     return document
@@ -99,7 +99,7 @@ def _train(
         now = fingerprint(config, dataset.splits)
         if before:
             check_same_data(before, now)
-        write_json(staging.begun, asdict(now))
+        write_json(staging.fingerprint, asdict(now))
     with clock.phase("check"):
         checks = check_data(config, dataset)
     _log_dataset(config, dataset, checks)

@@ -11,7 +11,7 @@ from textclf.errors import UserError
 from textclf.io.contract import MetricsDocument, TuningDocument
 from textclf.io.files import read_json, write_json, write_text
 from textclf.io.run_folder import Run
-from textclf.io.staging import claimed, stage_of
+from textclf.io.staging import locked, staging_of
 from textclf.training.loop import TrainingCallback
 from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 from textclf.training.train import train
@@ -55,7 +55,7 @@ def tune(
         )
     now = _fingerprint(config, space, folds)
     search = Search(tuning.journal, config, space, folds, budget.trials, runner=runner)
-    with claimed(Run(tuning.path)):
+    with locked(Run(tuning.path)):
         _open_folder(tuning, now, resume=resume, overwrite=overwrite)
         study = _search(search, tuning, budget, trial_callback, jobs=jobs)
         trials = study.trials()
@@ -127,8 +127,8 @@ def _search(search: Search, tuning: Tuning, budget: Budget, callback: TrialCallb
 
 def _train_best(config: Config, run: Run, callback: TrainingCallback) -> MetricsDocument:
     """Train the run, or continue its training, unless it is complete; return the document of its metrics.json."""
-    staging = stage_of(run)
+    staging = staging_of(run)
     if run.complete and load_saved_config(run.config) == config and not staging.checkpoint.exists():
         return train(config, run, callback, resume=True)
-    started = staging.checkpoint.exists() and read_json(staging.begun)["settings"] == option_values(config)
+    started = staging.checkpoint.exists() and read_json(staging.fingerprint)["settings"] == option_values(config)
     return train(config, run, callback, resume=started, overwrite=not started)
