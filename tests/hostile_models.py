@@ -25,7 +25,7 @@ from damages import (
     without,
 )
 
-from textclf.inference.model_folder import GRAPH_BYTES, JSON_BYTES
+from textclf.inference.model_folder import MAX_GRAPH_BYTES, MAX_JSON_BYTES
 
 HOME = "{model}/model.json"
 DAMAGED = HOME + " is damaged: "
@@ -46,11 +46,11 @@ FILES: dict[str, tuple[Damage, str]] = {
     "model.json is a folder": (replaced("model.json", Path.mkdir), HOME + " is no regular file" + COPY),
     "model.onnx is a folder": (replaced("model.onnx", Path.mkdir), "{model}/model.onnx is no regular file" + COPY),
     "a huge model.json": (
-        sparse("model.json", JSON_BYTES + 1),
-        HOME + f" has {JSON_BYTES + 1} bytes, more than any model: at most {JSON_BYTES} are read.",
+        sparse("model.json", MAX_JSON_BYTES + 1),
+        HOME + f" has {MAX_JSON_BYTES + 1} bytes, more than any model: at most {MAX_JSON_BYTES} are read.",
     ),
     "a huge model.onnx": (
-        sparse("model.onnx", GRAPH_BYTES + 1),
+        sparse("model.onnx", MAX_GRAPH_BYTES + 1),
         "{model}/model.onnx has 2147483648 bytes, more than any model: at most 2147483647 are read.",
     ),
     "model.onnx is cut short": (

@@ -18,7 +18,7 @@ from textclf.compression.distill import STUDENTS
 from textclf.config.load import load_saved_config
 from textclf.inference.classifier import load_classifier
 from textclf.models.architecture import Shape
-from textclf.models.ensemble import model_again, onnx_model
+from textclf.models.ensemble import onnx_model, rewrite_onnx_model
 from textclf.models.onnx.graph import read_graph
 from textclf.models.onnx.quantization import STORAGES, plain, stored, stored_bytes
 from textclf.models.registry import MODELS
@@ -134,8 +134,8 @@ def test_every_architecture_is_quantized_and_read_again(
     network = MODELS[name].build(options, shape)
     graph = onnx_model(options, shape, network, storage=storage)
     constants, metadata = read_graph(graph)
-    assert model_again(shape, constants, metadata) == graph
-    exact, _ = MODELS[name].constants(options, network)
+    assert rewrite_onnx_model(shape, constants, metadata) == graph
+    exact, _ = MODELS[name].graph_constants(options, network)
     kept = stored(exact, storage)
     assert sum(array.nbytes for array in kept.values()) == sum(
         stored_bytes(key, array.shape, storage) for key, array in exact.items()

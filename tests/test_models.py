@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from textclf.models.architecture import Shape, Start
-from textclf.models.ensemble import join, model_again, onnx_model
+from textclf.models.ensemble import join, onnx_model, rewrite_onnx_model
 from textclf.models.onnx.graph import ForeignGraph, read_graph
 from textclf.models.registry import MODELS, ModelOptions, logits_model
 from textclf.text.encoding import TokenIds, pad
@@ -82,7 +82,7 @@ def test_onnx_gives_what_keras_gives(
         keras_gives = np.hstack([1 - keras_gives, keras_gives])
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
     for small_enough in (0, 1 << 20):  # a large vocabulary and a small one are looked up in different ways
-        monkeypatch.setattr("textclf.models.bilstm.onnx.FOLDED", small_enough)
+        monkeypatch.setattr("textclf.models.bilstm.onnx.MAX_PRODUCTS", small_enough)
         session = onnxruntime.InferenceSession(onnx_model(options, shape, network))
         [onnx_gives] = session.run(None, inputs)
         assert np.abs(onnx_gives - keras_gives).max() < 1e-5
@@ -99,7 +99,7 @@ def test_an_ensemble_gives_the_mean_of_the_logits(name: str, variant: dict[str, 
     logits, *of_each = (forward_function(logits_model(each))(ids) for each in (network, first, second))
     assert np.abs(logits - np.mean(of_each, axis=0)).max() < 1e-6
     graph = onnx_model(options, shape, network)
-    assert model_again(shape, *read_graph(graph)) == graph
+    assert rewrite_onnx_model(shape, *read_graph(graph)) == graph
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
     [onnx_gives] = onnxruntime.InferenceSession(graph).run(None, inputs)
     keras_gives = forward_function(network)(ids)
@@ -116,7 +116,7 @@ def test_members_of_different_sizes_are_refused() -> None:
     options = MODELS["bilstm"].options(embedding_dim=5)
     graph = onnx_model(options, shape, join([first, second], shape.activation))
     with pytest.raises(ForeignGraph, match="its members have different sizes"):
-        model_again(shape, *read_graph(graph))
+        rewrite_onnx_model(shape, *read_graph(graph))
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)

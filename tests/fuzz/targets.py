@@ -24,8 +24,8 @@ from textclf.inference.classifier import load_classifier, save_classifier
 from textclf.inference.model_folder import Description, checksum
 from textclf.inference.predict import read_lines
 from textclf.models.architecture import Shape
-from textclf.models.bilstm.onnx import graph_constants
-from textclf.models.ensemble import model_again
+from textclf.models.bilstm.onnx import stack_directions
+from textclf.models.ensemble import rewrite_onnx_model
 from textclf.text.encoding import Encoder
 from textclf.text.tokenizer import TextOptions
 from textclf.text.vectors import read_vectors, vector_words
@@ -147,7 +147,7 @@ def model_seeds() -> list[bytes]:
         shapes |= {f"bilstm_1.{direction}.{part}": shape for part, shape in parts.items()}
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     metadata = {"architecture": "bilstm", "pooling": "last"}
-    graph = model_again(Shape.of(vocabulary=5, labels=3, multilabel=False), graph_constants(weights), metadata)
+    graph = rewrite_onnx_model(Shape.of(vocabulary=5, labels=3, multilabel=False), stack_directions(weights), metadata)
     description = Description(
         text=TextOptions(vocab_size=5, max_length=4),
         vocabulary=["good", "film", "bad"],

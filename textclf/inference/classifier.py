@@ -1,4 +1,4 @@
-"""Texts in, probabilities out: the `model/` folder, written once and read without TensorFlow."""
+"""The classifier: texts in, probabilities and labels out. Reads a `model/` folder without TensorFlow."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,27 +9,29 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as faults
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from textclf.errors import UserError
 from textclf.inference.model_folder import Description, read_model_files, write_model_files
-from textclf.inference.prefetch import ahead
+from textclf.inference.prefetch import prefetch
 from textclf.io.contract import ProbeDocument
 from textclf.text.encoding import UNKNOWN, Encoder, TokenIds, pad
 from textclf.text.tokenizer import join_tokens, tokenize
 
-# ONNX Runtime has a class for each kind of fault, and no base class of its own for them
-FAULTS = tuple(each for each in vars(faults).values() if isinstance(each, type) and issubclass(each, Exception))
+# ONNX Runtime has a class for each kind of error, and no base class of its own for them
+RUNTIME_ERRORS = tuple(
+    member for member in vars(onnxruntime_errors).values() if isinstance(member, type) and issubclass(member, Exception)
+)
 
-ROWS_TOGETHER, TOKENS_TOGETHER = 256, 6144  # limits of a batch: more is no faster, and takes memory
+BATCH_ROWS, BATCH_TOKENS = 256, 6144  # at most; larger batches are no faster and take memory
 
-CHUNKS_AHEAD = 2  # read and turned into ids while those before them are computed
+PREFETCHED_CHUNKS = 2  # chunks that are encoded while the ones before them are computed
 
 PROBE_ROWS = 8
 
 NO_PROBE: ProbeDocument = {"token_ids": [], "probabilities": []}
 
-PARITY_LIMIT = 1e-4  # a larger difference between two ways to the same probabilities is no rounding
+PARITY_LIMIT = 1e-4  # two ways to the same probabilities that differ by more differ by more than rounding
 
 
 Probabilities = npt.NDArray[np.float64]
@@ -50,7 +52,7 @@ class Words(NamedTuple):
 
 
 class Classifier:
-    """A trained classifier; the seam that evaluate, predict and everything after them stand on."""
+    """A trained model with its vocabulary and labels; evaluation, prediction and explanation stand on it alone."""
 
     def __init__(self, description: Description, score: Score, probe: ProbeDocument):
         self.description = description
@@ -61,6 +63,7 @@ class Classifier:
         self._probe = probe
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
+        """Return the token ids of each text."""
         return self._encoder.encode(texts)
 
     def words(self, text: str) -> Words:
@@ -75,59 +78,63 @@ class Classifier:
         return join_tokens(words, self.description.text)
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
-        """Probabilities, shape (n, labels), for n texts; those of a row add up to 1 unless a row has several labels."""
+        """Return probabilities, shape (n, labels); a row adds up to 1 unless texts may have several labels."""
         return self.probabilities(self.encode(texts))
 
     def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[tuple[TokenIds, Probabilities]]:
-        """Token ids and probabilities of each chunk of texts, while the next ones are read."""
-        encoded = map(self.encode, chunks)
-        for token_ids, wait in ahead(((ids, self._begin(ids)) for ids in encoded), limit=CHUNKS_AHEAD):
-            yield token_ids, wait()
+        """Yield token ids and probabilities of each chunk of texts, while the next ones are read and encoded."""
+        submitted = ((token_ids, self._submit(token_ids)) for token_ids in map(self.encode, chunks))
+        for token_ids, result in prefetch(submitted, limit=PREFETCHED_CHUNKS):
+            yield token_ids, result()
 
     def probabilities(self, token_ids: TokenIds) -> Probabilities:
-        """Probabilities, shape (n, labels), for n rows of token ids."""
-        return self._begin(token_ids)()
+        """Return probabilities, shape (n, labels), for the token ids of n texts."""
+        return self._submit(token_ids)()
 
-    def _begin(self, token_ids: TokenIds) -> Callable[[], Probabilities]:
-        """Begins on the rows, on all cores; the function given waits for their probabilities."""
-        found = np.empty((len(token_ids), len(self.labels)))
+    def _submit(self, token_ids: TokenIds) -> Callable[[], Probabilities]:
+        """Start to compute in batches on all cores; return a function that waits for the probabilities."""
+        probabilities = np.empty((len(token_ids), len(self.labels)))
 
         def compute(rows: npt.NDArray[np.int64]) -> None:
-            lengths = token_ids.lengths[rows]
-            padded = pad(token_ids.flat, token_ids.starts[rows], lengths)
-            found[rows] = self._score(padded, lengths.astype(np.int32))
+            lengths = token_ids.lengths[rows]  # (batch,)
+            padded = pad(token_ids.flat, token_ids.starts[rows], lengths)  # (batch, width)
+            probabilities[rows] = self._score(padded, lengths.astype(np.int32))  # (batch, labels)
 
         batches = [self._threads.submit(compute, rows) for rows in batches_by_length(token_ids.lengths)]
 
-        def wait() -> Probabilities:
+        def result() -> Probabilities:
             for batch in batches:
                 batch.result()
             if self.description.label_separator is None:
-                found[:] /= found.sum(axis=1, keepdims=True)  # float32 rounding; now exact to 1e-16
-            return found
+                probabilities[:] /= probabilities.sum(axis=1, keepdims=True)  # float32 rounding; now exact to 1e-16
+            return probabilities
 
-        return wait
+        return result
 
     def decide(self, probabilities: Probabilities) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """Return the label of each row, several joined by the separator, and its probability, shape (n,)."""
+        """Return the label of each row, several joined by the separator, and its confidence, shape (n,)."""
         separator = self.description.label_separator
         y_pred = decide(probabilities, separator, self.description.threshold)
         return label_fields(y_pred, self.labels, separator), confidence_in(y_pred, probabilities)
 
-    def probe_difference(self) -> float:
-        """Largest difference between the probabilities of the stored rows now and when the model was saved."""
-        now = self.probabilities(self.probe_rows())
-        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
-
     def probe_rows(self) -> TokenIds:
-        """The rows that are stored with the model."""
+        """Return the rows that are stored with the model."""
         rows = [np.array(row, np.int32) for row in self._probe["token_ids"]]
         lengths = np.array([len(row) for row in rows])
         return TokenIds(np.concatenate(rows), lengths, lengths)
 
+    def probe_difference(self) -> float:
+        """Return the largest difference between the stored rows' probabilities now and when the model was saved."""
+        now = self.probabilities(self.probe_rows())
+        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
+
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:
-    """Return y_pred: index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
+    """Return the index of each row's label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
+
+    Args:
+        threshold: probability from which a label is given, of two labels the second; of more the most probable is.
+    """
     if label_separator is not None:
         return (probabilities >= threshold).astype(np.int64)
     if probabilities.shape[1] == 2:
@@ -136,9 +143,10 @@ def decide(probabilities: Probabilities, label_separator: str | None, threshold:
 
 
 def confidence_in(y_pred: npt.NDArray[np.int64], probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    """Return the probability of each row's y_pred, shape (n,).
+    """Return the probability of each row's y_pred, shape (n,); of several labels that of exactly these, if independent.
 
-    With several labels a row it is that of exactly these labels, taken as independent.
+    Args:
+        y_pred: as `decide` returns it.
     """
     if y_pred.ndim == 1:
         return probabilities[np.arange(len(y_pred)), y_pred]
@@ -146,7 +154,11 @@ def confidence_in(y_pred: npt.NDArray[np.int64], probabilities: Probabilities) -
 
 
 def label_fields(y_pred: npt.NDArray[np.int64], labels: Sequence[str], label_separator: str | None) -> list[str]:
-    """Return the label of each row, several joined by the separator."""
+    """Return the label of each row; several are joined by the separator.
+
+    Args:
+        y_pred: as `decide` returns it.
+    """
     names = np.array(labels, object)
     if label_separator is None:
         return list(names[y_pred])
@@ -154,65 +166,75 @@ def label_fields(y_pred: npt.NDArray[np.int64], labels: Sequence[str], label_sep
 
 
 def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Row numbers of each batch, rows of similar length together, within ROWS_TOGETHER and padded TOKENS_TOGETHER."""
+    """Yield the row indices of each batch, rows of similar length together, of at most BATCH_TOKENS padded tokens."""
     order = np.argsort(lengths, kind="stable")
     end = len(order)
     while end > 0:
-        most = max(1, TOKENS_TOGETHER // int(lengths[order[end - 1]]))
-        start = max(0, end - min(ROWS_TOGETHER, most))
+        rows = max(1, BATCH_TOKENS // int(lengths[order[end - 1]]))
+        start = max(0, end - min(BATCH_ROWS, rows))
         yield order[start:end]
         end = start
 
 
 def save_classifier(folder: Path, graph: bytes, description: Description, probe: TokenIds) -> Classifier:
-    """Writes the folder and gives the classifier that it holds, the first rows of `probe` kept in it as a check."""
-    score = scorer(graph, folder / "model.onnx", len(description.labels))
+    """Write a `model/` folder and return its classifier.
+
+    Args:
+        graph: the bytes of model.onnx.
+        probe: rows of which the first are stored, with their probabilities, so that `check` can compute them again.
+    """
+    score = load_scorer(graph, folder / "model.onnx", len(description.labels))
     rows = probe.head(PROBE_ROWS)
-    kept: ProbeDocument = {
+    stored: ProbeDocument = {
         "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
         "probabilities": Classifier(description, score, NO_PROBE).probabilities(rows).tolist(),
     }
-    write_model_files(folder, graph, description, kept)
-    return Classifier(description, score, kept)
+    write_model_files(folder, graph, description, stored)
+    return Classifier(description, score, stored)
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """The classifier in a run or in a bare `model/` folder.
+    """Read the classifier of a run or of a bare `model/` folder.
 
     Raises:
         UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
     """
     files = read_model_files(folder)
-    score = scorer(files.graph, files.graph_path, len(files.description.labels))
+    score = load_scorer(files.graph, files.graph_path, len(files.description.labels))
     return Classifier(files.description, score, files.probe)
 
 
-def scorer(graph: bytes, path: Path, labels: int) -> Score:
-    """What the graph computes.
+def load_scorer(graph: bytes, path: Path, labels: int) -> Score:
+    """Load a graph into ONNX Runtime.
+
+    Args:
+        path: named in messages.
+        labels: number of probabilities a row.
 
     Raises:
-        UserError: ONNX Runtime cannot run it; also when it is called, then too if what comes out are no probabilities.
+        UserError: ONNX Runtime cannot run it. The function that is returned raises it too, also for what is no
+            probability.
     """
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1  # batches run side by side, which wastes less than sharing each
     settings.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
-    except FAULTS as error:
+    except RUNTIME_ERRORS as error:
         raise UserError(f"{path} is no graph that ONNX Runtime can run: {error}") from None
 
     def score(token_ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         try:
-            [found] = session.run(["probabilities"], {"token_ids": token_ids, "lengths": lengths})
-        except FAULTS as error:
+            [probabilities] = session.run(["probabilities"], {"token_ids": token_ids, "lengths": lengths})
+        except RUNTIME_ERRORS as error:
             raise UserError(f"{path}: ONNX Runtime cannot compute it: {error}") from None
-        if found.shape != (len(lengths), labels) or not np.isfinite(found).all():
+        if probabilities.shape != (len(lengths), labels) or not np.isfinite(probabilities).all():
             raise UserError(f"{path} gives no probabilities: NaN, infinity or another number of labels. Train again.")
-        return found
+        return probabilities
 
     return score
 
 
 def _cores() -> int:
-    """Cores that this process may use; a container often allows fewer than the machine has."""
+    """Return the cores that this process may use; a container often allows fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

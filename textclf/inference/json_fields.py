@@ -1,7 +1,7 @@
-"""Checks of what a JSON document holds, field by field: each says what was found and what is needed.
+"""Checks of the fields of a JSON document: each message says what was found and what is needed.
 
-A check takes a value and the name under which a message speaks of it. Pydantic does the same for configs; predicting
-starts without it.
+A check takes a value and the name by which messages call it, and raises InvalidField. Pydantic does the same for
+configs; without it, predicting starts sooner.
 """
 
 import re
@@ -12,97 +12,97 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from textclf.io.sanitize import is_encodable
 
 
-class Unfit(Exception):  # noqa: N818 - it becomes the end of a sentence
+class InvalidField(Exception):  # noqa: N818 - its text becomes the end of a sentence
     """A field that is not what it should be; the text says which, what was found and what is needed."""
 
 
-def need(holds: object, value: object, name: str, what: str) -> None:
-    """Refuses the value unless something holds.
+def require(holds: object, value: object, name: str, needed: str) -> None:
+    """Refuse the value unless a condition holds.
 
     Raises:
-        Unfit: it does not.
+        InvalidField: it does not.
     """
     if not holds:
-        raise Unfit(f"{name}: found {_shown(value)}, need {what}")
+        raise InvalidField(f"{name}: found {_shown(value)}, need {needed}")
 
 
 def _shown(value: object) -> str:
-    """The value in few characters, control characters and halves of them as escapes."""
+    """Return the value in few characters, control characters and halves of them as escapes."""
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return "an object" if isinstance(value, dict) else f"{value!r:.60}"
 
 
-def check_names(found: Collection[str], expected: Collection[str], *, of: str = "it") -> None:
-    """Refuses an object that lacks a field, or has one that is not known here."""
-    if missing := sorted({*expected} - {*found}):
-        raise Unfit(f"{of} lacks {', '.join(missing)}")
-    if unknown := sorted({*found} - {*expected}):
-        raise Unfit(f"{of} has {', '.join(map(repr, unknown)):.60}, which this textclf does not know")
+def check_keys(keys: Collection[str], expected: Collection[str], *, of: str = "it") -> None:
+    """Refuse an object that lacks a field, or has an unknown one."""
+    if missing := sorted({*expected} - {*keys}):
+        raise InvalidField(f"{of} lacks {', '.join(missing)}")
+    if unknown := sorted({*keys} - {*expected}):
+        raise InvalidField(f"{of} has {', '.join(map(repr, unknown)):.60}, which this textclf does not know")
 
 
-def text(value: Any, name: str) -> None:
-    need(isinstance(value, str) and is_encodable(value), value, name, "text")
+def check_text(value: Any, name: str) -> None:
+    require(isinstance(value, str) and is_encodable(value), value, name, "text")
 
 
-def text_or_null(value: Any, name: str) -> None:
+def check_text_or_null(value: Any, name: str) -> None:
     if value is not None:
-        text(value, name)
-        need(value, value, name, "text that is not empty, or null")
+        check_text(value, name)
+        require(value, value, name, "text that is not empty, or null")
 
 
-def digest(value: Any, name: str) -> None:
-    """A sha256."""
-    need(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value), value, name, "64 hexadecimal digits")
+def check_digest(value: Any, name: str) -> None:
+    """Refuse what is no sha256."""
+    require(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value), value, name, "64 hexadecimal digits")
 
 
-def share(value: Any, name: str) -> None:
-    need(isinstance(value, float) and 0 < value < 1, value, name, "a number above 0 below 1")
+def check_fraction(value: Any, name: str) -> None:
+    require(isinstance(value, float) and 0 < value < 1, value, name, "a number above 0 below 1")
 
 
-def words(value: Any, name: str) -> None:
-    """Texts, none empty and each once."""
-    need(isinstance(value, list), value, name, "a list of texts")
-    # a vocabulary may be long: one by one only to say which it is
+def check_words(value: Any, name: str) -> None:
+    """Refuse what is no list of distinct texts that are not empty."""
+    require(isinstance(value, list), value, name, "a list of texts")
+    # a vocabulary may be long: its words are checked together, and one by one only to name the bad one
     if {*map(type, value)} <= {str} and len({*value, ""}) == len(value) + 1 and is_encodable("".join(value)):
         return
-    seen: set[str] = set()
-    for place, word in enumerate(value):
-        text(word, f"{name}[{place}]")
-        need(word and word not in seen, word, f"{name}[{place}]", "texts that are not empty, each once")
-        seen.add(word)
+    earlier: set[str] = set()
+    for index, word in enumerate(value):
+        check_text(word, f"{name}[{index}]")
+        require(word and word not in earlier, word, f"{name}[{index}]", "texts that are not empty, each once")
+        earlier.add(word)
 
 
-def labels(value: Any, name: str) -> None:
-    words(value, name)
-    need(len(value) >= 2, value, name, "two labels at least")
+def check_labels(value: Any, name: str) -> None:
+    check_words(value, name)
+    require(len(value) >= 2, value, name, "two labels at least")
 
 
-def object_(value: Any, name: str) -> None:
-    need(isinstance(value, dict), value, name, "an object")
+def check_object(value: Any, name: str) -> None:
+    require(isinstance(value, dict), value, name, "an object")
 
 
 def check_options(options: type[Any], value: Any, name: str) -> None:
-    """Refuses what is not the values of all options of a class, by the types and ranges that it declares."""
-    object_(value, name)
-    declared = {field.name: field.metadata for field in fields(options)}
-    check_names(value, declared, of=name)
-    kinds = get_type_hints(options)
-    for key, limits in declared.items():
-        _option(value[key], f"{name}.{key}", kinds[key], limits.get("ge"), limits.get("le"))
+    """Refuse what is not an object with a valid value of each option that a class declares, by type and range."""
+    check_object(value, name)
+    limits = {field.name: field.metadata for field in fields(options)}
+    check_keys(value, limits, of=name)
+    types = get_type_hints(options)
+    for key in limits:
+        _check_option(value[key], f"{name}.{key}", types[key], limits[key].get("ge"), limits[key].get("le"))
 
 
-def _option(value: Any, name: str, kind: Any, least: int | None, most: int | None) -> None:
-    if get_origin(kind) is list:
-        need(isinstance(value, list), value, name, "a list")
-        for place, each in enumerate(value):
-            _option(each, f"{name}[{place}]", get_args(kind)[0], least, most)
-    elif get_origin(kind) is Literal:
-        need(isinstance(value, str) and value in get_args(kind), value, name, " or ".join(get_args(kind)))
-    elif kind is bool:
-        need(isinstance(value, bool), value, name, "true or false")
+def _check_option(value: Any, name: str, wanted: Any, least: int | None, most: int | None) -> None:
+    if get_origin(wanted) is list:
+        require(isinstance(value, list), value, name, "a list")
+        for index, item in enumerate(value):
+            _check_option(item, f"{name}[{index}]", get_args(wanted)[0], least, most)
+    elif get_origin(wanted) is Literal:
+        require(isinstance(value, str) and value in get_args(wanted), value, name, " or ".join(get_args(wanted)))
+    elif wanted is bool:
+        require(isinstance(value, bool), value, name, "true or false")
     else:
-        assert kind is int  # other kinds are added when there are options of them
+        assert wanted is int  # other types are added when there are options of them
         in_range = type(value) is int and (least is None or value >= least) and (most is None or value <= most)
         limits = [f"from {least}"] * (least is not None) + [f"to {most}"] * (most is not None)
-        need(in_range, value, name, " ".join(["a whole number", *limits]))
+        require(in_range, value, name, " ".join(["a whole number", *limits]))

@@ -1,9 +1,9 @@
-"""Work done in a thread before its result is asked for."""
+"""Results that are computed in a thread before they are needed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -13,38 +13,39 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-def ahead(values: Iterable[T], *, limit: int) -> Iterator[T]:
-    """The values in their order, computed in a thread, at most so many before they are asked for.
+def prefetch(values: Iterable[T], *, limit: int) -> Iterator[T]:
+    """Yield the values in order while a thread computes up to `limit` of the next ones.
 
-    A value is given as soon as it is there, whether or not the next one has come. What it raises is raised here.
+    A value is yielded as soon as it is there, whether or not the next one has come. What computing it raises is raised
+    here. Once the iterator is closed, no further values are computed.
     """
-    found: Queue[T | _End] = Queue(limit)
-    asked = [True]
+    queue: Queue[T | _End] = Queue(limit)
+    closed = Event()
 
     def compute() -> None:
         error: BaseException | None = None
         try:
             for value in values:
-                found.put(value)
-                if not asked:
+                queue.put(value)
+                if closed.is_set():
                     return
         except BaseException as raised:
             error = raised
-        found.put(_End(error))
+        queue.put(_End(error))
 
     Thread(target=compute, daemon=True).start()  # it may wait for input that never comes
     try:
-        while not isinstance(value := found.get(), _End):
+        while not isinstance(value := queue.get(), _End):
             yield value
         if value.error is not None:
             raise value.error
     finally:
-        asked.clear()
-        _empty(found)
+        closed.set()
+        _empty(queue)
 
 
 def _empty(queue: Queue[T]) -> None:
-    """Makes room, so that a thread that waits for it comes to its end."""
+    """Make room, so that a thread that waits to put a value comes to its end."""
     while True:
         try:
             queue.get_nowait()
@@ -52,8 +53,8 @@ def _empty(queue: Queue[T]) -> None:
             return
 
 
-def begin(function: Callable[[], T]) -> Callable[[], T]:
-    """Starts the function in a thread; the one given waits for what it gives, or raises what it raised."""
+def run_in_thread(function: Callable[[], T]) -> Callable[[], T]:
+    """Start a function in a thread; return a function that waits and returns what it returned, or raises its error."""
     future: Future[T] = Future()
 
     def run() -> None:

@@ -1,1 +1,1 @@
-"""The architectures, each in a folder of its own: options, Keras network and ONNX graph."""
+"""The architectures of a network, each in a folder of its own: options, Keras network, ONNX graph."""

@@ -1,4 +1,4 @@
-"""What a network is to the rest of textclf: what it is built from, and what it must be able to do."""
+"""The contract between an architecture and the rest of textclf."""
 
 from __future__ import annotations
 
@@ -20,57 +20,63 @@ Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
 Constants = Mapping[str, npt.NDArray[Any]]
+"""The weights in an ONNX graph by name, as they are stored there."""
 
 Metadata = Mapping[str, str]
+"""What decides about an ONNX graph and cannot be seen from its constants."""
 
 Activation = Literal["sigmoid", "softmax"]
 
 
 class Shape(NamedTuple):
-    """What the data ask of a network."""
+    """The sizes of a network that the data decide."""
 
     vocabulary: int
-    """Token ids that there are, padding and unknown counted in."""
+    """Number of token ids, padding and unknown included."""
     outputs: int
+    """Number of logits."""
     activation: Activation
 
     @classmethod
     def of(cls, *, vocabulary: int, labels: int, multilabel: bool) -> Shape:
-        """That for so many words, those reserved counted in, and labels, one or several a row."""
+        """Return the shape for a number of labels: two share one sigmoid, unless a row may have several."""
         if multilabel:
             return cls(vocabulary, labels, "sigmoid")
         return cls(vocabulary, 1, "sigmoid") if labels == 2 else cls(vocabulary, labels, "softmax")
 
 
 class Start(NamedTuple):
-    """What a network may begin with; each takes what it has a use for."""
+    """What a network can start from; an architecture takes what it has a use for."""
 
     embeddings: Floats | None = None
     """Word vectors, shape (vocabulary, embedding_dim)."""
     rows: Iterable[Ids] = ()
-    """Token ids of the training rows, padded, some rows at a time, shape (rows, width) each."""
+    """Padded token ids of the training rows in blocks, shape (rows, width) each."""
 
 
 class Architecture(NamedTuple):
+    """A kind of network: its options, how Keras builds it and how ONNX computes it."""
+
     options: type[Any]
-    build: Callable[..., keras.Model]
-    """From options and a Shape; keywords: `start`, a Start, and `exact_twin`: other layers, for the same numbers
-    sooner on a CPU, if there are such."""
-    constants: Callable[[Any, keras.Model], tuple[Constants, Metadata]]
-    """From options and the trained network the constants of its ONNX graph, and what else decides how that looks."""
-    checked: Callable[[Shape, Constants, Metadata], tuple[Constants, Metadata]]
-    """Of constants and metadata that were read from a file those that a network of this shape has; raises ForeignGraph
-    where they do not fit."""
-    logits: Callable[[Graph, Constants, Metadata], str]
-    """Writes the network into a graph that has these constants, from token_ids, shape (batch, width), and lengths,
-    shape (batch,), to the logits, shape (batch, outputs), exact to rounding; their name."""
-    weights: Callable[[keras.Model], dict[str, Floats]]
-    """Those of a network by their names, in the order in which Keras has them."""
-    weight_shapes: Callable[[Any, Shape], dict[str, tuple[int, ...]]]
-    """From options and a Shape the shape of each weight, by the names of `weights`."""
-    smaller: Callable[[Any, Sizes], Any]
-    """From options those of a smaller network."""
-    shrink: Callable[[Any, Mapping[str, Floats], Sizes], dict[str, Floats]]
-    """From options and trained weights those that the smaller network starts from."""
+    """Options class, with a field `type` that holds the name in MODELS."""
     space: Mapping[str, Any]
-    """What `textclf tune` tries where a config does not say: by an option's name its candidates, as `tune` has them."""
+    """Candidates that `textclf tune` tries by default, by the name of the option."""
+    build: Callable[..., keras.Model]
+    """(options, shape, *, start: Start | None, fast: bool) -> network from token ids to probabilities. With `fast`
+    layers that compute the same sooner on a CPU and need not be Keras's own."""
+    weights: Callable[[keras.Model], dict[str, Floats]]
+    """(network) -> weights by name, in Keras's order."""
+    weight_shapes: Callable[[Any, Shape], dict[str, tuple[int, ...]]]
+    """(options, shape) -> shape of each weight, by the names of `weights`."""
+    smaller: Callable[[Any, Sizes], Any]
+    """(options, sizes) -> options of a smaller network."""
+    shrink: Callable[[Any, Mapping[str, Floats], Sizes], dict[str, Floats]]
+    """(options, weights, sizes) -> weights that the smaller network starts from."""
+    graph_constants: Callable[[Any, keras.Model], tuple[Constants, Metadata]]
+    """(options, network) -> what the ONNX graph is written from."""
+    check_constants: Callable[[Shape, Constants, Metadata], tuple[Constants, Metadata]]
+    """(shape, constants, metadata) -> those of them that the graph is written from. Raises ForeignGraph where ones
+    that were read from a file do not fit."""
+    write_logits: Callable[[Graph, Constants, Metadata], str]
+    """(graph, constants, metadata) -> name of the logits, shape (batch, outputs), computed from `token_ids`, shape
+    (batch, width), and `lengths`, shape (batch,). Reads only the constants' shapes."""

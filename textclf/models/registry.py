@@ -1,7 +1,7 @@
-"""The architectures: what a network can be, by the name that `model.type` gives it.
+"""The architectures by the name that `model.type` gives them.
 
-An architecture is an options class and its functions, named in MODELS; see `Architecture`. Stock Keras layers and ops
-only, so that a saved model loads where textclf is not installed. TensorFlow is imported inside `build`.
+Networks consist of stock Keras layers and operations, so that a saved one loads where textclf is not installed. Keras
+is imported inside the functions: predicting needs none of it.
 """
 
 from __future__ import annotations
@@ -9,26 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textclf.models.architecture import Architecture
-from textclf.models.bilstm.network import (
-    BILSTM_SPACE,
-    BilstmOptions,
-    bilstm_checked,
-    bilstm_constants,
-    bilstm_logits,
-    bilstm_weights,
-    build_bilstm,
-)
-from textclf.models.bilstm.shrink import bilstm_weight_shapes, shrink_bilstm, smaller_bilstm
-from textclf.models.mlp.network import (
-    MLP_SPACE,
-    MlpOptions,
-    build_mlp,
-    mlp_checked,
-    mlp_constants,
-    mlp_logits,
-    mlp_weights,
-)
-from textclf.models.mlp.shrink import mlp_weight_shapes, shrink_mlp, smaller_mlp
+from textclf.models.bilstm import network as bilstm
+from textclf.models.bilstm import onnx as bilstm_onnx
+from textclf.models.mlp import network as mlp
+from textclf.models.mlp import onnx as mlp_onnx
 
 if TYPE_CHECKING:
     import keras
@@ -36,37 +20,37 @@ if TYPE_CHECKING:
 
 MODELS: dict[str, Architecture] = {
     "bilstm": Architecture(
-        options=BilstmOptions,
-        build=build_bilstm,
-        constants=bilstm_constants,
-        checked=bilstm_checked,
-        logits=bilstm_logits,
-        weights=bilstm_weights,
-        weight_shapes=bilstm_weight_shapes,
-        smaller=smaller_bilstm,
-        shrink=shrink_bilstm,
-        space=BILSTM_SPACE,
+        options=bilstm.BilstmOptions,
+        space=bilstm.BILSTM_SPACE,
+        build=bilstm.build_bilstm,
+        weights=bilstm.bilstm_weights,
+        weight_shapes=bilstm.bilstm_weight_shapes,
+        smaller=bilstm.smaller_bilstm,
+        shrink=bilstm.shrink_bilstm,
+        graph_constants=bilstm_onnx.graph_constants,
+        check_constants=bilstm_onnx.check_constants,
+        write_logits=bilstm_onnx.write_logits,
     ),
     "mlp": Architecture(
-        options=MlpOptions,
-        build=build_mlp,
-        constants=mlp_constants,
-        checked=mlp_checked,
-        logits=mlp_logits,
-        weights=mlp_weights,
-        weight_shapes=mlp_weight_shapes,
-        smaller=smaller_mlp,
-        shrink=shrink_mlp,
-        space=MLP_SPACE,
+        options=mlp.MlpOptions,
+        space=mlp.MLP_SPACE,
+        build=mlp.build_mlp,
+        weights=mlp.mlp_weights,
+        weight_shapes=mlp.mlp_weight_shapes,
+        smaller=mlp.smaller_mlp,
+        shrink=mlp.shrink_mlp,
+        graph_constants=mlp_onnx.graph_constants,
+        check_constants=mlp_onnx.check_constants,
+        write_logits=mlp_onnx.write_logits,
     ),
 }
 
-ModelOptions = BilstmOptions | MlpOptions
-"""The options of any of them, told apart by `type`."""
+ModelOptions = bilstm.BilstmOptions | mlp.MlpOptions
+"""The options of any architecture, told apart by `type`."""
 
 
 def logits_model(network: keras.Model, *, name: str | None = None) -> keras.Model:
-    """The network less its activation: numerically the better end for a loss."""
+    """Return the network without its activation: losses of logits are numerically more exact."""
     import keras
 
     return keras.Model(network.inputs, network.get_layer("logits").output, name=name)

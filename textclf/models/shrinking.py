@@ -1,4 +1,4 @@
-"""What makes a trained network smaller, whatever its architecture: fewer words, fewer dimensions, fewer units."""
+"""Ways to make a trained network smaller that all architectures share: fewer words, fewer dimensions, fewer units."""
 
 from typing import Any, NamedTuple
 
@@ -9,51 +9,56 @@ Array = npt.NDArray[Any]
 
 
 class Sizes(NamedTuple):
-    """What is to stay of a network."""
+    """How much of a network is kept."""
 
     keep: float
-    """Share of the words, of the dimensions of their vectors, and of the units of each layer, above 0 to 1."""
+    """Fraction of the words, of the dimensions of their vectors, and of the units of each layer, above 0 to 1."""
     counts: npt.NDArray[np.int64]
-    """How often each token id comes in the training rows, shape (vocabulary,)."""
+    """Occurrences of each token id in the training rows, shape (vocabulary,)."""
     unknown: int
-    """The id of the unknown word, behind which the words come, the most frequent first."""
+    """Id of the unknown word; the words follow it, most frequent first."""
 
     @property
     def vocabulary(self) -> int:
-        """Token ids that stay, the first of all."""
+        """Number of token ids that are kept: the first ones."""
         return max(self.unknown + 2, self.of(len(self.counts)))
 
     def of(self, size: int) -> int:
-        """How much stays of so much."""
+        """Return how many of `size` are kept, at least one."""
         return max(1, round(self.keep * size))
 
 
 def fewer_words(table: Array, sizes: Sizes) -> Array:
-    """The vectors of the words that stay, and behind them the rows of the table that stand for no word.
+    """Return the vectors of the words that are kept, and behind them the table's rows that stand for no word.
 
-    The unknown word, which now stands for all that go, gets their mean, each by how often it comes.
+    The unknown word now stands for all dropped words as well: it gets the mean of their vectors, weighted by their
+    occurrences.
     """
-    left = table[: sizes.vocabulary].copy()
-    gone = np.r_[sizes.unknown, sizes.vocabulary : len(sizes.counts)]
-    counts = sizes.counts[gone]
+    kept = table[: sizes.vocabulary].copy()
+    dropped = np.r_[sizes.unknown, sizes.vocabulary : len(sizes.counts)]
+    counts = sizes.counts[dropped]
     if counts.any():
-        left[sizes.unknown] = counts @ table[gone] / counts.sum()
-    return np.concatenate([left, table[len(sizes.counts) :]])
+        kept[sizes.unknown] = counts @ table[dropped] / counts.sum()
+    return np.concatenate([kept, table[len(sizes.counts) :]])
 
 
 def principal_axes(table: Array, counts: npt.NDArray[np.int64], dimensions: int) -> Array:
-    """The directions along which the vectors of a text's words are longest, shape (dimensions before, dimensions).
+    """Return the axes on which word vectors lose least when they are projected, shape (dimensions before, dimensions).
 
-    The first eigenvectors of the words' second moments, each word by how often it comes: what is lost of the vectors,
-    squared, is the least that so few dimensions can lose (Eckart and Young 1936).
+    They are the first eigenvectors of the vectors' second moments, weighted by the words' occurrences: no projection
+    to so few dimensions has a smaller squared error (Eckart and Young 1936).
     """
-    words = table[: len(counts)].astype(np.float64)
+    words = table[: len(counts)].astype(np.float64)  # (vocabulary, dimensions before)
     moments = words.T @ (words * (counts + 1)[:, None])  # words that only pretrained vectors know count a little
-    _, vectors = np.linalg.eigh(moments)
+    _, vectors = np.linalg.eigh(moments)  # eigenvalues ascending
     return np.ascontiguousarray(vectors[:, ::-1][:, :dimensions].astype(np.float32))
 
 
 def strongest(weights: Array, count: int) -> npt.NDArray[np.int64]:
-    """The places of the units from which the largest weights go out, ascending; `weights` has a row a unit."""
+    """Return the indices of the units with the largest outgoing weights, ascending.
+
+    Args:
+        weights: shape (units, any).
+    """
     strength = (weights.astype(np.float64) ** 2).sum(axis=1)
     return np.sort(np.argsort(-strength, kind="stable")[:count])

@@ -9,7 +9,7 @@ import numpy as np
 
 from textclf.config.schema import Config
 from textclf.errors import UserError
-from textclf.inference.classifier import NO_PROBE, PARITY_LIMIT, Classifier, save_classifier, scorer
+from textclf.inference.classifier import NO_PROBE, PARITY_LIMIT, Classifier, load_scorer, save_classifier
 from textclf.inference.model_folder import Description
 from textclf.io.files import replacing
 from textclf.io.run_folder import Run
@@ -39,7 +39,7 @@ def classifier_of(
     """The network as a classifier that the run does not keep, and the bytes that its graph would take there."""
     graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
     description = _description(config, dataset, threshold)
-    return Classifier(description, scorer(graph, run.graph, len(description.labels)), NO_PROBE), len(graph)
+    return Classifier(description, load_scorer(graph, run.graph, len(description.labels)), NO_PROBE), len(graph)
 
 
 def save_model(

@@ -16,7 +16,7 @@ from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows
 from textclf.evaluation.predictions import Predictions, compare_predictions
-from textclf.inference.prefetch import begin
+from textclf.inference.prefetch import run_in_thread
 from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run
@@ -111,7 +111,7 @@ def _train(
     dataset = replace(dataset, splits=dataset.splits.without_keys(keep_words=config.report.baseline))
     with clock.phase("tensorflow"):
         device = start_tensorflow(device=config.training.device)
-    wait_for_linear = begin(lambda: _fit_linear(config, dataset.splits))
+    wait_for_linear = run_in_thread(lambda: _fit_linear(config, dataset.splits))
     with clock.phase("train"):
         networks = _fit_networks(config, dataset, device, callback, staging)
     with clock.phase("calibrate"):

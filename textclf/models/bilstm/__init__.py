@@ -1,1 +1,1 @@
-"""The architecture bilstm: embedding, bidirectional LSTM, pooling, dense layer."""
+"""Embedding -> bidirectional LSTM -> pooling -> Dense."""

@@ -1,11 +1,16 @@
-"""Embedding, bidirectional LSTM, pooling, dense: the options, and the network in Keras and in ONNX."""
+"""Embedding -> bidirectional LSTM -> pooling -> Dense: options, Keras network, and making it smaller."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from textclf.models.architecture import Constants, Floats, Metadata, Shape, Start
-from textclf.models.onnx.graph import Graph
+import numpy as np
+import numpy.typing as npt
+
+from textclf.models.architecture import Floats, Shape, Start
+from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 from textclf.options import option, options
 
 if TYPE_CHECKING:
@@ -13,6 +18,10 @@ if TYPE_CHECKING:
 
 
 Pooling = Literal["last", "max", "mean", "max_mean"]
+
+DIRECTIONS = ("forward", "backward")
+
+GATES = 4  # input, forget, cell, output, in Keras's order
 
 
 @options
@@ -47,93 +56,141 @@ BILSTM_SPACE = {
 def build_bilstm(
     options: BilstmOptions, shape: Shape, *, start: Start | None = None, fast: bool = False
 ) -> keras.Model:
-    """Token ids, shape (batch, width), to probabilities, shape (batch, outputs).
+    """Build the network from token ids, shape (batch, width), to probabilities, shape (batch, outputs).
 
     The last layer is the activation alone, so that training can take its input, the logits.
 
     Args:
-        start: word vectors to begin with.
-        exact_twin: LSTM layers by another kernel: the same numbers and the same order of weights, faster on a CPU,
-            but no stock layers.
+        start: word vectors to start from.
+        fast: LSTM layers that compute the same sooner on a CPU, with weights in the same order, but no stock layers.
     """
     import keras
 
-    bidirectional = _exact_twin if fast else _stock
-    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # (batch, width)
     embedding = keras.layers.Embedding(
         shape.vocabulary, options.embedding_dim, mask_zero=True, trainable=options.trainable_embedding, name="embedding"
     )
-    states = embedding(token_ids)
+    states = embedding(token_ids)  # (batch, width, embedding_dim)
     if start and start.embeddings is not None:
         embedding.set_weights([start.embeddings])
     if options.embedding_dropout:
         states = keras.layers.SpatialDropout1D(options.embedding_dropout, name="embedding_dropout")(states)
+    bidirectional = _fast_lstm if fast else _stock_lstm
     for layer in range(1, options.layers + 1):
         sequences = layer < options.layers or options.pooling != "last"
-        states = bidirectional(options.units, return_sequences=sequences, name=f"bilstm_{layer}")(states)
+        layer_lstm = bidirectional(options.units, return_sequences=sequences, name=f"bilstm_{layer}")
+        states = layer_lstm(states)  # (batch, width, 2 * units), or without width if it returns the last states
     pooled = states if options.pooling == "last" else _pool(token_ids, states, options.pooling)
     if options.dropout:
         pooled = keras.layers.Dropout(options.dropout, name="dropout")(pooled)
-    logits = keras.layers.Dense(shape.outputs, name="logits")(pooled)
+    logits = keras.layers.Dense(shape.outputs, name="logits")(pooled)  # (batch, outputs)
     probabilities = keras.layers.Activation(shape.activation, name="probabilities")(logits)
     return keras.Model(token_ids, probabilities, name="bilstm")
 
 
-def _exact_twin(units: int, *, return_sequences: bool, name: str) -> keras.layers.Layer:
+def _fast_lstm(units: int, *, return_sequences: bool, name: str) -> keras.layers.Layer:
     from textclf.models.bilstm.fast_lstm import BidirectionalLSTM
 
     return BidirectionalLSTM(units, return_sequences=return_sequences, name=name)
 
 
-def _stock(units: int, *, return_sequences: bool, name: str) -> keras.layers.Layer:
+def _stock_lstm(units: int, *, return_sequences: bool, name: str) -> keras.layers.Layer:
     import keras
 
     return keras.layers.Bidirectional(keras.layers.LSTM(units, return_sequences=return_sequences), name=name)
 
 
 def _pool(token_ids: Any, states: Any, pooling: str) -> Any:
-    """The states, shape (batch, width, units), as one vector a text, padding left out."""
+    """Pool over the tokens of a text, padding left out.
+
+    Args:
+        states: shape (batch, width, 2 * units).
+
+    Returns:
+        Shape (batch, 2 * units), or twice as wide for max_mean.
+    """
     from keras import ops
 
-    inside = ops.expand_dims(ops.not_equal(token_ids, 0), -1)
+    present = ops.expand_dims(ops.not_equal(token_ids, 0), -1)  # (batch, width, 1)
     pools = []
     if "max" in pooling:
-        pools.append(ops.max(ops.where(inside, states, -1e9), axis=1))
+        pools.append(ops.max(ops.where(present, states, -1e9), axis=1))
     if "mean" in pooling:
-        weight = ops.cast(inside, "float32")
+        weight = ops.cast(present, "float32")
         pools.append(ops.sum(states * weight, axis=1) / ops.sum(weight, axis=1))
     return ops.concatenate(pools, axis=-1) if len(pools) > 1 else pools[0]
 
 
 def bilstm_weights(network: keras.Model) -> dict[str, Floats]:
-    """The weights by their names in the ONNX graph."""
+    """Return the weights by name, in Keras's order: for each layer and direction kernel, recurrent kernel and bias."""
     arrays = iter(network.get_weights())
     weights = {"embedding": next(arrays)}
     layers = (len(network.get_weights()) - 3) // 6
     for layer in range(1, layers + 1):
-        for direction in ("forward", "backward"):
+        for direction in DIRECTIONS:
             for part in ("kernel", "recurrent", "bias"):
                 weights[f"bilstm_{layer}.{direction}.{part}"] = next(arrays)
     weights["dense.kernel"], weights["dense.bias"] = arrays
     return weights
 
 
-def bilstm_constants(options: BilstmOptions, network: keras.Model) -> tuple[Constants, Metadata]:
-    from textclf.models.bilstm.onnx import graph_constants
+def bilstm_weight_shapes(options: Any, shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of a network, by the names of `bilstm_weights`."""
+    units, inputs = options.units, options.embedding_dim
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (shape.vocabulary, inputs)}
+    for layer in range(1, options.layers + 1):
+        for direction in DIRECTIONS:
+            shapes[f"bilstm_{layer}.{direction}.kernel"] = (inputs, GATES * units)
+            shapes[f"bilstm_{layer}.{direction}.recurrent"] = (units, GATES * units)
+            shapes[f"bilstm_{layer}.{direction}.bias"] = (GATES * units,)
+        inputs = 2 * units
+    pooled = inputs * (2 if options.pooling == "max_mean" else 1)
+    return shapes | {"dense.kernel": (pooled, shape.outputs), "dense.bias": (shape.outputs,)}
 
-    return graph_constants(bilstm_weights(network)), {"pooling": options.pooling}
+
+def smaller_bilstm(options: Any, sizes: Sizes) -> Any:
+    """Return the options of the smaller network."""
+    dimensions, units = sizes.of(options.embedding_dim), sizes.of(options.units)
+    return replace(options, pretrained=None, embedding_dim=dimensions, units=units)
 
 
-def bilstm_checked(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
-    from textclf.models.bilstm.onnx import constant_shapes
-    from textclf.models.onnx.graph import check_constants, choice
+def shrink_bilstm(options: Any, weights: Mapping[str, Floats], sizes: Sizes) -> dict[str, Floats]:
+    """Return the weights of a smaller network that starts where the trained one is.
 
-    pooling = choice(metadata, "pooling", get_args(Pooling))
-    shapes = constant_shapes(constants, vocabulary=shape.vocabulary, outputs=shape.outputs, pooling=pooling)
-    return check_constants(constants, shapes), {"pooling": pooling}
+    Word vectors are rotated to their principal axes, of which the last are dropped. Units with the smallest outgoing
+    weights are dropped, to the next layer and to the same one.
+
+    Args:
+        weights: as `bilstm_weights` returns them.
+    """
+    axes = principal_axes(weights["embedding"], sizes.counts, sizes.of(options.embedding_dim))
+    small = {"embedding": fewer_words(weights["embedding"], sizes) @ axes}  # (words kept, dimensions kept)
+    # rotates the input of the first layer, and selects the units kept from the input of those above it
+    inputs, units = axes.T, sizes.of(options.units)
+    for layer in range(1, options.layers + 1):
+        kept = [_strongest_units(weights, layer, direction, options, units) for direction in DIRECTIONS]
+        for direction, own in zip(DIRECTIONS, kept, strict=True):
+            name = f"bilstm_{layer}.{direction}"
+            columns = (own + options.units * np.arange(GATES)[:, None]).ravel()  # of the units in each gate
+            kernel = weights[f"{name}.kernel"]  # (inputs, gates * units)
+            small[f"{name}.kernel"] = (inputs @ kernel if layer == 1 else kernel[inputs])[:, columns]
+            small[f"{name}.recurrent"] = weights[f"{name}.recurrent"][own][:, columns]
+            small[f"{name}.bias"] = weights[f"{name}.bias"][columns]
+        inputs = np.concatenate([kept[0], options.units + kept[1]])
+    pools = len(weights["dense.kernel"]) // (2 * options.units)
+    rows = (inputs + 2 * options.units * np.arange(pools)[:, None]).ravel()  # of the units in each pool
+    small |= {"dense.kernel": weights["dense.kernel"][rows], "dense.bias": weights["dense.bias"]}
+    return small
 
 
-def bilstm_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
-    from textclf.models.bilstm.onnx import write_bilstm
-
-    return write_bilstm(graph, constants, pooling=metadata["pooling"])
+def _strongest_units(
+    weights: Mapping[str, Floats], layer: int, direction: str, options: Any, count: int
+) -> npt.NDArray[np.int64]:
+    """Return the indices of the units that are kept in one direction of a layer."""
+    if layer < options.layers:
+        readers = [weights[f"bilstm_{layer + 1}.{reader}.kernel"] for reader in DIRECTIONS]
+    else:
+        readers = np.split(weights["dense.kernel"], len(weights["dense.kernel"]) // (2 * options.units))
+    first = options.units * DIRECTIONS.index(direction)
+    outgoing = [reader[first : first + options.units] for reader in readers]  # (units, any)
+    return strongest(np.concatenate([weights[f"bilstm_{layer}.{direction}.recurrent"], *outgoing], axis=1), count)

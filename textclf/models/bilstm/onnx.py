@@ -1,73 +1,90 @@
-"""The trained BiLSTM as an ONNX graph, exact to rounding and quick on a CPU.
+"""The trained BiLSTM as an ONNX graph, exact to rounding and fast on a CPU.
 
-ONNX's own LSTM operator multiplies every token into the input weights. Here each distinct word of a batch is multiplied
-once, and the steps of a Scan look the products up; batches of some hundred texts hold each word three to five times.
-Of a small vocabulary all words are multiplied instead: ONNX Runtime does that once, when it loads the model.
+ONNX's own LSTM operator multiplies every token by the input weights. Here every distinct word of a batch is multiplied
+once, and the steps of a Scan look the products up: in a batch of some hundred texts a word comes three to five times.
+With a small vocabulary all its words are multiplied instead: ONNX Runtime does that once, when it loads the model.
+
+A map of the graph, for one layer (names as in the code; v rows of word vectors, D their dimensions, U units):
+
+    steps      (width, batch)         token_ids, transposed: a Scan runs over the first axis
+    inputs     (v, D)                 vectors of the vocabulary, or of the distinct words; above layer 1 of all tokens
+    indices    (width, batch)         row of `inputs` that each step reads
+    products   (2 v, 4 U)             inputs @ kernel + bias; row 2 i is read forward, row 2 i + 1 backward
+    Scan       over the steps, both directions at once, from h = c = 0:
+        z          (batch, 4 U)       products[row of the step] + h @ recurrent
+        i, f, o    (batch, U)         sigmoid of the first three quarters of z: input, forget and output gate
+        g          (batch, U)         tanh of the last quarter: the candidate
+        c          (batch, U)         f * c + i * g
+        h          (batch, U)         o * tanh(c), kept of every step: (width, batch, U)
+    pooled     (batch, P)             last state, maximum, mean, or maximum and mean
+    logits     (batch, outputs)       pooled @ dense.kernel + dense.bias
+
+Padding follows the last token, so no kept state of the forward direction sees it; the backward direction reads every
+row reversed up to its length.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from textclf.models.onnx.graph import ForeignGraph, Graph
+from textclf.models.architecture import Constants, Floats, Metadata, Shape
+from textclf.models.bilstm.network import DIRECTIONS, BilstmOptions, Pooling, bilstm_weights
+from textclf.models.onnx.graph import ForeignGraph, Graph, check_arrays, choice
 
-Floats = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import keras
 
-Constants = Mapping[str, npt.NDArray[Any]]
-
-DIRECTIONS = ("forward", "backward")
 
 FIRST = "bilstm_1.forward.recurrent"  # has a row a unit
 
-# Numbers, 32 MB, that the products of a whole vocabulary may take. As all that decides how a graph looks, it is a part
-# of the format: a file is accepted when it is what would be written today.
-FOLDED = 1 << 23
+# The products of a whole vocabulary may take so many numbers, 32 MB. Like everything that decides how a graph looks,
+# this is part of the format: a file is accepted if it is what would be written today.
+MAX_PRODUCTS = 1 << 23
 
 
-def write_bilstm(graph: Graph, constants: Constants, *, pooling: str) -> str:
-    """The name of the logits, shape (batch, outputs), that the graph has from token_ids and lengths.
+def graph_constants(options: BilstmOptions, network: keras.Model) -> tuple[Constants, Metadata]:
+    """Return the constants and the metadata of the graph of a trained network."""
+    return stack_directions(bilstm_weights(network)), {"pooling": options.pooling}
+
+
+def stack_directions(weights: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Put the input weights of both directions side by side, and all gates in the graph's order: i, f, o, c.
 
     Args:
-        constants: those of the graph, from `graph_constants`. Only their shapes are looked at, so that the graph that
-            belongs to constants that were read from a file can be written again and compared with the file.
-    """
-    steps = graph.node("Transpose", "token_ids", perm=[1, 0])
-    vocabulary, units, layers = len(constants["embedding"]), _units(constants), _layers(constants)
-    if vocabulary * 8 * units <= FOLDED:
-        inputs, places = "embedding", steps
-    else:
-        inputs, places = _distinct_words(graph, steps, vocabulary)
-    for layer in range(1, layers + 1):
-        forward, backward = _recurrence(graph, inputs, places, f"bilstm_{layer}", units)
-        if layer < layers:
-            states = graph.node("Concat", forward, _reversed(graph, backward), axis=2)
-            inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))
-            places = _numbered(graph, steps)
-    # pooling does not ask in which order a row's states come, so the backward ones stay in that of reading
-    pooled = _pool(graph, graph.node("Concat", forward, backward, axis=2), pooling)
-    return graph.node("Gemm", pooled, "dense.kernel", "dense.bias")
-
-
-def graph_constants(weights: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The constants of the graph, from weights as `models.bilstm_weights` names them.
-
-    Those of both directions stand side by side, and the gates in the graph's order: i, f, o, c.
+        weights: as `bilstm_weights` returns them.
     """
     constants = {name: weights[name] for name in ("embedding", "dense.kernel", "dense.bias")}
     for layer in range(1, sum(name.endswith(".forward.kernel") for name in weights) + 1):
         name = f"bilstm_{layer}"
         for part in ("kernel", "bias"):
-            both = [_gates(weights[f"{name}.{direction}.{part}"]) for direction in DIRECTIONS]
+            both = [_reorder_gates(weights[f"{name}.{direction}.{part}"]) for direction in DIRECTIONS]
             constants[f"{name}.{part}"] = np.concatenate(both, axis=-1)
         for direction in DIRECTIONS:
-            constants[f"{name}.{direction}.recurrent"] = _gates(weights[f"{name}.{direction}.recurrent"])
+            constants[f"{name}.{direction}.recurrent"] = _reorder_gates(weights[f"{name}.{direction}.recurrent"])
     return constants
 
 
-def constant_shapes(constants: Constants, *, vocabulary: int, outputs: int, pooling: str) -> dict[str, tuple[int, ...]]:
-    """The shape of each constant of a graph with as many dimensions, units and layers as these have.
+def _reorder_gates(weight: Floats) -> Floats:
+    """Keras orders the gates i, f, c, o along the last axis; here the sigmoid's are neighbours: i, f, o, c."""
+    i, f, c, o = np.split(weight, 4, axis=-1)
+    return np.concatenate([i, f, o, c], axis=-1)
+
+
+def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
+    """Return the constants and the metadata that `write_logits` needs, of those that were read from a file.
+
+    Raises:
+        ForeignGraph: they do not fit each other or the shape.
+    """
+    pooling = choice(metadata, "pooling", get_args(Pooling))
+    return check_arrays(constants, _constant_shapes(shape, constants, pooling)), {"pooling": pooling}
+
+
+def _constant_shapes(shape: Shape, constants: Constants, pooling: str) -> dict[str, tuple[int, ...]]:
+    """Return the shape that each constant must have, in a graph of as many dimensions, units and layers as these.
 
     Raises:
         ForeignGraph: they do not say how many.
@@ -78,8 +95,10 @@ def constant_shapes(constants: Constants, *, vocabulary: int, outputs: int, pool
     dimensions, units = constants["embedding"].shape[1], _units(constants)
     pooled = 2 * units * (2 if pooling == "max_mean" else 1)
     shapes: dict[str, tuple[int, ...]] = {
-        "embedding": (vocabulary, dimensions), "dense.kernel": (pooled, outputs), "dense.bias": (outputs,)
-    }  # fmt: skip
+        "embedding": (shape.vocabulary, dimensions),
+        "dense.kernel": (pooled, shape.outputs),
+        "dense.bias": (shape.outputs,),
+    }
     for layer in range(1, _layers(constants) + 1):
         name = f"bilstm_{layer}"
         shapes[f"{name}.kernel"] = (dimensions if layer == 1 else 2 * units, 8 * units)
@@ -96,100 +115,114 @@ def _layers(constants: Constants) -> int:
     return sum(name.startswith("bilstm_") and name.endswith(".kernel") for name in constants)
 
 
+def write_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
+    """Write the network into a graph that has the constants; return the name of the logits, shape (batch, outputs)."""
+    steps = graph.node("Transpose", "token_ids", perm=[1, 0])  # (width, batch)
+    vocabulary, units, layers = len(constants["embedding"]), _units(constants), _layers(constants)
+    if vocabulary * 8 * units <= MAX_PRODUCTS:
+        inputs, indices = "embedding", steps
+    else:
+        inputs, indices = _distinct_words(graph, steps, vocabulary)
+    for layer in range(1, layers + 1):
+        forward, backward = _recurrence(graph, inputs, indices, f"bilstm_{layer}", units)  # (width, batch, units) each
+        if layer < layers:
+            states = graph.node("Concat", forward, _reverse(graph, backward), axis=2)  # (width, batch, 2 * units)
+            inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))  # (width * batch, 2 * units)
+            indices = _arange(graph, steps)
+    # pooling does not depend on the order of a row's states, so the backward ones stay in the order of reading
+    states = graph.node("Concat", forward, backward, axis=2)  # (width, batch, 2 * units)
+    pooled = _pool(graph, states, metadata["pooling"])
+    return graph.node("Gemm", pooled, "dense.kernel", "dense.bias")  # (batch, outputs)
+
+
 def _distinct_words(graph: Graph, steps: str, vocabulary: int) -> tuple[str, str]:
-    """The vectors of the words that occur, each once, and the place of each token's among them."""
-    flat = graph.node("Reshape", steps, graph.ints(-1))
+    """Return the vectors of the distinct words of a batch, and the row of each token's word among them."""
+    flat = graph.node("Reshape", steps, graph.ints(-1))  # (width * batch,)
     ones = graph.node("Expand", graph.ids(1), graph.node("Shape", flat))
     absent = graph.node("Expand", graph.ids(0), graph.ints(vocabulary))
-    seen = graph.node("ScatterElements", absent, flat, ones, axis=0)
-    words = graph.node("Reshape", graph.node("NonZero", seen), graph.ints(-1))
-    before = graph.node("CumSum", seen, graph.constant(np.array(0, np.int32)), exclusive=1)
-    return graph.node("Gather", "embedding", words, axis=0), graph.node("Gather", before, steps, axis=0)
+    present = graph.node("ScatterElements", absent, flat, ones, axis=0)  # (vocabulary,), 1 where the word occurs
+    words = graph.node("Reshape", graph.node("NonZero", present), graph.ints(-1))  # (distinct,)
+    rows = graph.node("CumSum", present, graph.constant(np.array(0, np.int32)), exclusive=1)  # (vocabulary,)
+    return graph.node("Gather", "embedding", words, axis=0), graph.node("Gather", rows, steps, axis=0)
 
 
-def _numbered(graph: Graph, steps: str) -> str:
-    """The numbers 0, 1, 2, ... in the shape of the steps."""
-    shape = graph.node("Shape", steps)
+def _arange(graph: Graph, values: str) -> str:
+    """Return 0, 1, 2, ... in the shape of the values."""
+    shape = graph.node("Shape", values)
     ones = graph.node("Expand", graph.ids(1), graph.node("ReduceProd", shape))
     return graph.node("Reshape", graph.node("CumSum", ones, graph.constant(np.array(0, np.int32)), exclusive=1), shape)
 
 
-def _reversed(graph: Graph, values: str) -> str:
-    """The values of each row, shape (width, batch, ...), last first; padding stays behind them."""
+def _reverse(graph: Graph, values: str) -> str:
+    """Reverse each row of values, shape (width, batch, ...), up to its length; padding stays behind."""
     lengths = graph.node("Cast", "lengths", to=graph.INT64)
     return graph.node("ReverseSequence", values, lengths, time_axis=0, batch_axis=1)
 
 
-def _recurrence(graph: Graph, inputs: str, places: str, name: str, units: int) -> tuple[str, str]:
-    """The states of both directions, shape (width, batch, units) each, in the order of reading.
+def _recurrence(graph: Graph, inputs: str, indices: str, name: str, units: int) -> tuple[str, str]:
+    """Return the states of both directions, shape (width, batch, units) each, in the order of reading.
 
     Args:
-        inputs: the vectors that steps read, shape (vectors, dimensions).
-        places: which of them each step reads, shape (width, batch).
+        inputs: vectors, shape (vectors, dimensions).
+        indices: the vector that each step reads, shape (width, batch).
     """
-    both = [graph.weight(f"{name}.{part}") for part in ("kernel", "bias")]
-    # (vectors, 2 * gates) -> (2 * vectors, gates): vector v is read forward at 2 v, backward at 2 v + 1
+    both = [graph.weight(f"{name}.{part}") for part in ("kernel", "bias")]  # (dimensions, 8 * units), (8 * units,)
+    # (vectors, 8 * units) -> (2 * vectors, 4 * units): vector i is read forward in row 2 i, backward in 2 i + 1
     products = graph.node("Reshape", graph.node("Gemm", inputs, *both), graph.ints(-1, 4 * units))
-    twice = graph.node("Mul", places, graph.ids(2))
-    reads = [twice, graph.node("Add", _reversed(graph, twice), graph.ids(1))]
+    forward_rows = graph.node("Mul", indices, graph.ids(2))  # (width, batch)
+    rows = [forward_rows, graph.node("Add", _reverse(graph, forward_rows), graph.ids(1))]
     zeros = graph.node(
         "ConstantOfShape", graph.node("Concat", graph.node("Shape", "lengths"), graph.ints(units), axis=0)
-    )
+    )  # (batch, units)
 
     def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
         h_forward, c_forward, h_backward, c_backward = states
-        by = [body.weight(f"{name}.{direction}.recurrent") for direction in DIRECTIONS]
-        forward = _cell(body, products, read[0], h_forward, c_forward, by[0], units)
-        backward = _cell(body, products, read[1], h_backward, c_backward, by[1], units)
+        recurrent = [body.weight(f"{name}.{direction}.recurrent") for direction in DIRECTIONS]
+        forward = _cell(body, products, read[0], h_forward, c_forward, recurrent[0], units)
+        backward = _cell(body, products, read[1], h_backward, c_backward, recurrent[1], units)
         return [*forward[:2], *backward[:2]], [forward[2], backward[2]]
 
-    forward, backward = graph.scan(name, step, carried=[zeros] * 4, read=reads)
+    forward, backward = graph.scan(name, step, carried=[zeros] * 4, read=rows)
     return forward, backward
 
 
-def _cell(body: Graph, products: str, read: str, h: str, c: str, recurrent: str, units: int) -> tuple[str, str, str]:
-    """The next h and c, shape (batch, units), and h again; after Hochreiter and Schmidhuber 1997, Gers et al. 2000.
+def _cell(body: Graph, products: str, rows: str, h: str, c: str, recurrent: str, units: int) -> tuple[str, str, str]:
+    """Return the next h and c, shape (batch, units), and h again (Hochreiter and Schmidhuber 1997, Gers et al. 2000).
 
-    What a loop carries it cannot keep as well, and computing h twice is quicker than copying it.
+    A loop cannot keep what it carries, and computing h twice is faster than copying it.
     """
-    product = body.node("Gather", products, read, axis=0)
-    z = body.node("Gemm", h, recurrent, product)
+    product = body.node("Gather", products, rows, axis=0)  # (batch, 4 * units)
+    z = body.node("Gemm", h, recurrent, product)  # (batch, 4 * units)
     *gates, candidate = body.nodes("Split", z, body.ints(units, units, units, units), outputs=4, axis=1)
-    i, f, o = (body.node("Sigmoid", gate) for gate in gates)
+    i, f, o = (body.node("Sigmoid", gate) for gate in gates)  # (batch, units) each
     c = body.node("Add", body.node("Mul", f, c), body.node("Mul", i, body.node("Tanh", candidate)))
     factors = o, body.node("Tanh", c)
     return body.node("Mul", *factors), c, body.node("Mul", *factors)
 
 
-def _gates(weight: Floats) -> Floats:
-    """Keras orders the gates i, f, c, o along the last axis; here those under a sigmoid stand together: i, f, o, c."""
-    i, f, c, o = np.split(weight, 4, axis=-1)
-    return np.concatenate([i, f, o, c], axis=-1)
-
-
 def _pool(graph: Graph, states: str, pooling: str) -> str:
-    """One vector a row, shape (batch, n), of its states, shape (width, batch, units)."""
+    """Pool states, shape (width, batch, 2 * units), to one vector a row, shape (batch, pooled)."""
     if pooling == "last":
         return _last(graph, states)
     steps = graph.node("Unsqueeze", graph.node("Transpose", "token_ids", perm=[1, 0]), graph.ints(2))
-    padded = graph.node("Equal", steps, graph.ids(0))
+    padded = graph.node("Equal", steps, graph.ids(0))  # (width, batch, 1)
     pools = []
     if "max" in pooling:
         masked = graph.node("Where", padded, graph.constant(np.array(-1e9, np.float32)), states)
-        pools.append(graph.node("ReduceMax", masked, graph.ints(0), keepdims=0))
+        pools.append(graph.node("ReduceMax", masked, graph.ints(0), keepdims=0))  # (batch, 2 * units)
     if "mean" in pooling:
         masked = graph.node("Where", padded, graph.constant(np.array(0, np.float32)), states)
-        total = graph.node("ReduceSum", masked, graph.ints(0), keepdims=0)
-        lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints(1)), to=graph.FLOAT)
+        total = graph.node("ReduceSum", masked, graph.ints(0), keepdims=0)  # (batch, 2 * units)
+        lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints(1)), to=graph.FLOAT)  # (batch, 1)
         pools.append(graph.node("Div", total, lengths))
     return graph.node("Concat", *pools, axis=1) if len(pools) > 1 else pools[0]
 
 
 def _last(graph: Graph, states: str) -> str:
-    """The state of each row that was read last, shape (batch, units)."""
-    lengths = graph.node("Unsqueeze", graph.node("Sub", "lengths", graph.ids(1)), graph.ints(1))
-    row = _numbered(graph, lengths)
-    place = graph.node(
-        "Concat", graph.node("Cast", lengths, to=graph.INT64), graph.node("Cast", row, to=graph.INT64), axis=1
-    )
-    return graph.node("GatherND", states, place)
+    """Return the state of each row's last step, shape (batch, 2 * units)."""
+    steps = graph.node("Unsqueeze", graph.node("Sub", "lengths", graph.ids(1)), graph.ints(1))  # (batch, 1)
+    rows = _arange(graph, steps)  # (batch, 1)
+    indices = graph.node(
+        "Concat", graph.node("Cast", steps, to=graph.INT64), graph.node("Cast", rows, to=graph.INT64), axis=1
+    )  # (batch, 2)
+    return graph.node("GatherND", states, indices)

@@ -1,1 +1,1 @@
-"""The architecture mlp: bags of words and of word pairs, then dense layers."""
+"""Bag of words and of word pairs -> Dense layers."""

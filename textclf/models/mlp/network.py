@@ -1,21 +1,22 @@
-"""Bag of words, hidden layers, dense: the options, and the network in Keras and in ONNX.
+"""Bag of words -> hidden layers -> Dense: options, Keras network, and making it smaller.
 
-The first layer's weighted sum over a row of 100,000 features, nearly all of them 0, is computed as what it is: the sum
-of a few rows of a table, each by its weight. So the network takes token ids like every other, and no dense row of
-features is ever made. A row of the table stands for a word, or for all pairs of neighbours that share a bucket.
+The first layer multiplies a row of 100,000 features, nearly all of them 0, by a matrix. That is the sum of a few rows
+of the matrix, each by the value of its feature, and is computed so: the network takes token ids like every other, and
+the dense row of features is never built. A row of the table stands for a word, or for all pairs of neighbouring words
+in a bucket.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textclf.models.architecture import Constants, Floats, Metadata, Shape, Start
+from textclf.models.architecture import Floats, Shape, Start
 from textclf.models.mlp.features import bucket, inverse_document_frequencies
-from textclf.models.onnx.graph import Graph
+from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 from textclf.options import option, options
 
 if TYPE_CHECKING:
@@ -69,73 +70,74 @@ def build_mlp(
     shape: Shape,
     *,
     start: Start | None = None,
-    fast: bool = False,  # noqa: ARG001 - the stock layers are quick enough
+    fast: bool = False,  # noqa: ARG001 - the stock layers are fast enough
 ) -> keras.Model:
-    """Token ids, shape (batch, width), to probabilities, shape (batch, outputs).
+    """Build the network from token ids, shape (batch, width), to probabilities, shape (batch, outputs).
 
     The last layer is the activation alone, so that training can take its input, the logits.
 
     Args:
-        start: word vectors to begin with; rows to take the document frequencies from.
+        start: word vectors to start from; rows to count document frequencies in.
     """
     import keras
 
-    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-    hidden = _text_vector(options, shape, token_ids, start or Start())
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # (batch, width)
+    hidden = _bag(options, shape, token_ids, start or Start())  # (batch, dimensions)
     for layer, units in enumerate(options.hidden, start=1):
         if layer == 1 and options.features != "embedding":
+            # the bag is this layer's product already
             hidden = keras.layers.Activation("relu", name="hidden_1")(hidden + _bias(token_ids, units))
         else:
             hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
         if options.dropout:
             hidden = keras.layers.Dropout(options.dropout, name=f"dropout_{layer}")(hidden)
-    logits = keras.layers.Dense(shape.outputs, name="logits")(hidden)
+    logits = keras.layers.Dense(shape.outputs, name="logits")(hidden)  # (batch, outputs)
     probabilities = keras.layers.Activation(shape.activation, name="probabilities")(logits)
     return keras.Model(token_ids, probabilities, name="mlp")
 
 
-def _text_vector(options: MlpOptions, shape: Shape, token_ids: Any, start: Start) -> Any:
-    """The weighted sum of the rows of the table that a text has, shape (batch, dimensions)."""
+def _bag(options: MlpOptions, shape: Shape, token_ids: Any, start: Start) -> Any:
+    """Return the sum of the table rows of a text, each by its weight, shape (batch, dimensions)."""
     import keras
     from keras import ops
 
-    rows = shape.vocabulary + options.buckets * (options.ngrams - 1)
-    grams = _grams(token_ids, shape.vocabulary, options)
+    table_rows = shape.vocabulary + options.buckets * (options.ngrams - 1)
+    rows = _rows(token_ids, shape.vocabulary, options)  # (batch, grams)
     if options.features == "tfidf":
-        grams, weights = _tfidf(grams, _idf(options, shape, start, rows))
+        rows, weights = _tfidf(rows, _idf(options, shape, start, table_rows))
     else:
-        grams, weights = FEATURES[options.features](grams)
+        rows, weights = FEATURES[options.features](rows)
     if options.input_dropout:
         weights = keras.layers.Dropout(options.input_dropout, name="input_dropout")(weights)
-    means = options.features == "embedding"
+    mean = options.features == "embedding"
     embedding = keras.layers.Embedding(
-        rows,
-        options.embedding_dim if means else options.hidden[0],
-        embeddings_initializer="uniform" if means else "glorot_uniform",
-        trainable=options.trainable_embedding or not means,
+        table_rows,
+        options.embedding_dim if mean else options.hidden[0],
+        embeddings_initializer="uniform" if mean else "glorot_uniform",
+        trainable=options.trainable_embedding or not mean,
         name="embedding",
     )
-    vectors = embedding(grams)
+    vectors = embedding(rows)  # (batch, grams, dimensions)
     if start.embeddings is not None:
         embedding.set_weights([np.concatenate([start.embeddings, embedding.get_weights()[0][len(start.embeddings) :]])])
     return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), vectors), 1)
 
 
-def _idf(options: MlpOptions, shape: Shape, start: Start, rows: int) -> keras.layers.Layer:
-    """What gives each row's inverse document frequency in the training rows; training leaves it as it is."""
+def _idf(options: MlpOptions, shape: Shape, start: Start, table_rows: int) -> keras.layers.Layer:
+    """Return a layer that looks up inverse document frequencies in the training rows; it is not trained."""
     import keras
 
-    layer = keras.layers.Embedding(rows, 1, trainable=False, name="idf")
+    layer = keras.layers.Embedding(table_rows, 1, trainable=False, name="idf")
     layer.build((None, None))
-    found = inverse_document_frequencies(
+    idf = inverse_document_frequencies(
         start.rows, vocabulary=shape.vocabulary, buckets=options.buckets, pairs=options.ngrams > 1
     )
-    layer.set_weights([found[:, None]])
+    layer.set_weights([idf[:, None]])
     return layer
 
 
 def _bias(token_ids: Any, units: int) -> Any:
-    """The bias of the first hidden layer, which is no Dense one, shape (batch, units)."""
+    """Return the bias of a first hidden layer that is not Dense, shape (batch, units)."""
     import keras
     from keras import ops
 
@@ -143,8 +145,11 @@ def _bias(token_ids: Any, units: int) -> Any:
     return one_row(ops.zeros_like(token_ids[:, 0]))
 
 
-def _grams(token_ids: Any, vocabulary: int, options: MlpOptions) -> Any:
-    """The rows of the table that a text has, a row for each time, shape (batch, grams); 0 where there is none."""
+def _rows(token_ids: Any, vocabulary: int, options: MlpOptions) -> Any:
+    """Return the table rows of a text's words and pairs, repeated as often as they occur, shape (batch, grams).
+
+    Padding is row 0.
+    """
     from keras import ops
 
     if options.ngrams == 1:
@@ -154,66 +159,66 @@ def _grams(token_ids: Any, vocabulary: int, options: MlpOptions) -> Any:
     return ops.concatenate([token_ids, ops.cast(pairs, "int32")], axis=1)
 
 
-def _inside(grams: Any) -> Any:
-    """1 where there is a gram, 0 where there is none."""
+def _present(rows: Any) -> Any:
+    """Return 1.0 where there is a word or pair, and 0.0 where there is padding."""
     from keras import ops
 
-    return ops.cast(ops.not_equal(grams, 0), "float32")
+    return ops.cast(ops.not_equal(rows, 0), "float32")
 
 
-def _count(grams: Any) -> tuple[Any, Any]:
-    return grams, _inside(grams)
+def _count(rows: Any) -> tuple[Any, Any]:
+    return rows, _present(rows)
 
 
-def _mean(grams: Any) -> tuple[Any, Any]:
+def _mean(rows: Any) -> tuple[Any, Any]:
     from keras import ops
 
-    inside = _inside(grams)
-    return grams, inside / ops.sum(inside, axis=1, keepdims=True)
+    present = _present(rows)
+    return rows, present / ops.sum(present, axis=1, keepdims=True)
 
 
-def _binary(grams: Any) -> tuple[Any, Any]:
+def _binary(rows: Any) -> tuple[Any, Any]:
     from keras import ops
 
-    ordered, begins = _in_runs(grams)
-    return ordered, _inside(ordered) * ops.cast(begins, "float32")
+    ordered, first = _sorted_runs(rows)
+    return ordered, _present(ordered) * ops.cast(first, "float32")
 
 
 FEATURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {"count": _count, "binary": _binary, "embedding": _mean}
-"""From the rows of the table that a text has: the same in some order, and the weight of each, shape (batch, grams)."""
+"""From the table rows of a text to the same rows in any order, and the weight of each, shape (batch, grams)."""
 
 
-def _tfidf(grams: Any, idf: Any) -> tuple[Any, Any]:
-    """The same with TF-IDF: (1 + ln count) * idf, and the weights of a text of length 1 together.
+def _tfidf(rows: Any, idf: Any) -> tuple[Any, Any]:
+    """Weigh each distinct row by (1 + ln count) * idf, and scale the weights of a text to length 1.
 
-    As scikit-learn's TfidfTransformer has it with sublinear_tf.
+    As scikit-learn's TfidfTransformer does with sublinear_tf.
     """
     from keras import ops
 
-    ordered, begins = _in_runs(grams)
-    ends = ops.sum(begins, axis=1, keepdims=True)
-    # Numbered through the batch. In this order: Keras's add takes a second summand of shape (n, 1) for a bias, and adds
-    # it to columns instead of rows, where the first has shape (n, n).
-    run = (ops.cumsum(ends, axis=0) - ends) + (ops.cumsum(begins, axis=1) - 1)
+    ordered, first = _sorted_runs(rows)  # (batch, grams)
+    runs = ops.sum(first, axis=1, keepdims=True)  # (batch, 1)
+    # The number of each run in the whole batch. In this order: Keras's add takes a second summand of shape (n, 1) for a
+    # bias, and adds it to columns instead of rows, where the first has shape (n, n).
+    run = (ops.cumsum(runs, axis=0) - runs) + (ops.cumsum(first, axis=1) - 1)  # (batch, grams)
     flat = ops.reshape(run, (-1,))
-    counts = ops.segment_sum(ops.ones_like(flat, dtype="float32"), flat, sorted=True)
-    frequency = 1 + ops.log(ops.take(counts, run))
-    values = _inside(ordered) * ops.cast(begins, "float32") * frequency * ops.squeeze(idf(ordered), 2)
+    counts = ops.segment_sum(ops.ones_like(flat, dtype="float32"), flat, sorted=True)  # (runs in the batch,)
+    frequency = 1 + ops.log(ops.take(counts, run))  # (batch, grams)
+    values = _present(ordered) * ops.cast(first, "float32") * frequency * ops.squeeze(idf(ordered), 2)
     return ordered, values / ops.sqrt(ops.sum(values**2, axis=1, keepdims=True))
 
 
-def _in_runs(grams: Any) -> tuple[Any, Any]:
-    """The grams in order, so that equal ones stand together, and 1 where a run of them begins, else 0."""
+def _sorted_runs(rows: Any) -> tuple[Any, Any]:
+    """Sort rows, so that equal ones are neighbours; also return 1 where a run of equal ones starts, else 0."""
     from keras import ops
 
-    ordered = ops.sort(grams, axis=1)
-    begins = ops.not_equal(ordered[:, 1:], ordered[:, :-1])
+    ordered = ops.sort(rows, axis=1)
+    changes = ops.not_equal(ordered[:, 1:], ordered[:, :-1])
     first = ops.ones_like(ordered[:, :1])
-    return ordered, ops.concatenate([first, ops.cast(begins, "int32")], axis=1)
+    return ordered, ops.concatenate([first, ops.cast(changes, "int32")], axis=1)
 
 
 def mlp_weights(network: keras.Model) -> dict[str, Floats]:
-    """The weights by their names in the ONNX graph."""
+    """Return the weights by name, in Keras's order."""
     weights: dict[str, Floats] = {}
     for layer in network.layers:
         if len(layer.weights) == 1:
@@ -223,28 +228,55 @@ def mlp_weights(network: keras.Model) -> dict[str, Floats]:
     return weights
 
 
-def mlp_constants(options: MlpOptions, network: keras.Model) -> tuple[Constants, Metadata]:
-    from textclf.models.mlp.onnx import graph_constants
-
-    buckets = options.buckets if options.ngrams > 1 else 0
-    return graph_constants(mlp_weights(network)), {"features": options.features, "buckets": str(buckets)}
-
-
-def mlp_checked(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
-    from textclf.models.mlp.onnx import FEATURES as KNOWN
-    from textclf.models.mlp.onnx import constant_shapes
-    from textclf.models.onnx.graph import ForeignGraph, check_constants, choice
-
-    features = choice(metadata, "features", KNOWN)
-    found = metadata.get("buckets", "")
-    if not re.fullmatch("0|[1-9][0-9]{0,7}", found):
-        raise ForeignGraph(f"its buckets are {found!r:.60}, no whole number below 100 million")
-    rows = shape.vocabulary + int(found)
-    shapes = constant_shapes(constants, rows=rows, outputs=shape.outputs, features=features)
-    return check_constants(constants, shapes), {"features": features, "buckets": found}
+def mlp_weight_shapes(options: Any, shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of a network, by the names of `mlp_weights`."""
+    rows = shape.vocabulary + options.buckets * (options.ngrams - 1)
+    of_vectors = options.features == "embedding"
+    inputs = options.embedding_dim if of_vectors else options.hidden[0]
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (rows, inputs)}
+    if options.features == "tfidf":
+        shapes["idf"] = (rows, 1)
+    for layer, units in enumerate(options.hidden, start=1):
+        if layer > 1 or of_vectors:
+            shapes[f"hidden_{layer}.kernel"] = (inputs, units)
+        shapes[f"hidden_{layer}.bias"] = (units,) if layer > 1 or of_vectors else (1, units)
+        inputs = units
+    return shapes | {"logits.kernel": (inputs, shape.outputs), "logits.bias": (shape.outputs,)}
 
 
-def mlp_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
-    from textclf.models.mlp.onnx import write_mlp
+def smaller_mlp(options: Any, sizes: Sizes) -> Any:
+    """Return the options of the smaller network."""
+    dimensions = sizes.of(options.embedding_dim) if options.features == "embedding" else options.embedding_dim
+    hidden = [sizes.of(units) for units in options.hidden]
+    return replace(options, pretrained=None, embedding_dim=dimensions, hidden=hidden)
 
-    return write_mlp(graph, constants, features=metadata["features"], buckets=int(metadata["buckets"]))
+
+def shrink_mlp(options: Any, weights: Mapping[str, Floats], sizes: Sizes) -> dict[str, Floats]:
+    """Return the weights of a smaller network that starts where the trained one is.
+
+    The columns of the table are either dimensions of word vectors, which are rotated to their principal axes, of which
+    the last are dropped, or the units of the first hidden layer. Units with the smallest outgoing weights are dropped.
+    The buckets of the pairs are kept.
+
+    Args:
+        weights: as `mlp_weights` returns them.
+    """
+    small = {name: fewer_words(weights[name], sizes) for name in ("embedding", "idf") if name in weights}
+    axes = np.eye(options.embedding_dim, dtype=np.float32)
+    if "hidden_1.kernel" in weights:
+        axes = principal_axes(weights["embedding"], sizes.counts, sizes.of(options.embedding_dim))
+        small["embedding"] = small["embedding"] @ axes
+    # rotates the input of the first layer, and selects the units kept from the input of those above it
+    inputs: Any = axes.T
+    for layer in range(1, len(options.hidden) + 1):
+        outgoing = weights.get(f"hidden_{layer + 1}.kernel", weights["logits.kernel"])
+        units = strongest(outgoing, sizes.of(options.hidden[layer - 1]))
+        if layer > 1 or "hidden_1.kernel" in weights:
+            kernel = weights[f"hidden_{layer}.kernel"]
+            small[f"hidden_{layer}.kernel"] = (inputs @ kernel if layer == 1 else kernel[inputs])[:, units]
+        else:
+            small["embedding"] = small["embedding"][:, units]
+        small[f"hidden_{layer}.bias"] = weights[f"hidden_{layer}.bias"][..., units]
+        inputs = units
+    small |= {"logits.kernel": weights["logits.kernel"][inputs], "logits.bias": weights["logits.bias"]}
+    return {name: small[name] for name in weights}

@@ -1,48 +1,60 @@
-"""The trained bag-of-words network as an ONNX graph, exact to rounding and quick on a CPU."""
+"""The trained bag-of-words network as an ONNX graph, exact to rounding and fast on a CPU.
 
-from collections.abc import Mapping
+A map of the graph (names as in the code; D columns of the table, H units of a hidden layer):
+
+    rows       (batch, grams)         table rows of a text's words, and behind them of its pairs of neighbours
+    weights    (batch, grams)         value of each feature: its count, 1, a share of the mean, or TF-IDF
+    bag        (batch, D)             sum over the rows of weight * embedding[row]
+    hidden     (batch, H)             relu(hidden @ kernel + bias); a first layer that is the bag has no kernel
+    logits     (batch, outputs)       hidden @ logits.kernel + logits.bias
+
+Row 0 is padding and its vector 0, so that nothing needs to leave it out.
+"""
+
+from __future__ import annotations
+
+import re
 from itertools import count, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textclf.models.architecture import Constants, Floats
+from textclf.models.architecture import Constants, Metadata, Shape
 from textclf.models.mlp.features import FACTORS, PRIME
-from textclf.models.onnx.graph import ForeignGraph, Graph
+from textclf.models.mlp.network import MlpOptions, mlp_weights
+from textclf.models.onnx.graph import ForeignGraph, Graph, check_arrays, choice
+
+if TYPE_CHECKING:
+    import keras
 
 
-def write_mlp(graph: Graph, constants: Constants, *, features: str, buckets: int) -> str:
-    """The name of the logits, shape (batch, outputs), that the graph has from token_ids.
-
-    Args:
-        constants: those of the graph, from `graph_constants`. Only their shapes are looked at.
-        buckets: of pairs of words; 0: no pairs.
-    """
-    grams = _with_pairs(graph, len(constants["embedding"]) - buckets, buckets) if buckets else "token_ids"
-    hidden = FEATURES[features](graph, grams)
-    for layer in range(1, _layers(constants) + 1):
-        kernel, bias = f"hidden_{layer}.kernel", f"hidden_{layer}.bias"
-        product = graph.node("Gemm", hidden, kernel, bias) if kernel in constants else graph.node("Add", hidden, bias)
-        hidden = graph.node("Relu", product)
-    return graph.node("Gemm", hidden, "logits.kernel", "logits.bias")
-
-
-def graph_constants(weights: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The constants of the graph, from weights as `mlp.mlp_weights` names them.
-
-    What padding reads is 0, so that nothing needs to leave it out.
-    """
-    constants = dict(weights)
+def graph_constants(options: MlpOptions, network: keras.Model) -> tuple[Constants, Metadata]:
+    """Return the constants and the metadata of the graph of a trained network."""
+    constants = mlp_weights(network)
     for name in ("embedding", "idf"):
-        if name in weights:
-            constants[name] = np.concatenate([np.zeros_like(weights[name][:1]), weights[name][1:]])
-    for layer in range(1, sum(name.startswith("hidden_") for name in weights) + 1):
-        if f"hidden_{layer}.bias" in constants:  # that of a first layer which is no Dense one has a row of its own
-            constants[f"hidden_{layer}.bias"] = constants[f"hidden_{layer}.bias"].reshape(-1)
-    return constants
+        if name in constants:  # padding reads zeros
+            constants[name] = np.concatenate([np.zeros_like(constants[name][:1]), constants[name][1:]])
+    if "hidden_1.bias" in constants:  # that of a first layer which is not Dense has shape (1, units)
+        constants["hidden_1.bias"] = constants["hidden_1.bias"].reshape(-1)
+    buckets = options.buckets if options.ngrams > 1 else 0
+    return constants, {"features": options.features, "buckets": str(buckets)}
 
 
-def constant_shapes(constants: Constants, *, rows: int, outputs: int, features: str) -> dict[str, tuple[int, ...]]:
-    """The shape of each constant of a graph with as many layers and units as these have.
+def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
+    """Return the constants and the metadata that `write_logits` needs, of those that were read from a file.
+
+    Raises:
+        ForeignGraph: they do not fit each other or the shape.
+    """
+    features, buckets = choice(metadata, "features", FEATURES), metadata.get("buckets", "")
+    if not re.fullmatch("0|[1-9][0-9]{0,7}", buckets):
+        raise ForeignGraph(f"its buckets are {buckets!r:.60}, no whole number below 100 million")
+    shapes = _constant_shapes(constants, shape.vocabulary + int(buckets), shape.outputs, features)
+    return check_arrays(constants, shapes), {"features": features, "buckets": buckets}
+
+
+def _constant_shapes(constants: Constants, table_rows: int, outputs: int, features: str) -> dict[str, tuple[int, ...]]:
+    """Return the shape that each constant must have, in a graph of as many layers and units as these.
 
     Raises:
         ForeignGraph: they do not say how many.
@@ -51,24 +63,36 @@ def constant_shapes(constants: Constants, *, rows: int, outputs: int, features: 
     if not units or "embedding" not in constants or constants["embedding"].ndim != 2:
         raise ForeignGraph("its constants 'embedding' and 'hidden_1.bias' are missing or of another kind")
     inputs = [constants["embedding"].shape[1], *units]
-    shapes: dict[str, tuple[int, ...]] = {"embedding": (rows, inputs[0]), "logits.bias": (outputs,)}
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (table_rows, inputs[0]), "logits.bias": (outputs,)}
     shapes["logits.kernel"] = (units[-1], outputs)
     for layer, (before, after) in enumerate(pairwise(inputs), start=1):
         shapes[f"hidden_{layer}.bias"] = (after,)
         if layer > 1 or features == "embedding":
             shapes[f"hidden_{layer}.kernel"] = (before, after)
-    return shapes | ({"idf": (rows, 1)} if features == "tfidf" else {})
+    return shapes | ({"idf": (table_rows, 1)} if features == "tfidf" else {})
 
 
 def _layers(constants: Constants) -> int:
-    """How many hidden layers have their numbers one after the other."""
+    """Return the number of hidden layers: up to the first number that none has."""
     return next(layer for layer in count(1) if f"hidden_{layer}.bias" not in constants) - 1
 
 
+def write_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
+    """Write the network into a graph that has the constants; return the name of the logits, shape (batch, outputs)."""
+    buckets = int(metadata["buckets"])
+    rows = _with_pairs(graph, len(constants["embedding"]) - buckets, buckets) if buckets else "token_ids"
+    hidden = FEATURES[metadata["features"]](graph, rows)  # (batch, dimensions)
+    for layer in range(1, _layers(constants) + 1):
+        kernel, bias = f"hidden_{layer}.kernel", f"hidden_{layer}.bias"
+        product = graph.node("Gemm", hidden, kernel, bias) if kernel in constants else graph.node("Add", hidden, bias)
+        hidden = graph.node("Relu", product)  # (batch, units)
+    return graph.node("Gemm", hidden, "logits.kernel", "logits.bias")
+
+
 def _with_pairs(graph: Graph, vocabulary: int, buckets: int) -> str:
-    """The rows of the words and, behind them, of the pairs, shape (batch, 2 * width - 1); see `grams.bucket`."""
-    ids = graph.node("Cast", "token_ids", to=graph.INT64)
-    left = graph.node("Slice", ids, graph.ints(0), graph.ints(-1), graph.ints(1))
+    """Return the table rows of words and pairs, shape (batch, 2 * width - 1); see `features.bucket`."""
+    ids = graph.node("Cast", "token_ids", to=graph.INT64)  # (batch, width)
+    left = graph.node("Slice", ids, graph.ints(0), graph.ints(-1), graph.ints(1))  # (batch, width - 1)
     right = graph.node("Slice", ids, graph.ints(1), graph.ints(np.iinfo(np.int64).max), graph.ints(1))
     products = [
         graph.node("Mul", part, graph.ints(factor)) for part, factor in zip((left, right), FACTORS, strict=True)
@@ -80,59 +104,61 @@ def _with_pairs(graph: Graph, vocabulary: int, buckets: int) -> str:
     return graph.node("Concat", "token_ids", pairs, axis=1)
 
 
-def _count(graph: Graph, grams: str) -> str:
-    """The sum of the rows, shape (batch, dimensions)."""
-    return graph.node("ReduceSum", graph.node("Gather", "embedding", grams, axis=0), graph.ints(1), keepdims=0)
+def _count(graph: Graph, rows: str) -> str:
+    """Return the sum of the vectors, shape (batch, dimensions)."""
+    return graph.node("ReduceSum", graph.node("Gather", "embedding", rows, axis=0), graph.ints(1), keepdims=0)
 
 
-def _mean(graph: Graph, grams: str) -> str:
-    inside = graph.node("Cast", graph.node("Cast", grams, to=graph.BOOL), to=graph.FLOAT)
-    return graph.node("Div", _count(graph, grams), graph.node("ReduceSum", inside, graph.ints(1), keepdims=1))
+def _mean(graph: Graph, rows: str) -> str:
+    """Return the mean of the vectors, padding left out, shape (batch, dimensions)."""
+    present = graph.node("Cast", graph.node("Cast", rows, to=graph.BOOL), to=graph.FLOAT)  # (batch, grams)
+    return graph.node("Div", _count(graph, rows), graph.node("ReduceSum", present, graph.ints(1), keepdims=1))
 
 
-def _binary(graph: Graph, grams: str) -> str:
-    ordered = _ordered(graph, grams)
-    return _weighted(graph, ordered, graph.node("Cast", _begins(graph, ordered), to=graph.FLOAT))
+def _binary(graph: Graph, rows: str) -> str:
+    """Return the sum of the vectors of distinct rows, shape (batch, dimensions)."""
+    ordered = _sort(graph, rows)
+    return _weighted_sum(graph, ordered, graph.node("Cast", _run_starts(graph, ordered), to=graph.FLOAT))
 
 
-def _tfidf(graph: Graph, grams: str) -> str:
-    """The rows by (1 + ln count) * idf, each text's weights scaled to length 1."""
-    ordered = _ordered(graph, grams)
+def _tfidf(graph: Graph, rows: str) -> str:
+    """Return the sum of the vectors, each by (1 + ln count) * idf, the weights of a text scaled to length 1."""
+    ordered = _sort(graph, rows)  # (batch, grams)
     shape = graph.node("Shape", ordered)
     size = graph.node("ReduceProd", shape)
-    begins = graph.node("NonZero", graph.node("Reshape", _begins(graph, ordered), graph.ints(-1)))
-    begins = graph.node("Reshape", begins, graph.ints(-1))
-    after = graph.node("Slice", begins, graph.ints(1), graph.ints(np.iinfo(np.int64).max), graph.ints(0))
-    counts = graph.node("Sub", graph.node("Concat", after, size, axis=0), begins)
+    starts = graph.node("NonZero", graph.node("Reshape", _run_starts(graph, ordered), graph.ints(-1)))
+    starts = graph.node("Reshape", starts, graph.ints(-1))  # (runs,), index of each in the flattened rows
+    after = graph.node("Slice", starts, graph.ints(1), graph.ints(np.iinfo(np.int64).max), graph.ints(0))
+    counts = graph.node("Sub", graph.node("Concat", after, size, axis=0), starts)  # (runs,)
     logarithm = graph.node("Log", graph.node("Cast", counts, to=graph.FLOAT))
     frequency = graph.node("Add", logarithm, graph.constant(np.ones(1, np.float32)))
-    distinct = graph.node("Gather", graph.node("Reshape", ordered, graph.ints(-1)), begins, axis=0)
+    distinct = graph.node("Gather", graph.node("Reshape", ordered, graph.ints(-1)), starts, axis=0)  # (runs,)
     idf = graph.node("Reshape", graph.node("Gather", "idf", distinct, axis=0), graph.ints(-1))
-    none = graph.node("ConstantOfShape", size)
-    values = graph.node("ScatterElements", none, begins, graph.node("Mul", frequency, idf), axis=0)
-    values = graph.node("Reshape", values, shape)
-    length = graph.node("ReduceL2", values, graph.ints(1), keepdims=1)
-    return graph.node("Div", _weighted(graph, ordered, values), length)
+    zeros = graph.node("ConstantOfShape", size)
+    values = graph.node("ScatterElements", zeros, starts, graph.node("Mul", frequency, idf), axis=0)
+    values = graph.node("Reshape", values, shape)  # (batch, grams), 0 except where a run starts
+    length = graph.node("ReduceL2", values, graph.ints(1), keepdims=1)  # (batch, 1)
+    return graph.node("Div", _weighted_sum(graph, ordered, values), length)
 
 
 FEATURES = {"count": _count, "binary": _binary, "tfidf": _tfidf, "embedding": _mean}
 
 
-def _ordered(graph: Graph, grams: str) -> str:
-    """The grams of each text in order, so that equal ones stand together, padding first."""
-    width = graph.node("Shape", grams, start=1)
-    return graph.nodes("TopK", grams, width, outputs=2, axis=1, largest=0, sorted=1)[0]
+def _sort(graph: Graph, rows: str) -> str:
+    """Sort the rows of each text, so that equal ones are neighbours; padding comes first."""
+    width = graph.node("Shape", rows, start=1)
+    return graph.nodes("TopK", rows, width, outputs=2, axis=1, largest=0, sorted=1)[0]
 
 
-def _begins(graph: Graph, ordered: str) -> str:
-    """Where a run of equal grams begins, shape (batch, grams); padding is a run too."""
+def _run_starts(graph: Graph, ordered: str) -> str:
+    """Return True where a run of equal rows starts, shape (batch, grams); padding is a run too."""
     before = graph.node("Slice", ordered, graph.ints(0), graph.ints(-1), graph.ints(1))
     before = graph.node("Pad", before, graph.ints(0, 1, 0, 0), graph.ids(-1))
     return graph.node("Not", graph.node("Equal", ordered, before))
 
 
-def _weighted(graph: Graph, grams: str, weights: str) -> str:
-    """The sum of the rows of the table, each by its weight, shape (batch, dimensions)."""
-    vectors = graph.node("Gather", "embedding", grams, axis=0)
+def _weighted_sum(graph: Graph, rows: str, weights: str) -> str:
+    """Return the sum of the rows' vectors, each by its weight, shape (batch, dimensions)."""
+    vectors = graph.node("Gather", "embedding", rows, axis=0)  # (batch, grams, dimensions)
     product = graph.node("MatMul", graph.node("Unsqueeze", weights, graph.ints(1)), vectors)
     return graph.node("Squeeze", product, graph.ints(1))

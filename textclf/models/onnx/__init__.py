@@ -1,1 +1,1 @@
-"""Writing and reading ONNX graphs without the package onnx."""
+"""ONNX files without the package onnx: graphs written and read, weights in fewer bytes."""

@@ -1,7 +1,7 @@
-"""A few words to write an ONNX graph with, nodes by operator, constants by name, loops over steps, and to read it by.
+"""Writing an ONNX graph: nodes by operator, constants by name, loops over steps. And reading one.
 
-Of ONNX's format only what stands in MESSAGES is written, and nothing else is read: no functions, no data outside the
-file, no operators of other domains, no branches, no loops in loops.
+Of ONNX's format only the fields in MESSAGES are written, and no others are read: no functions, no data outside the
+file, no operators of other domains, no branches, no loops inside loops.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ OPSET = 18  # reductions take their axes as an input from here on; read by ONNX 
 
 IR_VERSION = 8
 
-FLOAT, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 3, 6, 7, 9, 10  # ONNX's numbers
+FLOAT, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 3, 6, 7, 9, 10  # ONNX's numbers of the types
 
-KINDS: dict[int, np.dtype[Any]] = {
+DTYPES: dict[int, np.dtype[Any]] = {
     FLOAT: np.dtype("<f4"), INT8: np.dtype("<i1"), INT32: np.dtype("<i4"), INT64: np.dtype("<i8"),
     FLOAT16: np.dtype("<f2"),
 }  # fmt: skip
 
-NUMBERS = {kind: number for number, kind in KINDS.items()}
+TYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
 
 INT_ATTRIBUTE, GRAPH_ATTRIBUTE, INTS_ATTRIBUTE = 2, 5, 7
 
@@ -52,7 +52,7 @@ def _node_message(attribute: str) -> dict[int, Field]:
     }
 
 
-_NUMBERS_ATTRIBUTE = {
+_INTEGER_ATTRIBUTE = {
     1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", many=True), 20: Field("type", "int")
 }  # fmt: skip
 
@@ -68,10 +68,10 @@ MESSAGES = {
     "entry": {1: Field("key", "text"), 2: Field("value", "text")},
     "graph": _graph_message("node"),
     "node": _node_message("attribute"),
-    "attribute": dict(sorted({**_NUMBERS_ATTRIBUTE, 6: Field("g", "body")}.items())),
+    "attribute": dict(sorted({**_INTEGER_ATTRIBUTE, 6: Field("g", "body")}.items())),
     "body": _graph_message("body_node"),
     "body_node": _node_message("body_attribute"),
-    "body_attribute": _NUMBERS_ATTRIBUTE,
+    "body_attribute": _INTEGER_ATTRIBUTE,
     "tensor": {
         1: Field("dims", "int", many=True),
         2: Field("data_type", "int"),
@@ -89,10 +89,11 @@ Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 
 
 class Graph:
-    """An ONNX graph in the making; values go by their names. Weights enter when a node asks for them.
+    """An ONNX graph that is being written; values are known by their names. Weights are added when a node uses them.
 
     Args:
-        prefix: what stands before the names of weights and of loops.
+        weights: constants by the names that nodes use.
+        prefix: put before the names of weights and of loops.
     """
 
     FLOAT, INT32, INT64, BOOL = FLOAT, INT32, INT64, BOOL
@@ -102,28 +103,29 @@ class Graph:
         self._prefix = prefix
         self._weights = weights
         self._constants: dict[str, Document] = {}
-        self._computed: dict[str, str] = {}  # what stands for a weight that is kept in fewer bytes
+        self._computed: dict[str, str] = {}  # the float32 value of a weight that is stored in fewer bytes
         self._nodes: list[Document] = []
 
     def part(self, prefix: str, weights: Mapping[str, npt.NDArray[Any]]) -> Graph:
-        """The same graph for a part of it that has weights of its own."""
+        """Return the same graph with other weights, for a part of the network."""
         part = copy(self)
         part._prefix, part._weights = prefix, weights
         return part
 
     def constant(self, array: npt.NDArray[Any], *, name: str | None = None) -> str:
+        """Add a constant and return its name."""
         name = self._prefix + name if name else f"{self.name}.constant_{len(self._constants)}"
         data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))  # a single number gets shape (1,)
         self._constants[name] = {
             "dims": list(data.shape),
-            "data_type": NUMBERS[data.dtype],
+            "data_type": TYPE_NUMBERS[data.dtype],
             "name": name,
             "raw_data": data.reshape(-1).view(np.uint8).data,
         }
         return name
 
     def weight(self, name: str) -> str:
-        """The weight as nodes compute with it, float32, however it is kept; see `storage`."""
+        """Add a weight and return the name of its float32 value, however it is stored; see `quantization`."""
         array, own = self._weights[name], self._prefix + name
         if array.dtype == np.float32:
             return self.constant(array, name=name)
@@ -136,21 +138,21 @@ class Graph:
         return self._computed[own]
 
     def ints(self, *values: int) -> str:
-        """A list of whole numbers, as shapes and axes are given."""
+        """Add a list of integers, for shapes and axes."""
         return self.constant(np.array(values, np.int64))
 
     def ids(self, *values: int) -> str:
-        """The same of the type of token ids."""
+        """Add a list of integers of the token ids' type."""
         return self.constant(np.array(values, np.int32))
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node; its output's name."""
+        """Add a node and return the name of its output."""
         return self.nodes(operator, *inputs, outputs=1, **attributes)[0]
 
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
-        """Adds a node of several outputs; their names."""
-        read = [self.weight(name) if name in self._weights else name for name in inputs]
-        return self._add(operator, read, outputs, attributes)
+        """Add a node of several outputs and return their names."""
+        values = [self.weight(name) if name in self._weights else name for name in inputs]
+        return self._add(operator, values, outputs, attributes)
 
     def _add(self, operator: str, inputs: list[str], outputs: int, attributes: Mapping[str, Any]) -> list[str]:
         names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
@@ -159,31 +161,32 @@ class Graph:
         return names
 
     def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:
-        """Adds a loop over the rows of what is read; the names of what it keeps of every step.
+        """Add a loop over the rows of some values; return the names of what it keeps of every step.
 
         Args:
-            step: writes the body, given the names of what is carried, shape (batch, n), and of the rows read, shape
-                (batch,); gives the names of what is carried on and of what is kept, all different.
-            carried: what the first step finds.
+            step: writes the body. (body, states, rows) -> (next states, values to keep), all names, all different. A
+                state has shape (batch, n), a row (batch,).
+            carried: the states before the first step.
+            read: the values, shape (width, batch).
         """
         name = self._prefix + name
         body = Graph(self._weights, name=name, prefix=self._prefix)
         states = {f"{name}.state_{i}": FLOAT for i in range(len(carried))}
         rows = {f"{name}.row_{i}": INT32 for i in range(len(read))}
         after, kept = step(body, list(states), list(rows))
-        assert len({*after, *kept}) == len([*after, *kept])  # else ONNX Runtime mixes them up without a word
+        assert len({*after, *kept}) == len([*after, *kept])  # else ONNX Runtime confuses them silently
         inputs = [_value(value, kind) for value, kind in (states | rows).items()]
         graph = body._document(inputs, [_value(value, FLOAT) for value in (*after, *kept)])
         results = len(after) + len(kept)
         return self.nodes("Scan", *carried, *read, outputs=results, body=graph, num_scan_inputs=len(read))[len(after) :]
 
     def finish(self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str]) -> bytes:
-        """The bytes of the model from token_ids and lengths to probabilities, shape (batch, labels).
+        """Return the file's bytes: a model from token_ids and lengths to probabilities, shape (batch, labels).
 
         A single sigmoid becomes two columns: of the first label and of the second.
 
         Args:
-            metadata: what cannot be seen from the graph; `read_graph` gives it back.
+            metadata: what cannot be seen in the graph, for `read_graph` to return.
         """
         probabilities = (
             self.node("Sigmoid", logits) if activation == "sigmoid" else self.node("Softmax", logits, axis=1)
@@ -223,23 +226,23 @@ def _attribute(name: str, value: Any) -> Document:
 
 
 def _value(name: str, kind: int, *dimensions: int | str) -> Document:
-    """What is said of an input or output; without dimensions nothing of its shape."""
-    written: Document = {"elem_type": kind}
+    """Return the declaration of an input or output; without dimensions its shape is left open."""
+    tensor_type: Document = {"elem_type": kind}
     if dimensions:
-        dims = [{"dim_param" if isinstance(each, str) else "dim_value": each} for each in dimensions]
-        written["shape"] = {"dim": dims}
-    return {"name": name, "type": {"tensor_type": written}}
+        dims = [{"dim_param" if isinstance(size, str) else "dim_value": size} for size in dimensions]
+        tensor_type["shape"] = {"dim": dims}
+    return {"name": name, "type": {"tensor_type": tensor_type}}
 
 
 class ForeignGraph(Exception):  # noqa: N818 - not every one is an error
-    """A graph that was not written here; the text says by what that was seen."""
+    """A graph that textclf did not write; the text says what shows it."""
 
 
 def read_graph(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The constants of a graph, those in its loops included, by their names, as views of the bytes; and its metadata.
+    """Return the constants of a graph by name, as views of the bytes, including those in its loops; and its metadata.
 
     Raises:
-        ForeignGraph: it has what no graph has that is written here.
+        ForeignGraph: it has a field that textclf never writes.
     """
     model = read_model(data)
     graphs = [model.get("graph", {})]
@@ -252,7 +255,7 @@ def read_graph(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]
 
 
 def read_model(data: bytes) -> Document:
-    """All of a graph's file as a document; see `read_graph`."""
+    """Return all of a model file as a document; raises as `read_graph` does."""
     try:
         return read(memoryview(data), "model", MESSAGES)
     except WireError as error:
@@ -261,38 +264,38 @@ def read_model(data: bytes) -> Document:
 
 def _array(tensor: Document) -> npt.NDArray[Any]:
     name, shape, number = tensor.get("name", ""), tuple(tensor["dims"]), tensor.get("data_type")
-    if number not in KINDS:
+    if number not in DTYPES:
         raise ForeignGraph(f"{name!r:.60} holds numbers of ONNX's type {number}")
-    data, kind = tensor.get("raw_data", b""), KINDS[number]
-    if not len(data) or prod(shape) * kind.itemsize != len(data):
+    data, dtype = tensor.get("raw_data", b""), DTYPES[number]
+    if not len(data) or prod(shape) * dtype.itemsize != len(data):
         raise ForeignGraph(f"{name!r:.60} has {len(data)} bytes for shape {shape!s:.60}")
-    return np.frombuffer(data, kind).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> str:
-    """The entry of that name in a graph's metadata, one of those known.
+    """Return an entry of a graph's metadata.
 
     Raises:
-        ForeignGraph: it is none of them.
+        ForeignGraph: it is none of the known ones.
     """
-    found = metadata.get(name, "")
-    if found not in known:
-        raise ForeignGraph(f"its {name} is {found!r:.60}, none of {', '.join(known)}")
-    return found
+    value = metadata.get(name, "")
+    if value not in known:
+        raise ForeignGraph(f"its {name} is {value!r:.60}, none of {', '.join(known)}")
+    return value
 
 
-def check_constants(
+def check_arrays(
     constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Those of the constants that have a shape here, all finite numbers of it, as `storage` keeps them.
+    """Return the constants that have a shape here, with the scales of int8 ones.
 
     Raises:
-        ForeignGraph: which is not, and how.
+        ForeignGraph: one is missing, has another shape or type, or is not finite.
     """
     kept = {}
     for name, shape in shapes.items():
         kept[name] = _checked(constants, name, shape, (FLOAT, FLOAT16, INT8))
-        if kept[name].dtype == KINDS[INT8]:
+        if kept[name].dtype == DTYPES[INT8]:
             kept[name + SCALE] = _checked(constants, name + SCALE, scale_shape(name, shape), (FLOAT,))
     return kept
 
@@ -303,7 +306,7 @@ def _checked(
     array = constants.get(name)
     if array is None:
         raise ForeignGraph(f"its constant '{name}' is missing")
-    wanted = [KINDS[kind] for kind in kinds]
+    wanted = [DTYPES[kind] for kind in kinds]
     if array.shape != shape or array.dtype not in wanted:
         names = ", ".join(map(str, wanted))
         raise ForeignGraph(f"its constant '{name}' has {array.dtype} of shape {array.shape}, not {names} of {shape}")

@@ -1,7 +1,7 @@
-"""How the numbers of a trained network are kept: as they are, or in fewer bytes.
+"""Storing the weights of a trained network as they are, or in fewer bytes.
 
-Only what is kept differs. Computing is done with float32, into which ONNX Runtime turns the constants once, when it
-loads the model: so a row never depends on its batch, as it may where activations are quantized (onnxruntime #8625).
+Only storage differs: ONNX Runtime converts the constants to float32 once, when it loads the model, and computes with
+that. So a row never depends on its batch, as it can where activations are quantized (onnxruntime #8625).
 """
 
 import math
@@ -17,22 +17,22 @@ Storage = Literal["float32", "float16", "int8"]
 
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 
-SCALE = ".scale"  # ends the name of what an int8 constant is multiplied by
+SCALE = ".scale"  # suffix of the constant that an int8 constant is multiplied by
 
-TABLE = "embedding"  # the constant of which each row is a vector; of every other matrix each column belongs together
+TABLE = "embedding"  # scaled by row, each a word's vector; other matrices by column, each the inputs of a unit
 
-NARROWEST = 8  # rows or columns: of less there is little to save, and what is there, such as a bias, counts for more
+NARROWEST = 8  # rows or columns; a smaller matrix saves little, and its numbers matter more
 
-LEVELS = 127  # int8 goes to 127 on both sides
+LEVELS = 127  # int8 reaches it on both sides
 
 HIGHEST = float(np.finfo(np.float16).max)
 
 
 def stored(constants: Mapping[str, Array], storage: Storage) -> dict[str, Array]:
-    """The constants as they are kept: matrices in fewer bytes, what is no matrix as it is.
+    """Return the constants as they are stored: matrices in fewer bytes, others as they are.
 
-    An int8 constant comes with NAME.scale, a float32 number for each row of a table, shape (rows, 1), or for each
-    column of another matrix, shape (1, columns): the largest of its numbers over 127 (symmetric, to the nearest).
+    An int8 constant comes with NAME.scale, float32, of the rows of a table, shape (rows, 1), or of the columns of
+    another matrix, shape (1, columns): the largest absolute number over 127 (symmetric, rounded to the nearest).
     """
     kept: dict[str, Array] = {}
     for name, array in constants.items():
@@ -48,18 +48,18 @@ def stored(constants: Mapping[str, Array], storage: Storage) -> dict[str, Array]
 
 
 def plain(constants: Mapping[str, Array]) -> dict[str, Array]:
-    """The constants as they are computed with, float32, however they are kept."""
-    found = {}
+    """Return stored constants as float32."""
+    converted = {}
     for name, array in constants.items():
         if array.dtype == np.int8:
-            found[name] = array.astype(np.float32) * constants[name + SCALE]
+            converted[name] = array.astype(np.float32) * constants[name + SCALE]
         elif not name.endswith(SCALE):
-            found[name] = array.astype(np.float32, copy=False)
-    return found
+            converted[name] = array.astype(np.float32, copy=False)
+    return converted
 
 
 def scale_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of what an int8 constant of this shape is multiplied by."""
+    """Return the shape of the scale of an int8 constant."""
     return (shape[0], 1) if name == TABLE else (1, shape[-1])
 
 
