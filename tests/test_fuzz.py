@@ -17,19 +17,19 @@ from targets import Target, targets  # noqa: E402
 @pytest.mark.filterwarnings("default")
 def test_nothing_but_a_user_error_comes_out(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    tried = fuzz.Tried(targets()[name])
-    for seed in tried.target.seeds:
-        tried.run(seed)
-    fuzz.try_blind(tried, random.Random(1), executions=200)
-    assert tried.findings == {}
+    executions = fuzz.Executions(targets()[name])
+    for seed in executions.target.seeds:
+        executions.run(seed)
+    fuzz.run_random(executions, random.Random(1), most=200)
+    assert executions.findings == {}
 
 
 def test_a_finding_is_kept_once_with_its_place() -> None:
     def broken(data: bytes) -> None:
         int(data)
 
-    tried = fuzz.Tried(Target([b""], [b""], broken))
+    executions = fuzz.Executions(Target([b""], [b""], broken))
     for data in (b"1", b"x", b"y"):
-        tried.run(data)
+        executions.run(data)
     place = f"ValueError at test_fuzz.py:{broken.__code__.co_firstlineno + 1}"
-    assert (tried.executions, tried.findings) == (3, {place: b"x"})
+    assert (executions.count, executions.findings) == (3, {place: b"x"})

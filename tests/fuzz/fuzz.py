@@ -1,9 +1,9 @@
-"""Feeds what reads files with mutated bytes, each target for some minutes, and saves what breaks it.
+"""Feed the readers of files with mutated bytes, each target for some minutes, and save the bytes that break one.
 
     python tests/fuzz/fuzz.py [--seconds 300] [--target NAME]... [--json FILE]
 
-Mutations are guided by coverage where atheris is installed, else blind. Exit code 1: there are findings; each is a file
-in runs/fuzz/, which `python tests/fuzz/fuzz.py --replay FILE --target NAME` runs again.
+Mutations are guided by coverage if atheris is installed, else they are random. Exit code 1: there are findings; each
+is a file in runs/fuzz/, which `python tests/fuzz/fuzz.py --replay FILE --target NAME` runs again.
 """
 
 import argparse
@@ -25,96 +25,97 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-FOUND = ROOT / "runs" / "fuzz"
+FINDINGS = ROOT / "runs" / "fuzz"
 NAMES = ("config", "rows", "vectors", "model")
 GUIDED = importlib.util.find_spec("atheris") is not None
-SLOW = 10.0  # seconds; more for a few kilobytes is a finding
+SLOW = 10.0  # seconds; to take longer for a few kilobytes is a finding
 
 sys.path[:0] = [str(ROOT), str(HERE), str(HERE.parent / "benchmarks")]
 
 
 @dataclass
-class Tried:
-    """What came of the executions of a target so far."""
+class Executions:
+    """The executions of a target, and their findings."""
 
     target: Any
-    executions: int = 0
+    count: int = 0
     findings: dict[str, bytes] = field(default_factory=dict)
-    """Input by what it raised and where, the first of each."""
+    """The first input of each kind of error, by error and place."""
 
     def run(self, data: bytes) -> None:
-        """One execution."""
-        begin = time.monotonic()
-        self.executions += 1
+        """Execute the target once."""
+        start = time.monotonic()
+        self.count += 1
         try:
             self.target.run(data)
-        except Exception as error:  # whatever comes is what is looked for
+        except Exception as error:  # any error but UserError is a finding
             frames = traceback.extract_tb(error.__traceback__)
             last = next((frame for frame in reversed(frames) if "textclf" in Path(frame.filename).parts), frames[-1])
             self.findings.setdefault(f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}", data)
-        if time.monotonic() - begin > SLOW:
+        if time.monotonic() - start > SLOW:
             self.findings.setdefault("slow", data)
 
 
-def mutated(seeds: Sequence[bytes], words: Sequence[bytes], rng: random.Random) -> bytes:
-    """A seed, changed in a few places: bytes, words, pieces of it and of others."""
+def mutate(seeds: Sequence[bytes], words: Sequence[bytes], rng: random.Random) -> bytes:
+    """Return a seed changed in a few places: by bytes, words, and pieces of it and of other seeds."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 4, 8))):
-        begin = rng.randrange(len(data) + 1)
-        end = min(len(data), begin + rng.choice((0, 1, 2, 8, 64)))
+        start = rng.randrange(len(data) + 1)
+        end = min(len(data), start + rng.choice((0, 1, 2, 8, 64)))
         change = rng.randrange(5)
         if change == 0:
-            data[begin:end] = rng.randbytes(end - begin or 1)
+            data[start:end] = rng.randbytes(end - start or 1)
         elif change == 1:
-            data[begin:end] = rng.choice(words)
+            data[start:end] = rng.choice(words)
         elif change == 2:
-            data[begin:begin] = data[begin:end] * rng.choice((1, 2, 50))
+            data[start:start] = data[start:end] * rng.choice((1, 2, 50))
         elif change == 3:
             other = rng.choice(seeds)
             cut = rng.randrange(len(other) + 1)
-            data[begin:end] = other[cut : cut + 64]
+            data[start:end] = other[cut : cut + 64]
         else:
-            del data[begin:end]
+            del data[start:end]
     return bytes(data)
 
 
-def try_blind(
-    tried: Tried, rng: random.Random, *, executions: int = sys.maxsize, seconds: float = float("inf")
+def run_random(
+    executions: Executions, rng: random.Random, *, most: int = sys.maxsize, seconds: float = float("inf")
 ) -> None:
-    """Runs mutations of the seeds, so many or so long."""
+    """Run random mutations of the seeds, at most so many and so long."""
     end = time.monotonic() + seconds
-    while tried.executions < executions and time.monotonic() < end:
-        tried.run(mutated(tried.target.seeds, tried.target.words, rng))
+    target = executions.target
+    while executions.count < most and time.monotonic() < end:
+        executions.run(mutate(target.seeds, target.words, rng))
 
 
-def try_guided(tried: Tried, seconds: float, done: Any) -> None:
-    """Runs what libFuzzer makes of the seeds, guided by the code that each reaches; calls `done`, which must exit."""
+def run_guided(executions: Executions, seconds: float, done: Any) -> None:
+    """Run libFuzzer's mutations of the seeds, guided by the code that they reach, then call `done`, which must exit."""
     import atheris
 
     end = time.monotonic() + seconds
 
     def one(data: bytes) -> None:
-        tried.run(data)
+        executions.run(data)
         if time.monotonic() > end:
             done()
 
-    def mutate(data: bytes, most: int, seed: int) -> bytes:
+    def mutate_input(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
         if rng.random() < 0.5:
             return atheris.Mutate(data, len(data))
-        return mutated([data, *tried.target.seeds], tried.target.words, rng)[:most]
+        return mutate([data, *executions.target.seeds], executions.target.words, rng)[:most]
 
     corpus = Path("corpus")
     corpus.mkdir()
-    for number, seed in enumerate(tried.target.seeds):
+    for number, seed in enumerate(executions.target.seeds):
         (corpus / str(number)).write_bytes(seed)
     arguments = [sys.argv[0], str(corpus), "-max_len=8192", "-timeout=60", "-rss_limit_mb=4096", "-verbosity=0"]
-    atheris.Setup(arguments, one, custom_mutator=mutate)
+    atheris.Setup(arguments, one, custom_mutator=mutate_input)
     atheris.Fuzz()
 
 
-def loaded_target(name: str) -> Any:
-    """The target, its files in the working directory; the code that it reaches is watched where atheris can."""
+def load_target(name: str) -> Any:
+    """Load a target, which writes its files into the working directory; atheris records the code that it reaches."""
     if GUIDED:
         import atheris
 
@@ -126,37 +127,38 @@ def loaded_target(name: str) -> Any:
 
 
 def fuzz_one(name: str, seconds: float, output: Path) -> None:
-    """Fuzzes a target in a folder of its own, and writes what came of it; ends the process."""
+    """Fuzz a target in a folder of its own, write the figures, and end the process."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        tried = Tried(loaded_target(name))
-        begin = time.monotonic()
+        executions = Executions(load_target(name))
+        start = time.monotonic()
 
         def done() -> None:
-            saved = [save_finding(name, what, data) for what, data in tried.findings.items()]
+            saved = [save_finding(name, error, data) for error, data in executions.findings.items()]
             figures = {
-                "executions": tried.executions,
-                "seconds": round(time.monotonic() - begin),
+                "executions": executions.count,
+                "seconds": round(time.monotonic() - start),
                 "findings": saved,
                 "guided": GUIDED,
             }
             output.write_text(json.dumps(figures), encoding="utf-8")
-            os._exit(0)  # libFuzzer has no other end but a crash
+            os._exit(0)  # libFuzzer ends in no other way but a crash
 
         if GUIDED:
-            try_guided(tried, seconds, done)
-        try_blind(tried, random.Random(), seconds=seconds)
+            run_guided(executions, seconds, done)
+        run_random(executions, random.Random(), seconds=seconds)
         done()
 
 
-def save_finding(name: str, what: str, data: bytes) -> str:
-    path = FOUND / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}"
+def save_finding(name: str, error: str, data: bytes) -> str:
+    """Save the input of a finding, and return error and path."""
+    path = FINDINGS / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return f"{what}: {path.relative_to(ROOT).as_posix()}"
+    return f"{error}: {path.relative_to(ROOT).as_posix()}"
 
 
 def fuzz(names: Sequence[str], seconds: float) -> dict[str, Any]:
-    """The figures of each target, each fuzzed in a process of its own, all at the same time."""
+    """Fuzz the targets at the same time, each in a process of its own, and return their figures."""
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         outputs = {name: Path(folder) / f"{name}.json" for name in names}
@@ -174,12 +176,12 @@ def fuzz(names: Sequence[str], seconds: float) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
-    rows = [["what reads", "seconds", "executions", "a second", "findings"]]
-    for name, found in results.items():
-        speed = found["executions"] / max(1, found["seconds"])
-        rows.append(
-            [name, f"{found['seconds']}", f"{found['executions']:,}", f"{speed:,.0f}", str(len(found["findings"]))]
-        )
+    """Return a row for each target."""
+    rows = [["reader", "seconds", "executions", "a second", "findings"]]
+    for name, result in results.items():
+        executions, seconds = result["executions"], result["seconds"]
+        speed = f"{executions / max(1, seconds):,.0f}"
+        rows.append([name, f"{seconds}", f"{executions:,}", speed, str(len(result["findings"]))])
     return rows
 
 
@@ -197,13 +199,13 @@ def main() -> int:
     if arguments.replay:
         data = arguments.replay.read_bytes()
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            loaded_target(names[0]).run(data)
+            load_target(names[0]).run(data)
         return 0
     from measuring import report
 
     results = fuzz(names, arguments.seconds)
     report(arguments.json, {"results": results}, table(results))
-    return 1 if any(found["findings"] for found in results.values()) else 0
+    return 1 if any(result["findings"] for result in results.values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is fuzzed: functions of bytes out of which nothing but UserError may come, and seeds to begin with."""
+"""The targets of fuzzing: functions that read bytes and may raise nothing but UserError, with seeds."""
 
 import contextlib
 import gzip
@@ -33,13 +33,13 @@ from textclf.tuning.search_space import load_space
 
 
 class Target(NamedTuple):
-    """Something that reads bytes."""
+    """A reader of bytes."""
 
     seeds: list[bytes]
     words: list[bytes]
-    """What a mutation may put in."""
+    """Pieces that a mutation may insert."""
     run: Callable[[bytes], None]
-    """Reads the bytes in the working directory; raises nothing that is no bug."""
+    """Reads the bytes as a file in the working directory; any error that it raises is a bug."""
 
 
 CONFIG = b"""\
@@ -55,7 +55,7 @@ tune: {model.units: [8, 16], model: {dropout: {low: 0, high: 0.5, step: 0.1}}}
 
 
 def read_config(data: bytes) -> None:
-    """A config, and the same as the argument of --set."""
+    """Read bytes as a config, and as the argument of --set."""
     path = Path("config.yaml")
     path.write_bytes(data)
     override = data.decode("utf-8", "surrogateescape")
@@ -77,7 +77,7 @@ NAMES = [f"rows{suffix}" for suffix in FORMATS]
 
 
 def row_seeds() -> list[bytes]:
-    """The same rows in every format, behind the byte that says how they are read."""
+    """Return the same rows in every format, after a byte that says how they are read."""
     table = io.BytesIO()
     columns = {"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS]}
     pyarrow.parquet.write_table(pyarrow.table(columns), table)
@@ -85,14 +85,14 @@ def row_seeds() -> list[bytes]:
     tsv = b"text\tlabel\ngood film\tyes\nbad\tno\n"
     jsonl = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS).encode()
     contents = [csv, tsv, jsonl, table.getvalue()]
-    plain = [bytes([place]) + content for place, content in enumerate(contents)]
-    packed = [bytes([place + 8]) + content for place, content in enumerate(contents)]
-    raw = [bytes([place + 16]) + gzip.compress(content, mtime=0) for place, content in enumerate(contents)]
-    return plain + packed + raw
+    plain = [bytes([index]) + content for index, content in enumerate(contents)]
+    to_compress = [bytes([index + 8]) + content for index, content in enumerate(contents)]
+    compressed = [bytes([index + 16]) + gzip.compress(content, mtime=0) for index, content in enumerate(contents)]
+    return plain + to_compress + compressed
 
 
 def read_rows(data: bytes) -> None:
-    """Bytes as a table, its format by the first of them: as they are, compressed here, or taken for compressed."""
+    """Read bytes as a table; the first byte says which format, and if they are plain, to compress, or compressed."""
     kind, content = data[:1] or b"\0", data[1:]
     name = NAMES[kind[0] % len(NAMES)]
     compressed = (kind[0] >> 3) % 3
@@ -102,25 +102,26 @@ def read_rows(data: bytes) -> None:
         lambda: list(read_columns(path, {"data.text": "text", "data.label": "label"})),
         lambda: list(read_lines(io.BytesIO(content), "-")),
         lambda: data_problems(DataOptions(train=str(path)), ["stars"]),
-        lambda: guess(path),
+        lambda: suggest(path),
     ]
     for attempt in attempts:
         with contextlib.suppress(UserError):
             attempt()
 
 
-def guess(path: Path) -> None:
-    """What init makes of a table."""
+def suggest(path: Path) -> None:
+    """Suggest settings for a table, as init does."""
     table = read_table(path)
-    found = profile_table(table, find_columns(table, str(path)))
-    if len(found.labels) > 1:
-        list(suggest_settings(found, has_validation_file=False))
+    profile = profile_table(table, find_columns(table, str(path)))
+    if len(profile.labels) > 1:
+        list(suggest_settings(profile, has_validation_file=False))
 
 
 VECTORS = b"3 2\ngood 1 -2.5\nfilm 3e-1 4\n\xc3\xa9 0 0\n"
 
 
 def vector_seeds() -> list[bytes]:
+    """Return the same vectors in every format, after a byte that says how the file is named."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("v.txt", VECTORS)
@@ -128,7 +129,7 @@ def vector_seeds() -> list[bytes]:
 
 
 def read_word_vectors(data: bytes) -> None:
-    """Bytes as word vectors, the first of them saying how the file is named."""
+    """Read bytes as word vectors; the first byte says how the file is named."""
     kind, content = data[:1] or b"\0", data[1:]
     path = Path(["v.txt", "v.txt.gz", "v.zip"][kind[0] % 3])
     path.write_bytes(content)
@@ -139,7 +140,7 @@ def read_word_vectors(data: bytes) -> None:
 
 
 def model_seeds() -> list[bytes]:
-    """model.json of a network of five words and three labels, which is left in the folder model."""
+    """Save a network of five words and three labels in the folder model; return its model.json in both formats."""
     rng = np.random.default_rng(1)
     shapes = {"embedding": (5, 2), "dense.kernel": (4, 3), "dense.bias": (3,)}
     for direction in ("forward", "backward"):
@@ -159,12 +160,12 @@ def model_seeds() -> list[bytes]:
     probe = Encoder(description.vocabulary, description.text).encode(["good film", "bad"])
     save_classifier(Path("model"), graph, description, probe)
     document = json.loads(Path("model/model.json").read_bytes())
-    first = {name: value for name, value in document.items() if name != "checksum"} | {"format": 1}
-    return [json.dumps(each).encode() for each in (document, first)]
+    format_1 = {name: value for name, value in document.items() if name != "checksum"} | {"format": 1}
+    return [json.dumps(version).encode() for version in (document, format_1)]
 
 
 def read_model(data: bytes) -> None:
-    """Bytes as model.json beside a graph, the checksum made right to reach what is behind it; what loads predicts."""
+    """Read bytes as model.json beside a graph, with the right checksum to get past it, and predict with the model."""
     with contextlib.suppress(ValueError, RecursionError, TypeError):
         document = json.loads(data)
         data = json.dumps(document | {"checksum": checksum(document)} if "checksum" in document else document).encode()
@@ -175,7 +176,7 @@ def read_model(data: bytes) -> None:
         classifier.probe_difference()
 
 
-# What a mutation may put in
+# Pieces that a mutation may insert
 YAML_WORDS = (
     b"data: train: model: null true .inf 1e999 -1 [ ] { } & * ! !!int | > ? - --- ... # "
     b"\\U00110000 %YAML <<: text: clean: [html] seed: \xff \xef\xbb\xbf"
@@ -190,7 +191,7 @@ VECTOR_WORDS = b"nan inf 1e39 -1 good film \n \xff PK\x01\x02 PK\x03\x04 PK\x05\
 
 
 def targets() -> dict[str, Target]:
-    """Every target by its name, with the files that it needs in the working directory."""
+    """Return every target by its name, and write the files that they need into the working directory."""
     Path("rows.csv").write_text("text,label\n" + "good,yes\nbad,no\n" * 3)
     Path("good.yaml").write_text("data: {train: rows.csv}\n")
     return {

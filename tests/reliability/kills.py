@@ -1,7 +1,7 @@
-"""Trainings killed at random moments and resumed, each compared at its end with one that nothing disturbed.
+"""Kill trainings at random moments, resume them, and compare each with a training that was not killed: `make kills`.
 
-`make kills`. Every training has an earlier run in its place, which must be whole until the new one is. Two chains of
-trainings run side by side; each process is killed (SIGKILL) or, once in four times, left to end.
+Every training replaces an earlier run, which must stay complete until the new one is. Two chains of trainings run side
+by side; each process is killed (SIGKILL) or, once in four times, left to end.
 """
 
 import argparse
@@ -40,22 +40,22 @@ CONFIGS = {
     "several labels a row": ("topics", "labels", "'|'", "max", "null", "true"),
 }
 SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/model.onnx", "model/model.json"]
-"""What must be the same to the bit. The other files hold times, or are drawn from these."""
+"""Files that must be the same to the bit; the others hold times, or are drawn from these."""
 
 
-class Ready(NamedTuple):
-    """What chains are compared with."""
+class Reference(NamedTuple):
+    """Runs that chains are compared with."""
 
-    reference: dict[str, bytes]
-    """The files of a run that nothing disturbed."""
+    files: dict[str, bytes]
+    """The files of a run that was not killed."""
     earlier: Path
-    """A run of other settings, which is in the place of the new one."""
+    """A run with other settings, which the new one replaces."""
     seconds: float
-    """What a training takes, about."""
+    """About how long a training takes."""
 
 
 class Chain(NamedTuple):
-    """What came of one training that was killed again and again."""
+    """The result of one training that was killed several times."""
 
     kills: Counter[str]
     """By the moment at which the process died."""
@@ -63,37 +63,37 @@ class Chain(NamedTuple):
 
 
 class Process:
-    """`textclf train`, forked from a process that has imported TensorFlow: a third of the time of a new one."""
+    """`textclf train`, forked from a process that has imported TensorFlow: a third of the time of a new process."""
 
     def __init__(self, config: Path, run: Path, *options: str):
         self._log = run.with_name("log")
         self.code: int | None = None
         self._id = os.fork()
         if not self._id:
-            _be_textclf(["train", str(config), "--run", str(run), *options], self._log)
+            _run_textclf(["train", str(config), "--run", str(run), *options], self._log)
 
     def poll(self) -> int | None:
-        """The exit code, -9 where it was killed; None while it runs."""
+        """Return the exit code, -9 if the process was killed; None while it runs."""
         if self.code is None:
             ended, status = os.waitpid(self._id, os.WNOHANG)
             self.code = os.waitstatus_to_exitcode(status) if ended else None
         return self.code
 
     def wait(self) -> str:
-        """Waits for its end; what it said."""
+        """Wait for the end of the process, and return its standard error."""
         while self.poll() is None:
             time.sleep(0.002)
-        talk = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        stderr = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
         self._log.unlink(missing_ok=True)
-        return talk
+        return stderr
 
     def kill(self) -> None:
         if self.poll() is None:
             os.kill(self._id, signal.SIGKILL)
 
 
-def _be_textclf(arguments: list[str], log: Path) -> NoReturn:
-    """Turns this process into the command, its talk in the log."""
+def _run_textclf(arguments: list[str], log: Path) -> NoReturn:
+    """Run the command in this process, its standard error in the log, and exit."""
     from textclf.cli.main import main
 
     code: Any = 70
@@ -111,6 +111,7 @@ def _be_textclf(arguments: list[str], log: Path) -> NoReturn:
 
 
 def write_config(folder: Path, name: str) -> Path:
+    """Write one of CONFIGS into a folder."""
     sample, label, separator, pooling, weight, texts = CONFIGS[name]
     rest = SMALL.replace("POOLING", pooling).replace("WEIGHT", weight).replace("TEXTS", texts)
     data = f"data: {{train: data/sample/{sample}.csv, label: {label}, label_separator: {separator}}}"
@@ -120,28 +121,28 @@ def write_config(folder: Path, name: str) -> Path:
 
 
 def wait_for_moment(process: Process, stage: Path, seconds: float, rng: random.Random) -> None:
-    """Returns at a random moment: anywhere, in an epoch, while a file is written, or while the run is saved."""
-    kind = rng.choice(["anywhere", "training", "writing", "saving"])
-    if kind == "anywhere":
+    """Wait for a random moment: any, in an epoch, while a file is written, or while the run is saved."""
+    moment = rng.choice(["any", "training", "writing", "saving"])
+    if moment == "any":
         time.sleep(rng.uniform(0, seconds))
         return
-    sights = rng.randint(1, 12)
+    temporary_files = rng.randint(1, 12)  # seen before the moment has come
     while process.poll() is None:
-        if kind == "training" and (stage / "checkpoint" / "state.npz").exists():
+        if moment == "training" and (stage / "checkpoint" / "state.npz").exists():
             time.sleep(rng.uniform(0, 1))
             return
-        if kind == "writing" and any(stage.rglob(".*")):
-            sights -= 1
-            if not sights:
+        if moment == "writing" and any(stage.rglob(".*")):
+            temporary_files -= 1
+            if not temporary_files:
                 return
-        if kind == "saving" and (stage / "model.keras").exists():
+        if moment == "saving" and (stage / "model.keras").exists():
             time.sleep(rng.uniform(0, 1.2))
             return
         time.sleep(0.0005)
 
 
 def moment_of_death(stage: Path) -> str:
-    """Where the process was, seen from what it left."""
+    """Return what the process was doing when it was killed, judging by the files it left."""
     if not stage.exists():
         return "before the first file, or after the last"
     names = [path.name for path in stage.rglob(".*")]
@@ -154,99 +155,100 @@ def moment_of_death(stage: Path) -> str:
     return "training" if (stage / "checkpoint" / "state.npz").exists() else "before the first checkpoint"
 
 
-def chain(folder: Path, name: str, ready: Ready, rng: random.Random) -> Chain:
-    """One training, killed again and again until it is complete; then compared."""
+def run_chain(folder: Path, name: str, reference: Reference, rng: random.Random) -> Chain:
+    """Kill and resume one training until it is complete, then compare it."""
     config, run = write_config(folder, name), folder / "run"
-    shutil.copytree(ready.earlier, run)
+    shutil.copytree(reference.earlier, run)
     before = contents(run)
     stage, retired = folder / "run.partial", folder / "run.old"
     kills: Counter[str] = Counter()
-    while not same(contents(run), ready.reference):
+    while not same(contents(run), reference.files):
         resumable = (stage / "checkpoint" / "state.npz").exists()
         process = Process(config, run, "--resume" if resumable else "--overwrite")
         if rng.random() < KILLED:
-            wait_for_moment(process, stage, ready.seconds, rng)
+            wait_for_moment(process, stage, reference.seconds, rng)
             process.kill()
-        talk = process.wait()
+        stderr = process.wait()
         if process.code == -signal.SIGKILL:
             kills[moment_of_death(stage)] += 1
         elif process.code:
-            return Chain(kills, f"{name}: exit {process.code}: {talk}")
-        found = contents(run if run.exists() else retired)
-        if found != before and not same(found, ready.reference):
-            return Chain(kills, f"{name}: the run in its place is damaged, or another result")
-    Process(config, run, "--resume").wait()  # puts away what a kill after the last rename may have left
+            return Chain(kills, f"{name}: exit {process.code}: {stderr}")
+        files = contents(run if run.exists() else retired)
+        if files != before and not same(files, reference.files):
+            return Chain(kills, f"{name}: the earlier run is damaged, or the new one is another")
+    Process(config, run, "--resume").wait()  # removes what a kill after the last rename may have left
     left = sorted(path.name for path in folder.iterdir() if path not in (config, run))
     return Chain(kills, f"{name}: left behind: {left}" if left else None)
 
 
-def same(found: dict[str, bytes], reference: dict[str, bytes]) -> bool:
-    return all(found.get(name) == reference[name] for name in SAME)
+def same(files: dict[str, bytes], expected: dict[str, bytes]) -> bool:
+    """Tell if the files of two runs agree as far as they must."""
+    return all(files.get(name) == expected[name] for name in SAME)
 
 
-def prepare(folder: Path, name: str) -> Ready:
-    """Trains undisturbed, in new processes, what the chains are compared with and what they find in their place."""
+def prepare(folder: Path, name: str) -> Reference:
+    """Train the run that chains are compared with and the run that they replace, in new processes."""
     config = write_config(folder, name)
     start = time.perf_counter()
     _train(config, folder / "reference")
     seconds = time.perf_counter() - start
     _train(config, folder / "earlier", "--set", "training.seed=1", "--set", "training.epochs=1")
-    return Ready(contents(folder / "reference"), folder / "earlier", seconds / 2)
+    return Reference(contents(folder / "reference"), folder / "earlier", seconds / 2)
 
 
 def _train(config: Path, run: Path, *options: str) -> None:
     subprocess.run([*TEXTCLF, "train", config, "--run", run, *options], cwd=ROOT, check=True, capture_output=True)
 
 
-def work(task: tuple[Path, str, Ready, str]) -> Chain:
-    """A chain in a folder of its own."""
-    place, name, ready, seed = task
+def run_task(task: tuple[Path, str, Reference, str]) -> Chain:
+    """Run a chain in a folder of its own."""
+    parent, name, reference, seed = task
     start_tensorflow(device="cpu")
-    folder = place / seed.replace(" ", "-")
+    folder = parent / seed.replace(" ", "-")
     folder.mkdir()
-    found = chain(folder, name, ready, random.Random(seed))
+    chain = run_chain(folder, name, reference, random.Random(seed))
     shutil.rmtree(folder)
-    return found
+    return chain
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--kills", type=int, default=200, help="at least so many")
-    options.add_argument("--seed", type=int, default=time.time_ns())
-    asked = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="least number of kills")
+    parser.add_argument("--seed", type=int, default=time.time_ns())
+    arguments = parser.parse_args()
     kills: Counter[str] = Counter()
     complete, faults = 0, []
-    with tempfile.TemporaryDirectory(prefix="textclf-kills-") as name:
-        place = Path(name)
-        ready = {}
-        for each in CONFIGS:
-            (place / each).mkdir()
-            ready[each] = prepare(place / each, each)
-        names = random.Random(asked.seed).choices(list(CONFIGS), k=10**5)
-        tasks = ((place, each, ready[each], f"{asked.seed} {number}") for number, each in enumerate(names))
+    with tempfile.TemporaryDirectory(prefix="textclf-kills-") as temporary:
+        folder = Path(temporary)
+        references = {}
+        for name in CONFIGS:
+            (folder / name).mkdir()
+            references[name] = prepare(folder / name, name)
+        names = random.Random(arguments.seed).choices(list(CONFIGS), k=10**5)
+        tasks = ((folder, name, references[name], f"{arguments.seed} {n}") for n, name in enumerate(names))
         with multiprocessing.get_context("spawn").Pool(2) as workers:
-            for found in workers.imap_unordered(work, tasks):
-                kills += found.kills
-                complete += found.fault is None
-                faults += [found.fault] if found.fault else []
-                say(f"{kills.total()} kills, {complete} trainings complete, {len(faults)} faults {found.fault or ''}")
-                if kills.total() >= asked.kills or faults:
+            for chain in workers.imap_unordered(run_task, tasks):
+                kills += chain.kills
+                complete += chain.fault is None
+                faults += [chain.fault] if chain.fault else []
+                say(f"{kills.total()} kills, {complete} trainings complete, {len(faults)} faults {chain.fault or ''}")
+                if kills.total() >= arguments.kills or faults:
                     workers.terminate()
                     break
     results = {"kills": dict(kills.most_common()), "complete": complete, "faults": faults}
-    report(HERE / "kills.json", {"seed": asked.seed, "results": results}, table(results))
+    report(HERE / "kills.json", {"seed": arguments.seed, "results": results}, table(results))
     sys.exit(bool(faults))
 
 
 def table(results: dict[str, Any]) -> list[tuple[str, str]]:
-    """Kills by the moment of death, and what became of the trainings."""
+    """Return a row for each moment of a kill, and for the results of the trainings."""
     kills = sum(results["kills"].values())
     rows = [(f"killed {moment}", f"{count}") for moment, count in results["kills"].items()]
     return [
         ("trainings killed and resumed", "times"),
         *rows,
-        ("killed in all", f"{kills}"),
-        ("trainings complete in the end", f"{results['complete']}"),
+        ("killed in total", f"{kills}"),
+        ("trainings completed", f"{results['complete']}"),
         ("earlier run damaged, other result, or anything left behind", f"{len(results['faults'])}"),
     ]
 

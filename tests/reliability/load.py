@@ -1,9 +1,9 @@
-"""What textclf stands under load: real processes, each promise with the figure that it held for.
+"""Try promises of textclf under load, with real processes, and record the figures that they held for.
 
     python tests/reliability/load.py [--lines 5000000] [--processes 200] [--at-once 20] [--evaluations 20]
                                      [--pings 100000] [--data FOLDER] [--json FILE]
 
-Needs Linux, for what it reads of other processes in /proc. Ends with an error as soon as a promise does not hold.
+Needs Linux, since it reads about other processes in /proc. Ends with an error as soon as a promise is broken.
 """
 
 import argparse
@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 from corpora import SHARED, lines_file, short_texts
 from load_files import full_disk, replaced_file
 from measuring import ROOT, TEXTCLF, measure, report, say
-from processes import FOLDER, RUN, answer, hold, start
+from processes import FOLDER, RUN, finish, require, start
 
-FLAT = 1.1  # the most by which memory may grow after its begin
-FILMS = 20_000  # different lines of the conversation: what is remembered of texts and words is limited, but not so soon
+MAX_GROWTH = 1.1  # memory may grow by a tenth after the first part of a trial
+DISTINCT_LINES = 20_000  # of the conversation; the caches of texts and words are limited, but larger than a few lines
 
 
 def main() -> None:
@@ -57,11 +57,11 @@ def main() -> None:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
-    """Promise, how it is tried, and what was found, as rows."""
+    """Return a row for each promise: how it is tried, and the result."""
     background, processes, replaced = results["background"], results["processes"], results["replaced"]
     talk, disk = results["conversation"], results["full disk"]
-    refused = sum(found["refused"] for found in replaced.values())
-    whole = sum(found["consistent"] for found in replaced.values())
+    refused = sum(counts["refused"] for counts in replaced.values())
+    whole = sum(counts["consistent"] for counts in replaced.values())
     return [
         ["under load", "tried", "found"],
         [
@@ -92,19 +92,20 @@ def table(results: dict[str, Any]) -> list[list[str]]:
 
 
 def training(train: Path, run: Path) -> list[str | Path]:
-    """The command of a short training."""
+    """Return the command of a short training."""
     settings = [f"data.train={train}", "data.test=null", "report.baseline=false", "training.epochs=2"]
     sets = [part for setting in settings for part in ("--set", setting)]
     return [*TEXTCLF, "train", ROOT / "configs" / "quick.yaml", "--run", run, "--overwrite", *sets]
 
 
 def status_mb(pid: int, field: str) -> float:
-    """A quantity of a running process in MB, such as VmRSS."""
+    """Return a quantity of a running process in MB, such as VmRSS."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.partition(f"{field}:")[2].split()[0]) / 1024
 
 
 def digest(path: Path) -> str:
+    """Return the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -113,20 +114,21 @@ def digest(path: Path) -> str:
 
 
 def background(train: Path, count: int) -> dict[str, Any]:
+    """Predict `count` lines alone and beside trainings, and compare."""
     lines = lines_file(train, count)
     outputs = {name: FOLDER / f"{name}.tsv" for name in ("alone", "loaded")}
     commands = {name: [*TEXTCLF, "predict", lines, "--run", RUN, "--output", path] for name, path in outputs.items()}
     alone = measure(commands["alone"])
-    begin = time.perf_counter()
+    start_time = time.perf_counter()
     predicting = start(commands["loaded"])
     trainings, memory = train_meanwhile(train, predicting)
-    seconds = time.perf_counter() - begin
-    hold(predicting.returncode == 0, "predict ended with", predicting.returncode)
+    seconds = time.perf_counter() - start_time
+    require(predicting.returncode == 0, "predict ended with", predicting.returncode)
     with outputs["loaded"].open("rb") as file:
-        hold(sum(1 for _ in file) == count, "not one prediction a line")
-    hold(digest(outputs["loaded"]) == digest(outputs["alone"]), "other predictions under load")
+        require(sum(1 for _ in file) == count, "not one prediction for each line")
+    require(digest(outputs["loaded"]) == digest(outputs["alone"]), "other predictions under load")
     early = max(memory[: len(memory) // 10 + 1])
-    hold(max(memory) <= FLAT * early, "memory grew from", early, "to", max(memory), "MB")
+    require(max(memory) <= MAX_GROWTH * early, "memory grew from", early, "to", max(memory), "MB")
     for path in outputs.values():
         path.unlink()
     return {
@@ -136,19 +138,23 @@ def background(train: Path, count: int) -> dict[str, Any]:
 
 
 def train_meanwhile(train: Path, predicting: subprocess.Popen[bytes]) -> tuple[int, list[float]]:
-    """How many trainings ended well, two at a time while the prediction runs; its memory in MB, second by second."""
+    """Train two models at a time while the prediction runs.
+
+    Returns:
+        The number of trainings, and the memory of the prediction in MB, second by second.
+    """
     running: dict[int, subprocess.Popen[bytes]] = {}
     finished, memory = 0, []
     with (FOLDER / "trainings.log").open("wb") as log:
         while predicting.poll() is None or running:
-            for place in range(2):
-                process = running.get(place)
+            for slot in range(2):
+                process = running.get(slot)
                 if process is not None and process.poll() is not None:
-                    hold(process.returncode == 0, "a training failed, see", log.name)
+                    require(process.returncode == 0, "a training failed, see", log.name)
                     finished += 1
-                    del running[place]
-                if place not in running and predicting.poll() is None:
-                    running[place] = start(training(train, FOLDER / f"run-{place}"), stdout=log, stderr=log)
+                    del running[slot]
+                if slot not in running and predicting.poll() is None:
+                    running[slot] = start(training(train, FOLDER / f"run-{slot}"), stdout=log, stderr=log)
             if predicting.poll() is None:
                 with contextlib.suppress(OSError, IndexError):  # it may have ended between the two lines
                     memory.append(status_mb(predicting.pid, "VmRSS"))
@@ -156,26 +162,27 @@ def train_meanwhile(train: Path, predicting: subprocess.Popen[bytes]) -> tuple[i
     return finished, memory
 
 
-# A process that lives long
+# One process for many lines
 
 
 def conversation(count: int) -> dict[str, Any]:
+    """Send `count` lines to one process, each after the answer to the line before."""
     process = start([*TEXTCLF, "predict", "-", "--run", RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
     assert process.stdout
     memory, descriptors = [], []
     for number in range(count):
-        process.stdin.write(b"a film number %d that nobody has seen\n" % (number % FILMS))
+        process.stdin.write(b"a film number %d that nobody has seen\n" % (number % DISTINCT_LINES))
         process.stdin.flush()
-        hold(process.stdout.readline().endswith(b"\n"), "no answer to line", number)
+        require(process.stdout.readline().endswith(b"\n"), "no answer to line", number)
         if number % (count // 100) == 0:
             memory.append(status_mb(process.pid, "VmRSS"))
             descriptors.append(len(list(Path(f"/proc/{process.pid}/fd").iterdir())))
     process.stdin.close()
-    hold(process.wait() == 0 and process.stdout.read() == b"", "the conversation ended with", process.returncode)
+    require(process.wait() == 0 and process.stdout.read() == b"", "the conversation ended with", process.returncode)
     early, late = memory[len(memory) // 4], memory[-1]
-    hold(late <= FLAT * early, "memory grew from", early, "to", late, "MB")
-    hold(len(set(descriptors[1:])) == 1, "open files came and went:", descriptors)
+    require(late <= MAX_GROWTH * early, "memory grew from", early, "to", late, "MB")
+    require(len(set(descriptors[1:])) == 1, "open files came and went:", descriptors)
     return {"lines": count, "early_mb": round(early, 1), "late_mb": round(late, 1), "descriptors": descriptors[-1]}
 
 
@@ -183,23 +190,24 @@ def conversation(count: int) -> dict[str, Any]:
 
 
 def many_processes(test: Path, in_a_row: int, at_once: int) -> dict[str, Any]:
+    """Predict in many processes, one after the other and at once; all must print the same and leave nothing behind."""
     lines, temporary = lines_file(test, 100), FOLDER / "tmp"
     temporary.mkdir(exist_ok=True)
     command = [*TEXTCLF, "predict", lines, "--run", RUN]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": {**os.environ, "TMPDIR": str(temporary)}}
     before, free = left_behind(temporary), free_mb()
-    found: Counter[tuple[int, bytes, bytes]] = Counter()
-    begin = time.perf_counter()
+    answers: Counter[tuple[int, bytes, bytes]] = Counter()
+    start_time = time.perf_counter()
     for _ in range(in_a_row):
-        found[answer(start(command, **options))] += 1
-    seconds = time.perf_counter() - begin
+        answers[finish(start(command, **options))] += 1
+    seconds = time.perf_counter() - start_time
     together = [start(command, **options) for _ in range(at_once)]
-    found.update(answer(process) for process in together)
-    hold(len(found) == 1, "answers differ:", [(code, talk, count) for (code, _, talk), count in found.items()])
-    ((code, output, talk),) = found
-    hold((code, talk) == (0, b"") and output.count(b"\n") == 100, code, talk)
+    answers.update(finish(process) for process in together)
+    require(len(answers) == 1, "answers differ:", [(code, stderr, n) for (code, _, stderr), n in answers.items()])
+    ((code, stdout, stderr),) = answers
+    require((code, stderr) == (0, b"") and stdout.count(b"\n") == 100, code, stderr)
     after = left_behind(temporary)
-    hold(after == before, "left behind:", after - before)
+    require(after == before, "left behind:", after - before)
     return {
         "in_a_row": in_a_row, "at_once": at_once, "seconds_each": round(seconds / in_a_row, 3), "files_left": 0,
         "processes_left": 0, "free_mb_before": free, "free_mb_after": free_mb(),
@@ -207,13 +215,14 @@ def many_processes(test: Path, in_a_row: int, at_once: int) -> dict[str, Any]:
 
 
 def left_behind(temporary: Path) -> set[str]:
-    """Files of the temporary folder and of the run, and processes that predict with it."""
+    """Return the files of the temporary folder and of the run, and the processes that predict with the run."""
     files = {str(path) for folder in (temporary, RUN) for path in folder.rglob("*")}
     processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
     return files | {str(process) for process in processes if predicts(process)}
 
 
 def predicts(process: Path) -> bool:
+    """Tell if a folder in /proc is of a process that predicts with the run."""
     try:
         return str(RUN).encode() in (process / "cmdline").read_bytes().split(b"\0")
     except OSError:  # it has ended
@@ -221,7 +230,7 @@ def predicts(process: Path) -> bool:
 
 
 def free_mb() -> int:
-    """Memory that is free or could be, of the machine."""
+    """Return the memory of the machine that is free or can be freed, in MB."""
     text = Path("/proc/meminfo").read_text()
     return int(text.partition("MemAvailable:")[2].split()[0]) // 1024
 

@@ -1,4 +1,4 @@
-"""Files under load: one that is replaced while it is evaluated, and one on a disk that is full."""
+"""Two trials with files: one file is replaced while it is evaluated, another is written to a full disk."""
 
 import contextlib
 import csv
@@ -12,66 +12,68 @@ from pathlib import Path
 from typing import Any
 
 from measuring import TEXTCLF
-from processes import FOLDER, RUN, answer, hold, start
+from processes import FOLDER, RUN, finish, require, start
 
 
 def replaced_file(test: Path, count: int) -> dict[str, Any]:
+    """Evaluate a file `count` times for each way of replacing it meanwhile; return the results by the way."""
     versions = two_versions(test)
-    expected = [facts(json.loads(evaluated(path)[1])) for path in versions]
-    hold(expected[0] != expected[1], "the versions must differ")
+    expected = [identity(json.loads(evaluate(path)[1])) for path in versions]
+    require(expected[0] != expected[1], "the versions must differ")
     target = FOLDER / "live.csv"
-    return {name: evaluations(target, write, versions, expected, count) for name, write in WRITERS.items()}
+    return {name: evaluations(target, script, versions, expected, count) for name, script in WRITERS.items()}
 
 
 def two_versions(test: Path) -> list[Path]:
-    """Two tables of other rows, one twice as long as the other."""
+    """Write two tables of different rows, one twice as long as the other."""
     with test.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     paths = [FOLDER / "one.csv", FOLDER / "other.csv"]
-    for path, some in zip(paths, (rows[: len(rows) // 3], rows[len(rows) // 3 :]), strict=True):
+    for path, part in zip(paths, (rows[: len(rows) // 3], rows[len(rows) // 3 :]), strict=True):
         with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([header, *some])
+            csv.writer(file).writerows([header, *part])
     return paths
 
 
-def evaluated(path: Path) -> tuple[int, bytes, bytes]:
+def evaluate(path: Path) -> tuple[int, bytes, bytes]:
+    """Evaluate a file; return exit code, standard output and standard error."""
     command = [*TEXTCLF, "evaluate", path, "--run", RUN, "--json"]
-    return answer(start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    return finish(start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 
 
-def facts(document: dict[str, Any]) -> tuple[object, ...]:
-    """What a version of the file is known by."""
+def identity(document: dict[str, Any]) -> tuple[object, ...]:
+    """Return the numbers of an evaluation by which a version of the file is recognised."""
     support = sum(label["support"] for label in document["labels"].values())
     return document["data"]["sha256"], document["data"]["rows"], support, document["metrics"]["accuracy"]
 
 
 def evaluations(
-    target: Path, write: str, versions: list[Path], expected: list[tuple[object, ...]], count: int
+    target: Path, script: str, versions: list[Path], expected: list[tuple[object, ...]], count: int
 ) -> dict[str, int]:
-    """How many evaluations found one version of the file, and how many were refused."""
-    found = {"consistent": 0, "refused": 0}
+    """Count the evaluations of one version of the file, and those that were refused."""
+    counts = {"consistent": 0, "refused": 0}
     target.write_bytes(versions[0].read_bytes())
-    with writing(target, write, versions):
+    with replacing(target, script, versions):
         for _ in range(count):
-            code, output, talk = evaluated(target)
+            code, stdout, stderr = evaluate(target)
             if code == 0:
-                hold(facts(json.loads(output)) in expected, "a mixture:", facts(json.loads(output)))
-                found["consistent"] += 1
+                require(identity(json.loads(stdout)) in expected, "a mixture:", identity(json.loads(stdout)))
+                counts["consistent"] += 1
             else:
-                said = talk.decode()
-                # that it changed, or, where it was looked at while it was empty, that it is
-                hold(code == 1 and said.startswith(str(target)) and said.count("\n") == 1, code, said)
-                found["refused"] += 1
-    return found
+                message = stderr.decode()
+                # that the file changed or, when it was read while it was empty, that it is empty
+                require(code == 1 and message.startswith(str(target)) and message.count("\n") == 1, code, message)
+                counts["refused"] += 1
+    return counts
 
 
 @contextlib.contextmanager
-def writing(target: Path, write: str, versions: list[Path]) -> Iterator[None]:
-    """A process of its own replaces the file as long as the block runs."""
-    process = start([sys.executable, "-c", write, target, *versions])
+def replacing(target: Path, script: str, versions: list[Path]) -> Iterator[None]:
+    """Replace the file again and again, in a process of its own, while the block runs."""
+    process = start([sys.executable, "-c", script, target, *versions])
     try:
         yield
-        hold(process.poll() is None, "the writer has ended")
+        require(process.poll() is None, "the writer has ended")
     finally:
         process.kill()
         process.wait()
@@ -98,18 +100,18 @@ WRITERS = {
     "written in place": _LOOP
     + """
     with target.open("wb", buffering=0) as file:
-        for begin in range(0, len(data), 1 << 14):
-            file.write(data[begin : begin + (1 << 14)])
+        for offset in range(0, len(data), 1 << 14):
+            file.write(data[offset : offset + (1 << 14)])
             time.sleep(random.choice([0, 0, 0.02]))
 """,
 }
 
 
-# A disk that is full
+# A full disk
 
 
 def full_disk() -> dict[str, str]:
-    """Predicts onto a disk of 64 KB, where this program may mount one."""
+    """Predict onto a disk of 64 KB, if this program may mount one."""
     with tempfile.TemporaryDirectory() as folder:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False
@@ -123,15 +125,16 @@ def full_disk() -> dict[str, str]:
 
 
 def predict_onto(folder: Path) -> dict[str, str]:
+    """Predict into a folder on a full disk; return what was tried and what happened."""
     output, count = folder / "out.tsv", 20_000
     output.write_text("earlier\n")
     lines = FOLDER / "lines.txt"
     lines.write_text("".join(f"a film {random.random()}\n" for _ in range(count)))
     command = [*TEXTCLF, "predict", lines, "--run", RUN, "--output", output]
-    code, _, talk = answer(start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    code, _, stderr = finish(start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     expected = f"{output} cannot be written: No space left on device. Free space, or choose another place.\n"
-    hold((code, talk.decode()) == (1, expected), code, talk.decode())
-    found = [path.name for path in folder.iterdir()]
-    hold(found == ["out.tsv"], "left behind:", found)
-    hold(output.read_text() == "earlier\n", "the earlier file has changed")
+    require((code, stderr.decode()) == (1, expected), code, stderr.decode())
+    names = [path.name for path in folder.iterdir()]
+    require(names == ["out.tsv"], "left behind:", names)
+    require(output.read_text() == "earlier\n", "the earlier file has changed")
     return {"tried": f"{count:,} predictions onto a disk of 64 KB", "found": "refused by name, the earlier file whole"}

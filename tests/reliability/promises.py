@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def main() -> None:
 
 
 def count_cases() -> dict[str, int]:
-    """How many cases each of the test files has, as pytest counts them."""
+    """Return the number of cases in each of the test files, as pytest counts them."""
     files = [str(TESTS / f"test_{name}.py") for name in COUNTED]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *files]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -36,28 +35,28 @@ def count_cases() -> dict[str, int]:
 
 
 def table(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Promise, how it is tried, figure and command, as rows."""
+    """Return a row for each promise: how it is tried, its figure and the command."""
     rows = [*_kills(), *_tested(results["cases"]), *_fuzz(), *_load()]
     return [("promise", "how it is tried", "figure", "command"), *rows]
 
 
-def _found(path: Path) -> Any:
-    """What a program found when it ran last; nothing where it never has."""
+def _results(path: Path) -> Any:
+    """Return the last results of a program; None if it never ran."""
     return json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else None
 
 
 def _kills() -> list[tuple[str, ...]]:
-    found = _found(HERE / "kills.json")
-    if not found:
+    results = _results(HERE / "kills.json")
+    if not results:
         return []
-    kills, moments = sum(found["kills"].values()), ", ".join(f"{n} {name}" for name, n in found["kills"].items())
+    kills, moments = sum(results["kills"].values()), ", ".join(f"{n} {name}" for name, n in results["kills"].items())
     return [
         (
             "A training that is killed at any moment goes on with `--resume` to the same weights, history and metrics, "
             "to the bit. The earlier run stays until the new one is complete.",
             f"SIGKILL at random moments, with dropout, two labels, four labels and several labels in a row: {moments}",
-            f"{kills - len(found['faults'])} of {kills} kills survived, "
-            f"{found['complete']} trainings completed and equal",
+            f"{kills - len(results['faults'])} of {kills} kills survived, "
+            f"{results['complete']} trainings completed and equal",
             "`make kills`",
         )
     ]
@@ -113,12 +112,12 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
 
 
 def _fuzz() -> list[tuple[str, ...]]:
-    found = _found(TESTS / "fuzz" / "fuzz.json")
-    if not found:
+    results = _results(TESTS / "fuzz" / "fuzz.json")
+    if not results:
         return []
-    seconds = max(each["seconds"] for each in found.values())
-    executions = ", ".join(f"{name} {each['executions']:,}" for name, each in found.items())
-    findings = sum(len(each["findings"]) for each in found.values())
+    seconds = max(result["seconds"] for result in results.values())
+    executions = ", ".join(f"{name} {result['executions']:,}" for name, result in results.items())
+    findings = sum(len(result["findings"]) for result in results.values())
     return [
         (
             "Readers of files answer any bytes with a result or with their own message.",
@@ -134,11 +133,7 @@ def _load() -> list[tuple[str, ...]]:
         return []
     from load import table as load_table
 
-    return [(*row, "`make load`") for row in map(_texts, load_table(_found(HERE / "load.json"))[1:])]
-
-
-def _texts(row: Sequence[str]) -> tuple[str, ...]:
-    return tuple(row)
+    return [(*row, "`make load`") for row in load_table(_results(HERE / "load.json"))[1:]]
 
 
 if __name__ == "__main__":
