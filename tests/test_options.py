@@ -20,14 +20,14 @@ def test_the_json_schema_has_every_option_with_its_default_and_no_other() -> Non
     schema = json.loads(result.stdout)
     assert (result.exit_code, result.stderr, schema["required"]) == (0, "", ["data"])
     rows = []
-    del schema["properties"]["tune"]  # names options, and has none
+    del schema["properties"]["tune"]  # its keys are the names of options
     for section in schema["properties"]:
-        for type_, described in generate.described_types(schema, section).items():
-            assert described["additionalProperties"] is False
-            for key, option in described["properties"].items():
+        for section_type, options in generate.described_types(schema, section).items():
+            assert options["additionalProperties"] is False
+            for key, option in options["properties"].items():
                 default = json.dumps(option["default"]) if "default" in option else None
-                rows.append((f"{section}.{key}", default, option["description"], type_))
-    # pydantic leaves out a default that is made anew for each config: a list
+                rows.append((f"{section}.{key}", default, option["description"], section_type))
+    # pydantic leaves out the defaults that a factory returns: lists
     assert [row for row in rows if row[1]] == [row for row in option_rows() if row.default[:1] not in ("", "[")]
     assert [key for key, default, *_ in rows if default is None] == [
         "data.train", "text.clean", "model.type", "model.hidden", "report.slices"
@@ -44,7 +44,7 @@ def test_the_json_schema_knows_types_choices_and_ranges() -> None:
 
 def test_an_editor_tells_the_types_of_a_section_apart() -> None:
     schema = json.loads(textclf("schema").stdout)
-    found = generate.described_types(schema, "model")
-    assert [each["properties"]["type"]["const"] for each in found.values()] == list(found) == list(MODELS)
-    # one may leave its type out; else a section without any could be either
-    assert ["type" in each.get("required", []) for each in found.values()] == [False, True]
+    types = generate.described_types(schema, "model")
+    assert [options["properties"]["type"]["const"] for options in types.values()] == list(types) == list(MODELS)
+    # only the default type may be left out: a section without a type could be of any
+    assert ["type" in options.get("required", []) for options in types.values()] == [False, True]
