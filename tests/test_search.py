@@ -2,7 +2,7 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,28 +19,32 @@ from textclf.tuning.results import best_trial
 from textclf.tuning.search import Search, run_search
 from textclf.tuning.search_space import load_space
 from textclf.tuning.study import Trial
-from textclf.tuning.trials import Report, TrialProgress, TrialResult
+from textclf.tuning.trials import Report, TrialResult
 
 pytest.importorskip("optuna")
 
 
 class Events:
-    """A callback that records its calls."""
+    """A callback that records what changes: when a trial begins, ends an epoch, ends or is dropped."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, int]] = []
+        self.events: list[tuple[str, int]] = []
+        self._trials: dict[int, Trial] = {}
 
-    def on_begin(self, trial: Trial) -> None:
-        self.calls.append(("begin", trial.number))
+    def on_change(self, trials: Sequence[Trial]) -> None:
+        now = {trial.id: trial for trial in trials}
+        for trial in trials:
+            before = self._trials.get(trial.id)
+            if before is None:
+                self.events.append(("begin", trial.number))
+            if trial.progress and (before is None or trial.progress != before.progress):
+                self.events.append(("progress", trial.number))
+            if trial.state != "running" and (before is None or before.state == "running"):
+                self.events.append((trial.state, trial.number))
+        self.events += [("dropped", trial.number) for id_, trial in self._trials.items() if id_ not in now]
+        self._trials = now
 
-    def on_progress(self, trial: Trial, _progress: TrialProgress) -> None:
-        self.calls.append(("progress", trial.number))
-
-    def on_end(self, trial: Trial, _trials: object) -> None:
-        self.calls.append((trial.state, trial.number))
-
-    def close(self) -> None:
-        self.calls.append(("close", 0))
+    def close(self) -> None: ...
 
 
 def search_in(folder: Path, runner: type[FakeRunner], *, trials: int | None = 8, name: str = "tuned") -> Search:
@@ -57,8 +61,8 @@ def searched(folder: Path, runner: type[FakeRunner], *, name: str = "tuned", job
 
 
 def trials_of(search: Search) -> list[Trial]:
-    """Return the trials without Optuna's numbers, which count failed trials too."""
-    return [replace(trial, id=0) for trial in search.open_study(recover=True).trials()]
+    """Return the trials without their times and Optuna's numbers, which count failed trials too."""
+    return [replace(trial, id=0, seconds=0) for trial in search.open_study(recover=True).trials()]
 
 
 def test_a_search_finds_good_settings_and_prunes_bad_ones(tmp_path: Path) -> None:
@@ -75,10 +79,10 @@ def test_a_search_finds_good_settings_and_prunes_bad_ones(tmp_path: Path) -> Non
     importance = search.open_study().importance()
     assert next(iter(importance)) == "training.learning_rate"
     assert sum(importance.values()) == pytest.approx(1)
-    epochs = [event for event, _ in events.calls].count("progress")
+    epochs = [event for event, _ in events.events].count("progress")
     assert epochs == sum(trial.scores["epochs"] for trial in trials if trial.scores)
-    assert [number for event, number in events.calls if event == "begin"] == list(range(1, 21))
-    assert [event for event, _ in events.calls if event in ("complete", "pruned")] == [trial.state for trial in trials]
+    assert [number for event, number in events.events if event == "begin"] == list(range(1, 21))
+    assert [event for event, _ in events.events if event in ("complete", "pruned")] == [trial.state for trial in trials]
 
 
 def test_killed_at_any_moment_a_search_goes_on_to_the_same_trials(tmp_path: Path) -> None:
@@ -113,8 +117,8 @@ def test_at_the_deadline_no_trial_starts_and_the_running_one_is_dropped(
     monkeypatch.setattr("textclf.tuning.search.time.time", lambda: now)
     search, events = search_in(tmp_path, OverTime, trials=None), Events()
     run_search(replace(search, deadline=1.0), search.open_study(recover=True), events, jobs=1)
-    assert [event for event in events.calls if event[0] != "progress"] == [
-        ("begin", 1), ("complete", 1), ("begin", 2), ("failed", 2)
+    assert [event for event in events.events if event[0] != "progress"] == [
+        ("begin", 1), ("complete", 1), ("begin", 2), ("dropped", 2)
     ]  # fmt: skip
 
 
@@ -161,17 +165,17 @@ def test_a_process_that_dies_ends_the_search_and_its_trial_is_repeated(
     trials = trials_of(search)
     assert [trial.number for trial in trials] == list(range(1, 9))
     assert {trial.state for trial in trials} <= {"complete", "pruned"}
-    started = [number for event, number in events.calls if event == "begin"]
-    assert sorted(started) == sorted(number for event, number in events.calls if event in ("complete", "pruned"))
-    assert {number for event, number in events.calls if event == "progress"} == set(started)
+    started = [number for event, number in events.events if event == "begin"]
+    assert sorted(started) == sorted(number for event, number in events.events if event in ("complete", "pruned"))
+    assert {number for event, number in events.events if event == "progress"} == set(started)
 
 
 class CtrlC(Events):
     """Presses Ctrl-C when the fourth trial begins and two are complete."""
 
-    def on_begin(self, trial: Trial) -> None:
-        super().on_begin(trial)
-        if [event for event, _ in self.calls].count("begin") == 4:
+    def on_change(self, trials: Sequence[Trial]) -> None:
+        super().on_change(trials)
+        if len(trials) == 4:
             signal.raise_signal(signal.SIGINT)
 
 

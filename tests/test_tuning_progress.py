@@ -30,14 +30,14 @@ def search(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> type:
     )
     second = replace(SECOND, state="pruned", scores=TrialResult([], 1).scores("val_loss", pruned=True))
     with trial_callback_for("val_loss") as callback:
-        callback.on_begin(FIRST)
-        callback.on_progress(FIRST, TrialProgress(1, 2, 0.625, 2))
-        callback.on_end(first, [first])
-        callback.on_begin(SECOND)
-        callback.on_end(second, [first, second])
-        third = Trial(3, 2, FIRST.settings)
-        callback.on_begin(third)
-        callback.on_end(replace(third, state="failed"), [first, second])
+        callback.on_change([])
+        callback.on_change([FIRST])
+        callback.on_change([replace(FIRST, progress=TrialProgress(1, 2, 0.625, 2))])
+        callback.on_change([first])
+        callback.on_change([first, SECOND])
+        callback.on_change([first, second])
+        callback.on_change([first, second, Trial(3, 2, FIRST.settings)])
+        callback.on_change([first, second])  # the third was dropped
     return type(callback)
 
 

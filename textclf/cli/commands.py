@@ -133,18 +133,19 @@ def tune(
     from textclf.cli import tables
     from textclf.cli.progress import training_callback, trial_callback_for
     from textclf.tuning.results import Tuning, tuning_for_config
-    from textclf.tuning.search import Budget
     from textclf.tuning.search_space import load_space
     from textclf.tuning.tune import tune as search
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
     loaded, space = load_space(config, overrides)
-    budget = Budget(DEFAULT_TRIALS if trials is None and minutes is None else trials, minutes)
+    if trials is None and minutes is None:
+        trials = DEFAULT_TRIALS
     with trial_callback_for(loaded.training.monitor) as trial_callback, training_callback() as callback:
         result = search(
-            loaded, space, Tuning(run) if run else tuning_for_config(config), budget, trial_callback=trial_callback,
-            callback=callback, folds=folds, jobs=jobs, resume=resume, overwrite=overwrite,
+            loaded, space, Tuning(run) if run else tuning_for_config(config), trial_callback=trial_callback,
+            callback=callback, trials=trials, minutes=minutes, folds=folds, jobs=jobs, resume=resume,
+            overwrite=overwrite,
         )  # fmt: skip
     print_result(result, tables.tuning_tables, as_json=as_json)
 

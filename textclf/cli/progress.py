@@ -13,7 +13,6 @@ from textclf.training.loop import Step, TrainingCallback
 from textclf.tuning.results import best_trial, format_setting, short_names
 from textclf.tuning.search import TrialCallback
 from textclf.tuning.study import Trial
-from textclf.tuning.trials import TrialProgress
 
 
 def epoch_line(epoch: Epoch, seconds: float) -> str:
@@ -92,7 +91,7 @@ MAX_ROWS = 12  # trials in the table
 
 
 class LogTrialCallback:
-    """One line a trial on stderr.
+    """One line on stderr for each trial that ends.
 
     Args:
         monitor: name of the score.
@@ -100,25 +99,22 @@ class LogTrialCallback:
 
     def __init__(self, monitor: str):
         self._monitor = monitor
-        self._started: dict[int, float] = {}
+        self._ended: set[int] | None = None
 
-    def on_begin(self, trial: Trial) -> None:
-        self._started[trial.id] = time.perf_counter()
-
-    def on_progress(self, trial: Trial, progress: TrialProgress) -> Any: ...
-
-    def on_end(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        seconds = time.perf_counter() - self._started.pop(trial.id)
-        if trial.state != "failed":
-            best = _best_line(trials, self._monitor)
-            score = _score(trial, self._monitor)
-            print_stderr(f"trial {trial.number:>2}  {seconds:5.1f} s  {score}  {best}  {_settings_line(trial)}")
+    def on_change(self, trials: Sequence[Trial]) -> None:
+        ended = [trial for trial in trials if trial.state != "running"]
+        for trial in ended:
+            if self._ended is not None and trial.id not in self._ended:
+                best, state = _best(trials, self._monitor), _state(trial, self._monitor)
+                line = f"{trial.seconds:5.1f} s  {state}  {best}  {_settings(trial)}"
+                print_stderr(f"trial {trial.number:>2}  {line}")
+        self._ended = {trial.id for trial in ended}
 
     def close(self) -> None: ...
 
 
 class LiveTrialCallback:
-    """A table on stderr: the last trials, and the progress of those that are running."""
+    """A table of the last trials on stderr, with the progress of those that are running."""
 
     def __init__(self, monitor: str):
         from rich.console import Console
@@ -126,64 +122,48 @@ class LiveTrialCallback:
 
         self._monitor = monitor
         self._live = Live(console=Console(stderr=True), auto_refresh=False)
-        self._ended: Sequence[Trial] = ()
-        self._running: dict[int, tuple[Trial, str]] = {}
-        self._started: dict[int, float] = {}
-        self._seconds: dict[int, float] = {}
 
-    def on_begin(self, trial: Trial) -> None:
+    def on_change(self, trials: Sequence[Trial]) -> None:
         self._live.start()
-        self._started[trial.id] = time.perf_counter()
-        self._show(trial, "begins")
-
-    def on_progress(self, trial: Trial, progress: TrialProgress) -> None:
-        fold = f"fold {progress.fold}, " if progress.fold > 1 else ""
-        self._show(trial, f"{fold}epoch {progress.epoch}: {progress.score:.4f}")
-
-    def on_end(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        del self._running[trial.id]
-        self._seconds[trial.id] = time.perf_counter() - self._started[trial.id]
-        self._ended = [trial for trial in trials if trial.state != "running"]
-        self._live.update(self._table(), refresh=True)
+        self._live.update(self._table(trials), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
 
-    def _show(self, trial: Trial, state: str) -> None:
-        self._running[trial.id] = trial, state
-        self._live.update(self._table(), refresh=True)
-
-    def _table(self) -> Any:
+    def _table(self, trials: Sequence[Trial]) -> Any:
         from rich.table import Table
         from rich.text import Text
 
-        best = _best_line(self._ended, self._monitor)
-        table = Table(box=None, title=best, title_justify="left", pad_edge=False)
+        table = Table(box=None, title=_best(trials, self._monitor), title_justify="left", pad_edge=False)
         table.add_column("trial", justify="right")
         table.add_column("seconds", justify="right")
         table.add_column("score")
         table.add_column("settings")
-        now = time.perf_counter()
-        rows = [(trial, _score(trial, self._monitor)) for trial in self._ended] + list(self._running.values())
-        for trial, state in rows[-MAX_ROWS:]:
-            seconds = self._seconds.get(trial.id, now - self._started.get(trial.id, now))
-            cells = (str(trial.number), f"{seconds:.0f}" if seconds else "", state, _settings_line(trial))
+        for trial in trials[-MAX_ROWS:]:
+            cells = (str(trial.number), f"{trial.seconds:.0f}", _state(trial, self._monitor), _settings(trial))
             table.add_row(*(Text(printable(cell)) for cell in cells))
         return table
 
 
-def _score(trial: Trial, monitor: str) -> str:
-    return f"{monitor} {trial.scores['score']:.4f}" if trial.state == "complete" and trial.scores else "given up"
+def _state(trial: Trial, monitor: str) -> str:
+    if trial.state == "complete" and trial.scores:
+        return f"{monitor} {trial.scores['score']:.4f}"
+    if trial.state == "pruned":
+        return "given up"
+    if not trial.progress:
+        return "begins"
+    fold = f"fold {trial.progress.fold}, " if trial.progress.fold > 1 else ""
+    return f"{fold}epoch {trial.progress.epoch}: {trial.progress.score:.4f}"
 
 
-def _best_line(trials: Sequence[Trial], monitor: str) -> str:
+def _best(trials: Sequence[Trial], monitor: str) -> str:
     if not any(trial.state == "complete" for trial in trials):
         return "no best yet"
     best = best_trial(trials, monitor=monitor)
     return f"best {best.scores['score']:.4f} (trial {best.number})" if best.scores else ""
 
 
-def _settings_line(trial: Trial) -> str:
+def _settings(trial: Trial) -> str:
     named = zip(short_names(trial.settings), trial.settings.values(), strict=True)
     return ", ".join(f"{name} {format_setting(value)}" for name, value in named)
 

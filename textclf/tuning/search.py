@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,24 +25,11 @@ POLL_SECONDS = 0.2
 DEATH = "the process of a trial ended with exit code {}; -9 is often too little memory. Try fewer --jobs with --resume."
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The size of a search, with what earlier calls used of it."""
-
-    trials: int | None = None
-    """Complete and pruned ones."""
-    minutes: float | None = None
-    """Of searching; training with the best settings is not counted."""
-
-
 class TrialCallback(Protocol):
     """Receives the progress of a search."""
 
-    def on_begin(self, trial: Trial, /) -> None: ...
-
-    def on_progress(self, trial: Trial, progress: TrialProgress, /) -> None: ...
-
-    def on_end(self, trial: Trial, trials: Sequence[Trial], /) -> None: ...
+    def on_change(self, trials: Sequence[Trial], /) -> None:
+        """Receive all trials, whenever one of them starts, ends an epoch, or ends; and at the start."""
 
     def close(self) -> None: ...
 
@@ -78,14 +65,17 @@ def run_search(search: Search, study: Study, callback: TrialCallback, *, jobs: i
     Raises:
         UserError: a config cannot be trained on, or the process of a trial died.
     """
-    watcher = _StudyWatcher(study, callback)
+
+    def show() -> None:
+        callback.on_change(study.trials())
+
+    show()
     with interruptible() as pressed:
         if jobs > 1:
-            _run_processes(search, study, watcher, pressed, jobs)
+            _run_processes(search, study, show, pressed, jobs)
             return bool(pressed)
-        trials = _TrialLoop(
-            search, study, search.runner(search.folds, None), stop=lambda: bool(pressed), notify=watcher.update
-        )
+        runner = search.runner(search.folds, None)
+        trials = _TrialLoop(search, study, runner, stop=lambda: bool(pressed), notify=show)
         return trials.run() or bool(pressed)
 
 
@@ -142,46 +132,20 @@ class _TrialLoop:
             self._study.fail()
 
 
-class _StudyWatcher:
-    """Passes the changes of a study on to a callback."""
-
-    def __init__(self, study: Study, callback: TrialCallback):
-        self._study, self._callback = study, callback
-        self._known = {trial.id for trial in study.trials()}
-        self._running: dict[int, Trial] = {}
-
-    def update(self) -> None:
-        trials = self._study.trials()
-        for trial in trials:
-            if trial.id not in self._known:
-                self._known.add(trial.id)
-                self._running[trial.id] = replace(trial, progress=None)
-                self._callback.on_begin(trial)
-        now = {trial.id: trial for trial in trials}
-        for before in list(self._running.values()):
-            trial = now.get(before.id, replace(before, state="failed"))
-            if trial.progress and trial.progress != before.progress:
-                self._callback.on_progress(trial, trial.progress)
-            self._running[trial.id] = trial
-            if trial.state != "running":
-                del self._running[trial.id]
-                self._callback.on_end(trial, trials)
-
-
-def _run_processes(search: Search, study: Study, watcher: _StudyWatcher, pressed: Sequence[int], jobs: int) -> None:
+def _run_processes(search: Search, study: Study, show: Callable[[], None], pressed: Sequence[int], jobs: int) -> None:
     """Run trials in processes until they have used up the budget, one of them fails, or Ctrl-C is pressed."""
     context = multiprocessing.get_context("spawn")  # a fork of a process in which TensorFlow runs would hang
     threads, turn = max(1, (os.cpu_count() or 1) // jobs), context.Lock()
     processes = [context.Process(target=run_job, args=(search, threads, turn), daemon=True) for _ in range(jobs)]
-    study.error = ()
+    study.set_error()
     try:
         for process in processes:
             process.start()
         while True:
             running = [process.sentinel for process in processes if process.is_alive()]
-            watcher.update()
+            show()
             if failed := [process.exitcode for process in processes if process.exitcode]:
-                raise UserError(*study.error or [DEATH.format(failed[0])])
+                raise UserError(*study.error() or [DEATH.format(failed[0])])
             if not running or pressed:
                 return
             wait(running, POLL_SECONDS)
@@ -202,5 +166,5 @@ def run_job(search: Search, threads: int, turn: contextlib.AbstractContextManage
     try:
         _TrialLoop(search, study, runner, stop=lambda: not parent.is_alive(), turn=turn).run()
     except UserError as error:
-        study.error = error.lines
+        study.set_error(*error.lines)
         sys.exit(1)

@@ -1,7 +1,7 @@
 """The trials of a search in a journal file, and Optuna, which chooses their settings and prunes them.
 
-Several processes may have the journal open. What a trial tries depends on the seed and on the trials started before
-it alone, so that a search that was stopped goes on, one trial at a time, as if it had not been.
+Several processes may have the journal open. The settings of a trial depend only on the seed and on the trials started
+before it, so that with one process at a time a search that was stopped continues as if it had not been.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,9 @@ from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Choice, Range, Space, baseline_settings
 from textclf.tuning.trials import TrialProgress, TrialResult
 
-STARTUP_TRIALS = 6  # trials with random settings, before there is anything to conclude from
+STARTUP_TRIALS = 6  # trials with random settings, before the sampler has enough to learn from
 
-MIN_COMPARED = 4  # complete trials before one can be pruned, or the importance of settings be told
+MIN_COMPARED = 4  # complete trials before one can be pruned or importance is computed
 
 FIRST_COMPARED = 2  # epoch; at the end of the first one, trials that learn fast are ahead
 
@@ -36,7 +37,7 @@ DAMAGE = (*WRITE_FAULTS, ValueError, LookupError, TypeError, AttributeError, Ass
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings, and how they did."""
+    """Settings that are tried, and their scores."""
 
     number: int
     """Counted from 1 in the order in which trials started; failed trials are not counted."""
@@ -44,11 +45,13 @@ class Trial:
     """Optuna's number."""
     settings: Settings
     """The value of every option in the space, by dotted key."""
-    state: Literal["running", "complete", "pruned", "failed"] = "running"
+    state: Literal["running", "complete", "pruned"] = "running"
     scores: TrialScores | None = None
     steps: Mapping[int, float] = field(default_factory=dict)
     """Scores by which it was compared with other trials, by step."""
     progress: TrialProgress | None = None
+    seconds: float = 0.0
+    """From its start to its end, or until now."""
 
 
 def load_optuna() -> Any:
@@ -130,7 +133,7 @@ class Study:
             self._study.tell(self._running, scores["score"], self._state("PRUNED" if pruned else "COMPLETE"))
 
     def fail(self) -> None:
-        """End the running trial as if it had not been."""
+        """End the running trial without a score; it does not count."""
         with self._faults():
             self._study.tell(self._running, state=self._state("FAIL"), skip_if_finished=True)
 
@@ -141,10 +144,6 @@ class Study:
             if "settings" in trial.user_attrs  # else another process is about to start it
         ]  # fmt: skip
         return [_trial(number, trial) for number, trial in enumerate(kept, start=1)]
-
-    def seconds(self) -> float:
-        """Return the sum of the times that the finished trials took."""
-        return sum(trial.duration.total_seconds() for trial in self._trials("COMPLETE", "PRUNED"))
 
     def importance(self) -> dict[str, float]:
         """Return the share of the scores' variance that each option explains, the greatest first.
@@ -160,16 +159,14 @@ class Study:
         )
         return {key: float(share) for key, share in shares.items()}
 
-    @property
-    def error(self) -> Sequence[str]:
-        """The lines of the UserError that ended a process."""
-        with self._faults():
-            return self._study.user_attrs.get("error", ())
-
-    @error.setter
-    def error(self, lines: Sequence[str]) -> None:
+    def set_error(self, *lines: str) -> None:
+        """Keep the lines of the UserError that ended this process, for the process that started it."""
         with self._faults():
             self._study.set_user_attr("error", lines)
+
+    def error(self) -> list[str]:
+        """Return the lines that a process kept last."""
+        return self._study.user_attrs["error"]
 
     def _fail_started(self) -> None:
         for trial in self._trials("RUNNING"):
@@ -180,7 +177,8 @@ class Study:
     def _ask_for_baseline(self) -> Any:
         """Start a trial with the config's own settings, as far as the space contains them."""
         inside = {key: value for key, value in self._baseline.items() if value in self._space[key]}
-        self._study.enqueue_trial({key: self._to_optuna(key, value) for key, value in inside.items()})
+        encoded = {key: json.dumps(value) for key, value in inside.items() if isinstance(self._space[key], Choice)}
+        self._study.enqueue_trial(inside | encoded)
         return self._study.ask({key: self._distributions[key] for key in inside})
 
     def _distribution(self, candidates: Choice | Range) -> Any:
@@ -191,9 +189,6 @@ class Study:
         if candidates.integer:
             return kinds.IntDistribution(low, high, log=candidates.log, step=step or 1)
         return kinds.FloatDistribution(low, high, log=candidates.log, step=step)
-
-    def _to_optuna(self, key: str, value: Any) -> Any:
-        return json.dumps(value) if isinstance(self._space[key], Choice) else value
 
     def _from_optuna(self, key: str, value: Any) -> Any:
         candidates = self._space[key]
@@ -222,16 +217,13 @@ class Study:
 
 
 def _trial(number: int, trial: Any) -> Trial:
-    progress = trial.user_attrs.get("progress")
+    attributes, begin = trial.user_attrs, trial.datetime_start
+    end = trial.datetime_complete or datetime.now(begin.tzinfo)
+    progress = TrialProgress(*attributes["progress"]) if "progress" in attributes else None
     return Trial(
-        number,
-        trial.number,
-        trial.user_attrs["settings"],
-        trial.state.name.lower(),
-        trial.user_attrs.get("scores"),
-        trial.intermediate_values,
-        TrialProgress(*progress) if progress else None,
-    )
+        number, trial.number, attributes["settings"], trial.state.name.lower(), attributes.get("scores"),
+        trial.intermediate_values, progress, (end - begin).total_seconds(),
+    )  # fmt: skip
 
 
 def _repair(path: Path) -> None:

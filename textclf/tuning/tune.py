@@ -16,7 +16,7 @@ from textclf.training.loop import TrainingCallback
 from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 from textclf.training.train import train
 from textclf.tuning.results import Tuning, best_trial, tuning_document, write_tuning_report
-from textclf.tuning.search import Budget, MakeRunner, Search, TrialCallback, run_search
+from textclf.tuning.search import MakeRunner, Search, TrialCallback, run_search
 from textclf.tuning.search_space import Space, with_settings
 from textclf.tuning.study import Study, load_optuna
 from textclf.tuning.trials import TrialRunner
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 def tune(
-    config: Config, space: Space, tuning: Tuning, budget: Budget, *, trial_callback: TrialCallback,
-    callback: TrainingCallback, folds: int = 1, jobs: int = 1, resume: bool = False, overwrite: bool = False,
-    runner: MakeRunner = TrialRunner,
+    config: Config, space: Space, tuning: Tuning, *, trial_callback: TrialCallback, callback: TrainingCallback,
+    trials: int | None, minutes: float | None = None, folds: int = 1, jobs: int = 1, resume: bool = False,
+    overwrite: bool = False, runner: MakeRunner = TrialRunner,
 ) -> TuningDocument:  # fmt: skip
     """Search the space, train with the best settings, and write the folder; return the document of its tuning.json.
 
@@ -37,6 +37,8 @@ def tune(
     Args:
         trial_callback: receives the progress of the search.
         callback: receives the progress of the training with the best settings.
+        trials: complete and pruned trials at which the search ends, those of earlier calls included.
+        minutes: minutes of search at which it ends, those of earlier calls included.
         folds: parts of the training rows, each of which is held out once; 1: the validation rows of the config.
         jobs: trials at the same time.
         resume: continue an earlier search, or extend it.
@@ -54,16 +56,16 @@ def tune(
             "the training rows. Leave out --folds, or --set data.validation=null."
         )
     now = _fingerprint(config, space, folds)
-    search = Search(tuning.journal, config, space, folds, budget.trials, runner=runner)
+    search = Search(tuning.journal, config, space, folds, trials, runner=runner)
     with locked(Run(tuning.path)):
         _open_folder(tuning, now, resume=resume, overwrite=overwrite)
-        study = _search(search, tuning, budget, trial_callback, jobs=jobs)
-        trials = study.trials()
-        best = best_trial(trials, monitor=config.training.monitor)
+        study = _search(search, tuning, minutes, trial_callback, jobs=jobs)
+        done = study.trials()
+        best = best_trial(done, monitor=config.training.monitor)
         best_config = with_settings(config, best.settings)
         write_text(tuning.best_config, dump_config(best_config))
         metrics = _train_best(best_config, tuning.best, callback)
-        document = tuning_document(trials, best, config, space, folds, importance=study.importance(), metrics=metrics)
+        document = tuning_document(done, best, config, space, folds, importance=study.importance(), metrics=metrics)
         write_json(tuning.document, document)
         write_tuning_report(tuning, document)
     logger.info("wrote %s; open %s", tuning.path, tuning.report)
@@ -97,11 +99,12 @@ def _open_folder(tuning: Tuning, now: Fingerprint, *, resume: bool, overwrite: b
     write_json(tuning.begun, asdict(now))
 
 
-def _search(search: Search, tuning: Tuning, budget: Budget, callback: TrialCallback, *, jobs: int) -> Study:
+def _search(search: Search, tuning: Tuning, minutes: float | None, callback: TrialCallback, *, jobs: int) -> Study:
     """Search until the budget is used up or Ctrl-C is pressed, and return the study."""
     study = search.open_study(recover=True)
-    if budget.minutes is not None:
-        search = replace(search, deadline=time.time() + 60 * budget.minutes - study.seconds() / jobs)
+    if minutes is not None:
+        seconds = sum(trial.seconds for trial in study.trials()) / jobs
+        search = replace(search, deadline=time.time() + 60 * minutes - seconds)
     try:
         try:
             interrupted = run_search(search, study, callback, jobs=jobs)
