@@ -41,32 +41,39 @@ def multilabel(labels: int = 3, n: int = 400) -> Rows:
     return y_true, (probabilities >= 0.5).astype(int), probabilities
 
 
-def test_a_small_roc_curve_is_that_of_scikit_learn_at_its_corners() -> None:
-    binary, scores = np.array([0, 0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.7])
-    x, y, _ = sk.roc_curve(binary, scores)
-    curve = curves.roc_points(binary, scores, name="good")
-    assert (curve.x.tolist(), curve.y.tolist()) == ([0, 0, 1 / 3, 1 / 3, 1], [0, 2 / 3, 2 / 3, 1, 1])
-    assert set(zip(curve.x, curve.y, strict=True)) <= set(zip(x, y, strict=True))
-    assert (curve.name, curve.area) == ("good", sk.roc_auc_score(binary, scores))
+def second_label(scores: np.ndarray) -> np.ndarray:
+    """Return the probabilities of two labels, shape (n, 2)."""
+    return np.stack([1 - scores, scores], axis=1)
+
+
+def test_a_roc_curve_is_scikit_learns() -> None:
+    y_true, scores = np.array([0, 0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.7])
+    x, y, _ = sk.roc_curve(y_true, scores)
+    [curve] = curves.roc_curves(y_true, second_label(scores), ["bad", "good"])
+    assert (curve.x.tolist(), curve.y.tolist()) == (x.tolist(), y.tolist())
+    assert (curve.name, curve.area) == ("good", sk.roc_auc_score(y_true, scores))
 
 
 def test_precision_falls_in_steps_as_average_precision_counts_it() -> None:
     y_true, _, probabilities = single_label(2)
-    curve = curves.precision_recall_points(y_true, probabilities[:, 1])
+    [curve] = curves.precision_recall_curves(y_true, probabilities, ["no", "yes"])
     assert curve.area == pytest.approx(sk.average_precision_score(y_true, probabilities[:, 1]))
-    assert np.trapezoid(curve.y, curve.x) == pytest.approx(curve.area, abs=1e-3)
+    assert np.trapezoid(curve.y, curve.x) == pytest.approx(curve.area)
 
 
-def test_a_curve_of_many_rows_is_thinned_without_being_seen() -> None:
+def test_a_curve_of_many_rows_is_drawn_by_few_points_without_being_seen() -> None:
     y_true, _, probabilities = single_label(2, 20_000)
-    x, y, _ = sk.roc_curve(y_true, probabilities[:, 1])
-    curve = curves.roc_points(y_true, probabilities[:, 1])
-    assert len(curve.x) <= curves.MOST_POINTS < len(x)
-    across, up = np.diff(curve.x)[:, None], np.diff(curve.y)[:, None]
-    from_x, from_y = x - curve.x[:-1, None], y - curve.y[:-1, None]
-    along = np.clip((across * from_x + up * from_y) / (across**2 + up**2), 0, 1)
-    gaps = np.hypot(from_x - along * across, from_y - along * up).min(axis=0)
-    assert gaps.max() <= curves.INVISIBLE
+    [curve] = curves.roc_curves(y_true, probabilities, ["no", "yes"])
+    drawn = max(re.findall(r' d="([^"]*)"', plots.roc([curve])), key=len)
+    points = np.array(re.findall(r"[ML] ([\d.]+) ([\d.]+)", drawn), float)  # (points, 2), in units
+    assert len(points) <= 200 < len(curve.x)
+    exact = points[0] + np.stack([curve.x, curve.y], axis=1) * (points[-1] - points[0])
+    start, step = points[:-1, None], np.diff(points, axis=0)[:, None]  # (lines, 1, 2)
+    along = np.clip(
+        ((exact - start) * step).sum(axis=2) / np.maximum((step**2).sum(axis=2), 1e-12), 0, 1
+    )  # (lines, exact)
+    distances = np.hypot(*np.moveaxis(exact - start - along[:, :, None] * step, 2, 0)).min(axis=0)
+    assert distances.max() <= 0.5
 
 
 @pytest.mark.parametrize("make", [curves.roc_curves, curves.precision_recall_curves])

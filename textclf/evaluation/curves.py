@@ -14,56 +14,19 @@ from textclf.report.plot_data import Bins, Coverage, Curve, Thresholds
 
 Array = npt.NDArray[Any]
 
-MOST_POINTS = 200  # of a curve in a report
-
-INVISIBLE = 1e-3  # a deviation, as a share of the plot's height: a quarter of a pixel
-
 GRID = np.linspace(0, 1, 501)  # where the curves of several labels are averaged
 
 LEAST_KEPT = 20  # rows: an accuracy of fewer is noise
 
 
-def thin(x: Array, y: Array, *, most: int = MOST_POINTS, tolerance: float = INVISIBLE) -> Array:
-    """Return the indices of the points to keep, ascending, so that their line is within `tolerance` of every point.
-
-    Takes the point farthest from its chord until none is far (Douglas and Peucker 1973), or until `most` are kept.
-    """
-    kept = [0, len(x) - 1]
-    chords = [(*_farthest(x, y, 0, len(x) - 1), 0, len(x) - 1)]
-    while len(kept) < most:
-        distance, middle, first, last = chords.pop(chords.index(max(chords)))
-        if distance <= tolerance:
-            break
-        kept.append(middle)
-        chords += [(*_farthest(x, y, first, middle), first, middle), (*_farthest(x, y, middle, last), middle, last)]
-    return np.unique(kept)
-
-
-def _farthest(x: Array, y: Array, first: int, last: int) -> tuple[float, int]:
-    """Return distance and index of the point between two that is farthest from the chord through them."""
-    if last - first < 2:
-        return 0.0, first
-    along_x, along_y = x[last] - x[first], y[last] - y[first]
-    from_x, from_y = x[first + 1 : last] - x[first], y[first + 1 : last] - y[first]  # (points between,)
-    length = np.hypot(along_x, along_y)
-    # a closed loop has no chord; what counts is the distance from its one end
-    distances = np.abs(along_x * from_y - along_y * from_x) / length if length else np.hypot(from_x, from_y)
-    return float(distances.max()), first + 1 + int(distances.argmax())
-
-
-def _thinned(curve: Curve) -> Curve:
-    kept = thin(curve.x, curve.y)
-    return curve._replace(x=curve.x[kept], y=curve.y[kept])
-
-
-def _exact_roc(binary: Array, scores: Array, name: str) -> Curve:
+def _roc(binary: Array, scores: Array, name: str) -> Curve:
     from sklearn.metrics import auc, roc_curve  # takes seconds to import
 
     false_positive_rate, true_positive_rate, _ = roc_curve(binary, scores)
     return Curve(name, false_positive_rate, true_positive_rate, float(auc(false_positive_rate, true_positive_rate)))
 
 
-def _exact_precision_recall(binary: Array, scores: Array, name: str) -> Curve:
+def _precision_recall(binary: Array, scores: Array, name: str) -> Curve:
     """Return the curve in steps: scikit-learn's average precision does not interpolate, so the plot must not either."""
     from sklearn.metrics import precision_recall_curve
 
@@ -72,33 +35,23 @@ def _exact_precision_recall(binary: Array, scores: Array, name: str) -> Curve:
     return Curve(name, x[::-1], y[::-1], float(-np.sum(np.diff(recall) * precision[:-1])))
 
 
-def roc_points(binary: Array, scores: Array, *, name: str = "") -> Curve:
-    """Return the true against the false positive rate of n rows, shape (n,) each; both classes must occur."""
-    return _thinned(_exact_roc(binary, scores, name))
-
-
-def precision_recall_points(binary: Array, scores: Array, *, name: str = "") -> Curve:
-    """Return precision against recall of n rows, shape (n,) each; the area is the average precision."""
-    return _thinned(_exact_precision_recall(binary, scores, name))
-
-
 def roc_curves(y_true: Array, probabilities: Array, label_names: Sequence[str], *, worst: int = 3) -> list[Curve]:
     """Return one ROC curve for two labels (the second's); else the mean over the labels, then those of least area.
 
     Labels that all rows have, or none, have no curve; empty where no label has one.
     """
-    return _curves(_exact_roc, y_true, probabilities, label_names, worst)
+    return _curves(_roc, y_true, probabilities, label_names, worst)
 
 
 def precision_recall_curves(
     y_true: Array, probabilities: Array, label_names: Sequence[str], *, worst: int = 3
 ) -> list[Curve]:
     """Return precision against recall, of the same labels as `roc_curves`."""
-    return _curves(_exact_precision_recall, y_true, probabilities, label_names, worst)
+    return _curves(_precision_recall, y_true, probabilities, label_names, worst)
 
 
 def _curves(
-    exact: Callable[[Array, Array, str], Curve],
+    curve_of: Callable[[Array, Array, str], Curve],
     y_true: Array,
     probabilities: Array,
     label_names: Sequence[str],
@@ -109,11 +62,10 @@ def _curves(
     for label, name in enumerate(label_names):
         binary = y_true[:, label] == 1 if multilabel else y_true == label  # (n,)
         if (multilabel or len(label_names) != 2 or label == 1) and 0 < binary.sum() < len(binary):
-            curves.append(exact(binary, probabilities[:, label], name))
+            curves.append(curve_of(binary, probabilities[:, label], name))
     if len(curves) < 2:
-        return [_thinned(curve) for curve in curves]
-    shown = sorted(curves, key=lambda curve: curve.area)[:worst]
-    return [_thinned(curve) for curve in (_mean(curves), *shown)]
+        return curves
+    return [_mean(curves), *sorted(curves, key=lambda curve: curve.area)[:worst]]
 
 
 def _mean(curves: Sequence[Curve]) -> Curve:

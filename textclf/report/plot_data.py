@@ -16,7 +16,6 @@ class Curve(NamedTuple):
     y: Array
     """Shape (points,), 0 to 1."""
     area: float
-    """Of the exact curve, before points are left out."""
 
 
 class Bins(NamedTuple):

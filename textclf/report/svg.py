@@ -52,6 +52,7 @@ STYLE = {
     "ytick.labelcolor": SOFT,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "butt",
+    "path.simplify_threshold": 0.25,  # units: thousands of points of a curve become about a hundred
     "legend.frameon": False,
     "legend.borderpad": 0,
     "legend.borderaxespad": 0,
