@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.report.svg import FONT, INK, LINE, POINTS, A, B, Drawing, clean_name, columns, percent
+from textclf.report.svg import BLUE, FONT, INK, LINE, ORANGE, POINTS, Drawing, clean_name, columns, percent
 
 MOST_LABELS = 100  # of a confusion matrix: more cannot be told apart on a screen
 
@@ -74,9 +74,12 @@ def _cells(drawing: Drawing, axes: Any, shares: Array) -> None:
     for x, y in ((ends, lines), (lines, ends)):
         axes.plot(x, y, color=LINE, linewidth=0.4 if heat_map else 0.8, clip_on=False)
     correct = np.eye(labels, dtype=bool)
-    for inside, color, darkest in ((correct, A, 0.25 if heat_map else 0.6), (~correct, B, 1.0 if heat_map else 0.65)):
+    for inside, color, darkest in (
+        (correct, BLUE, 0.25 if heat_map else 0.6),
+        (~correct, ORANGE, 1.0 if heat_map else 0.65),
+    ):
         strength = np.sqrt(np.where(inside, shares, 0))  # the root keeps rare confusions visible
-        if heat_map and color == B:
+        if heat_map and color == ORANGE:
             strength = np.where(shares < FAINTEST, 0, strength / max(strength.max(), 0.1))
         levels = np.ceil(strength * LEVELS)  # (labels, labels)
         for level in range(1, LEVELS + 1):

@@ -1,7 +1,6 @@
 """The plots of a report that are lines, each as an inline <svg>; `evaluation.curves` computes the points.
 
-A list may stand for any array, with None for NaN, so that numbers from a JSON file can be drawn. The ids in a plot
-begin with its `key`: a page with two plots of a kind gives each a key of its own.
+BLUE list may stand for any array, with None for NaN, so that numbers from a JSON file can be drawn.
 """
 
 from collections.abc import Sequence
@@ -12,11 +11,11 @@ import numpy.typing as npt
 
 from textclf.report.plot_data import Bins, Coverage, Curve, Thresholds
 from textclf.report.svg import (
+    BLUE,
+    GREEN,
     INK,
+    ORANGE,
     SOFT,
-    A,
-    B,
-    C,
     Drawing,
     clean_name,
     columns,
@@ -28,10 +27,10 @@ from textclf.report.svg import (
 
 Values = Sequence[float] | npt.NDArray[Any]
 
-LINES = ((A, "-"), (B, "--"), (C, "-."), (SOFT, ":"))  # told apart without colour too
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (SOFT, ":"))  # told apart without colour too
 
 
-def learning_curves(history: dict[str, Sequence[float]], *, kept: int, key: str = "learning-curves") -> str:
+def learning_curves(history: dict[str, Sequence[float]], *, kept: int) -> str:
     """Draw loss and accuracy by epoch, and mark the epoch that was kept.
 
     Args:
@@ -41,7 +40,7 @@ def learning_curves(history: dict[str, Sequence[float]], *, kept: int, key: str 
     scores = {name: np.array(values, float) for name, values in history.items()}
     names = [name for name in ("loss", "accuracy") if f"val_{name}" in scores]
     at_kept = {name: scores[f"val_{name}"][kept - 1] for name in names}
-    with Drawing(key, height=0.2 + 1.55 * len(names)) as drawing:
+    with Drawing("learning-curves", height=0.2 + 1.55 * len(names)) as drawing:
         for row, name in enumerate(names):
             below = len(names) - 1 - row
             axes = drawing.axes(bottom=0.45 + 1.55 * below, top=0.3 + 1.55 * row, right=0.95)
@@ -60,14 +59,14 @@ def _epoch_lines(axes: Any, lines: Sequence[npt.NDArray[Any]], kept: int) -> Non
     """Draw training and validation by epoch, each named at its end."""
     epochs = len(lines[-1])
     ends = []
-    for values, color, style, name in zip(lines, (SOFT, A), ("--", "-"), ("training", "validation"), strict=True):
+    for values, color, style, name in zip(lines, (SOFT, BLUE), ("--", "-"), ("training", "validation"), strict=True):
         if len(values):  # training accuracy is not always measured
             marker = "o" if epochs == 1 else None
             axes.plot(range(1, epochs + 1), values, style, color=color, marker=marker, clip_on=False)
             if np.isfinite(values[-1]):
                 ends.append((float(values[-1]), color, name))
-    axes.plot(kept, lines[-1][kept - 1], "o", color=A, markersize=6, clip_on=False)
-    axes.axvline(kept, color=A, linewidth=0.8, alpha=0.6)
+    axes.plot(kept, lines[-1][kept - 1], "o", color=BLUE, markersize=6, clip_on=False)
+    axes.axvline(kept, color=BLUE, linewidth=0.8, alpha=0.6)
     axes.set_xticks(np.unique(np.linspace(1, epochs, min(epochs, 6)).round()))
     axes.locator_params(axis="y", nbins=4)
     axes.set_xlim(min(1, epochs - 0.5), max(epochs, 1.5))
@@ -84,17 +83,17 @@ def _apart(heights: list[float], gap: float) -> list[float]:
     return [middle + sign * gap / 2, middle - sign * gap / 2]
 
 
-def roc(curves: Sequence[Curve], *, key: str = "roc") -> str:
+def roc(curves: Sequence[Curve]) -> str:
     """Draw the true against the false positive rate, of one curve, or of a mean and the worst labels."""
-    with Drawing(key, height=3.1) as drawing:
+    with Drawing("roc", height=3.1) as drawing:
         axes = _unit_square(drawing, curves, "true positive rate", "false positive rate")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
         return drawing.svg("ROC curve", f"Area under the ROC curve: {_areas(curves)}; chance is 0.5.")
 
 
-def precision_recall(curves: Sequence[Curve], *, key: str = "precision-recall") -> str:
+def precision_recall(curves: Sequence[Curve]) -> str:
     """Draw precision against recall, of one curve, or of a mean and the worst labels."""
-    with Drawing(key, height=3.1) as drawing:
+    with Drawing("precision-recall", height=3.1) as drawing:
         _unit_square(drawing, curves, "precision", "recall")
         return drawing.svg("Precision against recall", f"Average precision: {_areas(curves)}.")
 
@@ -120,13 +119,7 @@ def _unit_square(drawing: Drawing, curves: Sequence[Curve], up: str, across: str
     return axes
 
 
-def reliability(
-    before: Bins,
-    after: Bins | None = None,
-    *,
-    names: Sequence[str] = ("as trained", "calibrated"),
-    key: str = "reliability",
-) -> str:
+def reliability(before: Bins, after: Bins | None = None) -> str:
     """Draw accuracy by confidence (Guo et al. 2017), with the rows of each bin below.
 
     The closer to the diagonal, the better the probabilities.
@@ -134,14 +127,14 @@ def reliability(
     Args:
         after: of calibrated probabilities, in as many bins.
     """
-    lines = list(zip(names, [before] if after is None else [before, after], strict=False))
-    with Drawing(key, height=4.0) as drawing:
+    lines = [("as trained", before), *([("calibrated", after)] if after else [])]
+    with Drawing("reliability", height=4.0) as drawing:
         axes = drawing.axes(left=0.7, bottom=1.5)
         rows = drawing.axes(left=0.7, bottom=0.5, top=2.85, grid="y")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
         for index, (name, bins) in enumerate(lines):
-            _bins(axes, rows, bins, drawing.name(name), index, len(lines))
-        if after is not None:
+            _bins(axes, rows, bins, name, index, len(lines))
+        if after:
             axes.legend(loc="upper left", bbox_to_anchor=(0.03, 0.97))
         lowest = min(float(np.flatnonzero(bins.rows)[0]) / len(bins.rows) for _, bins in lines)  # edge of the first bin
         ticks = (0.4, 0.6, 0.8, 1) if lowest > 0.4 else (0, 0.25, 0.5, 0.75, 1)
@@ -167,11 +160,11 @@ def _bins(axes: Any, rows: Any, bins: Bins, name: str, index: int, lines: int) -
     rows.bar((np.arange(len(count)) + 0.1) * width + index * bar, count, bar, align="edge", color=color)
 
 
-def thresholds(curve: Thresholds, chosen: float, *, key: str = "thresholds") -> str:
+def thresholds(curve: Thresholds, chosen: float) -> str:
     """Draw precision, recall, F1 and accuracy by threshold, and mark 0.5 and the threshold that the model uses."""
     grid, *scores = (np.array(part, float) for part in curve)
     names = ("precision", "recall", "F1", "accuracy")
-    with Drawing(key) as drawing:
+    with Drawing("thresholds") as drawing:
         axes = drawing.axes(top=0.75)
         for values, name, (color, style) in zip(scores, names, LINES, strict=True):
             axes.plot(grid, values, style, color=color, label=name, clip_on=False)
@@ -197,14 +190,14 @@ def _at_thresholds(grid: npt.NDArray[Any], scores: Sequence[Any], names: Sequenc
     return " ".join(sentences)
 
 
-def coverage(curve: Coverage, *, key: str = "coverage") -> str:
+def coverage(curve: Coverage) -> str:
     """Draw the accuracy of the rows that are kept when the least confident are left out, by the share kept."""
     shares, accuracies, _ = (np.array(part, float) for part in curve)
     marked = [int(np.abs(shares - share).argmin()) for share in (0.5, 0.8, 1)]
-    with Drawing(key, height=2.9) as drawing:
+    with Drawing("coverage", height=2.9) as drawing:
         axes = drawing.axes(left=0.65, right=0.75)
-        axes.plot(shares, accuracies, color=A, clip_on=False)
-        axes.plot(shares[marked], accuracies[marked], "o", color=A, markersize=5, clip_on=False)
+        axes.plot(shares, accuracies, color=BLUE, clip_on=False)
+        axes.plot(shares[marked], accuracies[marked], "o", color=BLUE, markersize=5, clip_on=False)
         for point in marked:
             shift = (7, -4) if point == marked[-1] else (3, 7)  # a falling line leaves room above and to its right
             note(axes, f"{100 * accuracies[point]:.1f} %", (shares[point], accuracies[point]), shift)
@@ -228,13 +221,9 @@ LENGTHS = np.array([1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_00
 
 
 def score_histogram(
-    counts: npt.ArrayLike,
-    names: Sequence[str] = ("wrong", "right"),
-    *,
-    of: str = "confidence",
+    counts: npt.ArrayLike, names: Sequence[str] = ("wrong", "right"), *, of: str = "confidence",
     threshold: float | None = None,
-    key: str = "scores",
-) -> str:
+) -> str:  # fmt: skip
     """Draw histograms of the scores of two groups of rows, one upwards, one downwards, as shares of each group's rows.
 
     Args:
@@ -245,10 +234,10 @@ def score_histogram(
     """
     rows = np.array(counts, float)
     shares = np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))  # few rows in the middle stay visible
-    with Drawing(key) as drawing:
+    with Drawing("scores") as drawing:
         axes = drawing.axes(left=0.65, grid="y")
         edges = np.arange(rows.shape[1]) / rows.shape[1]
-        for group, sign, color in ((1, 1, A), (0, -1, B)):
+        for group, sign, color in ((1, 1, BLUE), (0, -1, ORANGE)):
             axes.bar(edges, sign * shares[group], 0.9 / len(edges), align="edge", color=color)
             label = f"{drawing.name(names[group], 32)}, {int(rows[group].sum()):,} rows"
             axes.text(0.5, 0.93 if sign > 0 else 0.03, label, color=color, ha="center", transform=axes.transAxes)
@@ -270,7 +259,7 @@ def _above(rows: npt.NDArray[Any], name: str) -> str:
     return f"{clean_name(name, 60)}: {int(rows.sum()):,} rows, {percent(above)} of them at 0.5 or above."
 
 
-def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: float, *, key: str = "text-lengths") -> str:
+def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: float) -> str:
     """Draw a histogram of the tokens of a text, beyond the limit in another colour.
 
     Args:
@@ -283,9 +272,9 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
     limit = max_length + 1.0  # the first length that is cut; a bin holds those below its right edge
     logarithmic = bool(edges[-1] - edges[-2] > edges[1] - edges[0])
     scale = np.log10 if logarithmic else np.asarray
-    with Drawing(key, height=2.8) as drawing:
+    with Drawing("text-lengths", height=2.8) as drawing:
         axes = drawing.axes(left=0.65, grid="y")
-        for low, high, color in ((edges[0], limit, A), (limit, edges[-1], B)):
+        for low, high, color in ((edges[0], limit, BLUE), (limit, edges[-1], ORANGE)):
             left, right = scale(np.maximum(edges[:-1], low)), scale(np.minimum(edges[1:], high))
             inside = right > left
             axes.bar(left[inside], rows[inside], (right - left)[inside], align="edge", color=color)
@@ -306,18 +295,15 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         )
 
 
-def slices(
-    names: Sequence[str], values: Values, lows: Values, highs: Values, overall: float, *, what: str = "accuracy",
-    key: str = "slices",
-) -> str:  # fmt: skip
-    """Draw a score of several parts of the rows, each with its interval, the worst in another colour.
+def slices(names: Sequence[str], values: Values, lows: Values, highs: Values, overall: float, *, key: str) -> str:
+    """Draw the accuracy of several groups of rows, each with its interval, the worst in another colour.
 
     Args:
-        names: of the parts, up to about 30.
-        values: score of each part, shape (parts,).
-        lows, highs: ends of its interval, shape (parts,).
-        overall: score of all rows.
-        what: name of the score.
+        names: of the groups, up to about 30.
+        values: accuracy of each group, shape (groups,).
+        lows, highs: ends of its interval, shape (groups,).
+        overall: accuracy of all rows.
+        key: prefix of the ids, one of its own for each such plot of a page.
     """
     worst = int(np.argmin(values))
     with Drawing(key, height=0.95 + 0.27 * len(names)) as drawing:
@@ -325,19 +311,19 @@ def slices(
         widest = max(min(columns(name), 24) for name in shown)
         axes = drawing.axes(left=0.2 + 0.085 * widest, right=0.6, top=0.4, grid="x")
         for row, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
-            color = B if row == worst else A
+            color = ORANGE if row == worst else BLUE
             axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.6, clip_on=False)
             axes.plot(value, row, "o", color=color, markersize=6, clip_on=False)
-            ink = B if row == worst else INK
+            ink = ORANGE if row == worst else INK
             note(axes, f"{value:.3f}", (1, row), (8, 0), ("axes fraction", "data"), color=ink, va="center")
         axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
         words = f"all rows {overall:.3f}"
         note(axes, words, (overall, 1), (0, 5), ("data", "axes fraction"), ha="center", color=SOFT)
         axes.set_yticks(range(len(names)), shown, color=INK)
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what}, with its interval")
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="accuracy, with its interval")
         axes.locator_params(axis="x", nbins=4)
         return drawing.svg(
-            f"{what.capitalize()} of parts of the rows",
-            f"All rows: {overall:.3f}. Lowest of {len(names)} parts: {clean_name(names[worst], 60)}, "
+            "Accuracy of groups of rows",
+            f"All rows: {overall:.3f}. Lowest of {len(names)} groups: {clean_name(names[worst], 60)}, "
             f"{values[worst]:.3f} ({lows[worst]:.3f} to {highs[worst]:.3f}).",
         )

@@ -16,9 +16,9 @@ from matplotlib.path import Path
 from textclf.io.sanitize import printable
 
 # matplotlib draws with these colours, which are then replaced by the page's variables
-INK, SOFT, LINE, A, B, C = "#010101", "#020202", "#030303", "#0a0a0a", "#0b0b0b", "#0c0c0c"
+INK, SOFT, LINE, BLUE, ORANGE, GREEN = "#010101", "#020202", "#030303", "#0a0a0a", "#0b0b0b", "#0c0c0c"
 
-VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", A: "--a", B: "--b", C: "--c"}
+VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", BLUE: "--blue", ORANGE: "--orange", GREEN: "--green"}
 
 FONT = 10.5  # size in units of the drawing, of which a phone shows about 370
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from textclf.io.contract import TrialDocument
-from textclf.report.svg import INK, SOFT, A, B, Drawing, clean_name, note
+from textclf.report.svg import BLUE, INK, ORANGE, SOFT, Drawing, clean_name, note
 
 HIGHLIGHTED = 5  # best trials that stand out in parallel coordinates
 
@@ -34,16 +34,16 @@ def history(trials: Sequence[TrialDocument], best: int, score_name: str, *, maxi
         axes = drawing.axes(left=0.7)
         axes.plot(
             [*numbers, len(trials)], [*best_so_far, best_so_far[-1]],
-            color=A, linewidth=1.4, drawstyle="steps-post", clip_on=False,
+            color=BLUE, linewidth=1.4, drawstyle="steps-post", clip_on=False,
         )  # fmt: skip
-        axes.plot(numbers, scores, "o", color=A, markersize=4.5, clip_on=False)
+        axes.plot(numbers, scores, "o", color=BLUE, markersize=4.5, clip_on=False)
         if pruned:
             reached = [max(trial["steps"]) if maximize else min(trial["steps"]) for trial in pruned]
             axes.plot([trial["number"] for trial in pruned], reached, "x", color=SOFT, markersize=5, clip_on=False)
-        axes.plot(best, best_score, "o", color=B, markersize=7, clip_on=False)
+        axes.plot(best, best_score, "o", color=ORANGE, markersize=7, clip_on=False)
         alignment = "right" if best > len(trials) / 2 else "left"
         offset = (0, 9 if maximize else -16)
-        note(axes, f"trial {best}: {best_score:.4f}", (best, best_score), offset, color=B, ha=alignment)
+        note(axes, f"trial {best}: {best_score:.4f}", (best, best_score), offset, color=ORANGE, ha=alignment)
         axes.margins(y=0.15)
         axes.locator_params(axis="y", nbins=5)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -65,7 +65,7 @@ def importance(importances: Mapping[str, float]) -> str:
     with Drawing("importance", height=0.75 + 0.3 * len(importances)) as drawing:
         axes = drawing.axes(left=2.05, right=0.5, top=0.3, grid="x")
         shares = list(importances.values())
-        axes.barh(range(len(shares)), shares, 0.6, color=A)
+        axes.barh(range(len(shares)), shares, 0.6, color=BLUE)
         for row, share in enumerate(shares):
             note(axes, f"{share:.2f}", (share, row), (5, 0), va="center")
         axes.set_yticks(range(len(shares)), [drawing.name(name, 24) for name in importances], color=INK)
@@ -111,8 +111,8 @@ def parallel(ranked: Sequence[TrialDocument], space: Mapping[str, Any], score_na
 def _line_style(rank: int) -> tuple[str, float, float]:
     """Return color, width and opacity of a trial's line."""
     if rank == 0:
-        return B, 2.2, 1.0
-    return (A, 1.4, 0.9) if rank < HIGHLIGHTED else (SOFT, 0.8, 0.45)
+        return ORANGE, 2.2, 1.0
+    return (BLUE, 1.4, 0.9) if rank < HIGHLIGHTED else (SOFT, 0.8, 0.45)
 
 
 def _scale(candidates: Any, values: Sequence[Any]) -> Scale:
