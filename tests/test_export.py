@@ -1,4 +1,4 @@
-"""What `textclf export` writes: every format of EXPORTERS gives the probabilities of the run that it comes from."""
+"""`textclf export`: every format of EXPORTERS gives the probabilities of its run, and needs no textclf."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ HOSTILE = [
 
 
 def exported(run: Path, format: str, folder: Path) -> Path:
-    """The run in the format, in an empty folder."""
+    """Export a run to an empty folder, and check what the command prints."""
     path = folder / f"classifier{EXPORTERS[format].suffix}"
     result = textclf("export", "--run", run, "--format", format, "--output", path, "--json")
     assert result.exit_code == 0, result.output
@@ -54,7 +54,7 @@ def exported(run: Path, format: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Path]:
-    """A run in a format, written once for all tests that read it."""
+    """Return a function that exports a run once for all tests."""
     return cache(lambda run, name: exported(run, name, tmp_path_factory.mktemp(name)))
 
 
@@ -65,16 +65,16 @@ def test_the_command_knows_every_format() -> None:
 
 @pytest.mark.parametrize("name", ["reviews", "topics", "bags"])
 @pytest.mark.parametrize("format", EXPORTERS)
-def test_an_export_gives_what_the_run_gives(
+def test_an_export_has_the_probabilities_of_the_run(
     format: str, name: str, export: Callable[[Path, str], Path], request: pytest.FixtureRequest
 ) -> None:
     run = request.getfixturevalue(name)
     classifier = load_classifier(run)
-    given = EXPORTERS[format].load(export(run, format), Run(run), classifier)(HOSTILE)
-    assert np.abs(given - classifier.predict_proba(HOSTILE)).max() < 1e-5
+    exported_probabilities = EXPORTERS[format].load(export(run, format), Run(run), classifier)(HOSTILE)
+    assert np.abs(exported_probabilities - classifier.predict_proba(HOSTILE)).max() < 1e-5
 
 
-DESCRIBED = {
+DESCRIPTIONS = {
     "keras": lambda path: zipfile.ZipFile(path).read("textclf.json").decode(),
     "onnx": lambda path: {entry.key: entry.value for entry in onnx.load(path).metadata_props}["textclf.json"],
     "savedmodel": lambda path: (path / "assets.extra" / "textclf.json").read_text(encoding="utf-8"),
@@ -82,9 +82,9 @@ DESCRIBED = {
 }
 
 
-@pytest.mark.parametrize("format", DESCRIBED)
-def test_an_export_says_what_its_numbers_mean(format: str, export: Callable[[Path, str], Path], topics: Path) -> None:
-    document = json.loads(DESCRIBED[format](export(topics, format)))
+@pytest.mark.parametrize("format", DESCRIPTIONS)
+def test_an_export_holds_its_description(format: str, export: Callable[[Path, str], Path], topics: Path) -> None:
+    document = json.loads(DESCRIPTIONS[format](export(topics, format)))
     description = load_classifier(topics).description
     assert (document["labels"], document["vocabulary"]) == (description.labels, description.vocabulary)
     assert (document["label_separator"], document["threshold"]) == ("|", 0.5)
@@ -212,7 +212,7 @@ def test_a_python_package_has_a_name_to_import(name: str, reviews: Path, tmp_pat
 
 
 @pytest.mark.parametrize("format", ["keras", "savedmodel", "tflite"])
-def test_a_bare_model_folder_has_no_keras_file(format: str, reviews: Path, tmp_path: Path) -> None:
+def test_a_model_folder_alone_has_no_keras_file(format: str, reviews: Path, tmp_path: Path) -> None:
     model, path = reviews / "model", tmp_path / f"new{EXPORTERS[format].suffix}"
     result = textclf("export", "--run", model, "--format", format, "--output", path)
     assert (result.exit_code, result.stderr) == (
@@ -224,29 +224,28 @@ def test_a_bare_model_folder_has_no_keras_file(format: str, reviews: Path, tmp_p
 
 
 @pytest.mark.parametrize("format", ["onnx", "python"])
-def test_a_bare_model_folder_is_enough_for_the_others(format: str, reviews: Path, tmp_path: Path) -> None:
+def test_a_model_folder_alone_is_enough_for_the_others(format: str, reviews: Path, tmp_path: Path) -> None:
     assert exported(reviews / "model", format, tmp_path).exists()
 
 
 def refusal(*arguments: str | Path) -> str:
-    """What is said when an export is refused."""
+    """Return the message of an export that is refused."""
     result = textclf("export", *arguments)
     assert result.exit_code == 1
     return result.stderr
 
 
-def test_what_is_there_is_replaced_only_where_it_is_an_export(reviews: Path, tmp_path: Path) -> None:
+def test_only_an_export_is_replaced(reviews: Path, tmp_path: Path) -> None:
     file, folder, package = tmp_path / "a.onnx", tmp_path / "b", tmp_path / "c"
-    for path, kind in ((file, "onnx"), (folder, "savedmodel"), (package, "python")):
-        arguments = ("--run", reviews, "--format", kind, "--output")
+    for path, name in ((file, "onnx"), (folder, "savedmodel"), (package, "python")):
+        arguments = ("--run", reviews, "--format", name, "--output")
         assert textclf("export", *arguments, path).exit_code == 0
         assert refusal(*arguments, path) == (
             f"{path} exists. Replace it with --overwrite, or choose another path with --output.\n"
         )
         assert textclf("export", *arguments, path, "--overwrite").exit_code == 0
     assert sorted(tmp_path.iterdir()) == [file, folder, package]
-    other = "{} exists and is no export as {}. Choose another path with --output.\n"
-    for path, kind in (
+    for path, name in (
         (tmp_path, "savedmodel"),
         (file, "savedmodel"),
         (folder, "python"),
@@ -254,25 +253,28 @@ def test_what_is_there_is_replaced_only_where_it_is_an_export(reviews: Path, tmp
         (reviews / "model" / "model.onnx", "onnx"),
         (reviews / "model.keras", "keras"),
     ):
-        said = refusal("--run", reviews, "--format", kind, "--output", path, "--overwrite")
-        assert said == other.format(path, kind)
+        assert refusal("--run", reviews, "--format", name, "--output", path, "--overwrite") == (
+            f"{path} exists and is no export as {name}. Choose another path with --output.\n"
+        )
 
 
-def test_a_name_must_end_as_the_format_asks(reviews: Path, tmp_path: Path) -> None:
+def test_a_file_name_must_have_the_suffix_of_the_format(reviews: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    said = refusal("--run", reviews, "--format", "keras", "--output", path)
-    assert said == f"--output {path}: the name of a file of --format keras must end in .keras.\n"
+    message = refusal("--run", reviews, "--format", "keras", "--output", path)
+    assert message == f"--output {path}: the name of a file of --format keras must end in .keras.\n"
 
 
-def test_tflite_asks_for_its_extra(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tflite_without_its_extra_says_what_to_install(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    said = refusal("--run", reviews, "--format", "tflite", "--output", tmp_path / "a.tflite")
-    assert said == "A .tflite file is tried out in LiteRT before it is given: pip install 'textclf[tflite]'.\n"
+    message = refusal("--run", reviews, "--format", "tflite", "--output", tmp_path / "a.tflite")
+    assert message == "A .tflite file is tried out in LiteRT before it is given: pip install 'textclf[tflite]'.\n"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("shift", [0.01, float("nan")])
-def test_an_export_that_differs_is_not_given(
+def test_an_export_that_differs_from_the_run_is_removed(
     shift: float, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     onnx_exporter = EXPORTERS["onnx"]
@@ -281,14 +283,14 @@ def test_an_export_that_differs_is_not_given(
         return lambda texts: onnx_exporter.load(path, run, classifier)(texts) + shift
 
     monkeypatch.setitem(EXPORTERS, "onnx", onnx_exporter._replace(load=load))
-    said = refusal("--run", reviews, "--format", "onnx", "--output", tmp_path / "a.onnx")
-    assert said.startswith(
+    message = refusal("--run", reviews, "--format", "onnx", "--output", tmp_path / "a.onnx")
+    assert message.startswith(
         f"--format onnx: the export differs from {reviews} by {'nan' if shift != shift else '1.0e-02'} "
     )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_keras_file_is_not_passed_on(reviews: Path, tmp_path: Path) -> None:
+def test_a_damaged_keras_file_is_refused(reviews: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     for name in ("model/model.onnx", "model/model.json", "metrics.json"):
@@ -296,6 +298,6 @@ def test_a_damaged_keras_file_is_not_passed_on(reviews: Path, tmp_path: Path) ->
     whole = (reviews / "model.keras").read_bytes()
     for damaged in (whole[: len(whole) // 2], whole.replace(whole[3000:3004], b"\0" * 4)):
         (run / "model.keras").write_bytes(damaged)
-        said = refusal("--run", run, "--format", "keras", "--output", tmp_path / "a.keras")
-        assert said == f"{run}/model.keras is damaged. Copy it again, or train the run again.\n"
+        message = refusal("--run", run, "--format", "keras", "--output", tmp_path / "a.keras")
+        assert message == f"{run}/model.keras is damaged. Copy it again, or train the run again.\n"
         assert list(tmp_path.iterdir()) == [run]
