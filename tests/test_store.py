@@ -1,5 +1,6 @@
 """Arrays on disk, and that reading a few rows at a time gives what reading all does."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from conftest import QUICK, overrides, textclf, write_config
 
 from textclf.evaluation.baseline import sample_rows
 from textclf.io.files import array_on_disk, smallest_dtype
+from textclf.text.vocabulary import WordCounts
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [3], [2, 0, 5]])
@@ -39,6 +41,17 @@ def test_rows_read_a_few_at_a_time_give_the_same_run(
     # batches hold other rows, which changes the last digits
     one, other = (np.genfromtxt(tmp_path / name / "predictions.csv", delimiter=",")[1:, 3:] for name in ("all", "few"))
     assert np.abs(one - other).max() < 1e-6
+
+
+def test_words_that_reading_forgot_are_known_to_the_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textclf.training.dataset.WordCounts", partial(WordCounts, max_words=0))
+    monkeypatch.setattr("textclf.data.rows.ROWS_AT_ONCE", 20)
+    config, run = write_config(tmp_path, "reviews"), tmp_path / "run"
+    sets = overrides(*QUICK, "training.epochs=1", "text.vocab_size=50")
+    assert textclf("train", config, "--run", run, *sets).exit_code == 0
+    trained = (run / "predictions.csv").read_bytes()
+    assert textclf("evaluate", "--run", run).exit_code == 0
+    assert (run / "predictions.csv").read_bytes() == trained
 
 
 def test_the_baseline_learns_from_as_many_rows_as_it_can_afford(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
         )
     config, metrics = load_saved_config(run.config), read_json(run.metrics)
     path = keras_file(run)
-    dataset = prepare(config, folder=folder, known=classifier.description.vocabulary)
+    dataset = prepare(config, folder=folder, vocabulary=classifier.description.vocabulary)
     splits = dataset.splits
     changed = splits.document["sha256"] != read_json(run.split)["sha256"]
     if changed or splits.evaluation.rows.describe()["sha256"] != metrics["data"]["sha256"]:

@@ -26,11 +26,11 @@ from textclf.evaluation.predictions import Predictions, predictions_for, write_p
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
 from textclf.io.contract import MetricsDocument, SplitDocument
-from textclf.io.files import array_on_disk, read_json, write_json
+from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import join_names
 from textclf.io.streams import open_data
-from textclf.text.encoding import TokenIds, Truncation
+from textclf.text.encoding import TokenIds, Truncation, token_ids_on_disk
 
 logger = logging.getLogger(__name__)
 
@@ -129,23 +129,18 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
 
 def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None = None) -> TokenIds:
     """Read all rows; return the token ids, in a temporary file, of those with these numbers, or of all."""
-    lengths, token_counts = [], []
 
-    def blocks() -> Iterator[Array]:
+    def chunks() -> Iterator[TokenIds]:
         first = 0
         for texts in reader.texts():
             last = first + len(texts)
             if row_ids is not None:
                 begin, end = np.searchsorted(row_ids, (first, last))
                 texts = [texts[row - first] for row in row_ids[begin:end].tolist()]
-            token_ids = classifier.encode(texts)
-            lengths.append(token_ids.lengths)
-            token_counts.append(token_ids.token_counts)
-            yield token_ids.flat
+            yield classifier.encode(texts)
             first = last
 
-    flat = array_on_disk(blocks(), np.int32, folder=None)
-    return TokenIds(flat, np.concatenate(lengths), np.concatenate(token_counts))
+    return token_ids_on_disk(chunks(), np.int32, folder=None)
 
 
 def _slice_columns(run: Run, paths: list[Path]) -> list[str]:

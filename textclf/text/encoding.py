@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from textclf.io.contract import TruncationDocument
+from textclf.io.files import array_on_disk
 from textclf.text.tokenizer import END, TOKENIZERS, TextOptions
 
 PADDING = 0  # the network's mask drops it
@@ -91,6 +93,20 @@ def concatenate(parts: Iterable[TokenIds]) -> TokenIds:
     """Return the texts of all parts, one part after the other."""
     flat, lengths, counts = zip(*((part.flat, part.lengths, part.token_counts) for part in parts), strict=True)
     return TokenIds(np.concatenate(flat), np.concatenate(lengths), np.concatenate(counts))
+
+
+def token_ids_on_disk(chunks: Iterable[TokenIds], dtype: npt.DTypeLike, *, folder: Path | None) -> TokenIds:
+    """Return the texts of all chunks in order, their ids in a temporary file; see `array_on_disk`."""
+    lengths, token_counts = [], []
+
+    def flat() -> Iterator[npt.NDArray[Any]]:
+        for chunk in chunks:
+            lengths.append(chunk.lengths)
+            token_counts.append(chunk.token_counts)
+            yield chunk.flat
+
+    stored = array_on_disk(flat(), dtype, folder=folder)
+    return TokenIds(stored, np.concatenate(lengths), np.concatenate(token_counts))
 
 
 class Truncation(NamedTuple):

@@ -1,4 +1,4 @@
-"""The rows of a config as training and measuring take them: read once, split, and turned into token ids on disk."""
+"""The dataset of a config: data files read once, split, and encoded into token ids in temporary files."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from textclf.errors import UserError
 from textclf.io.contract import SplitDocument
 from textclf.io.files import array_on_disk, smallest_dtype
 from textclf.io.sanitize import join_names
-from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, truncate
+from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, token_ids_on_disk, truncate
 from textclf.text.tokenizer import TextOptions
 from textclf.text.vectors import WordVectors, read_vectors, vector_words
 from textclf.text.vocabulary import WordCounts, fill_vocabulary
@@ -71,23 +71,24 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows by what they are for."""
+    """The rows to train on, to validate on and to evaluate on."""
 
     labels: list[str]
+    """Names of the labels, sorted."""
     train: Split
     validation: Split
     evaluation: Split
-    """The rows that the run is measured on: the test file's, else the validation rows."""
+    """The rows of the test files; without any, the validation rows."""
     document: SplitDocument
-    """Of split.json."""
+    """Contents of split.json."""
 
     def parts(self) -> dict[str, Split]:
-        """Each side once, by what it is for."""
+        """Return each split by its name: train, validation and, where there are test files, test."""
         test = {} if self.evaluation is self.validation else {"test": self.evaluation}
         return {"train": self.train, "validation": self.validation, **test}
 
     def without_keys(self, *, keep_words: bool) -> "Splits":
-        """Return the splits without text keys, and without words unless they are kept: training needs the memory."""
+        """Return the splits without text keys, and without words unless these are kept, to free memory."""
         none = np.empty(0, np.uint64)
 
         def reduce(split: Split) -> Split:
@@ -101,35 +102,39 @@ class Splits:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What there is to train on."""
+    """The rows of a config as a network takes them."""
 
     splits: Splits
     encoder: Encoder
     trained_words: int
-    """Words of the vocabulary that the training rows hold; those behind them come with pretrained vectors."""
+    """Number of words of the vocabulary that occur in the training rows; they come before those that only the
+    pretrained vectors have."""
     vectors: WordVectors | None
     train: Examples
     validation: Examples
     evaluation_ids: TokenIds
-    """Token ids of the rows that the run is evaluated on."""
+    """Token ids of the rows to evaluate on."""
     train_truncation: Truncation
     validation_truncation: Truncation
     unknown: dict[str, float]
-    """Share of the words that the vocabulary lacks, 0 to 1, by what the rows are for."""
+    """Fraction of words outside the vocabulary by the name of the split."""
 
     def with_words(self, count: int) -> "Dataset":
-        """The same with the first words of the vocabulary alone; the others are unknown."""
+        """Return the dataset with only the first words of the vocabulary; the others are unknown."""
         encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
-        train, validation = (
-            replace(examples, token_ids=examples.token_ids.limit_vocabulary(count + RESERVED))
-            for examples in (self.train, self.validation)
+        train, validation, evaluation = (
+            token_ids.limit_vocabulary(count + RESERVED)
+            for token_ids in (self.train.token_ids, self.validation.token_ids, self.evaluation_ids)
         )
-        extents = [Truncation().add(examples.token_ids) for examples in (train, validation)]
         return replace(
-            self, encoder=encoder, train=train, validation=validation,
-            evaluation_ids=self.evaluation_ids.limit_vocabulary(count + RESERVED),
-            train_truncation=extents[0], validation_truncation=extents[1],
-        )  # fmt: skip
+            self,
+            encoder=encoder,
+            train=replace(self.train, token_ids=train),
+            validation=replace(self.validation, token_ids=validation),
+            evaluation_ids=evaluation,
+            train_truncation=Truncation().add(train),
+            validation_truncation=Truncation().add(validation),
+        )
 
     def evaluation_chunks(self) -> Iterator[TokenIds]:
         """Yield the token ids of the rows to evaluate on, those that were read together at a time."""
@@ -137,108 +142,94 @@ class Dataset:
 
 
 class Fold(NamedTuple):
-    """Which of the splits of a cross-validation is meant."""
+    """One of the splits of a cross-validation."""
 
     number: int
     """Counted from 0."""
-    of: int
+    folds: int
+    """Number of splits."""
 
 
 def prepare(
-    config: Config, *, folder: Path | None = None, fold: Fold | None = None, known: list[str] | None = None
+    config: Config, *, folder: Path | None = None, fold: Fold | None = None, vocabulary: list[str] | None = None
 ) -> Dataset:
-    """All rows read, split and turned into token ids, which are stored in the folder.
+    """Read all data files, split the rows and encode them.
 
     Args:
-        fold: holds out these rows, instead of the share that the config says.
-        known: a vocabulary, in whose place none is made, and no word vectors are read.
+        folder: where words, texts and token ids are stored in temporary files.
+        fold: the rows to hold out, instead of the fraction that the config asks for.
+        vocabulary: of a trained model; None: made from the training rows, with word vectors if the config has any.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
     words = WordCounts(config.text)
-    splits = _splits(config, words, folder, fold)
-    vocabulary, trained_words, vectors = (
-        (known, len(known), None) if known else _vocabulary(config, words, splits.train)
-    )
-    ids, separator = words.token_ids(vocabulary), config.data.label_separator
-    train_ids, train_truncation = _token_ids(splits.train, ids, config.text, folder)
-    validation_ids, validation_truncation = _token_ids(splits.validation, ids, config.text, folder)
-    evaluation_ids = validation_ids
-    if splits.evaluation is not splits.validation:
-        evaluation_ids, _ = _token_ids(splits.evaluation, ids, config.text, folder)
+    splits = _read_splits(config, words, folder, fold)
+    trained_words, vectors = 0, None
+    if vocabulary is None:
+        vocabulary, trained_words, vectors = _make_vocabulary(config, words, splits.train)
+    encoder = Encoder(vocabulary, config.text)
+    token_id_of = words.token_ids(vocabulary)  # (words,)
+
+    def examples(split: Split) -> tuple[Examples, Truncation]:
+        token_ids, truncation = _encode(split, token_id_of, config.text, folder)
+        return Examples(token_ids, split.labels.targets(splits.labels, config.data.label_separator)), truncation
+
+    train, train_truncation = examples(splits.train)
+    validation, validation_truncation = examples(splits.validation)
+    if words.words.next_id > len(words.words):
+        # rare words were forgotten, which the model may know from word vectors: tokenize anew
+        chunks = map(encoder.encode, splits.evaluation.rows.text_chunks())
+        evaluation_ids = token_ids_on_disk(chunks, smallest_dtype(config.text.vocab_size), folder=folder)
+    elif splits.evaluation is splits.validation:
+        evaluation_ids = validation.token_ids
+    else:
+        evaluation_ids, _ = _encode(splits.evaluation, token_id_of, config.text, folder)
     return Dataset(
         splits=splits,
-        encoder=Encoder(vocabulary, config.text),
-        trained_words=trained_words,
+        encoder=encoder,
+        trained_words=trained_words or len(vocabulary),
         vectors=vectors,
-        train=Examples(train_ids, splits.train.labels.targets(splits.labels, separator)),
-        validation=Examples(validation_ids, splits.validation.labels.targets(splits.labels, separator)),
+        train=train,
+        validation=validation,
         evaluation_ids=evaluation_ids,
         train_truncation=train_truncation,
         validation_truncation=validation_truncation,
-        unknown={part: _unknown_share(side, ids) for part, side in splits.parts().items()},
+        unknown={part: _unknown_fraction(split, token_id_of) for part, split in splits.parts().items()},
     )
 
 
-def _splits(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Splits:
-    """Read all files, and hold rows out where no file of validation rows is named."""
+def _read_splits(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Splits:
+    """Read all files, and hold rows out where no validation files are named."""
     data = config.data
-    measured = "test" if data.test else "validation" if data.validation else "train"
+    evaluated = "test" if data.test else "validation" if data.validation else "train"
 
     def read(part: str) -> Split:
-        return _read(config, part, words, folder, columns=config.report.slices if part == measured else ())
+        return _read(config, part, words, folder, columns=config.report.slices if part == evaluated else ())
 
     train = read("train")
+    files = train.rows.files
     document: SplitDocument = {
-        "validation": [],
-        "rows": len(train),
-        "sha256": [file.sha256 for file in train.rows.files],
-    }
+        "validation": [], "rows": len(train), "sha256": [file.sha256 for file in files]
+    }  # fmt: skip
     if data.validation:
         validation = read("validation")
     else:
-        parts = _parts(config, train, fold)
-        if parts.rare:
+        indices = _split_rows(config, train, fold)
+        if indices.rare:
             logger.warning(
-                "labels with too few distinct texts to be validated, all rows in train: %s", join_names(parts.rare)
+                "labels with too few distinct texts to be validated, all rows in train: %s", join_names(indices.rare)
             )
+        document["validation"] = indices.validation.tolist()
         held_out = replace(train, rows=replace(train.rows, part="validation"))
-        train, validation = train.take(parts.train), held_out.take(parts.validation)
-        document["validation"] = parts.validation.tolist()
-    paths = [file.path for file in train.rows.files]
-    labels = _labels(train.labels, validation.labels, data.label_separator, paths)
+        train, validation = train.take(indices.train), held_out.take(indices.validation)
+    labels = _check_labels(train.labels, validation.labels, data.label_separator, [file.path for file in files])
     evaluation = read("test") if data.test else validation
     return Splits(labels, train, validation, evaluation, document)
 
 
-def _parts(config: Config, read: Split, fold: Fold | None) -> SplitRows:
-    """The rows dealt to training and validation."""
-    labels, keys, separator = read.labels, read.all_keys.near, config.data.label_separator
-    seed = config.training.seed
-    if fold is None:
-        return split(labels, keys, fraction=config.data.validation_split, seed=seed, separator=separator)
-    return folds(labels, keys, count=fold.of, seed=seed, separator=separator)[fold.number]
-
-
-def _vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[list[str], int, WordVectors | None]:
-    """The vocabulary, how many of it training rows hold, and the vectors that it begins with."""
-    vocabulary = words.most_frequent(_counts(train, words))
-    trained = len(vocabulary)
-    if not vocabulary:
-        raise UserError(
-            f"{config.data.train}: no words in the training rows to learn from. Set text.min_count or text.clean."
-        )
-    if not config.model.pretrained:
-        return vocabulary, trained, None
-    path = Path(config.model.pretrained)
-    vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
-    vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
-    return vocabulary, trained, vectors
-
-
 def _read(config: Config, part: str, words: WordCounts, folder: Path | None, *, columns: Sequence[str]) -> Split:
-    """Read all rows of a part's files.
+    """Read all rows of the files for a part.
 
     Raises:
         UserError: a file is at fault, or changed while it was read.
@@ -247,54 +238,28 @@ def _read(config: Config, part: str, words: WordCounts, folder: Path | None, *, 
     reader = SourceReader(paths, config.data, columns=columns, folder=folder)
     counts, keys = [], []
 
-    def word_numbers() -> Iterator[npt.NDArray[np.int32]]:
+    def word_ids() -> Iterator[npt.NDArray[np.int32]]:
         for texts in reader.texts():
             tokens = words.tokenize(texts)
             counts.append(tokens.counts)
             keys.append(text_keys(texts))
             yield tokens.flat
 
-    flat = array_on_disk(word_numbers(), np.int32, folder=folder)
+    flat = array_on_disk(word_ids(), np.int32, folder=folder)
     all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
     return Split(Tokens(flat, np.concatenate(counts)), all_keys, reader.rows(part))
 
 
-def _unknown_share(side: Split, ids: npt.NDArray[np.int32]) -> float:
-    """Share of the words that the vocabulary lacks, given the id of each word by its number."""
-    unknown = sum(int((ids[chunk.flat] == UNKNOWN).sum()) for chunk in side.chunks())
-    return unknown / max(1, int(side.counts.sum()))
+def _split_rows(config: Config, rows: Split, fold: Fold | None) -> SplitRows:
+    labels, keys, separator = rows.labels, rows.all_keys.near, config.data.label_separator
+    seed = config.training.seed
+    if fold is None:
+        return split(labels, keys, fraction=config.data.validation_split, seed=seed, separator=separator)
+    return folds(labels, keys, count=fold.folds, seed=seed, separator=separator)[fold.number]
 
 
-def _counts(side: Split, words: WordCounts) -> npt.NDArray[np.int64]:
-    """How often each word comes, by its number."""
-    total = np.zeros(words.words.next_id, np.int64)
-    for chunk in side.chunks():
-        found = np.bincount(chunk.flat)
-        total[: len(found)] += found
-    return total
-
-
-def _token_ids(
-    side: Split, ids: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
-) -> tuple[TokenIds, Truncation]:
-    """Token ids of the rows, in the folder, given the id of each word by its number; and what was cut."""
-    lengths = []
-    extent = Truncation()
-
-    def blocks() -> Iterator[npt.NDArray[np.int32]]:
-        nonlocal extent
-        for chunk in side.chunks():
-            found = truncate(Tokens(ids[chunk.flat], chunk.counts), options)
-            extent = extent.add(found)
-            lengths.append(found.lengths)
-            yield found.flat
-
-    flat = array_on_disk(blocks(), smallest_dtype(options.vocab_size), folder=folder)
-    return TokenIds(flat, np.concatenate(lengths), side.counts), extent
-
-
-def _labels(train: Labels, validation: Labels, separator: str | None, paths: list[Path]) -> list[str]:
-    """The labels of the training rows.
+def _check_labels(train: Labels, validation: Labels, separator: str | None, paths: list[Path]) -> list[str]:
+    """Return the labels of the training rows.
 
     Raises:
         UserError: there are too few of them, no rows to validate on, or validation rows of other labels.
@@ -302,11 +267,62 @@ def _labels(train: Labels, validation: Labels, separator: str | None, paths: lis
     files = ", ".join(map(str, paths))
     labels = train.names(separator)
     if len(labels) < 2:
-        found = f"only the label '{labels[0]}'" if labels else "no label"
-        raise UserError(f"{files}: {found} in {len(train)} training rows. There must be something to tell apart.")
+        only = f"only the label '{labels[0]}'" if labels else "no label"
+        raise UserError(f"{files}: {only} in {len(train)} training rows. There must be something to tell apart.")
     if not len(validation):
         raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
     unseen = sorted(set(validation.names(separator)) - set(labels))
     if unseen:
         raise UserError(f"data.validation has labels that data.train lacks: {join_names(unseen)}.")
     return labels
+
+
+def _make_vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[list[str], int, WordVectors | None]:
+    """Return the vocabulary, how many of its words occur in the training rows, and its pretrained vectors."""
+    vocabulary = words.most_frequent(_word_counts(train, words))
+    trained_words = len(vocabulary)
+    if not vocabulary:
+        raise UserError(
+            f"{config.data.train}: no words in the training rows to learn from. Set text.min_count or text.clean."
+        )
+    if not config.model.pretrained:
+        return vocabulary, trained_words, None
+    path = Path(config.model.pretrained)
+    vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
+    vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
+    return vocabulary, trained_words, vectors
+
+
+def _word_counts(split: Split, words: WordCounts) -> npt.NDArray[np.int64]:
+    """Return the occurrences of each word by its word id, shape (words,)."""
+    total = np.zeros(words.words.next_id, np.int64)
+    for chunk in split.chunks():
+        counts = np.bincount(chunk.flat)
+        total[: len(counts)] += counts
+    return total
+
+
+def _encode(
+    split: Split, token_id_of: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
+) -> tuple[TokenIds, Truncation]:
+    """Return the token ids of the rows, in a temporary file, and what was cut off.
+
+    Args:
+        token_id_of: token id of each word by its word id, shape (words,).
+    """
+    truncation = Truncation()
+
+    def chunks() -> Iterator[TokenIds]:
+        nonlocal truncation
+        for words in split.chunks():
+            token_ids = truncate(Tokens(token_id_of[words.flat], words.counts), options)
+            truncation = truncation.add(token_ids)
+            yield token_ids
+
+    return token_ids_on_disk(chunks(), smallest_dtype(options.vocab_size), folder=folder), truncation
+
+
+def _unknown_fraction(split: Split, token_id_of: npt.NDArray[np.int32]) -> float:
+    """Return the fraction of words outside the vocabulary."""
+    unknown = sum(int((token_id_of[words.flat] == UNKNOWN).sum()) for words in split.chunks())
+    return unknown / max(1, int(split.counts.sum()))
