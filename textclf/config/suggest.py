@@ -78,31 +78,19 @@ def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
     script = find_script(texts)
     tokenizer = suitable_tokenizer(script, texts)
     tokens = WordCounts(TextOptions(tokenizer=tokenizer)).tokenize(texts)
-    frequencies = np.bincount(tokens.flat)
+    lengths, frequencies = tokens.counts, np.bincount(tokens.flat)  # (texts,), (tokens,)
     repeated, contradicting = _count_repeated(texts, labels)
     return DataProfile(
-        rows=table.rows,
-        more=table.more,
-        text=roles.text.name,
-        label=roles.label.name,
-        others=[column.name for column in roles.others],
-        label_separator=roles.label.separator,
+        rows=table.rows, more=table.more, text=roles.text.name, label=roles.label.name,
+        others=[column.name for column in roles.others], label_separator=roles.label.separator,
         labels=dict(sorted(roles.label.labels.items(), key=lambda item: (-item[1], item[0]))),
-        script=script,
-        tokenizer=tokenizer,
-        median=float(np.median(tokens.counts)),
-        p99=int(np.quantile(tokens.counts, 0.99, method="higher")),
-        longest=int(tokens.counts.max()),
-        long=float((tokens.counts > MAX_LENGTH).mean()),
-        vocabulary=int((frequencies > 0).sum()),
-        recurring=int((frequencies > 1).sum()),
-        empty=int((tokens.counts == 0).sum()),
-        repeated=repeated,
-        contradicting=contradicting,
-        unlabelled=roles.label.empty,
-        urls=_share_changed(texts, "url"),
-        emails=_share_changed(texts, "email"),
-    )
+        script=script, tokenizer=tokenizer,
+        median=float(np.median(lengths)), p99=int(np.quantile(lengths, 0.99, method="higher")),
+        longest=int(lengths.max()), long=float((lengths > MAX_LENGTH).mean()),
+        vocabulary=int((frequencies > 0).sum()), recurring=int((frequencies > 1).sum()),
+        empty=int((lengths == 0).sum()), repeated=repeated, contradicting=contradicting,
+        unlabelled=roles.label.empty, urls=_share_changed(texts, "url"), emails=_share_changed(texts, "email"),
+    )  # fmt: skip
 
 
 def find_script(texts: list[str]) -> str:
