@@ -37,8 +37,8 @@ class LabelledWords(NamedTuple):
 
 def majority_probabilities(train: Array, *, rows: int, labels: int) -> Array:
     """Return the share of each label in the training targets as its probability in every row, shape (rows, labels)."""
-    shares = train.mean(axis=0) if train.ndim == MULTILABEL else np.bincount(train, minlength=labels) / len(train)
-    return np.tile(shares, (rows, 1))
+    priors = train.mean(axis=0) if train.ndim == MULTILABEL else np.bincount(train, minlength=labels) / len(train)
+    return np.tile(priors, (rows, 1))
 
 
 def sample_rows(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
@@ -112,7 +112,7 @@ def _ngrams(words: Tokens) -> tuple[Array, Array]:
     """Return row and number of each word, and of each pair of neighbours in a row, shape (occurrences,) each."""
     rows = np.repeat(np.arange(len(words), dtype=np.int32), words.counts)  # (words,)
     single = words.flat.astype(np.int64)
-    pairs = (single[:-1] + 1 << 32) + single[1:]  # beyond all numbers of words
+    pairs = (single[:-1] + 1 << 32) + single[1:]  # above the number of any single word
     inside = rows[:-1] == rows[1:]
     return np.concatenate([rows, rows[:-1][inside]]), np.concatenate([single, pairs[inside]])
 

@@ -58,8 +58,7 @@ def interval(values: Array) -> Interval | None:
 
 def intervals(resampled: Resampled) -> Intervals:
     """Return the interval of each metric that has one."""
-    edges = {name: interval(values) for name, values in resampled.items()}
-    return {name: found for name, found in edges.items() if found is not None}
+    return {name: edges for name, values in resampled.items() if (edges := interval(values))}
 
 
 def difference_intervals(resampled: Resampled, other: Resampled) -> Intervals:

@@ -13,7 +13,7 @@ from textclf.config.schema import option_values
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.predictions import Predictions, compare_predictions, read_predictions
-from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument
+from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument, Settings
 from textclf.io.files import read_json, write_csv
 from textclf.io.run_folder import Run
 from textclf.io.staging import recover
@@ -26,7 +26,7 @@ class EvaluatedRun:
     name: str
     data: DataDocument
     predictions: Predictions
-    settings: dict[str, Any]
+    settings: Settings
     """Every option of the run's config by its dotted key."""
 
 
@@ -130,7 +130,7 @@ def _changed_rows(runs: Sequence[EvaluatedRun]) -> list[list[object]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _differing_settings(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _differing_settings(settings: Sequence[Settings]) -> dict[str, list[Any]]:
     """Return the values of the options that are not the same in all configs."""
     values = {key: [each.get(key) for each in settings] for key in settings[0]}
     return {key: options for key, options in values.items() if any(option != options[0] for option in options)}

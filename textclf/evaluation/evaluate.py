@@ -128,15 +128,15 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
 
 
 def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None = None) -> TokenIds:
-    """Read all rows; return the token ids, in a temporary file, of those with these numbers, or of all."""
+    """Read all rows; return the token ids, in a temporary file, of those with these row numbers, or of all."""
 
     def chunks() -> Iterator[TokenIds]:
         first = 0
         for texts in reader.texts():
             last = first + len(texts)
             if row_ids is not None:
-                begin, end = np.searchsorted(row_ids, (first, last))
-                texts = [texts[row - first] for row in row_ids[begin:end].tolist()]
+                start, stop = np.searchsorted(row_ids, (first, last))
+                texts = [texts[row - first] for row in row_ids[start:stop].tolist()]
             yield classifier.encode(texts)
             first = last
 

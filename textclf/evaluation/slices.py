@@ -19,7 +19,7 @@ MOST_GROUPS = 20  # values of a column that are groups of their own; the rest is
 
 QUARTERS = (0.25, 0.5, 0.75)
 
-UNKNOWN_UP_TO = (0.0, 0.05, 0.1, 0.2, 1.0)  # shares of unknown words
+UNKNOWN_UP_TO = (0.0, 0.05, 0.1, 0.2, 1.0)  # fractions of unknown words
 
 
 def by_length(predictions: Predictions, tokens: Array) -> SliceDocument:
@@ -31,11 +31,11 @@ def by_length(predictions: Predictions, tokens: Array) -> SliceDocument:
     return _sliced(predictions, "tokens", group, names)
 
 
-def by_unknown_words(predictions: Predictions, shares: Array) -> SliceDocument:
-    """Slice by the share of words that the vocabulary lacks, shape (n,), 0 to 1."""
+def by_unknown_words(predictions: Predictions, fractions: Array) -> SliceDocument:
+    """Slice by the fraction of words that the vocabulary lacks, shape (n,), 0 to 1."""
     percent = [round(100 * edge) for edge in UNKNOWN_UP_TO]
     names = ["none", *(f"up to {edge} %" for edge in percent[1:-1]), f"over {percent[-2]} %"]
-    return _sliced(predictions, "unknown words", np.searchsorted(UNKNOWN_UP_TO, shares), names)
+    return _sliced(predictions, "unknown words", np.searchsorted(UNKNOWN_UP_TO, fractions), names)
 
 
 def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> SliceDocument:

@@ -15,7 +15,7 @@ FEWEST_IN_HEAT_MAP = 26  # labels from which on there is no room for numbers in 
 # labels up to which a cell has this many inches, its numbers this size, and a name this many columns
 CELLS = ((2, 1.0, FONT, 14), (5, 0.72, FONT, 14), (8, 0.5, 9, 14), (25, 0.36, 8, 18), (MOST_LABELS, 0.125, 7.5, 22))
 
-SHARES_UP_TO = 8  # labels
+PERCENT_UP_TO = 8  # labels
 
 LEVELS = 8  # of opacity
 
@@ -36,7 +36,7 @@ def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = 
     """
     counts = np.array(matrix, np.int64)
     kept = _most_confused(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (labels, labels)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (labels, labels)
     cell, font, most = next(size[1:] for size in CELLS if len(kept) <= size[0])
     widest = max(min(columns(clean_name(names[label], most)), most) for label in kept)
     side, margin = cell * len(kept), (0.6 * font * widest + 12) / POINTS
@@ -46,9 +46,9 @@ def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = 
     with Drawing(key, width=max(margin + side + 0.1, 3.0), height=below + side + top + 0.05) as drawing:
         axes = drawing.axes(left=margin, bottom=below, right=drawing.width - margin - side, top=top, grid="none")
         axes.set(xlim=(0, len(kept)), ylim=(len(kept), 0))
-        _cells(drawing, axes, shares[np.ix_(kept, kept)])
+        _cells(drawing, axes, fractions[np.ix_(kept, kept)])
         if len(kept) < FEWEST_IN_HEAT_MAP:
-            _counts(axes, counts[np.ix_(kept, kept)], shares[np.ix_(kept, kept)], font)
+            _counts(axes, counts[np.ix_(kept, kept)], fractions[np.ix_(kept, kept)], font)
         shown = [drawing.name(names[label], most) for label in kept]
         axes.set_yticks(np.arange(len(kept)) + 0.5, shown, fontsize=font, color=INK)
         axes.set_xticks(np.arange(len(kept)) + 0.5, shown, fontsize=font, color=INK)
@@ -65,9 +65,9 @@ def _most_confused(counts: Array) -> Array:
     return np.sort(np.argsort(-wrong, kind="stable")[:MOST_LABELS])
 
 
-def _cells(drawing: Drawing, axes: Any, shares: Array) -> None:
+def _cells(drawing: Drawing, axes: Any, fractions: Array) -> None:
     """Draw a square for each pair, the darker the greater its share; one path for each of a few levels."""
-    labels = len(shares)
+    labels = len(fractions)
     heat_map = labels >= FEWEST_IN_HEAT_MAP
     ends = np.tile([0, labels, np.nan], labels + 1)
     lines = np.repeat(np.arange(labels + 1), 3)
@@ -78,26 +78,26 @@ def _cells(drawing: Drawing, axes: Any, shares: Array) -> None:
         (correct, BLUE, 0.25 if heat_map else 0.6),
         (~correct, ORANGE, 1.0 if heat_map else 0.65),
     ):
-        strength = np.sqrt(np.where(inside, shares, 0))  # the root keeps rare confusions visible
+        strength = np.sqrt(np.where(inside, fractions, 0))  # the root keeps rare confusions visible
         if heat_map and color == ORANGE:
-            strength = np.where(shares < FAINTEST, 0, strength / max(strength.max(), 0.1))
+            strength = np.where(fractions < FAINTEST, 0, strength / max(strength.max(), 0.1))
         levels = np.ceil(strength * LEVELS)  # (labels, labels)
         for level in range(1, LEVELS + 1):
             down, across = np.nonzero(levels == level)
             drawing.squares(axes, zip(across.tolist(), down.tolist(), strict=True), color, darkest * level / LEVELS)
 
 
-def _counts(axes: Any, counts: Array, shares: Array, font: float) -> None:
+def _counts(axes: Any, counts: Array, fractions: Array, font: float) -> None:
     """Write the rows of each pair that occurs, and below them their share where there is room."""
-    with_shares = len(counts) <= SHARES_UP_TO
+    with_percent = len(counts) <= PERCENT_UP_TO
     for truth, predicted in np.argwhere(counts).tolist():
         rows = counts[truth, predicted]
-        text = f"{rows:,}" if with_shares else f"{rows}" if rows < 10_000 else f"{rows / 1000:.0f}k"
-        middle = truth + (0.36 if with_shares else 0.5)
+        text = f"{rows:,}" if with_percent else f"{rows}" if rows < 10_000 else f"{rows / 1000:.0f}k"
+        middle = truth + (0.36 if with_percent else 0.5)
         axes.text(predicted + 0.5, middle, text, ha="center", va="center", fontsize=font)
-        if with_shares:
-            share = f"{100 * shares[truth, predicted]:.0f} %"
-            axes.text(predicted + 0.5, truth + 0.68, share, ha="center", va="center", fontsize=0.85 * font)
+        if with_percent:
+            fraction = f"{100 * fractions[truth, predicted]:.0f} %"
+            axes.text(predicted + 0.5, truth + 0.68, fraction, ha="center", va="center", fontsize=0.85 * font)
 
 
 def _description(counts: Array, names: Sequence[str]) -> str:

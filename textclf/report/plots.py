@@ -1,6 +1,6 @@
 """The plots of a report that are lines, each as an inline <svg>; `evaluation.curves` computes the points.
 
-BLUE list may stand for any array, with None for NaN, so that numbers from a JSON file can be drawn.
+A list may stand for any array, with None for NaN, so that numbers from a JSON file can be drawn.
 """
 
 from collections.abc import Sequence
