@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
 from textclf.compression.candidates import (
     BUDGET_KEEPS,
     Candidate,
@@ -23,6 +25,7 @@ from textclf.errors import UserError
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, measure_throughput
 from textclf.evaluation.predictions import Predictions, compare_predictions
+from textclf.evaluation.run_report import read_history
 from textclf.inference.classifier import Classifier, decide
 from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressedBytes, EnvironmentDocument, MetricsDocument
@@ -34,12 +37,10 @@ from textclf.training.loop import TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import package_versions
 from textclf.training.run_writer import (
-    HistoryTable,
     RunContents,
     decision_document,
     environment_document,
     history_table,
-    read_history,
     validation_document,
     write_run,
 )
@@ -262,7 +263,7 @@ def _add_training(
         metrics["decision"] = before["decision"]
 
 
-def _history(original: Original, compressed: Compressed) -> HistoryTable | None:
+def _history(original: Original, compressed: Compressed) -> pd.DataFrame | None:
     """Return the epochs of the network, or of the original if it was not trained again; of several seeds the best's."""
     if compressed.fit_result:
         return history_table({compressed.config.training.seed: compressed.fit_result})

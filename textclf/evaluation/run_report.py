@@ -1,12 +1,11 @@
 """The report of a run: its figures drawn from the predictions, and the page around them."""
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from textclf.config.load import load_saved_config
 from textclf.evaluation import curves
@@ -23,22 +22,19 @@ from textclf.report.page import render
 
 Array = npt.NDArray[Any]
 
-History = list[dict[str, float]]
-"""An epoch of each network by the columns of history.csv."""
-
 THRESHOLDS = np.linspace(0, 1, 101)  # where the scores by threshold are drawn
 
 
 def write_report(run: Run, document: MetricsDocument, predictions: Predictions, *, name: str) -> None:
     """Draw the report of a document of metrics.json, with the run's history and samples where there are any."""
-    history = read_history(run.history) if run.history.is_file() else []
+    history = read_history(run.history) if run.history.is_file() else pd.DataFrame()
     environment: EnvironmentDocument | None = read_json(run.environment) if run.environment.is_file() else None
     page = render(
         document,
         name=name,
         figures=figures(document, predictions, history),
         coverage=coverage_sentence(predictions),
-        history=history,
+        history=[{str(name): value for name, value in row.items()} for row in history.to_dict("records")],
         samples=read_json(run.samples) if run.samples.is_file() else None,
         throughput=environment.get("rows_a_second") if environment else None,
     )
@@ -60,16 +56,13 @@ def redraw(path: Path) -> Path:
     return run.report
 
 
-def read_history(path: Path) -> History:
-    """Read history.csv; a whole number stays one."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: int(value) if value.isdecimal() else float(value) for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
+def read_history(path: Path, *, seed: int | None = None) -> pd.DataFrame:
+    """Read history.csv: a row an epoch, given a seed those of its network alone."""
+    history = pd.read_csv(path, engine="python")  # reads a float as Python does, to the last digit
+    return history if seed is None or "seed" not in history else history[history["seed"] == seed]
 
 
-def figures(document: MetricsDocument, predictions: Predictions, history: History) -> dict[str, str]:
+def figures(document: MetricsDocument, predictions: Predictions, history: pd.DataFrame) -> dict[str, str]:
     """Draw the figures, as SVG by name; empty where the rows give no ground for a plot."""
     truth = predictions.y_true, predictions.probabilities, predictions.label_names
     roc, precision_recall = curves.roc_curves(*truth), curves.precision_recall_curves(*truth)
@@ -77,7 +70,7 @@ def figures(document: MetricsDocument, predictions: Predictions, history: Histor
     return {
         "roc": plots.roc(roc) if roc else "",
         "precision_recall": plots.precision_recall(precision_recall) if precision_recall else "",
-        "learning_curves": _learning_curves(document, history) if history else "",
+        "learning_curves": _learning_curves(document, history) if len(history) else "",
         "confusion_matrix": ""
         if multilabel
         else confusion_matrix(document["confusion_matrix"], predictions.label_names),
@@ -92,12 +85,13 @@ def figures(document: MetricsDocument, predictions: Predictions, history: Histor
     }
 
 
-def _learning_curves(document: MetricsDocument, history: History) -> str:
+def _learning_curves(document: MetricsDocument, history: pd.DataFrame) -> str:
     """Draw the epochs of the network that was kept; of an ensemble, of its best member."""
-    best_seed = document["seeds"]["best"] if "seeds" in document else None
-    epochs = [row for row in history if best_seed in (None, row.get("seed"))]
-    columns: dict[str, Sequence[float]] = {name: [epoch[name] for epoch in epochs] for name in epochs[0]}
-    return plots.learning_curves(columns, kept=document["validation"]["best_epoch"])
+    if "seeds" in document and "seed" in history:
+        history = history[history["seed"] == document["seeds"]["best"]]
+    return plots.learning_curves(
+        {str(name): values.tolist() for name, values in history.items()}, kept=document["validation"]["best_epoch"]
+    )
 
 
 def _reliability(document: MetricsDocument, predictions: Predictions) -> str:

@@ -1,10 +1,10 @@
 """The files of a run besides its model, written by one function."""
 
-import csv
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import pandas as pd
 
 from textclf import __version__
 from textclf.config.load import dump_config
@@ -20,15 +20,11 @@ from textclf.io.contract import (
     SplitDocument,
     ValidationDocument,
 )
-from textclf.io.files import write_csv, write_json, write_text
+from textclf.io.files import write_json, write_text
 from textclf.io.run_folder import Run
-from textclf.training.checkpoint import Epoch
 from textclf.training.dataset import Dataset
 from textclf.training.fit import Decision
 from textclf.training.loop import FitResult
-
-HistoryTable = list[Sequence[object]]
-"""The header of history.csv, and a row an epoch of each network."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,8 @@ class RunContents:
     """The contents of a run's files, besides model.keras and model/."""
 
     config: Config
-    history: HistoryTable | None
-    """None where the run that this one was made from has none."""
+    history: pd.DataFrame | None
+    """A row an epoch of each network; None where the run that this one was made from has none."""
     split: SplitDocument
     predictions: Predictions
     metrics: MetricsDocument
@@ -53,9 +49,8 @@ def write_run(staging: Run, contents: RunContents, *, name: str) -> None:
         name: of the run, for the title of its report.
     """
     write_text(staging.config, dump_config(contents.config))
-    if contents.history:
-        header, *rows = contents.history
-        write_csv(staging.history, [str(name) for name in header], rows)
+    if contents.history is not None:
+        write_text(staging.history, contents.history.to_csv(index=False, na_rep="nan", lineterminator="\n"))
     write_json(staging.split, contents.split)
     if contents.samples is not None:
         write_json(staging.samples, contents.samples)
@@ -63,18 +58,10 @@ def write_run(staging: Run, contents: RunContents, *, name: str) -> None:
     write_evaluation(staging, contents.predictions, contents.metrics, name=name)
 
 
-def history_table(fit_results: Mapping[int, FitResult]) -> HistoryTable:
-    """Return history.csv of the networks, which are given by their seeds."""
-    header = [*(field.name for field in fields(Epoch)), "seed"]
-    rows = [[*asdict(epoch).values(), seed] for seed, result in fit_results.items() for epoch in result.history]
-    return [header, *rows]
-
-
-def read_history(path: Path, *, seed: int | None) -> HistoryTable:
-    """Return a history.csv as text, given a seed that of its network alone."""
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    return [header, *(row for row in rows if seed is None or row[-1] == str(seed))]
+def history_table(fit_results: Mapping[int, FitResult]) -> pd.DataFrame:
+    """Return a row an epoch of the networks, which are given by their seeds."""
+    rows = [{**asdict(epoch), "seed": seed} for seed, result in fit_results.items() for epoch in result.history]
+    return pd.DataFrame(rows)
 
 
 def decision_document(config: Config, predictions: Predictions, decision: Decision, *, labels: int) -> DecisionDocument:
