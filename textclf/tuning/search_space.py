@@ -16,6 +16,7 @@ from textclf.config.load import (
     parse_config,
     raise_problems,
     schema_problems,
+    short_json,
     vector_problems,
 )
 from textclf.config.load import json_schema as config_schema
@@ -184,7 +185,7 @@ def _read_space(source: YamlSource, config: Config) -> tuple[Space, list[Problem
     if section is None:
         return {}, []
     if not isinstance(section, dict):
-        return {}, [((TUNE_SECTION,), f"should be a section with keys, found {_json(section)}")]
+        return {}, [((TUNE_SECTION,), f"should be a section with keys, found {short_json(section)}")]
     base = config_values(source)
     check = partial(_value_problems, base, set(schema_problems(base)))
     space: dict[str, Choice | Range] = {}
@@ -222,14 +223,14 @@ def _option_problems(check: ValueCheck, config: Config, key: str, given: Any) ->
         bounds = list(_bound_problems(check, key, given))
         yield from bounds or _range_problems(given, _number_types(config, key))
     else:
-        yield (), f"should be a list of values, or low and high, found {_json(given)}"
+        yield (), f"should be a list of values, or low and high, found {short_json(given)}"
 
 
 def _value_problems(base: dict[str, Any], known: set[Problem], key: str, value: Any) -> list[str]:
     """Return what the schema finds in a value of the option and not in the config as it stands."""
     section, _, name = key.partition(".")
     if not name:
-        return [f"should be the dotted key of an option, such as model.units, found {_json(key)}"]
+        return [f"should be the dotted key of an option, such as model.units, found {short_json(key)}"]
     options = base.get(section) or {}
     changed = {**base, section: {**(options if isinstance(options, dict) else {}), name: value}}
     return [
@@ -257,18 +258,18 @@ def _range_problems(given: dict[str, Any], number_types: set[type]) -> Iterator[
         yield (), "is no number; give a list of values"
         return
     if not low < high:
-        yield (), f"low should be below high, found {_json(low)} and {_json(high)}"
+        yield (), f"low should be below high, found {short_json(low)} and {short_json(high)}"
     if step is not None and not (type(step) in number_types | {int} and step > 0):
         number = "a number" if float in number_types else "a whole number"
-        yield ("step",), f"should be {number} above 0, found {_json(step)}"
+        yield ("step",), f"should be {number} above 0, found {short_json(step)}"
     elif step is not None and step > high - low:
-        yield ("step",), f"should be at most the way from low to high, found {_json(step)}"
+        yield ("step",), f"should be at most the way from low to high, found {short_json(step)}"
     if log not in (None, True, False):
-        yield ("log",), f"should be true or false, found {_json(log)}"
+        yield ("log",), f"should be true or false, found {short_json(log)}"
     if log and step is not None:
         yield (), "has a step and log; choose one"
     if log and low <= 0:
-        yield ("low",), f"should be above 0 for log, found {_json(low)}"
+        yield ("low",), f"should be above 0 for log, found {short_json(low)}"
 
 
 def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
@@ -279,7 +280,3 @@ def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
             for location, message in vector_problems(with_settings(config, {key: value})):
                 if location == key:
                     yield (TUNE_SECTION, key), message
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:60]
