@@ -14,19 +14,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, start_textclf, textclf, write_config
+from conftest import ROOT, SAMPLES, CopyRun, start_textclf, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, small_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits and sends no such signals")
 
 
+@pytest.fixture(scope="module")
+def evaluated(copy_run: CopyRun) -> Path:
+    """A run with an evaluation."""
+    run = copy_run("reviews")
+    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", run).exit_code == 0
+    return run
+
+
 @pytest.fixture
-def run(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the run, with an evaluation; files without a name go beneath the same folder."""
-    folder = tmp_path / "work" / "run"
-    shutil.copytree(reviews, folder, ignore=shutil.ignore_patterns("evaluations"))
+def run(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the run with an evaluation; temporary files go into the folder around it too."""
+    folder = shutil.copytree(evaluated, tmp_path / "work" / "run")
     (tmp_path / "work" / "out.txt").write_text("earlier\n")
-    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", folder).exit_code == 0
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "work"))
     return folder
 
@@ -57,7 +63,7 @@ WRITING = [
 
 def compute_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has what takes seconds and writes nothing computed once, however often a command runs."""
-    for name in ("evaluate.evaluate_rows", "evaluate.sample_document", "figures.render", "compare.intervals"):
+    for name in ("evaluate.evaluate_rows", "evaluate.sample_document", "run_report.render", "compare.intervals"):
         monkeypatch.setattr(f"textclf.evaluation.{name}", remembered(name))
 
 
