@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,10 @@ def write_config(folder: Path, sample: str, *extra: str) -> Path:
     return config
 
 
-def trained(folder: Path, sample: str, *settings: str, extra: tuple[str, ...] = ()) -> Path:
-    """Train a run on a sample, with the small network unless the settings say otherwise."""
-    run = folder / sample
-    config = write_config(folder, sample, *extra)
-    result = textclf("train", config, "--run", run, *overrides(*SMALL, *settings))
+def trained(folder: Path, sample: str, *settings: str, network: Sequence[str] = SMALL, name: str | None = None) -> Path:
+    """Train a run on a sample; it has the sample's name unless another is given."""
+    run = folder / (name or sample)
+    result = textclf("train", write_config(folder, sample), "--run", run, *overrides(*network, *settings))
     assert result.exit_code == 0, result.output
     return run
 
@@ -104,23 +103,15 @@ def plots(request: pytest.FixtureRequest) -> Iterator[None]:
 # Runs that are trained once
 
 
-def train_bags(folder: Path) -> None:
-    settings = ("model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
-    result = textclf(
-        "train", write_config(folder, "questions"), "--run", folder / "bags", *overrides(*LEARNING, *settings)
-    )
-    assert result.exit_code == 0, result.output
-
-
-RUNS: dict[str, Callable[[Path], object]] = {
+QUESTIONS = ("model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw")
+TOPICS = ("data.label=labels", 'data.label_separator="|"', "model.pooling=max")
+BAGS = (*LEARNING, "model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
+RUNS: dict[str, Callable[[Path], Path]] = {
     "reviews": lambda folder: trained(folder, "reviews"),
-    "questions": lambda folder: trained(
-        folder, "questions", "model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw"
-    ),
-    "topics": lambda folder: trained(
-        folder, "topics", "data.label=labels", 'data.label_separator="|"', "model.pooling=max"
-    ),
-    "bags": train_bags,
+    "questions": lambda folder: trained(folder, "questions", *QUESTIONS),
+    "topics": lambda folder: trained(folder, "topics", *TOPICS),
+    "bags": lambda folder: trained(folder, "questions", network=BAGS, name="bags"),
+    "quick": lambda folder: trained(folder, "reviews", network=QUICK, name="quick"),
 }
 CopyRun = Callable[[str], Path]
 

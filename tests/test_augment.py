@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL, overrides, textclf, write_config
+from conftest import QUICK, overrides, textclf, write_config
 from faults import ctrl_c, failing_writes
 
 from textclf.config.schema import AugmentOptions
@@ -101,7 +101,7 @@ def test_neighbours_are_the_nearest_words_of_letters_that_are_not_too_frequent()
 def test_a_training_with_augmentation_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     settings = ["report.baseline=false", "augment.deletion=0.2", "augment.swap=0.2", "augment.factor=2"]
     config = write_config(tmp_path, "reviews")
-    arguments = overrides(*SMALL, *settings, "training.checkpoint_minutes=1e-9")
+    arguments = overrides(*QUICK, *settings, "training.checkpoint_minutes=1e-9")
     assert textclf("train", config, "--run", tmp_path / "whole", *arguments).exit_code == 0
     with failing_writes(60, tmp_path, error=ctrl_c):
         assert textclf("train", config, "--run", tmp_path / "stopped", *arguments).exit_code == 130

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from conftest import QUICK, ROOT, SAMPLES, SMALL, overrides, textclf, write_config
+from conftest import QUICK, ROOT, SAMPLES, SMALL, CopyRun, overrides, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, full_disk, small_files
 
 from textclf.io.run_folder import Run
@@ -46,13 +46,20 @@ def test_a_killed_training_goes_on_to_the_same_bits(reviews: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reviews.yaml", "run"]
 
 
-@pytest.mark.parametrize(("stop", "code"), [(ctrl_c, 130), (full_disk, 1)])
+@pytest.mark.parametrize(
+    ("stop", "code", "name", "network"), [(ctrl_c, 130, "reviews", SMALL), (full_disk, 1, "quick", QUICK)]
+)
 def test_stopped_within_an_epoch_it_goes_on_to_the_same_bits(
-    stop: Callable[[str], BaseException], code: int, reviews: Path, tmp_path: Path
+    stop: Callable[[str], BaseException],
+    code: int,
+    name: str,
+    network: Sequence[str],
+    copy_run: CopyRun,
+    tmp_path: Path,
 ) -> None:
     often = ("training.checkpoint_minutes=1e-9",)
     with failing_writes(19, tmp_path, error=stop, only="state.npz"):  # each checkpoint takes three
-        result = train(tmp_path, settings=often)
+        result = train(tmp_path, settings=often, network=network)
     assert (result.exit_code, result.stdout) == (code, "")
     assert f"what was trained is kept in {tmp_path}/run.partial; go on with --resume" in result.stderr
     assert sorted(contents(tmp_path / "run.partial")) == [
@@ -60,8 +67,8 @@ def test_stopped_within_an_epoch_it_goes_on_to_the_same_bits(
         "checkpoint/begun.json",
         "checkpoint/state.npz",
     ]
-    assert train(tmp_path, "--resume", settings=often).exit_code == 0
-    assert is_same(tmp_path / "run", reviews)
+    assert train(tmp_path, "--resume", settings=often, network=network).exit_code == 0
+    assert is_same(tmp_path / "run", copy_run(name))
 
 
 def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(reviews: Path, tmp_path: Path) -> None:
@@ -99,7 +106,7 @@ KEPT = {
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_a_file_that_cannot_grow_is_named(tmp_path: Path) -> None:
     with small_files(50_000):
-        result = train(tmp_path, settings=("training.epochs=1",))
+        result = train(tmp_path, settings=("training.epochs=1",), network=QUICK)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "run.partial/checkpoint/state.npz" in result.stderr.splitlines()[-1]
     assert "File too large" in result.stderr.splitlines()[-1]
@@ -111,33 +118,35 @@ def stopped(tmp_path: Path) -> Path:
     """A folder with a training that was stopped after its first epoch."""
     shutil.copy(SAMPLES / "reviews.csv", tmp_path / "rows.csv")
     with failing_writes(3, tmp_path, error=ctrl_c, only="state.npz"):  # the second checkpoint is not written
-        result = train(tmp_path, settings=("report.baseline=false", f"data.train={tmp_path}/rows.csv"))
+        settings = ("report.baseline=false", f"data.train={tmp_path}/rows.csv")
+        result = train(tmp_path, settings=settings, network=QUICK)
     assert (tmp_path / "run.partial" / "checkpoint" / "state.npz").exists(), result.stderr
     return tmp_path
 
 
 def test_an_unfinished_training_is_not_lost_and_goes_on_only_as_it_was_begun(stopped: Path) -> None:
     settings = ("report.baseline=false", f"data.train={stopped}/rows.csv")
-    again = train(stopped, settings=settings)
+    again = train(stopped, settings=settings, network=QUICK)
     assert (again.exit_code, again.stderr) == (
         1,
         f"{stopped}/run.partial holds an unfinished training. Go on with --resume, or begin anew with --overwrite.\n",
     )
     with (stopped / "rows.csv").open("a", encoding="utf-8") as file:
         file.write("one more,positive\n")
-    changed = train(stopped, "--resume", settings=(*settings, "training.epochs=9", "model.units=4"))
+    other = (*settings, "training.epochs=9", "model.hidden=[4]")
+    changed = train(stopped, "--resume", settings=other, network=QUICK)
     assert (changed.exit_code, changed.stderr) == (
         1,
-        f"{stopped}/run.partial was begun with other settings or data: model.units is 4, was 8; training.epochs is 9, "
-        f"was 3; {stopped}/rows.csv has changed. Go on with what it was begun with, or begin anew with --overwrite.\n",
+        f"{stopped}/run.partial was begun with other settings or data: model.hidden is [4], was [8]; training.epochs is "
+        f"9, was 3; {stopped}/rows.csv has changed. Go on with what it was begun with, or begin anew with --overwrite.\n",
     )
     state = stopped / "run.partial" / "checkpoint" / "state.npz"
     shutil.copy(SAMPLES / "reviews.csv", stopped / "rows.csv")
     state.write_bytes(state.read_bytes()[:1000])
-    damaged = train(stopped, "--resume", settings=settings)
+    damaged = train(stopped, "--resume", settings=settings, network=QUICK)
     assert damaged.exit_code == 1
     assert f"{state} is damaged: File is not a zip file. Begin anew with --overwrite.\n" in damaged.stderr
-    assert train(stopped, "--overwrite", settings=settings).exit_code == 0
+    assert train(stopped, "--overwrite", settings=settings, network=QUICK).exit_code == 0
     assert sorted(path.name for path in stopped.iterdir()) == ["reviews.yaml", "rows.csv", "run"]
 
 
@@ -224,7 +233,7 @@ def test_training_twice_gives_the_same(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("textclf.training.check._train", in_this_process)
     config = write_config(tmp_path, "reviews")
-    result = textclf("train", config, "--verify", "--json", *overrides(*SMALL, "report.baseline=false"))
+    result = textclf("train", config, "--verify", "--json", *overrides(*QUICK, "report.baseline=false"))
     assert result.exit_code == 0
     assert list(json.loads(result.stdout)["sha256"]) == [
         "split.json", "model/model.json", "model/model.onnx", "history.csv", "predictions.csv", "metrics.json"

@@ -2,13 +2,14 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK, SAMPLES, SMALL, overrides, textclf, trained, write_config
+from conftest import QUICK, SAMPLES, overrides, textclf, write_config
 
 from textclf.inference.classifier import load_classifier
 
@@ -61,8 +62,8 @@ def test_a_run_repeats_from_its_own_config(reviews: Path, tmp_path: Path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == (reviews / name).read_bytes()
 
 
-def test_an_existing_run_is_refused_and_replaced_only_when_asked(tmp_path: Path) -> None:
-    run = trained(tmp_path, "reviews", "training.epochs=1", "report.baseline=false")
+def test_an_existing_run_is_refused_and_replaced_only_when_asked(reviews: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(reviews, tmp_path / "reviews")
     before = document(run)
     config = write_config(tmp_path, "reviews")
     settings = overrides(*QUICK, "training.epochs=1", "training.seed=7", "report.baseline=false")
@@ -158,7 +159,13 @@ def test_a_validation_file_and_a_test_file_are_used(tmp_path: Path) -> None:
 
 def test_word_vectors_are_used_and_their_share_is_said(tmp_path: Path) -> None:
     (tmp_path / "vectors.txt").write_text("the 1 2 3\nis 0 1 0\nzebra 9 9 9\n")
-    settings = (*SMALL, "model.embedding_dim=3", f"model.pretrained={tmp_path}/vectors.txt", "report.baseline=false")
+    settings = (
+        *QUICK,
+        "model.embedding_dim=3",
+        "training.epochs=1",
+        f"model.pretrained={tmp_path}/vectors.txt",
+        "report.baseline=false",
+    )
     result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "run", *overrides(*settings))
     assert (
         result.stderr.splitlines()[2]

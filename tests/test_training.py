@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, SAMPLES, SMALL, overrides, textclf, write_config
+from conftest import QUICK, ROOT, SAMPLES, overrides, textclf, write_config
 
 from textclf.config.schema import TrainingOptions
 from textclf.training.loop import batches, build_optimizer, row_weights
@@ -72,7 +72,7 @@ def history(run: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
 def test_the_best_epoch_is_kept(monitor: str, tmp_path: Path) -> None:
     config = write_config(tmp_path, "reviews")
-    settings = (*SMALL, "training.epochs=8", "training.learning_rate=0.1", f"training.monitor={monitor}")
+    settings = (*QUICK, "training.epochs=8", "training.learning_rate=0.1", f"training.monitor={monitor}")
     result = textclf(
         "train", config, "--run", tmp_path / "run", "--json", *overrides(*settings, "report.baseline=false")
     )
