@@ -158,7 +158,7 @@ def test_several_labels_are_explained_one_by_one(topics: Path) -> None:
 
 
 def test_what_was_cut_off_is_said(tmp_path: Path) -> None:
-    run = trained(tmp_path, "reviews", "text.max_length=3", "training.epochs=1", "report.baseline=false")
+    run = trained(tmp_path, "reviews", "text.max_length=3", "training.epochs=1", "report.baseline=false", network=QUICK)
     assert "; 2 tokens cut off\n" in textclf("explain", "one two three four five", "--run", run).stdout
 
 

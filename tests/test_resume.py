@@ -137,8 +137,9 @@ def test_an_unfinished_training_is_not_lost_and_goes_on_only_as_it_was_begun(sto
     changed = train(stopped, "--resume", settings=other, network=QUICK)
     assert (changed.exit_code, changed.stderr) == (
         1,
-        f"{stopped}/run.partial was begun with other settings or data: model.hidden is [4], was [8]; training.epochs is "
-        f"9, was 3; {stopped}/rows.csv has changed. Go on with what it was begun with, or begin anew with --overwrite.\n",
+        f"{stopped}/run.partial was begun with other settings or data: model.hidden is [4], was [8]; training.epochs "
+        f"is 9, was 3; {stopped}/rows.csv has changed. Go on with what it was begun with, or begin anew with "
+        "--overwrite.\n",
     )
     state = stopped / "run.partial" / "checkpoint" / "state.npz"
     shutil.copy(SAMPLES / "reviews.csv", stopped / "rows.csv")
