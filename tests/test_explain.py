@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import textclf, trained
+from conftest import QUICK, textclf, trained
 
 from textclf.inference.classifier import NO_PROBE, Classifier, load_classifier
 from textclf.inference.explain import MOST_GROUPS, Explanation, Word, explain, strongest_words
