@@ -253,8 +253,8 @@ def test_a_text_that_comes_again_gets_what_it_got(
     reviews: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [f"good {row // 3} bad" for row in range(300)]
-    monkeypatch.setattr("textclf.inference.predict.REMEMBERED_ROWS", 40)
-    monkeypatch.setattr("textclf.inference.predict.READ_AT_ONCE", 100)
+    monkeypatch.setattr("textclf.inference.predict.CACHED_ROWS", 40)
+    monkeypatch.setattr("textclf.inference.predict.READ_BYTES", 100)
     asked: list[int] = []
     encode = Classifier.encode
     monkeypatch.setattr(Classifier, "encode", lambda self, new: (asked.append(len(new)), encode(self, new))[1])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from textclf.inference.classifier import Classifier, load_classifier
 from textclf.inference.predict import predict_stream, read_lines
 from textclf.io.files import write_csv
 from textclf.models.bilstm.network import BilstmOptions
+from textclf.models.mlp.network import MlpOptions
 from textclf.text.encoding import UNKNOWN, Encoder
-from textclf.text.tokenizer import CLEANINGS, TOKENIZERS, TextOptions
+from textclf.text.tokenizer import CLEANINGS, TOKENIZERS, TextOptions, join_tokens, tokenize
 
 pytestmark = pytest.mark.usefixtures("_folder")
 SAME_EVERY_TIME = settings(
@@ -71,6 +73,22 @@ def test_how_texts_are_grouped_does_not_matter(texts: list[str], options: TextOp
     alone = [one_by_one.encode([text]) for text in texts]
     assert together.flat.tolist() == np.concatenate([ids.flat for ids in alone]).tolist()
     assert together.token_counts.tolist() == [int(ids.token_counts[0]) for ids in alone]
+
+
+@given(ANY_TEXT, text_options())
+@SAME_EVERY_TIME
+def test_words_joined_are_split_into_the_same_words(text: str, options: TextOptions) -> None:
+    options = replace(options, tokenizer="word")
+    tokens = tokenize(text, options)
+    assert tokenize(join_tokens(tokens, options), options) == tokens
+
+
+@given(ANY_TEXT)
+@SAME_EVERY_TIME
+def test_characters_joined_are_split_into_the_same_characters(text: str) -> None:
+    options = TextOptions(tokenizer="char", clean=["html"])
+    tokens = tokenize(text, options)
+    assert tokenize(join_tokens(tokens, options), options) == tokens
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +143,26 @@ def test_predictions_written_are_the_predictions_read(names: list[str], data: st
 
 
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+BILSTM_OPTIONS = st.builds(
+    BilstmOptions,
+    type=st.just("bilstm"),
+    embedding_dim=st.integers(1, 4096),
+    pretrained=st.none() | NAME,
+    units=st.integers(1, 4096),
+    layers=st.integers(1, 8),
+    dropout=st.floats(0, 1, exclude_max=True),
+    embedding_dropout=st.floats(0, 1, exclude_max=True),
+)
+MLP_OPTIONS = st.builds(
+    MlpOptions,
+    type=st.just("mlp"),
+    features=st.sampled_from(["count", "binary", "tfidf", "embedding"]),
+    ngrams=st.integers(1, 2),
+    buckets=st.integers(1, 1 << 24),
+    hidden=st.lists(st.integers(1, 4096), min_size=1, max_size=3),
+    input_dropout=st.floats(0, 1, exclude_max=True),
+    dropout=st.floats(0, 1, exclude_max=True),
+)
 CONFIGS = st.builds(
     Config,
     data=st.builds(
@@ -138,16 +176,7 @@ CONFIGS = st.builds(
         label_separator=st.none() | NAME,
     ),
     text=text_options(),
-    model=st.builds(
-        BilstmOptions,
-        type=st.just("bilstm"),
-        embedding_dim=st.integers(1, 4096),
-        pretrained=st.none() | NAME,
-        units=st.integers(1, 4096),
-        layers=st.integers(1, 8),
-        dropout=st.floats(0, 1, exclude_max=True),
-        embedding_dropout=st.floats(0, 1, exclude_max=True),
-    ),
+    model=BILSTM_OPTIONS | MLP_OPTIONS,
     training=st.builds(
         TrainingOptions,
         epochs=st.integers(1, 10_000),

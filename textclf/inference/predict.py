@@ -1,4 +1,4 @@
-"""Predictions for a stream of texts: row n out is row n in, and the first are out before the last are read."""
+"""`textclf predict`: row n out is row n in, and the first rows are out before the last are read."""
 
 import io
 import json
@@ -19,147 +19,149 @@ from textclf.io.sanitize import csv_lines, escape_formulas
 from textclf.io.streams import SIZE_LIMIT, decode_line, open_data, too_long_error
 from textclf.text.encoding import ConsecutiveIds
 
-READ_AT_ONCE = 1 << 20
+READ_BYTES = 1 << 20  # read at most at once
 
-CHUNK = 8192  # texts predicted together: enough rows of each length, little memory
+CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
+
+# What is kept of texts that came before; when one is reached, all are forgotten.
+CACHED_ROWS, CACHED_NUMBERS, CACHED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24
 
 
 class Writer(NamedTuple):
-    """A format of predictions: what stands above all rows, and the rows of a chunk."""
+    """An output format."""
 
     header: Callable[[list[str]], str]
-    """From the classifier's labels."""
-    rows: Callable[["Predicted"], str]
+    """(labels of the classifier) -> lines above all rows."""
+    rows: Callable[["PredictedChunk"], str]
+    """(chunk) -> its lines."""
     spreadsheet: bool
-    """Whether people open it in one, so that labels must be harmless there."""
+    """Whether people open it in a spreadsheet, where a label must not be computed as a formula."""
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """What was found for a chunk of n texts."""
+class PredictedChunk:
+    """The predictions for n texts that were read together."""
 
     names: list[str]
     """The classifier's labels."""
     first: int
-    """Number of the chunk's first row, counted from 0."""
+    """Index of the first row, counted from 0."""
     labels: list[str]
+    """The predicted label of each row."""
     confidence: npt.NDArray[np.float64]
     """Probability of each row's label, shape (n,)."""
     probabilities: Probabilities
+    """Shape (n, labels)."""
 
 
 def predict_stream(
     classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0, raw: bool = False
 ) -> Iterator[str]:
-    """The output, in pieces: what stands above, then the lines of each chunk of texts.
+    """Yield the output in pieces: the header with the first chunk of texts, then the lines of each chunk.
 
     Args:
-        format: a key of WRITERS, or `json`: one document, a list of what `jsonl` has a line each.
-        min_confidence: a label less probable than this is left empty.
-        raw: whether labels stay as they are even where a spreadsheet would compute them.
+        format: a key of WRITERS, or `json`: a list of the objects that `jsonl` writes one a line.
+        min_confidence: a label with less confidence is left empty.
+        raw: leave labels as they are, even where a spreadsheet would compute them as formulas.
     """
     if format == "json":
         yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
         return
     writer = WRITERS[format]
-    written = escape_formulas if writer.spreadsheet and not raw else str
-    header = writer.header(list(map(written, classifier.labels)))
+    escape = escape_formulas if writer.spreadsheet and not raw else str
+    header = writer.header(list(map(escape, classifier.labels)))
     first = 0
-    for probabilities in _each_text_once(classifier, chunks):
+    for probabilities in _predict_distinct(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
         if min_confidence:
             labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
-        # with the rows, so that a file that cannot be read gives no output at all
-        yield header + writer.rows(
-            Predicted(classifier.labels, first, list(map(written, labels)), confidence, probabilities)
-        )
+        chunk = PredictedChunk(classifier.labels, first, list(map(escape, labels)), confidence, probabilities)
+        yield header + writer.rows(chunk)  # together, so that a file that cannot be read gives no output at all
         header = ""
         first += len(labels)
     yield header
 
 
-class _Memory:
-    """Texts met so far, and the probabilities of those that are predicted."""
+class _Cache:
+    """The probabilities of the texts that came before."""
 
     def __init__(self, rows: int, labels: int):
-        self.places = ConsecutiveIds()
+        self.rows = ConsecutiveIds()
+        """Row of each text in `probabilities`."""
         self.characters = 0
         self.probabilities = np.empty((rows, labels))
 
 
-REMEMBERED_ROWS, REMEMBERED_NUMBERS, REMEMBERED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24
-
-
-def _each_text_once(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[Probabilities]:
-    """The probabilities of each chunk; a text that came before, not too long ago, is looked up."""
-    begun: deque[tuple[_Memory, int, npt.NDArray[np.int64]]] = deque()
+def _predict_distinct(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[Probabilities]:
+    """Yield the probabilities of each chunk, shape (n, labels); a text that came not long before is looked up."""
+    pending: deque[tuple[_Cache, int, npt.NDArray[np.int64]]] = deque()
     labels = len(classifier.labels)
-    rows = min(REMEMBERED_ROWS, REMEMBERED_NUMBERS // labels)
+    cached_rows = min(CACHED_ROWS, CACHED_NUMBERS // labels)
 
     def new_texts() -> Iterator[list[str]]:
-        memory = _Memory(0, labels)
+        cache = _Cache(0, labels)
         for texts in chunks:
-            full = len(memory.places) + len(texts) > len(memory.probabilities)
-            if full or memory.characters > REMEMBERED_CHARACTERS:
-                memory = _Memory(max(rows, len(texts)), labels)
-            known = len(memory.places)
-            begun.append((memory, known, np.fromiter(map(memory.places.__getitem__, texts), np.int64, len(texts))))
-            new = list(islice(memory.places, known, None))
-            memory.characters += sum(map(len, new))
+            full = len(cache.rows) + len(texts) > len(cache.probabilities)
+            if full or cache.characters > CACHED_CHARACTERS:
+                cache = _Cache(max(cached_rows, len(texts)), labels)
+            known = len(cache.rows)
+            pending.append((cache, known, np.fromiter(map(cache.rows.__getitem__, texts), np.int64, len(texts))))
+            new = list(islice(cache.rows, known, None))
+            cache.characters += sum(map(len, new))
             yield new
 
     for _, probabilities in classifier.predict_stream(new_texts()):
-        memory, known, places = begun.popleft()
-        memory.probabilities[known : known + len(probabilities)] = probabilities
-        yield memory.probabilities[places]
+        cache, known, rows = pending.popleft()
+        cache.probabilities[known : known + len(probabilities)] = probabilities
+        yield cache.probabilities[rows]
 
 
-def _json_document(pieces: Iterable[str]) -> Iterator[str]:
-    before = "[\n"
-    for lines in pieces:
+def _json_document(chunks: Iterable[str]) -> Iterator[str]:
+    separator = "[\n"
+    for lines in chunks:
         if lines.strip():
-            yield before + lines.rstrip("\n").replace("\n", ",\n")
-            before = ",\n"
-    yield "\n]\n" if before != "[\n" else "[]\n"
+            yield separator + lines.rstrip("\n").replace("\n", ",\n")
+            separator = ",\n"
+    yield "\n]\n" if separator != "[\n" else "[]\n"
 
 
 # Reading
 
 
 def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
-    """Lines in chunks, each as soon as the stream has it; only a line feed ends a line, CR before it dropped.
+    """Yield lines in chunks, as soon as the stream has them; only a line feed ends a line, CR before it is dropped.
 
     Raises:
         UserError: a line is not UTF-8 or longer than SIZE_LIMIT.
     """
     read = getattr(stream, "read1", stream.read)  # what is there, without waiting for more
-    begun: list[bytes] = []  # pieces of a line whose end has not come
+    open_line: list[bytes] = []  # pieces of a line whose end has not come
     number = size = 0
-    while data := read(READ_AT_ONCE):
+    while data := read(READ_BYTES):
         if b"\n" not in data:
-            begun.append(data)
+            open_line.append(data)
             size += len(data)
             if size > SIZE_LIMIT:
                 raise too_long_error(f"{name}:{number + 1}", "line")
             continue
-        *lines, rest = b"".join([*begun, data]).split(b"\n")
-        begun, size = [rest], len(rest)
+        *lines, rest = b"".join([*open_line, data]).split(b"\n")
+        open_line, size = [rest], len(rest)
         yield _decode(lines, name, number)
         number += len(lines)
-    if any(begun):
-        yield _decode([b"".join(begun)], name, number)
+    if any(open_line):
+        yield _decode([b"".join(open_line)], name, number)
 
 
 def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
     if before == 0:
         lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-    if len(lines[0]) > SIZE_LIMIT:  # the others came in one reading, which is shorter
+    if len(lines[0]) > SIZE_LIMIT:  # the others were read at once, which is shorter
         raise too_long_error(f"{name}:{before + 1}", "line")
     return [decode_line(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
 
 
 def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterator[list[str]]:
-    """Texts in chunks: a table's column, or lines; `-` is standard input, a .csv where a column is asked for."""
+    """Yield the texts of a table's column, or lines, in chunks; `-` is standard input, a CSV if `column` is set."""
     if str(path) == "-":
         stdin = _stdin()
         return _columns(stdin, "-", FORMATS[".csv"], column) if column is not None else read_lines(stdin, "-")
@@ -169,7 +171,7 @@ def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterat
 
 
 def _stdin() -> BinaryIO:
-    """Standard input, with a buffer of its own: at exit Python must not wait for a thread that reads Python's."""
+    """Open standard input with a buffer of its own: at exit Python must not wait for a thread that reads Python's."""
     raw = getattr(sys.stdin.buffer, "raw", None)
     return sys.stdin.buffer if raw is None else io.BufferedReader(raw)
 
@@ -190,7 +192,7 @@ def _columns(stream: BinaryIO, name: str, kind: TableFormat, column: str) -> Ite
     size = 1  # the first row goes out at once, then twice as many each time
     while chunk := [text for (text,) in islice(rows, size)]:
         yield chunk
-        size = min(2 * size, CHUNK)
+        size = min(2 * size, CHUNK_ROWS)
 
 
 # Writing
@@ -200,45 +202,45 @@ def _no_header(_names: list[str]) -> str:
     return ""
 
 
-def _tsv_rows(found: Predicted) -> str:
-    pairs = zip(found.labels, found.confidence.tolist(), strict=True)
-    return "".join([f"{_one_line(label)}\t{share:.6f}\n" for label, share in pairs])
+def _tsv_rows(chunk: PredictedChunk) -> str:
+    pairs = zip(chunk.labels, chunk.confidence.tolist(), strict=True)
+    return "".join([f"{_one_line(label)}\t{confidence:.6f}\n" for label, confidence in pairs])
 
 
 def _csv_header(names: list[str]) -> str:
     return _csv_text([["label", "probability", *names]])
 
 
-def _csv_rows(found: Predicted) -> str:
-    rows = zip(found.labels, found.confidence.tolist(), found.probabilities.tolist(), strict=True)
-    return _csv_text([label, f"{share:.6f}", *[f"{p:.6f}" for p in each]] for label, share, each in rows)
+def _csv_rows(chunk: PredictedChunk) -> str:
+    rows = zip(chunk.labels, chunk.confidence.tolist(), chunk.probabilities.tolist(), strict=True)
+    return _csv_text([label, *[f"{p:.6f}" for p in (confidence, *values)]] for label, confidence, values in rows)
 
 
 def _csv_text(rows: Iterable[list[str]]) -> str:
-    return "".join(csv_lines(rows, raw=True))  # the labels are as they are to be, and the rest are numbers
+    return "".join(csv_lines(rows, raw=True))  # labels are escaped already, and the rest are numbers
 
 
-def _jsonl_rows(found: Predicted) -> str:
-    rows = zip(found.labels, found.confidence.round(6).tolist(), found.probabilities.round(6).tolist(), strict=True)
+def _jsonl_rows(chunk: PredictedChunk) -> str:
+    rows = zip(chunk.labels, chunk.confidence.round(6).tolist(), chunk.probabilities.round(6).tolist(), strict=True)
     return "".join(
         [
             json.dumps(
                 {
                     "row": row,
                     "label": label,
-                    "probability": share,
-                    "probabilities": dict(zip(found.names, each, strict=True)),
+                    "probability": confidence,
+                    "probabilities": dict(zip(chunk.names, values, strict=True)),
                 },
                 ensure_ascii=False,
             )
             + "\n"
-            for row, (label, share, each) in enumerate(rows, start=found.first)
+            for row, (label, confidence, values) in enumerate(rows, start=chunk.first)
         ]
     )
 
 
 def _one_line(label: str) -> str:
-    """The label without what would break a line of the output in two."""
+    """Return the label without characters that would break a line of the output in two."""
     return " ".join(label.split()) if any(c in label for c in "\t\r\n") else label
 
 
