@@ -124,7 +124,9 @@ def text_vectors(features: Any, ngrams: int, token_ids: TokenIds) -> Array:
     """What the first layer makes of the texts, with a 1 for each feature: the features themselves."""
     rows = VOCABULARY + (4 if ngrams > 1 else 0)
     options = MlpOptions(type="mlp", features=features, ngrams=ngrams, buckets=4, hidden=[rows], embedding_dim=rows)
-    network = build_mlp(options, Shape(VOCABULARY, 2, "softmax"), start=Start(rows=padded_rows(token_ids, together=7)))
+    network = build_mlp(
+        options, Shape(VOCABULARY, 2, "softmax"), start=Start(rows=padded_rows(token_ids, batch_size=7))
+    )
     network.get_layer("embedding").set_weights([np.eye(rows)])
     if features == "embedding":
         network.get_layer("hidden_1").set_weights([np.eye(rows), np.zeros(rows)])

@@ -13,7 +13,7 @@ import pytest
 from conftest import QUICK, ROOT, SAMPLES, overrides, textclf, write_config
 
 from textclf.config.schema import TrainingOptions
-from textclf.training.loop import batches, build_optimizer, row_weights
+from textclf.training.loop import batches, build_optimizer, loss_weights
 
 
 def test_a_batch_holds_rows_of_similar_length_and_every_row_comes_once() -> None:
@@ -32,10 +32,10 @@ def test_batches_differ_from_epoch_to_epoch_and_are_the_same_for_a_seed() -> Non
 
 
 def test_balanced_weights_give_each_label_the_same_say() -> None:
-    assert row_weights(np.array([0, 0, 0, 1]), "balanced") == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
-    several = row_weights(np.array([[1, 0], [0, 0], [0, 1], [0, 1]]), "balanced")
+    assert loss_weights(np.array([0, 0, 0, 1]), "balanced") == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    several = loss_weights(np.array([[1, 0], [0, 0], [0, 1], [0, 1]]), "balanced")
     assert several == pytest.approx(np.array([[2, 1], [2 / 3, 1], [2 / 3, 1], [2 / 3, 1]]))
-    assert row_weights(np.array([0, 1]), None).tolist() == [1, 1]
+    assert loss_weights(np.array([0, 1]), None).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])

@@ -1,4 +1,4 @@
-"""One network from a config and its rows: built, seeded and trained."""
+"""A network built, seeded and trained from a config and its dataset, and the decision fitted to it."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from textclf.training.tensorflow_setup import seed_tensorflow
 
 logger = logging.getLogger(__name__)
 
-ENOUGH_ROWS = 10_000  # to fit one number on
+DECISION_ROWS = 10_000  # more make no difference to one number
 
 
 @dataclass(frozen=True)
@@ -30,35 +30,37 @@ class Decision:
     """How logits become labels."""
 
     temperature: float
+    """Number that the logits were divided by."""
     threshold: float
     reached: bool
-    """Whether the threshold reaches the aim on validation rows."""
+    """Whether the threshold reaches the objective on the validation rows."""
 
 
 def fit_decision(config: Config, dataset: Dataset, network: Any) -> Decision:
-    """Divides the network's logits by the temperature that fits the validation rows, and chooses a threshold there."""
+    """Divide the network's logits by the temperature that fits the validation rows, and choose a threshold there."""
     options, validation = config.decision, dataset.validation
-    if not (options.calibrate or options.aim):
+    objective = options.aim
+    if not (options.calibrate or objective):
         return Decision(1.0, options.threshold, True)
-    rows = np.sort(np.random.default_rng(config.training.seed).permutation(len(validation))[:ENOUGH_ROWS])
+    rows = np.sort(np.random.default_rng(config.training.seed).permutation(len(validation))[:DECISION_ROWS])
     targets = validation.targets[rows]
     logits = forward_function(logits_model(network))(validation.token_ids.take(rows)).astype(np.float64)
     temperature = fit_temperature(logits, targets) if options.calibrate else 1.0
     divide_logits(network, temperature)
-    if options.aim is None:
+    if objective is None:
         return Decision(temperature, options.threshold, True)
-    scores = 1 / (1 + np.exp(-logits / temperature))
-    threshold, reached = choose_threshold(options.aim, targets.reshape(scores.shape), scores)
+    scores = 1 / (1 + np.exp(-logits / temperature))  # (rows, outputs)
+    threshold, reached = choose_threshold(objective, targets.reshape(scores.shape), scores)
     if not reached:
-        logger.warning("no threshold reaches %s on the validation rows; %.4f comes nearest", options.aim, threshold)
+        logger.warning("no threshold reaches %s on the validation rows; %.4f comes nearest", objective, threshold)
     return Decision(temperature, threshold, reached)
 
 
 def check_objective(config: Config, dataset: Dataset) -> None:
-    """Refuses an aim where no threshold decides.
+    """Refuse an objective where no threshold decides.
 
     Raises:
-        UserError: the labels are more than two, and a row has one of them.
+        UserError: there are more than two labels, of which a row has one.
     """
     labels = len(dataset.splits.labels)
     if config.decision.aim and not needs_threshold(labels, multilabel=config.data.label_separator is not None):
@@ -77,15 +79,14 @@ def fit_network(
     checkpoint: Checkpoint | None = None,
     weights: Mapping[str, Floats] | None = None,
 ) -> tuple[Any, FitResult]:
-    """A network with the trained weights, and how training went; nothing that was trained before has a part in them.
+    """Train a new network; return it with the history of its training.
 
-    On a CPU its LSTM layers are twins of the stock ones: see `stock_network`.
+    On a CPU it has faster LSTM layers than Keras's own: see `stock_network`.
 
     Args:
-        device: what `start_tensorflow` gave.
-        checkpoint: where to go on, and where to keep how far training has come.
-        weights: what the network begins with, in the order of `Architecture.weights`; None: drawn at random, but for
-            pretrained vectors.
+        device: "cpu" or "gpu", as `start_tensorflow` returned it.
+        checkpoint: file to resume from, and to save the progress to.
+        weights: initial weights in the order of `Architecture.weights`; None: random, and pretrained vectors if any.
     """
     seed_tensorflow(config.training.seed)
     embeddings = dataset.vectors.table if dataset.vectors else None
@@ -105,7 +106,7 @@ def fit_network(
 
 
 def stock_network(config: Config, dataset: Dataset, device: str, network: Any) -> Any:
-    """The network in stock Keras layers, with the weights of one that `fit_network` trained on the device."""
+    """Return a network of `fit_network` in stock Keras layers, with the same weights."""
     if device != "cpu":
         return network
     stock = MODELS[config.model.type].build(config.model, shape_of(config, dataset))

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from textclf.config.schema import Config
 from textclf.errors import UserError
-from textclf.training.loop import interruptible
+from textclf.training.loop import catch_interrupt
 from textclf.tuning.search_space import Space, with_settings
 from textclf.tuning.study import Study, Trial
 from textclf.tuning.trials import Runner, TrialProgress, TrialResult, TrialRunner, trial_config
@@ -70,7 +70,7 @@ def run_search(search: Search, study: Study, callback: TrialCallback, *, jobs: i
         callback.on_change(study.trials())
 
     show()
-    with interruptible() as pressed:
+    with catch_interrupt() as pressed:
         if jobs > 1:
             _run_processes(search, study, show, pressed, jobs)
             return bool(pressed)
