@@ -352,7 +352,8 @@ def compress(
     """
     from textclf.cli import tables
     from textclf.cli.progress import training_callback
-    from textclf.compression.compress import METHODS, CompressionRequest
+    from textclf.compression.candidates import CompressionRequest
+    from textclf.compression.compress import METHODS
     from textclf.compression.compress import compress as compress_run
     from textclf.io.run_folder import Run
 

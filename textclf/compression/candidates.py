@@ -24,11 +24,11 @@ from textclf.models.ensemble import members
 from textclf.models.onnx.quantization import Storage, stored_bytes
 from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
-from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds
+from textclf.text.encoding import RESERVED, UNKNOWN
 from textclf.training.dataset import Dataset, prepare
 from textclf.training.fit import Decision, fit_decision, fit_network, stock_network
 from textclf.training.loop import Examples, FitResult, TrainingCallback
-from textclf.training.model_io import keras_file, load_network, shape_of
+from textclf.training.model_io import keras_file, load_network, save_model, shape_of
 from textclf.training.tensorflow_setup import start_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,28 @@ BUDGET_KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # tried 
 PRUNE_KEEP = 0.7
 
 PRUNE_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class CompressionRequest:
+    """The options of the command: a method of METHODS, or the bytes that model/ may take, or both."""
+
+    method: str | None = None
+    budget: int | None = None
+    keep: float | None = None
+    """Fraction of the words, dimensions and units to keep; None: the method's default, or what fits the budget."""
+    student: str | None = None
+    """A key of STUDENTS; None: the first, or with a budget all."""
+    max_loss: float = 0.01
+    """Accuracy that may be lost on the rows that the run is evaluated on, 0 to 1."""
+    unlabelled: Path | None = None
+    """File of further texts for a student to learn from, read like those of `predict`."""
+
+    def keeps(self, default: float) -> tuple[float, ...]:
+        """Return the fractions to keep, with a candidate for each."""
+        if self.keep is not None:
+            return (self.keep,)
+        return BUDGET_KEEPS if self.budget else (default,)
 
 
 @dataclass(frozen=True)
@@ -83,12 +105,6 @@ class Original:
         """Return what to keep of the network, given the fraction to keep."""
         return Sizes(keep, self.token_counts, UNKNOWN)
 
-    def model_bytes(self, options: Any, storage: Storage, *, vocabulary: int, networks: int = 1) -> int:
-        """Estimate the bytes of model/ for networks that know the first token ids of the original."""
-        shape = shape_of(self.config, self.dataset)._replace(vocabulary=vocabulary)
-        words = self.dataset.encoder.vocabulary[: vocabulary - RESERVED]
-        return estimate_bytes(options, shape, words, storage, networks=networks)
-
 
 def estimate_bytes(options: Any, shape: Shape, words: Sequence[str], storage: Storage, *, networks: int = 1) -> int:
     """Estimate the bytes of model/ from the vocabulary and the shapes of the weights."""
@@ -104,12 +120,17 @@ class Compressed:
     config: Config
     dataset: Dataset
     network: Any
+    threshold: float
     storage: Storage
     settings: CompressionSettings
     fit_result: FitResult | None = None
     """Its training; None: it was not trained."""
     decision: Decision | None = None
     """None: the original's."""
+
+    def save(self, staging: Run) -> tuple[Classifier, float]:
+        """Save the network; return the classifier, and its largest difference from Keras's probabilities."""
+        return save_model(staging, self.config, self.dataset, self.network, self.threshold, storage=self.storage)
 
 
 class Candidate(NamedTuple):
@@ -118,17 +139,6 @@ class Candidate(NamedTuple):
     bytes: int
     """Estimated size of its model/."""
     make: Callable[[TrainingCallback], Compressed]
-
-
-class MethodOptions(NamedTuple):
-    """The options of the methods."""
-
-    keeps: tuple[float, ...] = ()
-    """Fractions of the network to keep, with a candidate for each; empty: the method's default."""
-    student: str | None = None
-    """A key of STUDENTS; None: all of them."""
-    unlabelled: TokenIds | None = None
-    """Further texts for a student to learn from, in token ids of the original's vocabulary."""
 
 
 def read_original(run: Run, *, folder: Path) -> Original:
@@ -160,12 +170,12 @@ def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
 
     def make(_callback: TrainingCallback) -> Compressed:
         network = load_network(keras_file(original.run))  # a copy, for saving rounds the weights
-        return Compressed(original.config, original.dataset, network, storage, {"method": storage})
+        threshold = original.classifier.description.threshold
+        return Compressed(original.config, original.dataset, network, threshold, storage, {"method": storage})
 
-    size = original.model_bytes(
-        original.config.model, storage, vocabulary=len(original.token_counts), networks=len(original.members)
-    )
-    yield Candidate(size, make)
+    words, networks = original.dataset.encoder.vocabulary, len(original.members)
+    shape = shape_of(original.config, original.dataset)
+    yield Candidate(estimate_bytes(original.config.model, shape, words, storage, networks=networks), make)
 
 
 def trained(
@@ -195,11 +205,12 @@ def trained(
             unaugmented, replace(dataset, train=rows), device, callback, weights=initial_weights()
         )
         network = stock_network(config, dataset, device, network)
-        return Compressed(
-            config, dataset, network, "int8", settings, fit_result, fit_decision(config, dataset, network)
-        )
+        decision = fit_decision(config, dataset, network)
+        return Compressed(config, dataset, network, decision.threshold, "int8", settings, fit_result, decision)
 
-    return Candidate(original.model_bytes(options, "int8", vocabulary=vocabulary), make)
+    words = original.dataset.encoder.vocabulary[: vocabulary - RESERVED]
+    shape = shape_of(original.config, original.dataset)._replace(vocabulary=vocabulary)
+    return Candidate(estimate_bytes(options, shape, words, "int8"), make)
 
 
 def shrunk(
@@ -215,7 +226,7 @@ def shrunk(
     )  # fmt: skip
 
 
-def prune(original: Original, options: MethodOptions) -> dict[str, Iterator[Candidate]]:
+def prune(original: Original, request: CompressionRequest) -> dict[str, Iterator[Candidate]]:
     """Return networks with fewer words, dimensions and units: smaller matrices, not zeros in them.
 
     Raises:
@@ -228,6 +239,6 @@ def prune(original: Original, options: MethodOptions) -> dict[str, Iterator[Cand
             original, keep, lambda: original.dataset.train,
             training={"epochs": PRUNE_EPOCHS}, settings={"method": "prune", "keep": keep},
         )
-        for keep in options.keeps or (PRUNE_KEEP,)
+        for keep in request.keeps(PRUNE_KEEP)
     )  # fmt: skip
     return {"prune": candidates}

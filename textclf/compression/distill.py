@@ -1,14 +1,16 @@
 """Distillation: a small network, the student, learns the probabilities of a large one, its teacher (Hinton 2015)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.compression.candidates import Candidate, MethodOptions, Original, Weights, shrunk, trained
+from textclf.compression.candidates import Candidate, CompressionRequest, Original, Weights, shrunk, trained
+from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressionSettings
 from textclf.models.architecture import Shape, Start
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
@@ -24,54 +26,59 @@ MIXED_FRACTION = 0.2  # of the words of a mixture that are drawn from all rows
 
 DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 15, [64]  # of a bag of which nothing is left out
 
+DISTILLED = {"class_weight": None}  # the teacher's probabilities contain its class weights
+
 BAG_TRAINING = {"epochs": 4, "batch_size": 64, "optimizer": "adam", "learning_rate": 3e-3, "schedule": "cosine"}
 
 
-def distill(original: Original, options: MethodOptions) -> dict[str, Iterator[Candidate]]:
+def distill(original: Original, request: CompressionRequest) -> dict[str, Iterator[Candidate]]:
     """Return the candidates of each kind of student, or of the one that was chosen."""
-    names = [options.student] if options.student else STUDENTS
-    return {f"distill, {name}": STUDENTS[name](original, options) for name in names}
+    unlabelled = _unlabelled_ids(original, request.unlabelled)
+    names = [request.student] if request.student else STUDENTS
+    return {f"distill, {name}": STUDENTS[name](original, request, unlabelled) for name in names}
 
 
-def bag_students(original: Original, options: MethodOptions) -> Iterator[Candidate]:
+def bag_students(original: Original, request: CompressionRequest, unlabelled: TokenIds | None) -> Iterator[Candidate]:
     """Yield means of word and word-pair vectors, which have no recurrence and are the fastest."""
-    training_rows = partial(distillation_rows, original, 4, options.unlabelled)
+    training_rows = partial(distillation_rows, original, 4, unlabelled)
     teacher_dimensions = original.weights()["embedding"].shape[1]
-    for keep in options.keeps or (1.0,):
+    for keep in request.keeps(1.0):
         sizes = original.sizes(keep)
-        dimensions = min(sizes.of(DIMENSIONS), teacher_dimensions)
         bag = MlpOptions(
-            type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), embedding_dim=dimensions,
-            hidden=HIDDEN, input_dropout=0.2, dropout=0.3,
+            type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), hidden=HIDDEN, input_dropout=0.2,
+            dropout=0.3, embedding_dim=min(sizes.of(DIMENSIONS), teacher_dimensions),
         )  # fmt: skip
         yield trained(
             original, keep, bag, partial(_bag_weights, original, bag, keep), training_rows,
-            training={**BAG_TRAINING, **DISTILLED}, settings=_settings("bag", keep, options),
+            training={**BAG_TRAINING, **DISTILLED}, settings=_settings("bag", keep, unlabelled),
         )  # fmt: skip
 
 
-def small_students(original: Original, options: MethodOptions) -> Iterator[Candidate]:
+def small_students(original: Original, request: CompressionRequest, unlabelled: TokenIds | None) -> Iterator[Candidate]:
     """Yield smaller networks of the teacher's architecture."""
-    training_rows = partial(distillation_rows, original, 1, options.unlabelled)
-    for keep in options.keeps or (0.7,):
-        settings = _settings("small", keep, options)
+    training_rows = partial(distillation_rows, original, 1, unlabelled)
+    for keep in request.keeps(0.7):
+        settings = _settings("small", keep, unlabelled)
         yield shrunk(original, keep, training_rows, training={"epochs": 4, **DISTILLED}, settings=settings)
 
 
-DISTILLED = {"class_weight": None}  # the teacher's probabilities contain its class weights
+STUDENTS = {"bag": bag_students, "small": small_students}
 
 
-STUDENTS: dict[str, Callable[[Original, MethodOptions], Iterator[Candidate]]] = {
-    "bag": bag_students,
-    "small": small_students,
-}
-
-
-def _settings(student: str, keep: float, options: MethodOptions) -> CompressionSettings:
+def _settings(student: str, keep: float, unlabelled: TokenIds | None) -> CompressionSettings:
     settings: CompressionSettings = {"method": "distill", "student": student, "keep": keep}
-    if options.unlabelled:
-        settings["unlabelled texts"] = len(options.unlabelled)
+    if unlabelled:
+        settings["unlabelled texts"] = len(unlabelled)
     return settings
+
+
+def _unlabelled_ids(original: Original, path: Path | None) -> TokenIds | None:
+    """Return the token ids of the texts in a file, or None without a file."""
+    if path is None:
+        return None
+    chunks = read_texts(path, column=None, default_column=original.classifier.description.column)
+    encoded = [original.classifier.encode(texts) for texts in chunks]
+    return concatenate(encoded) if encoded else None
 
 
 def mix_rows(rows: TokenIds, copies: int, rng: np.random.Generator) -> TokenIds:
