@@ -110,10 +110,12 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
     classifier = load_classifier(run.path)
     if data is None:
         return _evaluate_again(run, classifier)
+    config = load_saved_config(run.config) if run.config.is_file() else None
     paths = find_files(data, key="DATA")
-    columns = _slice_columns(run, paths)
-    shows_texts = run.complete and load_saved_config(run.config).report.texts
-    reader = SourceReader(paths, _data_options(run, classifier), columns=columns, texts=shows_texts)
+    columns = _columns_in(paths, config.report.slices) if config else []
+    options = config.data if config else _model_options(classifier)
+    shows_texts = run.complete and config is not None and config.report.texts
+    reader = SourceReader(paths, options, columns=columns, texts=shows_texts)
     token_ids = _encode(classifier, reader)
     rows = reader.rows("all")
     predictions, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
@@ -143,16 +145,13 @@ def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None
     return token_ids_on_disk(chunks(), np.int32, folder=None)
 
 
-def _slice_columns(run: Run, paths: list[Path]) -> list[str]:
-    """Return the columns of report.slices that all files have."""
-    if not run.config.is_file():
-        return []
-    slices = load_saved_config(run.config).report.slices
-    for path in paths if slices else ():
+def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
+    """Return the columns with these names that all files have."""
+    for path in paths if names else ():
         with open_data(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
-        slices = [name for name in slices if name.strip() in columns]
-    return slices
+        names = [name for name in names if name.strip() in columns]
+    return names
 
 
 def _evaluation_folder(run: Run, files: str | list[str]) -> Run:
@@ -171,9 +170,8 @@ def _is_free(folder: Run, files: str | list[str]) -> bool:
     return document["data"]["file"] == files
 
 
-def _data_options(run: Run, classifier: Classifier) -> DataOptions:
-    if run.config.is_file():
-        return load_saved_config(run.config).data
+def _model_options(classifier: Classifier) -> DataOptions:
+    """Return the columns and the separator that the model was trained with."""
     description = classifier.description
     return DataOptions(
         train="", text=description.column, label=description.label_column, label_separator=description.label_separator

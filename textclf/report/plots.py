@@ -170,8 +170,8 @@ def thresholds(curve: Thresholds, chosen: float) -> str:
             axes.plot(grid, values, style, color=color, label=name, clip_on=False)
         axes.axvline(0.5, color=SOFT, linewidth=0.8)
         axes.axvline(chosen, color=INK, linewidth=1.2)
-        side = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
-        note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=side)
+        alignment = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
+        note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=alignment)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="threshold")
         tick(axes.yaxis, (0, 0.5, 1))
@@ -282,9 +282,9 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         axes.axvline(cut, color=INK, linewidth=1, linestyle=(0, (2, 3)))
         if logarithmic:
             axes.set_xticks(scale(LENGTHS), [f"{length:,}" for length in LENGTHS])
-        side, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
-        words = f"limit {max_length:,}, cuts {percent(share_cut)}"
-        note(axes, words, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=side, va="top")
+        alignment, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
+        text = f"limit {max_length:,}, cuts {percent(share_cut)}"
+        note(axes, text, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=alignment, va="top")
         axes.set(title="rows", xlabel="tokens of a text" + (", logarithmic" if logarithmic else ""))
         axes.set(xlim=(first, last), ylim=(0, 1.2 * max(rows.max(), 1)))
         count_axis(axes)
@@ -317,8 +317,8 @@ def slices(names: Sequence[str], values: Values, lows: Values, highs: Values, ov
             ink = ORANGE if row == worst else INK
             note(axes, f"{value:.3f}", (1, row), (8, 0), ("axes fraction", "data"), color=ink, va="center")
         axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
-        words = f"all rows {overall:.3f}"
-        note(axes, words, (overall, 1), (0, 5), ("data", "axes fraction"), ha="center", color=SOFT)
+        text = f"all rows {overall:.3f}"
+        note(axes, text, (overall, 1), (0, 5), ("data", "axes fraction"), ha="center", color=SOFT)
         axes.set_yticks(range(len(names)), shown, color=INK)
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="accuracy, with its interval")
         axes.locator_params(axis="x", nbins=4)
