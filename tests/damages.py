@@ -1,4 +1,4 @@
-"""Ways to damage a model/ folder: files, fields of model.json, bytes and parts of the graph, with digests that fit."""
+"""Changes of a model/ folder that its digests do not show: files, fields of model.json, parts of the graph."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ Damage = Callable[[Path], object]
 
 
 def write_document(folder: Path, document: dict[str, Any]) -> None:
-    """model.json, with the checksum that it should have: who makes a folder to harm can compute it too."""
+    """Write model.json with the right checksum: an attacker can compute it too."""
     text = json.dumps(document | {"checksum": checksum(document)})
     (folder / "model.json").write_text(text, encoding="utf-8")
 
@@ -27,13 +27,13 @@ def read_document(folder: Path) -> dict[str, Any]:
 
 
 def field(*keys: str | int, value: Any) -> Damage:
-    """Gives a field of model.json, of several levels if need be, another value."""
+    """Set a field of model.json, which may be nested, to another value."""
 
     def damage(folder: Path) -> None:
-        held = document = read_document(folder)
+        container = document = read_document(folder)
         for key in keys[:-1]:
-            held = held[key]
-        held[keys[-1]] = value
+            container = container[key]
+        container[keys[-1]] = value
         write_document(folder, document)
 
     return damage
@@ -48,7 +48,7 @@ def content(data: bytes) -> Damage:
 
 
 def graph_bytes(change: Callable[[bytes], bytes]) -> Damage:
-    """Changes the bytes of model.onnx, and the sha256 with them."""
+    """Change the bytes of model.onnx, and its sha256 in model.json."""
 
     def damage(folder: Path) -> None:
         path = folder / "model.onnx"
@@ -59,7 +59,7 @@ def graph_bytes(change: Callable[[bytes], bytes]) -> Damage:
 
 
 def graph(change: Callable[[dict[str, Any]], object]) -> Damage:
-    """Changes the graph as a document."""
+    """Change the graph as a document."""
 
     def changed(data: bytes) -> bytes:
         document = read_model(data)
@@ -70,34 +70,34 @@ def graph(change: Callable[[dict[str, Any]], object]) -> Damage:
 
 
 def appended(number: int, data: bytes) -> Damage:
-    """Adds a field to the outermost message of model.onnx."""
+    """Add a field to the outermost message of model.onnx."""
     return graph_bytes(lambda before: before + tagged(number, data))
 
 
 def tagged(number: int, data: bytes) -> bytes:
-    """A field of bytes, fewer than 128, as Protocol Buffers writes it."""
+    """Return a field of fewer than 128 bytes as Protocol Buffers writes it."""
     assert len(data) < 128
     key = number << 3 | 2
     return bytes([key] if key < 128 else [key & 127 | 128, key >> 7]) + bytes([len(data)]) + data
 
 
 def alone(number: int, data: bytes) -> Damage:
-    """A graph of nothing but one field."""
+    """Write a graph of one field only."""
     return graph_bytes(lambda _: tagged(7, tagged(number, data)))
 
 
 def constant(name: str, **changes: Any) -> Damage:
     def change(document: dict[str, Any]) -> None:
-        next(each for each in document["graph"]["initializer"] if each["name"] == name).update(changes)
+        next(tensor for tensor in document["graph"]["initializer"] if tensor["name"] == name).update(changes)
 
     return graph(change)
 
 
 def weights(name: str, value: float) -> Damage:
-    """Sets the first number of a constant."""
+    """Set the first number of a constant."""
 
     def change(document: dict[str, Any]) -> None:
-        tensor = next(each for each in document["graph"]["initializer"] if each["name"] == name)
+        tensor = next(tensor for tensor in document["graph"]["initializer"] if tensor["name"] == name)
         numbers = np.frombuffer(tensor["raw_data"], np.float32).copy()
         numbers[0] = value
         tensor["raw_data"] = numbers.tobytes()
@@ -105,12 +105,12 @@ def weights(name: str, value: float) -> Damage:
     return graph(change)
 
 
-def node(place: int, **changes: Any) -> Damage:
-    return graph(lambda document: document["graph"]["node"][place].update(changes))
+def node(index: int, **changes: Any) -> Damage:
+    return graph(lambda document: document["graph"]["node"][index].update(changes))
 
 
 def replaced(name: str, put: Callable[[Path], object]) -> Damage:
-    """Puts something else in the place of a file."""
+    """Replace a file by something else."""
 
     def damage(folder: Path) -> None:
         (folder / name).unlink()
@@ -120,10 +120,10 @@ def replaced(name: str, put: Callable[[Path], object]) -> Damage:
 
 
 def sparse(name: str, size: int) -> Damage:
-    """Makes a file so long, without taking room on the disk."""
+    """Extend a file to a size without using space on the disk."""
     return lambda folder: os.truncate(folder / name, size)
 
 
 def swapped(data: bytes) -> bytes:
-    """The same fields of the outermost message, the last first: the same graph to any reader."""
+    """Move the first field of the outermost message to the end: the same graph to any reader."""
     return data[2:] + data[:2]

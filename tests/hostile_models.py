@@ -1,4 +1,4 @@
-"""model/ folders to be refused: a table of ways to damage a good one, each with the message that answers it.
+"""Damaged and malicious model/ folders: ways to make one of a good folder, each with the message that refuses it.
 
 The good one is tests/frozen/format_2/reviews: two labels, 398 words, one layer of 4 units, `last` pooling.
 """

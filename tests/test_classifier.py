@@ -1,4 +1,4 @@
-"""The model/ folder: checked when it is read, and able to say whether it still gives what it gave."""
+"""The model/ folder: what is stored in it, and the check that it still predicts the same."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ def model(reviews: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["reviews", "questions", "topics"])
-def test_check_scores_the_stored_rows_again(name: str, request: pytest.FixtureRequest) -> None:
+def test_check_predicts_the_stored_rows_again(name: str, request: pytest.FixtureRequest) -> None:
     result = textclf("check", request.getfixturevalue(name), "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["probe_difference"] < 1e-6
@@ -36,6 +36,6 @@ def test_a_model_that_gives_other_probabilities_is_refused(model: Path) -> None:
     assert result.stderr.startswith(f"{model}: probabilities differ by 2.5e-01 from those when it was saved")
 
 
-def test_a_run_and_its_model_folder_are_the_same_classifier(reviews: Path) -> None:
+def test_a_run_and_its_model_folder_hold_the_same_classifier(reviews: Path) -> None:
     run, folder = load_classifier(reviews), load_classifier(reviews / "model")
     assert run.description == folder.description

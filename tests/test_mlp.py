@@ -21,7 +21,7 @@ VOCABULARY = 12
 
 
 class Silent:
-    """Watches training and says nothing."""
+    """A callback that does nothing."""
 
     def on_step(self, step: Step, /) -> None: ...
 
@@ -121,7 +121,7 @@ def test_training_takes_the_textbooks_steps() -> None:
 
 
 def text_vectors(features: Any, ngrams: int, token_ids: TokenIds) -> Array:
-    """What the first layer makes of the texts, with a 1 for each feature: the features themselves."""
+    """The output of the first layer if each feature has a weight of 1: the features themselves."""
     rows = VOCABULARY + (4 if ngrams > 1 else 0)
     options = MlpOptions(type="mlp", features=features, ngrams=ngrams, buckets=4, hidden=[rows], embedding_dim=rows)
     network = build_mlp(

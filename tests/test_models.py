@@ -1,4 +1,4 @@
-"""Contracts that every architecture of MODELS keeps, in every shape that its options allow."""
+"""The contract of every architecture in MODELS, over all kinds of options and labels."""
 
 from typing import Any, get_args
 
@@ -72,40 +72,40 @@ def built(name: str, variant: dict[str, Any], shape: Shape, **options: Any) -> t
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize(("name", "variant"), CASES)
-def test_onnx_gives_what_keras_gives(
+def test_onnx_computes_what_keras_computes(
     name: str, variant: dict[str, Any], shape: Shape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, network = built(name, variant, shape)
     ids = token_ids()
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
-    keras_gives = np.asarray(network(inputs["token_ids"]))  # tracing would take four times as long
+    expected = np.asarray(network(inputs["token_ids"]))  # tracing would take four times as long
     if shape.outputs == 1:
-        keras_gives = np.hstack([1 - keras_gives, keras_gives])
-    for small_enough in (0, 1 << 20):  # a large vocabulary and a small one are looked up in different ways
-        monkeypatch.setattr("textclf.models.bilstm.onnx.MAX_PRODUCTS", small_enough)
+        expected = np.hstack([1 - expected, expected])
+    for limit in (0, 1 << 20):  # a large vocabulary and a small one are looked up in different ways
+        monkeypatch.setattr("textclf.models.bilstm.onnx.MAX_PRODUCTS", limit)
         session = onnxruntime.InferenceSession(onnx_model(options, shape, network))
-        [onnx_gives] = session.run(None, inputs)
-        assert np.abs(onnx_gives - keras_gives).max() < 1e-5
+        [actual] = session.run(None, inputs)
+        assert np.abs(actual - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize(("name", "variant"), [(name, VARIANTS[name][0]) for name in MODELS])
-def test_an_ensemble_gives_the_mean_of_the_logits(name: str, variant: dict[str, Any], shape: Shape) -> None:
+def test_an_ensemble_computes_the_mean_of_the_logits(name: str, variant: dict[str, Any], shape: Shape) -> None:
     options, first = built(name, variant, shape)
     _, second = built(name, variant, shape)
     second.set_weights([weight[::-1] for weight in second.get_weights()])
     network = join([first, second], shape.activation)
     ids = token_ids()
-    logits, *of_each = (forward_function(logits_model(each))(ids) for each in (network, first, second))
-    assert np.abs(logits - np.mean(of_each, axis=0)).max() < 1e-6
+    logits, *member_logits = (forward_function(logits_model(model))(ids) for model in (network, first, second))
+    assert np.abs(logits - np.mean(member_logits, axis=0)).max() < 1e-6
     graph = onnx_model(options, shape, network)
     assert rewrite_onnx_model(shape, *read_graph(graph)) == graph
     inputs = {"token_ids": pad(ids.flat, ids.starts, ids.lengths), "lengths": ids.lengths.astype(np.int32)}
-    [onnx_gives] = onnxruntime.InferenceSession(graph).run(None, inputs)
-    keras_gives = forward_function(network)(ids)
+    [actual] = onnxruntime.InferenceSession(graph).run(None, inputs)
+    expected = forward_function(network)(ids)
     if shape.outputs == 1:
-        keras_gives = np.hstack([1 - keras_gives, keras_gives])
-    assert np.abs(onnx_gives - keras_gives).max() < 1e-5
+        expected = np.hstack([1 - expected, expected])
+    assert np.abs(actual - expected).max() < 1e-5
 
 
 def test_members_of_different_sizes_are_refused() -> None:
@@ -130,10 +130,10 @@ def test_padding_changes_nothing(name: str, variant: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "variant"), [("bilstm", {"pooling": "last", "layers": 2}), ("bilstm", {"pooling": "max"})]
 )
-def test_the_exact_twin_has_the_same_outputs_and_gradients(name: str, variant: dict[str, Any]) -> None:
+def test_fast_layers_have_the_same_outputs_and_gradients(name: str, variant: dict[str, Any]) -> None:
     import tensorflow as tf
 
-    # wider than a span of the twin's recurrence
+    # wider than a span of the fast recurrence
     padded = tf.constant([[3, 1, 4, 1, 5, 9, 2] * 5, [9, 2, 6] * 6 + [0] * 17, [5] + [0] * 34])
 
     def outputs_and_gradients(fast: bool) -> tuple[Any, list[Any]]:
@@ -149,14 +149,14 @@ def test_the_exact_twin_has_the_same_outputs_and_gradients(name: str, variant: d
 
         return both(padded)
 
-    (stock, stock_gradients), (twin, twin_gradients) = map(outputs_and_gradients, (False, True))
-    assert np.abs(stock - twin).max() < 1e-5
-    for one, other in zip(stock_gradients, twin_gradients, strict=True):
+    (stock, stock_gradients), (quick, quick_gradients) = map(outputs_and_gradients, (False, True))
+    assert np.abs(stock - quick).max() < 1e-5
+    for one, other in zip(stock_gradients, quick_gradients, strict=True):
         assert np.abs(one - other).max() < 1e-4
 
 
 @pytest.mark.parametrize(("name", "variant"), [("bilstm", {}), ("mlp", {"features": "embedding", "ngrams": 2})])
-def test_pretrained_vectors_are_where_training_begins(name: str, variant: dict[str, Any]) -> None:
+def test_training_starts_from_pretrained_vectors(name: str, variant: dict[str, Any]) -> None:
     vectors = np.arange(VOCABULARY * 5, dtype=np.float32).reshape(VOCABULARY, 5)
     network = MODELS[name].build(options_of(name, variant), SHAPES["two labels"], start=Start(vectors))
     assert (network.get_layer("embedding").get_weights()[0][:VOCABULARY] == vectors).all()

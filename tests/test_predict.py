@@ -1,4 +1,4 @@
-"""predict: row n out is row n in, in every format, from every kind of input."""
+"""predict: row n out is row n in, in every format and from every kind of input."""
 
 import csv
 import gzip
@@ -27,8 +27,8 @@ def classifier(reviews: Path) -> Classifier:
 
 
 def expected_tsv(classifier: Classifier, texts: list[str]) -> str:
-    labels, shares = classifier.decide(classifier.predict_proba(texts))
-    return "".join(f"{label}\t{share:.6f}\n" for label, share in zip(labels, shares, strict=True))
+    labels, confidence = classifier.decide(classifier.predict_proba(texts))
+    return "".join(f"{label}\t{value:.6f}\n" for label, value in zip(labels, confidence, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_csv_has_a_header_and_a_column_for_each_label(questions: Path) -> None:
     result = textclf("predict", "--run", questions, "--format", "csv", stdin="Where is it?\nWho are you?\n")
     rows = list(csv.reader(io.StringIO(result.stdout)))
     assert rows[0] == ["label", "probability", "number", "person", "place", "time"]
-    for label, share, *shares in rows[1:]:
-        assert share == max(shares) == shares[rows[0][2:].index(label)]
-        assert sum(map(float, shares)) == pytest.approx(1, abs=3e-6)
+    for label, confidence, *probabilities in rows[1:]:
+        assert confidence == max(probabilities) == probabilities[rows[0][2:].index(label)]
+        assert sum(map(float, probabilities)) == pytest.approx(1, abs=3e-6)
     assert len(rows) == 3
 
 
@@ -92,8 +92,9 @@ def test_several_labels_are_joined_by_the_separator(topics: Path) -> None:
     classifier = load_classifier(topics)
     texts = ["The soup was cold and far too dear", "quiet"]
     lines = textclf("predict", "--run", topics, "--format", "jsonl", stdin="\n".join(texts)).stdout.splitlines()
-    for line, shares in zip(map(json.loads, lines), classifier.predict_proba(texts), strict=True):
-        assert line["label"] == "|".join(name for name, p in zip(classifier.labels, shares, strict=True) if p >= 0.5)
+    for line, probabilities in zip(map(json.loads, lines), classifier.predict_proba(texts), strict=True):
+        labels = [name for name, value in zip(classifier.labels, probabilities, strict=True) if value >= 0.5]
+        assert line["label"] == "|".join(labels)
 
 
 def write_table(path: Path, texts: list[str]) -> Path:
@@ -244,27 +245,25 @@ def test_more_lines_than_are_read_at_once_stay_in_order(reviews: Path, tmp_path:
     texts = [f"row {row} " + "good bad slow "[: row % 14] * (row % 9) for row in range(40_000)]
     (tmp_path / "lines.txt").write_text("\n".join(texts))
     result = textclf("predict", tmp_path / "lines.txt", "--run", reviews, "--format", "csv")
-    found = [line.split(",") for line in result.stdout.splitlines()[1:]]
+    rows = [line.split(",") for line in result.stdout.splitlines()[1:]]
     expected = classifier.predict_proba(texts)
-    assert np.abs(np.array(found)[:, 2:].astype(float) - expected).max() < 2e-6
+    assert np.abs(np.array(rows)[:, 2:].astype(float) - expected).max() < 2e-6
 
 
-def test_a_text_that_comes_again_gets_what_it_got(
-    reviews: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repeated_text_is_looked_up(reviews: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"good {row // 3} bad" for row in range(300)]
     monkeypatch.setattr("textclf.inference.predict.CACHED_ROWS", 40)
     monkeypatch.setattr("textclf.inference.predict.READ_BYTES", 100)
-    asked: list[int] = []
+    encoded: list[int] = []
     encode = Classifier.encode
-    monkeypatch.setattr(Classifier, "encode", lambda self, new: (asked.append(len(new)), encode(self, new))[1])
+    monkeypatch.setattr(Classifier, "encode", lambda self, new: (encoded.append(len(new)), encode(self, new))[1])
     result = textclf("predict", "--run", reviews, stdin="\n".join(texts))
-    assert 100 <= sum(asked) < 150
+    assert 100 <= sum(encoded) < 150
     assert result.stdout == expected_tsv(classifier, texts)
 
 
 @pytest.mark.slow
-def test_nothing_is_written_or_sent_that_was_not_asked_for(reviews: Path, tmp_path: Path) -> None:
+def test_predicting_leaves_no_file_behind(reviews: Path, tmp_path: Path) -> None:
     """ONNX Runtime would keep a device's id and a queue of reports, in the user's folder and in the temporary one."""
     for name in ("home", "temporary"):
         (tmp_path / name).mkdir()

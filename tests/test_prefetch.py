@@ -1,4 +1,4 @@
-"""Work in threads: order, errors, stopping, and that nothing waits for what has not come."""
+"""Results from threads: order, errors, stopping, and no waiting for a later value."""
 
 import threading
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ def test_values_come_in_order() -> None:
 
 
 def test_a_value_does_not_wait_for_the_next() -> None:
-    go_on = threading.Event()
+    second_may_come = threading.Event()
 
     def values() -> Iterator[int]:
         yield 1
-        go_on.wait()
+        second_may_come.wait()
         yield 2
 
-    found = prefetch(values(), limit=2)
-    assert next(found) == 1
-    go_on.set()
-    assert list(found) == [2]
+    prefetched = prefetch(values(), limit=2)
+    assert next(prefetched) == 1
+    second_may_come.set()
+    assert list(prefetched) == [2]
 
 
 def test_an_error_comes_where_the_value_would() -> None:
@@ -31,21 +31,21 @@ def test_an_error_comes_where_the_value_would() -> None:
         yield 1
         raise ValueError("2")
 
-    found = prefetch(values(), limit=2)
-    assert next(found) == 1
+    prefetched = prefetch(values(), limit=2)
+    assert next(prefetched) == 1
     with pytest.raises(ValueError, match="2"):
-        next(found)
+        next(prefetched)
 
 
-def test_what_nobody_asks_for_any_more_is_not_computed() -> None:
+def test_no_more_is_computed_once_the_iterator_is_closed() -> None:
     computed: list[int] = []
-    found = prefetch((computed.append(n) for n in range(1000)), limit=2)
-    next(found)
-    found.close()
+    prefetched = prefetch((computed.append(number) for number in range(1000)), limit=2)
+    next(prefetched)
+    prefetched.close()
     assert len(computed) < 10
 
 
-def test_a_function_is_begun_and_waited_for() -> None:
+def test_a_function_in_a_thread_returns_or_raises() -> None:
     def fail() -> None:
         raise ValueError("no")
 

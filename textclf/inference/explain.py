@@ -23,15 +23,13 @@ from textclf.io.contract import ExplanationDocument, LabelWordDocument
 
 Array = npt.NDArray[Any]
 
-COALITIONS = 1500  # texts with words left out that are predicted to explain one text
+COALITIONS = 1500  # texts with words left out that are predicted to explain one text; tests/benchmarks/explain.py
 
 # In a text of more words neighbours are left out together and share a weight. That costs more than few orders do: one
 # order and its reverse rank the words of a review of 250 words as many orders do (0.96), 128 groups do not (0.69).
 MOST_GROUPS = 256
 
 COALITIONS_TOGETHER = 8192  # predicted in one call
-
-SEED = 0
 
 NEAREST_TO_CERTAIN = 2.0**-24  # a float32 probability cannot tell what is nearer to 0 or 1 apart
 
@@ -83,7 +81,12 @@ class Explanation:
 
 
 def explain(
-    classifier: Classifier, texts: Sequence[str], label: str | None = None, *, coalitions: int = COALITIONS
+    classifier: Classifier,
+    texts: Sequence[str],
+    label: str | None = None,
+    *,
+    coalitions: int = COALITIONS,
+    seed: int = 0,
 ) -> Iterator[list[Explanation]]:
     """Explain for each text the label that it is given; where it can be given several, each of them.
 
@@ -91,6 +94,7 @@ def explain(
         label: explained instead, for every text.
         coalitions: about how many texts with words left out are predicted for each text; fewer are quicker and less
             exact. At least one order of the words and its reverse are tried.
+        seed: of the orders, which are the same for all texts of as many words.
 
     Raises:
         UserError: the classifier does not know the label.
@@ -100,14 +104,14 @@ def explain(
         raise UserError(f"--label {label}: the model does not know it; it knows: {', '.join(labels)}.")
     together = max(1, COALITIONS_TOGETHER // max(coalitions, 2 * MOST_GROUPS))
     for start in range(0, len(texts), together):
-        yield from _explain_together(classifier, texts[start : start + together], label, coalitions)
+        yield from _explain_together(classifier, texts[start : start + together], label, coalitions, seed)
 
 
 def _explain_together(
-    classifier: Classifier, texts: Sequence[str], label: str | None, coalitions: int
+    classifier: Classifier, texts: Sequence[str], label: str | None, coalitions: int, seed: int
 ) -> Iterator[list[Explanation]]:
     """Explain texts with one call of `predict_proba`, which predicts a coalition that comes several times once."""
-    samples = [_sample(classifier.words(text), coalitions) for text in texts]
+    samples = [_sample(classifier.words(text), coalitions, seed) for text in texts]
     distinct: dict[str, int] = {}
     rows = [
         [distinct.setdefault(text, len(distinct)) for text in (*sample.texts(classifier), whole)]
@@ -165,12 +169,12 @@ class _Sample(NamedTuple):
         return np.asarray(shares[self.groups])  # (words, labels)
 
 
-def _sample(words: Words, coalitions: int) -> _Sample:
-    """Sample orders of a text's words; the same for every text of as many words, whatever stands beside it."""
+def _sample(words: Words, coalitions: int, seed: int) -> _Sample:
+    """Sample orders in which a text's words join, each with its reverse."""
     width = len(words.words)
     count = min(width, MOST_GROUPS)
     orders = np.tile(np.arange(count), (max(1, coalitions // (2 * count)), 1))
-    ranks = np.random.default_rng(SEED).permuted(orders, axis=1)  # (orders / 2, groups)
+    ranks = np.random.default_rng(seed).permuted(orders, axis=1)  # (orders / 2, groups)
     return _Sample(words, np.arange(width) * count // width, np.concatenate([ranks, count - 1 - ranks]))
 
 
