@@ -37,7 +37,7 @@ def read_columns(
         yield from file_format(path).rows(stream, str(path), columns)
 
 
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
+def read_records(path: Path) -> Iterator[dict[str, object]]:
     """Yield each row of a file as a dictionary of all columns that have a name of their own.
 
     Raises:
@@ -84,7 +84,7 @@ class TableFormat(NamedTuple):
     """Reads the names of the columns."""
     rows: Callable[[BinaryIO, str, Mapping[str, str]], Iterator[tuple[str, ...]]]
     """Yields rows of some columns; see `read_columns`."""
-    records: Callable[[BinaryIO, str], Iterator[dict[str, Any]]]
+    records: Callable[[BinaryIO, str], Iterator[dict[str, object]]]
     """Yields rows of all columns; see `read_records`."""
 
 
@@ -185,7 +185,7 @@ def _delimited(delimiter: str) -> TableFormat:
         for _, fields in lines:
             yield tuple([fields[index] for index in indices])
 
-    def records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+    def records(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
         lines = _csv_records(stream, name, delimiter)
         header = _csv_header(lines, name)
         counts = Counter(header)
@@ -203,7 +203,7 @@ def _csv_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str
     return header
 
 
-def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield line number and object of each line that is not blank."""
     for number, line in enumerate(text_lines(stream, name), start=1):
         if line.isspace():
@@ -225,7 +225,7 @@ def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, 
         yield number, record
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Return the pairs as a dictionary; raise KeyError if a key is there twice."""
     document = dict(pairs)
     if len(document) < len(pairs):
@@ -247,7 +247,7 @@ def _json_rows(stream: BinaryIO, name: str, columns: Mapping[str, str]) -> Itera
         yield tuple([as_text(record[key], f"{where}: '{key}'") for key in chosen])
 
 
-def _json_values(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+def _json_values(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
     return (record for _, record in _json_records(stream, name))
 
 
@@ -267,7 +267,7 @@ def _parquet_rows(stream: BinaryIO, name: str, columns: Mapping[str, str]) -> It
                 row += 1
 
 
-def _parquet_records(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
+def _parquet_records(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
     with _parquet_file(stream, name) as file:
         for batch in file.iter_batches(PARQUET_ROWS):
             yield from batch.to_pylist()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -150,7 +150,7 @@ class Labels:
         """Return the labels that occur, sorted, so that their order does not depend on the order of the rows."""
         return sorted(self.counts(separator))
 
-    def targets(self, names: list[str], separator: str | None) -> npt.NDArray[Any]:
+    def targets(self, names: list[str], separator: str | None) -> npt.NDArray[np.int64] | npt.NDArray[np.int8]:
         """Return the labels as numbers, y_true of the network.
 
         Args:

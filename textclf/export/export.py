@@ -58,13 +58,11 @@ class ExportDocument(TypedDict):
     path: str
     bytes: int
     parity: float
+    """Largest difference between a probability of the export and of the run."""
 
 
 def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> ExportDocument:
-    """Write the classifier of a run in a format of EXPORTERS, and compare its probabilities with the original's.
-
-    Returns:
-        `format`, `path`, `bytes`, and `parity`: the largest difference between two probabilities.
+    """Write the classifier of a run in a format of EXPORTERS, and compare its probabilities with the run's.
 
     Raises:
         UserError: the output must not be written, the run lacks what the format is made from, or the export gives

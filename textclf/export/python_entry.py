@@ -44,7 +44,7 @@ def token_ids(texts: Sequence[str]) -> npt.NDArray[np.int32]:
 @cache
 def _classifier() -> Classifier:
     """Return the classifier in `model/`, read and checked once."""
-    model = files(__package__) / "model"
+    model = files(__name__) / "model"
     if isinstance(model, Path):
         return load_classifier(model)
     with TemporaryDirectory() as folder:  # this package is in a zip file, and the reader of models needs files

@@ -97,7 +97,7 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
         file.writelines(pieces)
 
 
-def write_json(path: Path, document: Any) -> None:
+def write_json(path: Path, document: object) -> None:
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
