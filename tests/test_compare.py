@@ -17,17 +17,17 @@ def shorter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_runs_stand_side_by_side_with_what_differs(reviews: Path, shorter: Path, tmp_path: Path) -> None:
     result = textclf("compare", reviews, shorter, "--json", "--changed", tmp_path / "changed.csv")
     assert (result.exit_code, result.stderr) == (0, "")
-    found = json.loads(result.stdout)
+    document = json.loads(result.stdout)
     first, second = (json.loads((run / "metrics.json").read_text())["metrics"] for run in (reviews, shorter))
     names = [reviews.as_posix(), shorter.as_posix()]
-    assert [found["runs"][name]["metrics"] for name in names] == [first, second]
-    against = found["against_first"][names[1]]
+    assert [document["runs"][name]["metrics"] for name in names] == [first, second]
+    against = document["against_first"][names[1]]
     assert against["difference"]["accuracy"] == pytest.approx(second["accuracy"] - first["accuracy"])
     low, high = against["intervals"]["accuracy"]
     assert low <= against["difference"]["accuracy"] <= high
     test = against["mcnemar"]
     assert (test["only_this_right"], test["only_other_right"]) == (against["turned_right"], against["turned_wrong"])
-    assert found["settings"] == {"text.max_length": [100, 3], "training.epochs": [3, 1]}
+    assert document["settings"] == {"text.max_length": [100, 3], "training.epochs": [3, 1]}
     with (tmp_path / "changed.csv").open(encoding="utf-8") as file:
         changed = list(csv.reader(file))
     assert changed[0] == ["row", "truth", *names]

@@ -56,9 +56,9 @@ class Tags(HTMLParser):
 
 def test_hostile_data_show_as_text(hostile: Path) -> None:
     page = (hostile / "report.html").read_text(encoding="utf-8")
-    found = Tags()
-    found.feed(page)
-    assert found.tags.isdisjoint({"script", "i", "img", "link", "iframe"})
+    reader = Tags()
+    reader.feed(page)
+    assert reader.tags.isdisjoint({"script", "i", "img", "link", "iframe"})
     assert page.count("<svg") == page.count("</svg>")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "{{ 7*7 }}" in page
@@ -67,9 +67,9 @@ def test_hostile_data_show_as_text(hostile: Path) -> None:
 
 def test_the_page_needs_nothing_else(reviews: Path) -> None:
     page = (reviews / "report.html").read_text(encoding="utf-8")
-    found = Tags()
-    found.feed(page)
-    assert all(link.startswith("#") for link in found.links)
+    reader = Tags()
+    reader.feed(page)
+    assert all(link.startswith("#") for link in reader.links)
     assert "@import" not in page
     assert "url(http" not in page
 
