@@ -125,8 +125,8 @@ def load_python(path: Path, _run: Run, _classifier: Classifier) -> PredictProba:
     """Return the package's `predict_proba`, run in a Python process of its own."""
 
     def predict_proba(texts: Sequence[str]) -> npt.NDArray[Any]:
-        # -I: nothing from the working directory or PYTHONPATH; -B: no compiled files in the package
-        command = [sys.executable, "-I", "-B", "-c", _PROOF, str(path), _package_name(path)]
+        # -P: no modules of the working directory; -B: no compiled files in the package
+        command = [sys.executable, "-P", "-B", "-c", _PROOF, str(path), _package_name(path)]
         process = subprocess.run(command, input=json.dumps(list(texts)), capture_output=True, text=True, check=False)
         if process.returncode:
             raise RuntimeError(f"the exported package cannot be used:\n{process.stderr}")
