@@ -121,6 +121,11 @@ def _pool(token_ids: Any, states: Any, pooling: str) -> Any:
     return ops.concatenate(pools, axis=-1) if len(pools) > 1 else pools[0]
 
 
+def pooled_width(units: int, pooling: str) -> int:
+    """Return the length of a text's pooled vector: the states of both directions, of each kind of pooling."""
+    return 2 * units * (2 if pooling == "max_mean" else 1)
+
+
 def bilstm_weights(network: keras.Model) -> dict[str, Floats]:
     """Return the weights by name, in Keras's order: for each layer and direction kernel, recurrent kernel and bias."""
     arrays = iter(network.get_weights())
@@ -144,7 +149,7 @@ def bilstm_weight_shapes(options: Any, shape: Shape) -> dict[str, tuple[int, ...
             shapes[f"bilstm_{layer}.{direction}.recurrent"] = (units, GATES * units)
             shapes[f"bilstm_{layer}.{direction}.bias"] = (GATES * units,)
         inputs = 2 * units
-    pooled = inputs * (2 if options.pooling == "max_mean" else 1)
+    pooled = pooled_width(units, options.pooling)
     return shapes | {"dense.kernel": (pooled, shape.outputs), "dense.bias": (shape.outputs,)}
 
 

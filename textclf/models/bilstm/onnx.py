@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from textclf.models.architecture import Constants, Floats, Metadata, Shape
-from textclf.models.bilstm.network import DIRECTIONS, BilstmOptions, Pooling, bilstm_weights
+from textclf.models.bilstm.network import DIRECTIONS, BilstmOptions, Pooling, bilstm_weights, pooled_width
 from textclf.models.onnx.graph import ForeignGraph, Graph, check_arrays, choice
 
 if TYPE_CHECKING:
@@ -93,10 +93,9 @@ def _constant_shapes(shape: Shape, constants: Constants, pooling: str) -> dict[s
         if name not in constants or constants[name].ndim != 2:
             raise ForeignGraph(f"its constant '{name}' is missing or no table")
     dimensions, units = constants["embedding"].shape[1], _units(constants)
-    pooled = 2 * units * (2 if pooling == "max_mean" else 1)
     shapes: dict[str, tuple[int, ...]] = {
         "embedding": (shape.vocabulary, dimensions),
-        "dense.kernel": (pooled, shape.outputs),
+        "dense.kernel": (pooled_width(units, pooling), shape.outputs),
         "dense.bias": (shape.outputs,),
     }
     for layer in range(1, _layers(constants) + 1):
