@@ -70,13 +70,13 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
             "No file is half written: a full disk, Ctrl-C, SIGTERM or a closed pipe leaves earlier files as they were.",
             "Each write of each command fails in turn; file size limits; signals; two trainings of one run.",
             f"{faults} tests",
-            "`make test`",
+            "`make check`",
         ),
         (
             "Bad input ends with exit code 1 and one message with place, cause and remedy.",
             "Configs, tables, word vectors and texts that are damaged, endless or hostile.",
             f"{bad} cases, each with its exact message",
-            "`make test`",
+            "`make check`",
         ),
         (
             "A `model/` folder is data: one from a stranger can at worst be refused. Older formats are read.",
@@ -88,7 +88,7 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
             "Output is safe to open in a spreadsheet, on a terminal and in a browser.",
             "Labels, columns, texts and names that are formulas, escape sequences or scripts.",
             f"{cases['safe_output']} cases",
-            "`make test`",
+            "`make check`",
         ),
         (
             "Any text has valid token ids, any line has one prediction, and what is written is read back.",
