@@ -1,4 +1,4 @@
-"""A trained network as a classifier, and as the files of a run: model.keras and `model/`, proved to agree."""
+"""A trained network as a classifier, and saved as model.keras and model/, which are compared."""
 
 import zipfile
 from dataclasses import replace
@@ -25,7 +25,7 @@ PARITY_ROWS = 256
 
 
 def shape_of(config: Config, dataset: Dataset) -> Shape:
-    """What the rows ask of a network."""
+    """Return the sizes of a network for the dataset."""
     return Shape.of(
         vocabulary=len(dataset.encoder.vocabulary) + RESERVED,
         labels=len(dataset.splits.labels),
@@ -33,38 +33,38 @@ def shape_of(config: Config, dataset: Dataset) -> Shape:
     )
 
 
-def classifier_of(
+def make_classifier(
     run: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
 ) -> tuple[Classifier, int]:
-    """The network as a classifier that the run does not keep, and the bytes that its graph would take there."""
+    """Return the network as a classifier, and the size of its graph in bytes; write nothing."""
     graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
     description = _description(config, dataset, threshold)
     return Classifier(description, load_scorer(graph, run.graph, len(description.labels)), NO_PROBE), len(graph)
 
 
 def save_model(
-    stage: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
+    staging: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
 ) -> tuple[Classifier, float]:
-    """The classifier in `model/`, and its largest difference from Keras's probabilities on validation rows.
+    """Write model.keras and model/; return the classifier, and its largest difference from Keras's probabilities.
 
     Args:
-        storage: how `model/` keeps the weights, to which those of the network are rounded first: both give the same.
+        storage: data type of the weights in model/, to which those of the network are rounded first.
 
     Raises:
         UserError: the difference is over PARITY_LIMIT.
     """
     _round_weights(config, network, storage)
-    with replacing(stage.keras_model) as temporary:
+    with replacing(staging.keras_model) as temporary:
         network.save(temporary)
     description = _description(config, dataset, threshold)
     graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
     probe = dataset.validation.token_ids.head(PARITY_ROWS)
-    kept = probe if config.report.texts else _scrambled(probe, len(description.vocabulary), config.training.seed)
-    classifier = save_classifier(stage.model, graph, description, kept)
-    keras_gives = forward_function(network)(probe).astype(np.float64)
-    if keras_gives.shape[1] == 1:
-        keras_gives = np.hstack([1 - keras_gives, keras_gives])
-    parity = float(np.abs(keras_gives - classifier.probabilities(probe)).max())
+    stored_probe = probe if config.report.texts else _scramble(probe, len(description.vocabulary), config.training.seed)
+    classifier = save_classifier(staging.model, graph, description, stored_probe)
+    of_keras = forward_function(network)(probe).astype(np.float64)  # (rows, outputs)
+    if of_keras.shape[1] == 1:
+        of_keras = np.hstack([1 - of_keras, of_keras])  # (rows, labels)
+    parity = float(np.abs(of_keras - classifier.probabilities(probe)).max())
     if not parity <= PARITY_LIMIT:
         raise UserError(
             f"model/ differs from the Keras model by {parity:.1e} (at most {PARITY_LIMIT:.0e} is right). "
@@ -91,14 +91,14 @@ def _description(config: Config, dataset: Dataset, threshold: float) -> Descript
     )
 
 
-def _scrambled(rows: TokenIds, words: int, seed: int) -> TokenIds:
-    """Rows of the same lengths from words drawn at random, so that no text can be read from them."""
+def _scramble(rows: TokenIds, words: int, seed: int) -> TokenIds:
+    """Return rows of the same lengths with random words, so that no text can be read from them."""
     drawn = np.random.default_rng(seed).integers(RESERVED, RESERVED + words, len(rows.flat))
     return replace(rows, flat=drawn)
 
 
 def keras_file(run: Run) -> Path:
-    """The run's model.keras.
+    """Return the path of the run's model.keras.
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -120,7 +120,7 @@ def _damaged_part(archive: Path) -> str | None:
 
 
 def load_network(path: Path) -> Any:
-    """The Keras model in a file; TensorFlow has been started."""
+    """Load a Keras model; TensorFlow has been started."""
     import keras
 
     return keras.saving.load_model(path, compile=False)

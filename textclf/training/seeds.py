@@ -1,4 +1,4 @@
-"""Networks that differ in their seed alone: which is kept, how far apart they are, and what all give together."""
+"""Networks that differ in their seed: the choice of one or an ensemble, and how far apart they are."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ from textclf.training.checkpoint import better
 from textclf.training.dataset import Dataset
 from textclf.training.fit import Decision, fit_decision
 from textclf.training.loop import FitResult
-from textclf.training.model_io import classifier_of, shape_of
+from textclf.training.model_io import make_classifier, shape_of
 
 
 @dataclass(frozen=True)
 class Member:
-    """A trained network, its logits already divided by the temperature that was decided on."""
+    """A trained network whose logits are divided by the temperature of its decision."""
 
     seed: int
     network: Any
@@ -35,16 +35,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a member alone would be."""
+    """A member as the classifier that it would be alone."""
 
     member: Member
     classifier: Classifier
     bytes: int
-    """Of its model.onnx."""
+    """Size of its model.onnx."""
 
 
 def best_member(members: Sequence[Member], monitor: str) -> Member:
-    """The one with the best score on the validation rows, the first of equals."""
+    """Return the member with the best score on the validation rows, the first of equals."""
     best = members[0]
     for member in members[1:]:
         if better(member.fit_result.best, best.fit_result.best, monitor):
@@ -52,18 +52,18 @@ def best_member(members: Sequence[Member], monitor: str) -> Member:
     return best
 
 
-def classify_alone(run: Run, config: Config, dataset: Dataset, members: Sequence[Member]) -> list[Candidate]:
-    """Each member alone, as it is now; none where there is one, which has nothing to be compared with."""
+def member_candidates(run: Run, config: Config, dataset: Dataset, members: Sequence[Member]) -> list[Candidate]:
+    """Return each member as a classifier, before an ensemble changes its network; none where there is one member."""
     if len(members) == 1:
         return []
     return [
-        Candidate(member, *classifier_of(run, config, dataset, member.network, member.decision.threshold))
+        Candidate(member, *make_classifier(run, config, dataset, member.network, member.decision.threshold))
         for member in members
     ]
 
 
 def choose_network(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[Any, Decision]:
-    """The network of the run and what was decided on for it: all members joined if so asked for, else the best."""
+    """Return the network of the run and its decision: the best member, or all of them as an ensemble."""
     if not config.training.ensemble or len(members) == 1:
         best = best_member(members, config.training.monitor)
         return best.network, best.decision
@@ -72,44 +72,47 @@ def choose_network(config: Config, dataset: Dataset, members: Sequence[Member]) 
 
 
 def compare_seeds(
-    config: Config, alone: Sequence[Candidate], classifier: Classifier, run: Run, found: Predictions, rows: SourceRows
+    config: Config,
+    candidates: Sequence[Candidate],
+    classifier: Classifier,
+    run: Run,
+    predictions: Predictions,
+    rows: SourceRows,
 ) -> tuple[SeedsDocument, dict[str, float]]:
-    """What metrics.json says of the members, and how many rows a second the best and an ensemble label.
+    """Return the members' part of metrics.json, and how many rows a second the best member and an ensemble predict.
 
     Args:
-        alone: the members.
-        classifier: that of the run, which found `found` on the rows.
-
-    Raises:
-        UserError: a file of the rows has changed.
+        candidates: the members.
+        classifier: that of the run.
+        predictions: of the classifier for the rows.
     """
-    best = best_member([rival.member for rival in alone], config.training.monitor)
-    place = [rival.member for rival in alone].index(best)
-    every = [rival.classifier for rival in alone]
+    ensemble = [classifier] if config.training.ensemble else []
     probabilities, speeds = measure_throughput(
-        [*every, classifier] if config.training.ensemble else every, rows.text_chunks()
+        [*(candidate.classifier for candidate in candidates), *ensemble], rows.text_chunks()
     )
-    outcomes = [
-        found.with_probabilities(shares, threshold=rival.member.decision.threshold)
-        for rival, shares in zip(alone, probabilities, strict=False)
+    members = [candidate.member for candidate in candidates]
+    of_members = [
+        predictions.with_probabilities(own, threshold=member.decision.threshold)
+        for own, member in zip(probabilities, members, strict=False)
     ]
-    metrics = [each.metrics for each in outcomes]
+    metrics = [own.metrics for own in of_members]
+    best = members.index(best_member(members, config.training.monitor))
     document: SeedsDocument = {
-        "best": best.seed,
-        "members": [_member_document(rival.member, own) for rival, own in zip(alone, metrics, strict=True)],
-        "mean": _each(metrics, statistics.fmean),
-        "standard_deviation": _each(metrics, statistics.stdev),
+        "best": members[best].seed,
+        "members": [_member_document(member, own) for member, own in zip(members, metrics, strict=True)],
+        "mean": _aggregate(metrics, statistics.fmean),
+        "standard_deviation": _aggregate(metrics, statistics.stdev),
         "ensemble": None,
     }
-    if not config.training.ensemble:
+    if not ensemble:
         return document, {}
     document["ensemble"] = {
-        "over_best": compare_predictions(found, outcomes[place]),
-        "over_mean": _over_mean(found, outcomes, document["mean"]),
+        "over_best": compare_predictions(predictions, of_members[best]),
+        "over_mean": _compare_with_mean(predictions, of_members, document["mean"]),
         "bytes": run.graph.stat().st_size,
-        "bytes_of_best": alone[place].bytes,
+        "bytes_of_best": candidates[best].bytes,
     }
-    return document, {"best": speeds[place], "ensemble": speeds[-1]}
+    return document, {"best": speeds[best], "ensemble": speeds[-1]}
 
 
 def _member_document(member: Member, metrics: Metrics) -> MemberDocument:
@@ -124,19 +127,21 @@ def _member_document(member: Member, metrics: Metrics) -> MemberDocument:
     }
 
 
-def _each(metrics: Sequence[Metrics], combine: Callable[[list[float]], float]) -> Metrics:
-    """Each metric's values as one number; None where a member has none."""
-    found: Metrics = {}
+def _aggregate(metrics: Sequence[Metrics], function: Callable[[list[float]], float]) -> Metrics:
+    """Return each metric's values as one number; None where a member has none."""
+    aggregated: Metrics = {}
     for name in metrics[0]:
-        values = [value for each in metrics if (value := each[name]) is not None]
-        found[name] = combine(values) if len(values) == len(metrics) else None
-    return found
+        values = [value for of_member in metrics if (value := of_member[name]) is not None]
+        aggregated[name] = function(values) if len(values) == len(metrics) else None
+    return aggregated
 
 
-def _over_mean(found: Predictions, others: Sequence[Predictions], mean: Metrics) -> DifferenceDocument:
-    """How much better each metric is than the members' mean, with its interval over the rows."""
-    resampled = {name: np.mean([other.resampled[name] for other in others], axis=0) for name in found.resampled}
+def _compare_with_mean(predictions: Predictions, members: Sequence[Predictions], mean: Metrics) -> DifferenceDocument:
+    """Return how much better each metric is than the members' mean, with its interval over the rows."""
+    resampled = {
+        name: np.mean([member.resampled[name] for member in members], axis=0) for name in predictions.resampled
+    }  # (resamples,) each
     return {
-        "difference": metric_differences(found.metrics, mean),
-        "intervals": difference_intervals(found.resampled, resampled),
+        "difference": metric_differences(predictions.metrics, mean),
+        "intervals": difference_intervals(predictions.resampled, resampled),
     }

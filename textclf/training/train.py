@@ -36,7 +36,7 @@ from textclf.training.run_writer import (
     validation_document,
     write_run,
 )
-from textclf.training.seeds import Member, best_member, choose_network, classify_alone, compare_seeds
+from textclf.training.seeds import Member, best_member, choose_network, compare_seeds, member_candidates
 from textclf.training.tensorflow_setup import start_tensorflow
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _train(
         members = [
             Member(seed, *trained, fit_decision(config, dataset, trained[0])) for seed, trained in networks.items()
         ]
-        candidates = classify_alone(staging, config, dataset, members)
+        candidates = member_candidates(staging, config, dataset, members)
         network, decision = choose_network(config, dataset, members)
     with clock.phase("save"):
         classifier, parity = save_model(staging, config, dataset, network, decision.threshold)
