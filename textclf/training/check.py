@@ -1,4 +1,4 @@
-"""`textclf check`: what a config's data hold, or whether a saved model still gives what it gave."""
+"""`textclf check`: checks the data of a config, or a saved model; `train --verify`: two trainings compared."""
 
 import hashlib
 import subprocess
@@ -63,10 +63,10 @@ class VerifyDocument(TypedDict):
 
 
 def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> CheckDocument:
-    """What training on a config would see, and what is wrong with it; nothing is trained.
+    """Return the size of a config's dataset and what is wrong with it; train nothing.
 
     Args:
-        suspects: a file to write, its labels as they stand if `raw`; see `write_suspects`.
+        suspects: file to write the rows to that are probably labelled wrong; see `write_suspects` for `raw`.
 
     Raises:
         UserError: the data cannot be learnt from.
@@ -84,7 +84,7 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
         "vocabulary": len(dataset.encoder.vocabulary),
         "truncated": dataset.train_truncation.summary(),
         "unknown_words": dataset.unknown,
-        "findings": check_data(config, dataset).documents(),
+        "findings": check_data(config, dataset).findings,
     }
     if suspects is not None:
         from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
@@ -95,7 +95,7 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
 
 
 def check_run(run: Run) -> RunCheckDocument:
-    """Whether the saved model still gives the probabilities that it gave when it was saved.
+    """Check that a saved model gives the same probabilities as when it was saved.
 
     Raises:
         UserError: it does not, or cannot be read.
@@ -122,11 +122,12 @@ PRODUCTS = {
     "predictions.csv": "probabilities",
     "metrics.json": "every number of the report",
 }
-"""What a training makes, in the order in which one follows from the other, and what it holds."""
+"""Files of a run that two trainings must agree in, in the order in which they follow from each other, and what they
+hold."""
 
 
 def verify(config: Config) -> VerifyDocument:
-    """Digests of what two trainings of one epoch make, each in a process of its own; no run is written.
+    """Train twice for one epoch, each time in a process of its own; return the digests of the files; keep no run.
 
     Raises:
         UserError: the config cannot be trained on, or the trainings differ.
@@ -148,10 +149,10 @@ def verify(config: Config) -> VerifyDocument:
 
 
 def _train(config: Path, run: Run) -> Run:
-    """The run that a process of its own trained.
+    """Train a run in a new process.
 
     Raises:
-        UserError: it failed, with what it said.
+        UserError: it failed; the message is its own.
     """
     command = [sys.executable, "-m", "textclf", "train", str(config), "--run", str(run.path)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)

@@ -1,4 +1,4 @@
-"""Where training stands, in one file: all that it takes to go on as if it had never stopped."""
+"""Checkpoints: a training that is resumed from one gives the same network as if it had never stopped."""
 
 import io
 import json
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Epoch:
-    """A line of history.csv."""
+    """The scores of an epoch, a row of history.csv."""
 
     epoch: int
     learning_rate: float
@@ -30,26 +30,26 @@ class Epoch:
 
 
 def higher_is_better(monitor: str) -> bool:
-    """Whether a greater validation score is a better one."""
+    """Return whether a higher score is better."""
     return monitor == "val_accuracy"
 
 
 def better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
-    """Whether the epoch's validation score is better than that of the best so far."""
+    """Return whether an epoch has a better validation score than the best so far."""
     new, old = asdict(epoch)[monitor], asdict(best)[monitor]
     return bool(new > old if higher_is_better(monitor) else new < old)
 
 
 @dataclass
 class TrainingState:
-    """Where training stands between two steps, besides the variables of network and optimizer."""
+    """The progress of a training between two steps, besides the variables of network and optimizer."""
 
     epoch: int = 1
-    """The one under way."""
+    """The current epoch, counted from 1."""
     step: int = 0
-    """Steps of it that are done."""
+    """Steps done in this epoch."""
     total: float = 0.0
-    """Sum of their losses."""
+    """Sum of the losses of these steps."""
     history: list[Epoch] = field(default_factory=list)
     best: int = 0
     """The epoch with the best validation score so far; 0 before the first."""
@@ -60,16 +60,16 @@ class TrainingState:
         return self.history[self.best - 1] if self.best else None
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """Notes a finished epoch and turns to the next."""
+        """Add a finished epoch and start the next."""
         self.history.append(epoch)
         self.epoch, self.step, self.total = epoch.epoch + 1, 0, 0.0
 
 
 class Checkpoint:
-    """The file that `Progress` and variables are kept in, written whole or not at all.
+    """A file with the state of a training and its variables, always written whole.
 
-    A variable is what TensorFlow calls so: the weights, what the optimizer knows of each, the learning rate's step and
-    the states of dropout's random numbers among them.
+    The variables of TensorFlow include the weights, the moments and steps of the optimizer, and the random states of
+    dropout.
     """
 
     def __init__(self, path: Path, *, minutes: float | None = None):
@@ -78,22 +78,22 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def due(self) -> bool:
-        """Whether so many minutes have passed since the last."""
+        """Return whether it is time to save within an epoch."""
         return self._seconds is not None and time.monotonic() - self._saved >= self._seconds
 
-    def save(self, progress: TrainingState, variables: Sequence[Any]) -> None:
-        facts = {name: value for name, value in asdict(progress).items() if name != "best_weights"}
-        arrays: dict[str, Any] = {"progress": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
+    def save(self, state: TrainingState, variables: Sequence[Any]) -> None:
+        values = {name: value for name, value in asdict(state).items() if name != "best_weights"}
+        arrays: dict[str, Any] = {"progress": np.frombuffer(json.dumps(values).encode(), np.uint8)}
         arrays |= {f"variable_{i}": variable.numpy() for i, variable in enumerate(variables)}
-        arrays |= {f"best_{i}": weight for i, weight in enumerate(progress.best_weights)}
-        held = io.BytesIO()  # into a file, NumPy 2.1 leaves the archive open where a write fails
-        np.savez(held, **arrays)
+        arrays |= {f"best_{i}": weights for i, weights in enumerate(state.best_weights)}
+        buffer = io.BytesIO()  # given a path, NumPy 2.1 leaves the archive open where a write fails
+        np.savez(buffer, **arrays)
         with replacing(self._path) as temporary:
-            temporary.write_bytes(held.getbuffer())
+            temporary.write_bytes(buffer.getbuffer())
         self._saved = time.monotonic()
 
     def load(self, variables: Sequence[Any]) -> TrainingState:
-        """Where training stands, the variables set accordingly; the beginning, where there is no file.
+        """Assign the saved values to the variables and return the state; without a file, return an initial state.
 
         Raises:
             UserError: the file is damaged, or of another network.
@@ -101,15 +101,16 @@ class Checkpoint:
         if not self._path.exists():
             return TrainingState()
         arrays = self._arrays()
-        values = [arrays.get(f"variable_{i}") for i in range(len(variables))]
-        if [None if value is None else value.shape for value in values] != [tuple(each.shape) for each in variables]:
+        saved = [arrays.get(f"variable_{i}") for i in range(len(variables))]
+        shapes = [None if array is None else array.shape for array in saved]
+        if shapes != [tuple(variable.shape) for variable in variables]:
             raise UserError(f"{self._path} is of another network. Begin anew with --overwrite.")
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        facts = json.loads(arrays["progress"].tobytes())
-        facts["history"] = [Epoch(**epoch) for epoch in facts["history"]]
-        best = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
-        return TrainingState(**facts, best_weights=best)
+        for variable, array in zip(variables, saved, strict=True):
+            variable.assign(array)
+        values = json.loads(arrays["progress"].tobytes())
+        values["history"] = [Epoch(**epoch) for epoch in values["history"]]
+        best_weights = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
+        return TrainingState(**values, best_weights=best_weights)
 
     def _arrays(self) -> dict[str, Array]:
         try:

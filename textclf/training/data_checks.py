@@ -1,8 +1,7 @@
-"""What is wrong with the data, before anything is learnt from them: each finding with examples and what to do."""
+"""Checks of the data before training: duplicates, leaks, bad labels, and what to do about them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,221 +9,199 @@ from scipy.sparse import csr_matrix
 
 from textclf.config.schema import Config
 from textclf.data.rows import TextKeys
+from textclf.data.source import RowIds
 from textclf.io.contract import ExampleDocument, FindingDocument
 from textclf.text.encoding import RESERVED
 from textclf.training.dataset import Dataset, Split
 
-Array = npt.NDArray[Any]
+EXAMPLES = 3  # rows shown of a finding
 
-EXAMPLES = 3
+FEW_ROWS = 10  # training rows below which a label is rare
 
-FEW_ROWS = 10  # training rows under which a label is rare
+MUCH_CUT = 0.05  # fraction of a label's tokens
 
-MUCH_LOST = 0.05  # share of a label's tokens beyond the cut
+MUCH_UNKNOWN = 0.1  # fraction of a split's words
 
-MUCH_UNKNOWN = 0.1  # share of a file's words that the vocabulary lacks
+# A word gives a label away if this many rows have the label, and this fraction of them and of other rows the word.
+TELLING_ROWS, TELLING_FRACTION, TELLING_ELSEWHERE = 30, 0.95, 0.01
 
-TELLING_ROWS, TELLING_SHARE, TELLING_ELSEWHERE = 30, 0.95, 0.01
+TELLING_SAMPLE = 100_000  # training rows to look for such words in
 
-LOOKED_AT = 100_000  # rows among which telling words are looked for
-
-SHOWN = 200  # characters of an example
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about the data that a careful person would want to know."""
-
-    check: str
-    part: str
-    """What the rows are for: train, validation or test."""
-    count: int
-    """Rows, or labels, that it concerns."""
-    what: str
-    advice: str
-    rows: list[int] = field(default_factory=list)
-    """The first of the rows, counted from 0 in their files."""
-    examples: list[ExampleDocument] = field(default_factory=list)
-    """The same with label and text, where texts may be shown."""
+EXAMPLE_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class DataChecks:
-    """What the checks found."""
+    """The results of all checks."""
 
-    findings: list[Finding]
+    findings: list[FindingDocument]
     leaked: npt.NDArray[np.bool_]
-    """Whether training saw each measured row's text, case, blanks and punctuation aside, shape (n,)."""
-
-    def documents(self) -> list[FindingDocument]:
-        """Return the findings for metrics.json."""
-        return [
-            {
-                "check": finding.check,
-                "part": finding.part,
-                "count": finding.count,
-                "what": finding.what,
-                "advice": finding.advice,
-                "rows": finding.rows,
-                "examples": finding.examples,
-            }
-            for finding in self.findings
-        ]
+    """Whether training saw the text of each row to evaluate on, shape (n,); case, blanks and punctuation aside."""
 
 
 def check_data(config: Config, dataset: Dataset) -> DataChecks:
-    """All findings, examples with their texts unless `report.texts` forbids it."""
+    """Check the dataset; the findings show texts unless `report.texts` forbids it."""
     parts = dataset.splits.parts()
-    seen = {"validation": [parts["train"]], "test": [parts["train"], parts["validation"]]}
+    earlier = {"validation": [parts["train"]], "test": [parts["train"], parts["validation"]]}
     findings = [
-        *(finding for part, side in parts.items() for finding in _within(part, side)),
-        *(finding for part in parts if part in seen for finding in _shared(part, parts[part], seen[part])),
-        *_labels(config, parts["train"]),
-        *_cut(config, dataset),
-        *_unknown(config, dataset),
-        *_telling_words(config, dataset),
+        *(finding for part, split in parts.items() for finding in _check_texts(part, split)),
+        *(finding for part in parts if part in earlier for finding in _check_leaks(part, parts[part], earlier[part])),
+        *_check_labels(config, parts["train"]),
+        *_check_truncation(config, dataset),
+        *_check_unknown_words(config, dataset),
+        *_check_telling_words(config, dataset),
     ]
-    measured = list(parts)[-1]
-    leaked = np.isin(parts[measured].keys.near, _keys(seen[measured]).near)
-    return DataChecks([_with_examples(finding, parts[finding.part], config) for finding in findings], leaked)
+    if config.report.texts:
+        for finding in findings:
+            finding["examples"] = _examples(finding["rows"], parts[finding["part"]])
+    evaluated = list(parts)[-1]
+    leaked = np.isin(parts[evaluated].keys.near, _concatenate_keys(earlier[evaluated]).near)
+    return DataChecks(findings, leaked)
 
 
-def _keys(splits: list[Split]) -> TextKeys:
-    """The keys of all their rows."""
-    return TextKeys(*map(np.concatenate, zip(*(side.keys for side in splits), strict=True)))
+def _finding(check: str, part: str, count: int, what: str, advice: str, rows: Sequence[int] = ()) -> FindingDocument:
+    return {
+        "check": check, "part": part, "count": count, "what": what, "advice": advice, "rows": [*rows], "examples": []
+    }  # fmt: skip
 
 
-def _with_examples(finding: Finding, side: Split, config: Config) -> Finding:
-    if not finding.rows or not config.report.texts:
-        return finding
-    rows = replace(side.rows, row_ids=np.array(finding.rows))
+def _examples(row_ids: list[int], split: Split) -> list[ExampleDocument]:
+    """Return the rows with label and text."""
+    rows = replace(split.rows, row_ids=np.array(row_ids, np.int64))
     labels = [rows.labels.fields[code] for code in rows.labels.codes]
-    examples: list[ExampleDocument] = [
-        {"row": row, "label": label, "text": text[:SHOWN]}
-        for row, label, text in zip(finding.rows, labels, rows.texts(np.arange(len(rows))), strict=True)
+    return [
+        {"row": row, "label": label, "text": text[:EXAMPLE_CHARACTERS]}
+        for row, label, text in zip(row_ids, labels, rows.texts(np.arange(len(rows))), strict=True)
     ]
-    return replace(finding, examples=examples)
 
 
-def _numbers(side: Split, places: Array) -> list[int]:
-    """Numbers in the files of the first of the side's rows at these places."""
-    return [int(row) for row in side.row_ids[places[:EXAMPLES]]]
+def _first_row_ids(split: Split, indices: RowIds) -> list[int]:
+    return [int(row) for row in split.row_ids[indices[:EXAMPLES]]]
 
 
-def _within(part: str, side: Split) -> Iterator[Finding]:
-    """Texts that come again, under the same label and under another one, and empty ones."""
-    keys, codes = side.keys, side.labels.codes
-    again = _repeats(keys.near)
-    if again.any():
+def _concatenate_keys(splits: list[Split]) -> TextKeys:
+    return TextKeys(*map(np.concatenate, zip(*(split.keys for split in splits), strict=True)))
+
+
+def _check_texts(part: str, split: Split) -> Iterator[FindingDocument]:
+    """Find duplicate texts, texts with conflicting labels, and empty texts."""
+    keys, codes = split.keys, split.labels.codes
+    repeated = _repeats(keys.near)
+    if repeated.any():
         exact = int(_repeats(keys.exact).sum())
-        what = f"{_rows(int(again.sum()))} repeat the text of an earlier one, {exact} of them to the letter"
+        what = f"{_count_rows(int(repeated.sum()))} repeat the text of an earlier one, {exact} of them to the letter"
         advice = "They weigh more than others. Drop them unless they come as often in use."
-        yield Finding("duplicates", part, int(again.sum()), what, advice, _numbers(side, np.flatnonzero(again)))
-    order = np.lexsort((codes, keys.near))
+        rows = _first_row_ids(split, np.flatnonzero(repeated))
+        yield _finding("duplicates", part, int(repeated.sum()), what, advice, rows)
+    order = np.lexsort((codes, keys.near))  # equal texts side by side
     same_text = np.diff(keys.near[order]) == 0
-    torn = np.isin(keys.near, keys.near[order][1:][same_text & (np.diff(codes[order]) != 0)])
-    if torn.any():
-        what = f"{_rows(int(torn.sum()))} have a text that stands elsewhere under another label"
+    other_label = np.diff(codes[order]) != 0
+    conflicting = np.isin(keys.near, keys.near[order][1:][same_text & other_label])
+    if conflicting.any():
+        what = f"{_count_rows(int(conflicting.sum()))} have a text that stands elsewhere under another label"
         advice = "At most one label of each can be learnt. Decide on one, or drop them."
-        places = np.flatnonzero(torn)
-        together = places[np.argsort(keys.near[places], kind="stable")]
-        yield Finding("conflicting labels", part, int(torn.sum()), what, advice, _numbers(side, together))
-    empty = np.flatnonzero(side.counts == 0)
+        indices = np.flatnonzero(conflicting)
+        by_text = indices[np.argsort(keys.near[indices], kind="stable")]
+        rows = _first_row_ids(split, by_text)
+        yield _finding("conflicting labels", part, int(conflicting.sum()), what, advice, rows)
+    empty = np.flatnonzero(split.counts == 0)
     if len(empty):
-        what = f"{_rows(len(empty))} have a text without a word"
-        yield Finding("empty texts", part, len(empty), what, "Drop them, or see whether text.clean took the words.",
-                      _numbers(side, empty))  # fmt: skip
+        what = f"{_count_rows(len(empty))} have a text without a word"
+        advice = "Drop them, or see whether text.clean took the words."
+        yield _finding("empty texts", part, len(empty), what, advice, _first_row_ids(split, empty))
 
 
-def _repeats(keys: Array) -> npt.NDArray[np.bool_]:
-    """Whether an earlier one of the keys is equal, shape (n,)."""
-    again = np.ones(len(keys), bool)
-    again[np.unique(keys, return_index=True)[1]] = False
-    return again
+def _repeats(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Return whether an earlier key is equal, shape (n,)."""
+    repeats = np.ones(len(keys), bool)
+    repeats[np.unique(keys, return_index=True)[1]] = False
+    return repeats
 
 
-def _shared(part: str, side: Split, seen: list[Split]) -> Iterator[Finding]:
-    """Texts that training, or the choice of its best epoch, saw too."""
-    ours, theirs = side.keys, _keys(seen)
-    near = np.isin(ours.near, theirs.near)
+def _check_leaks(part: str, split: Split, earlier: list[Split]) -> Iterator[FindingDocument]:
+    """Find texts that training, or the choice of its best epoch, has seen."""
+    keys, seen = split.keys, _concatenate_keys(earlier)
+    near = np.isin(keys.near, seen.near)
     if near.any():
-        exact = int(np.isin(ours.exact, theirs.exact).sum())
-        what = f"{_rows(int(near.sum()))} have a text that training saw too, {exact} of them to the letter"
+        exact = int(np.isin(keys.exact, seen.exact).sum())
+        what = f"{_count_rows(int(near.sum()))} have a text that training saw too, {exact} of them to the letter"
         advice = "They flatter the score; the report shows it without them. Drop them from one of the files."
-        yield Finding("seen in training", part, int(near.sum()), what, advice, _numbers(side, np.flatnonzero(near)))
+        rows = _first_row_ids(split, np.flatnonzero(near))
+        yield _finding("seen in training", part, int(near.sum()), what, advice, rows)
 
 
-def _labels(config: Config, train: Split) -> Iterator[Finding]:
-    """Labels of few rows, and labels that are none."""
+def _check_labels(config: Config, train: Split) -> Iterator[FindingDocument]:
+    """Find labels that are ids, and labels with few rows."""
     counts = train.labels.counts(config.data.label_separator)
-    rare = sorted((rows, name) for name, rows in counts.items() if rows < FEW_ROWS)
+    rare = sorted((rows, label) for label, rows in counts.items() if rows < FEW_ROWS)
     if len(counts) > len(train) / 2:
-        what = f"{len(counts)} different labels in {_rows(len(train))}"
-        yield Finding("labels like an id", "train", len(counts), what, "Is data.label the right column?")
+        what = f"{len(counts)} different labels in {_count_rows(len(train))}"
+        yield _finding("labels like an id", "train", len(counts), what, "Is data.label the right column?")
     elif rare:
-        named = ", ".join(f"{name} ({rows})" for rows, name in rare[:EXAMPLES])
+        named = ", ".join(f"{label} ({rows})" for rows, label in rare[:EXAMPLES])
         what = f"{len(rare)} labels have fewer than {FEW_ROWS} rows: {named}{', ...' if len(rare) > EXAMPLES else ''}"
-        yield Finding("rare labels", "train", len(rare), what, "Add rows, or merge such labels.")
+        yield _finding("rare labels", "train", len(rare), what, "Add rows, or merge such labels.")
 
 
-def _cut(config: Config, dataset: Dataset) -> Iterator[Finding]:
-    """Labels whose texts lose much to the cut."""
-    tokens = dataset.train.token_ids.token_counts
+def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
+    """Find labels whose texts lose much by truncation."""
+    tokens = dataset.train.token_ids.token_counts  # (n,)
     lost = tokens - np.minimum(tokens, config.text.max_length)
     labels = dataset.splits.train.labels
     names = labels.names(config.data.label_separator)
     targets = labels.targets(names, config.data.label_separator)
-    ones = targets if targets.ndim > 1 else targets[:, None] == np.arange(len(names))
-    shares = (ones.T @ lost) / np.maximum(ones.T @ tokens, 1)
-    much = [place for place in np.argsort(-shares, kind="stable").tolist() if shares[place] > MUCH_LOST]
+    has_label = targets if targets.ndim > 1 else targets[:, None] == np.arange(len(names))  # (n, labels)
+    fractions = (has_label.T @ lost) / np.maximum(has_label.T @ tokens, 1)  # (labels,)
+    much = [index for index in np.argsort(-fractions, kind="stable").tolist() if fractions[index] > MUCH_CUT]
     if much:
-        named = ", ".join(f"{names[place]} ({100 * shares[place]:.0f} %)" for place in much[:EXAMPLES])
+        named = ", ".join(f"{names[index]} ({100 * fractions[index]:.0f} %)" for index in much[:EXAMPLES])
         end = config.text.truncate
-        what = f"{len(much)} labels lose more than {100 * MUCH_LOST:.0f} % of their words to the cut: {named}"
+        what = f"{len(much)} labels lose more than {100 * MUCH_CUT:.0f} % of their words to the cut: {named}"
         advice = f"Raise text.max_length ({config.text.max_length}), or see whether the {end} of a text is what can go."
-        rows = _numbers(dataset.splits.train, np.argsort(-lost, kind="stable"))
-        yield Finding("cut texts", "train", len(much), what, advice, rows)
+        rows = _first_row_ids(dataset.splits.train, np.argsort(-lost, kind="stable"))
+        yield _finding("cut texts", "train", len(much), what, advice, rows)
 
 
-def _unknown(config: Config, dataset: Dataset) -> Iterator[Finding]:
-    for part, share in dataset.unknown.items():
-        if share > MUCH_UNKNOWN:
-            what = f"{100 * share:.1f} % of the words are unknown to the model"
+def _check_unknown_words(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
+    for part, fraction in dataset.unknown.items():
+        if fraction > MUCH_UNKNOWN:
+            what = f"{100 * fraction:.1f} % of the words are unknown to the model"
             full = len(dataset.encoder.vocabulary) + RESERVED >= config.text.vocab_size
             remedy = f"Raise text.vocab_size ({config.text.vocab_size})" if full else "Add training rows"
             advice = f"{remedy}, or name word vectors in model.pretrained."
-            yield Finding("unknown words", part, len(dataset.splits.parts()[part]), what, advice)
+            yield _finding("unknown words", part, len(dataset.splits.parts()[part]), what, advice)
 
 
-def _telling_words(config: Config, dataset: Dataset) -> Iterator[Finding]:
-    """Words that nearly all rows of a label have and hardly any other: a leak, or too easy a task."""
+def _check_telling_words(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
+    """Find words that nearly all rows of a label have and hardly any other: a leak, or too easy a task."""
     if config.data.label_separator is not None:
         return
-    ids, targets = dataset.train.token_ids, dataset.train.targets[:LOOKED_AT]
-    some = ids.head(LOOKED_AT)
-    labels = len(dataset.splits.labels)
-    rows = np.repeat(np.arange(len(some)), some.lengths)
-    shape = (len(some), len(dataset.encoder.vocabulary) + RESERVED)
-    # setting, not adding: a word counts once a row
-    present = csr_matrix((np.ones(len(some.flat), np.int32), (rows, some.flat.astype(np.int64))), shape)
-    present.data[:] = 1
-    of_label = csr_matrix((np.ones(len(some), np.int32), (targets, np.arange(len(some)))), (labels, len(some)))
-    with_word = (of_label @ present).tocoo()
-    total, every = np.bincount(targets, minlength=labels), np.asarray(present.sum(axis=0)).ravel()
-    inside = with_word.data / np.maximum(total[with_word.row], 1)
-    outside = (every[with_word.col] - with_word.data) / np.maximum(len(some) - total[with_word.row], 1)
-    telling = (total[with_word.row] >= TELLING_ROWS) & (inside >= TELLING_SHARE) & (outside <= TELLING_ELSEWHERE)
-    telling &= with_word.col >= RESERVED
+    token_ids, targets = dataset.train.token_ids.head(TELLING_SAMPLE), dataset.train.targets[:TELLING_SAMPLE]
+    n, labels, words = len(token_ids), len(dataset.splits.labels), len(dataset.encoder.vocabulary) + RESERVED
+    row_of_token = np.repeat(np.arange(n), token_ids.lengths)  # (tokens,)
+    ones = np.ones(len(token_ids.flat), np.int32)
+    has_word = csr_matrix((ones, (row_of_token, token_ids.flat.astype(np.int64))), (n, words))
+    has_word.data[:] = 1  # a word counts once a row
+    has_label = csr_matrix((np.ones(n, np.int32), (targets, np.arange(n))), (labels, n))
+    both = (has_label @ has_word).tocoo()  # (labels, words), sparse: rows with the label and the word
+    label, word = both.row, both.col
+    label_rows, word_rows = (
+        np.bincount(targets, minlength=labels)[label],
+        np.asarray(has_word.sum(axis=0)).ravel()[word],
+    )
+    inside = both.data / np.maximum(label_rows, 1)
+    elsewhere = (word_rows - both.data) / np.maximum(n - label_rows, 1)
+    telling = (label_rows >= TELLING_ROWS) & (inside >= TELLING_FRACTION) & (elsewhere <= TELLING_ELSEWHERE)
+    telling &= word >= RESERVED
     if telling.any():
-        pairs = list(zip(with_word.row[telling].tolist(), with_word.col[telling].tolist(), strict=True))
         named = ", ".join(
-            f"'{dataset.encoder.vocabulary[word - RESERVED]}' for {dataset.splits.labels[label]}"
-            for label, word in pairs[:EXAMPLES]
+            f"'{dataset.encoder.vocabulary[word_id - RESERVED]}' for {dataset.splits.labels[label_id]}"
+            for label_id, word_id in zip(label[telling][:EXAMPLES], word[telling][:EXAMPLES], strict=True)
         )
-        what = f"{len(pairs)} words alone give a label away: {named}"
+        what = f"{telling.sum()} words alone give a label away: {named}"
         advice = "If the label was written into the text, take it out."
-        yield Finding("telling words", "train", len(pairs), what, advice)
+        yield _finding("telling words", "train", int(telling.sum()), what, advice)
 
 
-def _rows(count: int) -> str:
+def _count_rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"

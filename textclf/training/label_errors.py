@@ -21,77 +21,87 @@ FOLDS = 5
 class Suspects(NamedTuple):
     """Rows of the training files, the most suspicious first."""
 
-    rows: npt.NDArray[np.int64]
-    """Their numbers in the files, shape (k,)."""
+    row_ids: npt.NDArray[np.int64]
+    """Row numbers in the files, shape (k,)."""
     labels: list[str]
-    """What they are labelled."""
-    better: list[str]
-    """The label that a linear model trained on other rows gives them."""
-    share: npt.NDArray[np.float64]
-    """The probability that it gives their own label, shape (k,); of several labels a row the least of all."""
+    """Label fields of the rows."""
+    suggested: list[str]
+    """Labels predicted by a linear model that was trained on other rows."""
+    probabilities: npt.NDArray[np.float64]
+    """Its probability of the row's own label, shape (k,); of several labels the lowest."""
 
 
 def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Suspects:
-    """Training rows that a linear model, trained on other rows, contradicts more surely than it should.
+    """Find the training rows whose labels a linear model, trained on other rows, contradicts.
 
     Raises:
         UserError: cleanlab is not installed.
     """
     multilabel = dataset.train.targets.ndim > 1
-    find = _cleanlab(multilabel=multilabel)
+    find_label_issues = _cleanlab(multilabel=multilabel)
     splits = dataset.splits
-    rows = sample_rows(splits.train.counts, seed=seed)
-    train = _part(splits.train.take(rows), dataset.train.targets[rows])
-    validation = _part(splits.validation, dataset.validation.targets)
-    held_out = cross_validated(train, validation, seed=seed)
-    labels = [np.flatnonzero(row).tolist() for row in train.targets] if multilabel else train.targets
-    # as many processes as cores would each load all that this one has loaded
-    found = find(labels, held_out, return_indices_ranked_by="self_confidence", n_jobs=1)
-    found = np.asarray(found, np.int64)
-    side, names = splits.train.take(rows[found]), splits.labels
-    fields = [side.labels.fields[code] for code in side.labels.codes]
-    shares = held_out[found]
-    better = label_fields(decide(shares, separator, DEFAULT_THRESHOLD), names, separator)
+    sampled = sample_rows(splits.train.counts, seed=seed)
+    train = _words(splits.train.take(sampled), dataset.train.targets[sampled])
+    validation = _words(splits.validation, dataset.validation.targets)
+    probabilities = cross_validate(train, validation, seed=seed)  # (n, labels)
+    y_true = [np.flatnonzero(row).tolist() for row in train.targets] if multilabel else train.targets
+    # one process: each further one would load all that this one has loaded
+    issues = find_label_issues(y_true, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    issues = np.asarray(issues, np.int64)  # (k,)
+    probabilities, targets = probabilities[issues], train.targets[issues]
     if multilabel:
-        ones = train.targets[found] == 1
-        return Suspects(side.row_ids, fields, better, np.where(ones, shares, 1 - shares).min(axis=1))
-    return Suspects(side.row_ids, fields, better, shares[np.arange(len(found)), train.targets[found]])
+        of_own_label = np.where(targets == 1, probabilities, 1 - probabilities).min(axis=1)
+    else:
+        of_own_label = probabilities[np.arange(len(issues)), targets]
+    suspects = splits.train.take(sampled[issues])
+    return Suspects(
+        row_ids=suspects.row_ids,
+        labels=[suspects.labels.fields[code] for code in suspects.labels.codes],
+        suggested=label_fields(decide(probabilities, separator, DEFAULT_THRESHOLD), splits.labels, separator),
+        probabilities=of_own_label,
+    )
 
 
-def _part(side: Split, targets: Array) -> LabelledWords:
-    return LabelledWords(side.words.take(side.row_ids), targets)
+def _words(split: Split, targets: Array) -> LabelledWords:
+    return LabelledWords(split.words.take(split.row_ids), targets)
 
 
-def cross_validated(train: LabelledWords, validation: LabelledWords, *, seed: int) -> Array:
-    """Probabilities of the training rows, shape (n, labels), each by a linear model that did not see the row."""
+def cross_validate(train: LabelledWords, validation: LabelledWords, *, seed: int) -> Array:
+    """Return probabilities of the training rows, shape (n, labels), each by a linear model trained on other rows.
+
+    Args:
+        validation: rows to choose the regularisation on.
+    """
     strength = LinearBaseline(train, validation).strength
-    fold = np.random.default_rng(seed).permutation(len(train.targets)) % FOLDS
+    fold = np.random.default_rng(seed).permutation(len(train.targets)) % FOLDS  # (n,)
     labels = train.targets.shape[1] if train.targets.ndim > 1 else int(train.targets.max()) + 1
-    held_out = np.zeros((len(fold), labels))
+    probabilities = np.zeros((len(fold), labels))
     for number in range(FOLDS):
         inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        model = LinearBaseline(_rows(train, inside), validation, strengths=(strength,))
-        known = model.labels
-        held_out[np.ix_(outside, known)] = model.predict_proba(train.words.take(outside))
-    return held_out
-
-
-def _rows(part: LabelledWords, rows: Array) -> LabelledWords:
-    return LabelledWords(part.words.take(rows), part.targets[rows])
+        others = LabelledWords(train.words.take(inside), train.targets[inside])
+        model = LinearBaseline(others, validation, strengths=(strength,))
+        probabilities[np.ix_(outside, model.labels)] = model.predict_proba(train.words.take(outside))
+    return probabilities
 
 
 def _cleanlab(*, multilabel: bool) -> Any:
     try:
-        from cleanlab import filter as one_label
-        from cleanlab.multilabel_classification import filter as several_labels
+        from cleanlab import filter as single_label
+        from cleanlab.multilabel_classification import filter as multiple_labels
     except ImportError:
         raise UserError("Rows that are labelled wrong are found by cleanlab: pip install 'textclf[labels]'.") from None
-    return (several_labels if multilabel else one_label).find_label_issues
+    return (multiple_labels if multilabel else single_label).find_label_issues
 
 
 def write_suspects(path: Path, dataset: Dataset, config: Config, *, raw: bool = False) -> int:
-    """Writes them as CSV, without their texts, the labels harmless unless `raw`; how many there are."""
-    found = find_suspects(dataset, separator=config.data.label_separator, seed=config.training.seed)
-    columns = found.rows.tolist(), found.labels, found.better, found.share.tolist()
-    write_csv(path, ["row", "label", "suggested", "probability_of_label"], zip(*columns, strict=True), raw=raw)
-    return len(found.rows)
+    """Write the suspects as CSV, without their texts; return their number.
+
+    Args:
+        raw: do not escape labels that a spreadsheet would take for formulas.
+    """
+    suspects = find_suspects(dataset, separator=config.data.label_separator, seed=config.training.seed)
+    rows = zip(
+        suspects.row_ids.tolist(), suspects.labels, suspects.suggested, suspects.probabilities.tolist(), strict=True
+    )
+    write_csv(path, ["row", "label", "suggested", "probability_of_label"], rows, raw=raw)
+    return len(suspects.row_ids)

@@ -1,12 +1,12 @@
-"""Adam as TensorFlow's fused kernel: textbook steps, about three times as fast on an embedding table as Keras's own.
+"""Adam by TensorFlow's fused kernel: the textbook step, about three times as fast for an embedding as Keras's Adam.
 
-Keras updates an embedding from the list of rows that a batch touched, one entry a token. Where a word occurs twice its
-Adam squares the two gradients one by one, and the second moment comes out too small; here they are summed first.
+Keras updates an embedding from one gradient for each token of a batch. Where a word occurs twice, its Adam squares the
+two gradients one by one, and the second moment is too small; here they are summed first.
 """
 
 from typing import Any
 
-# At the top, since classes of Keras are derived from; this module is imported only where a network is built to train.
+# At the top, for the base classes; this module is imported only where a network is trained.
 import keras
 import tensorflow as tf
 
@@ -15,7 +15,7 @@ class _FusedUpdate:
     """The update of Kingma and Ba (2015), algorithm 1, in the order of operations at the end of their section 2."""
 
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves a variable of TensorFlow, which Keras hands over in place of its own."""
+        """Update a variable, which Keras passes as one of TensorFlow."""
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(

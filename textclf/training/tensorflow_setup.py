@@ -1,4 +1,4 @@
-"""TensorFlow, started quietly on the device that was asked for."""
+"""TensorFlow, started without its messages on the device of the config."""
 
 import contextlib
 import os
@@ -12,23 +12,24 @@ from textclf.io.files import temporary_file_errors
 
 
 def start_tensorflow(*, device: str, threads: int | None = None) -> str:
-    """Imports TensorFlow, and gives the device that training takes, "cpu" or "gpu".
+    """Import TensorFlow; return the device to train on, "cpu" or "gpu".
 
     Args:
-        threads: for one operation; None: as many as TensorFlow likes.
+        device: "auto", "cpu" or "gpu".
+        threads: for one operation; None: TensorFlow decides.
 
     Raises:
-        UserError: a GPU is asked for and there is none.
+        UserError: the device is "gpu" and there is none.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr(), _without("sklearn"):
-        import keras  # noqa: F401 - quietly here, it is quiet everywhere
+        import keras  # noqa: F401 - its first import writes to stderr
         import tensorflow as tf
 
-        found = tf.config.list_physical_devices("GPU")
-    tf.get_logger().setLevel("ERROR")  # else it calls it a mistake that each of several networks is compiled
-    if device == "gpu" and not found:
+        gpus = tf.config.list_physical_devices("GPU")
+    tf.get_logger().setLevel("ERROR")  # it warns of each network that is compiled anew
+    if device == "gpu" and not gpus:
         raise UserError(
             "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
             "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
@@ -37,18 +38,18 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    return "gpu" if found and device != "cpu" else "cpu"
+    return "gpu" if gpus and device != "cpu" else "cpu"
 
 
 def seed_tensorflow(seed: int) -> None:
-    """Has what TensorFlow and Keras draw from now on depend on the seed alone."""
+    """Seed the random numbers of TensorFlow and Keras."""
     import keras
 
     keras.utils.set_random_seed(seed)
 
 
 def forget_networks() -> None:
-    """Frees what TensorFlow and Keras keep of networks that nothing uses any more."""
+    """Free the memory that TensorFlow and Keras keep of networks no longer in use."""
     import keras
 
     keras.utils.clear_session()
@@ -56,39 +57,39 @@ def forget_networks() -> None:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keeps back what is written to descriptor 2, unless the block fails.
+    """Hold back what is written to file descriptor 2, unless the block fails.
 
-    TensorFlow's libraries write there before their own log level is in force.
+    TensorFlow's libraries write there before their log level applies.
     """
     sys.stderr.flush()
-    before = os.dup(2)
+    stderr = os.dup(2)
     with temporary_file_errors():
-        kept = tempfile.TemporaryFile()  # noqa: SIM115 - what the block raises is no fault of the file
-    with kept:
-        os.dup2(kept.fileno(), 2)
+        captured = tempfile.TemporaryFile()  # noqa: SIM115 - its own errors alone are the file's
+    with captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(before, kept.read())
+            captured.seek(0)
+            os.write(stderr, captured.read())
             raise
         finally:
-            os.dup2(before, 2)
-            os.close(before)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 @contextlib.contextmanager
 def _without(module: str) -> Iterator[None]:
-    """Has `import` say that there is no such module, unless it is there already.
+    """Make a module impossible to import, unless it is imported already.
 
-    Keras imports scikit-learn for wrappers that nothing here uses. That is a quarter of its start, and scikit-learn is
-    as well imported while the network trains.
+    Keras imports scikit-learn for wrappers that textclf does not use, which takes a quarter of Keras's start;
+    scikit-learn is imported later, while the network trains.
     """
     modules: dict[str, Any] = sys.modules
     if module in modules:
         yield
         return
-    modules[module] = None  # which Python documents as: not to be found
+    modules[module] = None  # as Python documents: not found
     try:
         yield
     finally:

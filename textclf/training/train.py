@@ -167,7 +167,7 @@ def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
         100 * unknown,
     )  # fmt: skip
     for finding in checks.findings:
-        logger.warning("%s, %s: %s. %s", finding.part, finding.check, finding.what, finding.advice)
+        logger.warning("%s, %s: %s. %s", *(finding[key] for key in ("part", "check", "what", "advice")))
     if dataset.vectors:
         words = dataset.trained_words
         beyond = len(dataset.encoder.vocabulary) - words
@@ -201,7 +201,7 @@ def _fit_networks(
 
 def _add_trust(document: MetricsDocument, predictions: Predictions, checks: DataChecks) -> None:
     """Add what is wrong with the data, and the scores without the rows whose text training saw."""
-    document["checks"] = checks.documents()
+    document["checks"] = checks.findings
     if checks.leaked.any() and not checks.leaked.all():
         unseen = predictions.take(~checks.leaked)
         document["without_seen"] = {
