@@ -93,11 +93,11 @@ def row_losses(y_true: Array, probabilities: Array) -> dict[str, Array]:
 
 
 def judgements(y_true: Array, y_pred: Array, probabilities: Array) -> tuple[Array, Array]:
-    """Return what came true, and the probability that it was given; calibration compares the two.
+    """Return the pairs that calibration compares: whether a label is correct, and its probability.
 
     Returns:
-        Two arrays of shape (n, 1): of each row the predicted label; with several labels a row of shape (n, labels): of
-        each row every label.
+        Two arrays, of the predicted label of each row, shape (n, 1); with several labels a row, of every label, shape
+        (n, labels).
     """
     if y_true.ndim == MULTILABEL:
         return y_true == 1, probabilities

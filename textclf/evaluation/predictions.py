@@ -46,7 +46,7 @@ class Predictions:
 
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether all labels of a row are correct, shape (n,)."""
+        """True where all labels of a row are correct, shape (n,)."""
         hits = self.y_true == self.y_pred
         return hits if hits.ndim == 1 else hits.all(axis=1)
 

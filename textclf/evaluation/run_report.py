@@ -95,7 +95,7 @@ def _learning_curves(document: MetricsDocument, history: pd.DataFrame) -> str:
 
 
 def _reliability(document: MetricsDocument, predictions: Predictions) -> str:
-    """Draw the calibration, with several labels a row of each label; beside it what it was before scaling."""
+    """Draw the calibration, and beside it the calibration before the logits were scaled."""
     temperature = document["decision"]["temperature"] if "decision" in document else 1.0
     multilabel = predictions.separator is not None
     unscaled = without_temperature(predictions.probabilities, temperature, multilabel=multilabel)

@@ -114,7 +114,7 @@ class ValidationDocument(TypedDict):
 
 
 class DecisionDocument(TypedDict):
-    """How logits become labels."""
+    """The temperature of the logits, and the aim of the threshold."""
 
     temperature: float
     expected_calibration_error_before: float | None
@@ -168,7 +168,7 @@ class McNemarDocument(TypedDict):
 
 
 class DifferenceDocument(TypedDict):
-    """How much better each metric is than another model's."""
+    """The differences of two models' metrics on the same rows, with their intervals."""
 
     difference: dict[str, float]
     intervals: Intervals
@@ -192,7 +192,7 @@ class MemberDocument(TypedDict):
 
 
 class EnsembleDocument(TypedDict):
-    """What all networks together gain over one, and what they cost."""
+    """All networks together, compared with one: scores and bytes."""
 
     over_best: ComparisonDocument
     over_mean: DifferenceDocument
@@ -274,7 +274,7 @@ class WordDocument(TypedDict):
     word: str
     weight: float
     known: bool
-    """Whether the vocabulary has the word."""
+    """True for a word of the vocabulary."""
     share: float
     """The weight as a share of the text's largest, -1 to 1."""
 

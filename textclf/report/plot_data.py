@@ -1,4 +1,4 @@
-"""What the plots of a report draw: points of curves, bins and scores by threshold, as arrays."""
+"""The data of the plots as arrays: points of curves, bins of confidence and scores by threshold."""
 
 from typing import Any, NamedTuple
 
