@@ -170,7 +170,7 @@ def test_shrinking_by_nothing_changes_nothing_and_shrunk_weights_fit_their_netwo
     assert sum(array.size for array in weights.values()) < sum(map(np.size, kind.weights(network).values()))
 
 
-def test_pruning_keeps_the_given_fraction_and_repeats_to_the_byte(questions: Path, tmp_path: Path) -> None:
+def test_pruning_keeps_the_given_fraction(questions: Path, tmp_path: Path) -> None:
     small = compressed(questions, tmp_path, "--method", "prune", "--keep", "0.5")
     vocabulary = len(load_classifier(questions).description.vocabulary)
     kept = load_classifier(small).description
@@ -186,19 +186,24 @@ def test_pruning_keeps_the_given_fraction_and_repeats_to_the_byte(questions: Pat
     assert size(small) < 0.5 * size(questions)
     unknown = [document(run)["validation"]["unknown_words"] for run in (questions, small)]
     assert unknown[0] < unknown[1] == document(small)["unknown_words"]
-    first = (small / "metrics.json").read_bytes(), (small / "model" / "model.onnx").read_bytes()
-    compressed(questions, tmp_path, "--method", "prune", "--keep", "0.5", "--overwrite")
-    assert first == ((small / "metrics.json").read_bytes(), (small / "model" / "model.onnx").read_bytes())
     assert textclf("check", small / "config.yaml").exit_code == 0
 
 
-@pytest.mark.parametrize("student", STUDENTS)
-def test_a_student_learns_from_unlabelled_texts_too(student: str, topics: Path, tmp_path: Path) -> None:
+def test_compressing_repeats_to_the_byte(pair: tuple[str, Path, Path], tmp_path: Path) -> None:
+    method, original, small = pair
+    if method != "prune":
+        pytest.skip("one method that trains")
+    again = compressed(original, tmp_path, "--method", method)
+    for name in ("metrics.json", "model/model.onnx", "model/model.json"):
+        assert (again / name).read_bytes() == (small / name).read_bytes()
+
+
+def test_a_student_learns_from_unlabelled_texts_too(topics: Path, tmp_path: Path) -> None:
     texts = SAMPLES / "lines.txt"
-    small = compressed(topics, tmp_path, "--method", "distill", "--student", student, "--unlabelled", str(texts))
+    small = compressed(topics, tmp_path, "--method", "distill", "--student", "small", "--unlabelled", str(texts))
     rows = len(texts.read_text(encoding="utf-8").splitlines())
     compression = document(small)["compression"]
-    assert (compression["student"], compression["unlabelled texts"]) == (student, rows)
+    assert (compression["student"], compression["unlabelled texts"]) == ("small", rows)
 
 
 def test_within_a_budget_the_most_accurate_candidate_is_kept(questions: Path, tmp_path: Path) -> None:
