@@ -11,7 +11,7 @@ import pytest
 from conftest import QUICK, textclf, trained
 
 from textclf.inference.classifier import NO_PROBE, Classifier, load_classifier
-from textclf.inference.explain import MOST_GROUPS, Explanation, Word, explain, strongest_words
+from textclf.inference.explain import MAX_GROUPS, Explanation, Word, explain, strongest_words
 from textclf.inference.model_folder import Description
 from textclf.text.encoding import RESERVED
 from textclf.text.tokenizer import TextOptions
@@ -98,9 +98,9 @@ def test_a_certain_label_has_finite_log_odds() -> None:
 
 def test_neighbours_in_a_long_text_share_a_weight() -> None:
     classifier = classifier_of(lambda words: 4.0 * ("a" in words), max_length=1000)
-    [[explanation]] = explain(classifier, [" ".join(["b"] * MOST_GROUPS + ["a"] + ["b"] * (2 * MOST_GROUPS - 1))])
+    [[explanation]] = explain(classifier, [" ".join(["b"] * MAX_GROUPS + ["a"] + ["b"] * (2 * MAX_GROUPS - 1))])
     group = [index for index, word in enumerate(explanation.words) if word.weight]
-    assert group == list(range(MOST_GROUPS - 1, MOST_GROUPS + 2))
+    assert group == list(range(MAX_GROUPS - 1, MAX_GROUPS + 2))
     assert [explanation.words[index].weight for index in group] == pytest.approx([4 / 3] * 3)
 
 

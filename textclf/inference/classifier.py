@@ -31,7 +31,7 @@ PROBE_ROWS = 8
 
 NO_PROBE: ProbeDocument = {"token_ids": [], "probabilities": []}
 
-PARITY_LIMIT = 1e-4  # two ways to the same probabilities that differ by more differ by more than rounding
+PARITY_LIMIT = 1e-4  # a larger difference between two computations of the same probabilities is no rounding
 
 
 Probabilities = npt.NDArray[np.float64]

@@ -55,7 +55,7 @@ MAX_PROBE_ROWS = 1000  # `check` predicts them all
 
 @dataclass(frozen=True)
 class Description:
-    """What a classifier needs to know besides the graph."""
+    """Text options, vocabulary, labels and decision threshold of a classifier."""
 
     text: TextOptions
     vocabulary: list[str]

@@ -23,7 +23,7 @@ READ_BYTES = 1 << 20  # read at most at once
 
 CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
 
-# What is kept of texts that came before; when one is reached, all are forgotten.
+# Limits of the cache of predicted texts, which is emptied when one of them is reached.
 CACHED_ROWS, CACHED_NUMBERS, CACHED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24
 
 

@@ -23,7 +23,7 @@ Constants = Mapping[str, npt.NDArray[Any]]
 """The weights in an ONNX graph by name, as they are stored there."""
 
 Metadata = Mapping[str, str]
-"""What decides about an ONNX graph and cannot be seen from its constants."""
+"""Settings of an ONNX graph that its constants do not show."""
 
 Activation = Literal["sigmoid", "softmax"]
 
@@ -46,7 +46,7 @@ class Shape(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What a network can start from; an architecture takes what it has a use for."""
+    """Values from the data that a network can start from; an architecture takes those that it has a use for."""
 
     embeddings: Floats | None = None
     """Word vectors, shape (vocabulary, embedding_dim)."""
