@@ -1,4 +1,4 @@
-"""Distillation: a small network, the student, learns the probabilities of a large one, its teacher (Hinton 2015)."""
+"""Distillation: a small network, the student, learns from the probabilities of its teacher (Hinton et al. 2015)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
