@@ -25,6 +25,7 @@ sys.path[:0] = [str(BENCHMARKS), str(RELIABILITY)]
 
 import augment  # noqa: E402
 import compress  # noqa: E402
+import explain  # noqa: E402
 import large_data  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
@@ -130,7 +131,10 @@ def table_of(script: Any) -> Callable[[], str]:
     """Return a function that returns the table of a script's last results, with the machine below it."""
 
     def table() -> str:
-        document = read_json(Path(script.__file__).with_suffix(".json"))
+        path = Path(script.__file__).with_suffix(".json")
+        if not path.is_file():
+            return f"Not measured yet: `python {path.with_suffix('.py').relative_to(ROOT).as_posix()}`.\n"
+        document = read_json(path)
         return f"{markdown(script.table(document['results']))}\nMeasured on {document['machine']}.\n"
 
     return table
@@ -225,6 +229,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "promises": table_of(promises),
     "augment": table_of(augment),
     "compress": table_of(compress),
+    "explain": table_of(explain),
     "large_data": table_of(large_data),
     "predict_memory": table_of(predict_memory),
     "predict_speed": table_of(predict_speed),

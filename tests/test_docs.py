@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, textclf
 
 from textclf.cli.main import main
+from textclf.report.page import SECTIONS
 
 PAGES = [*generate.PAGES, ROOT / "data" / "README.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,6 +88,11 @@ def test_commands_have_the_options_that_a_page_gives_them(path: Path) -> None:
 def test_the_readme_has_every_command_on_a_line() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `textclf (\w+)", readme, flags=re.MULTILINE) == list(main.commands)
+
+
+def test_the_page_on_the_report_has_its_headings() -> None:
+    page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^- \*\*(.*)\*\*", page, flags=re.MULTILINE)) == sorted(SECTIONS.values())
 
 
 @pytest.fixture
