@@ -16,7 +16,7 @@ PICTURE = Path(__file__).resolve().parent / "report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FRAME = (960, 1080)
 """Width and height of each of the two frames, in pixels."""
-COLOURS = 128
+COLOURS = 256
 """The report has few; a palette makes the file a third as large."""
 PAGE = """<!doctype html><style>body {{ margin: 0; display: flex; background: white; }}
 iframe {{ border: 0; width: {width}px; height: {height}px; }}</style>
@@ -46,7 +46,7 @@ def draw(report: Path, picture: Path) -> None:
         flags += [f"--user-data-dir={folder}/profile", f"--screenshot={screenshot}"]
         subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
         with Image.open(screenshot) as image:
-            image.convert("RGB").quantize(COLOURS).save(picture, optimize=True)
+            image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
