@@ -108,6 +108,16 @@ def test_tensorflow_stays_out(reviews: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_import_textclf_is_light() -> None:
+    script = (
+        "import sys, textclf; print(sorted({name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names))"
+    )
+    command = [sys.executable, "-S", "-E", "-c", script]
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert result.stdout == "['__main__', 'textclf']\n"
+
+
+@pytest.mark.slow
 def test_help_starts_without_numpy() -> None:
     script = LIGHT.format(commands=[["--help"]]).replace('("tensorflow", "keras")', '("numpy", "pydantic", "yaml")')
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
