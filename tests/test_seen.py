@@ -59,6 +59,18 @@ def test_each_data_file_is_read_once(kind: str, tmp_path: Path, opened: Counter[
     assert (opened[str(files["test"])], opened[str(other)]) == (1, 1)
 
 
+def test_a_model_is_not_read_back_by_training_and_once_by_evaluate(tmp_path: Path, opened: Counter[str]) -> None:
+    run = tmp_path / "run"
+    config = write_config(tmp_path, "reviews")
+    assert textclf("train", config, "--run", run, *overrides(*QUICK, "training.epochs=1")).exit_code == 0
+    files = [
+        folder / "model" / name for name in ("model.json", "model.onnx") for folder in (run, tmp_path / "run.partial")
+    ]
+    assert [opened[str(path)] for path in files] == [0, 0, 0, 0]
+    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", run).exit_code == 0
+    assert [opened[str(path)] for path in files] == [1, 0, 1, 0]
+
+
 def write_as(path: Path, table: Path) -> None:
     """Writes a CSV file in the format that the other's name says."""
     if path.suffix == ".gz":

@@ -45,9 +45,21 @@ def test_flipped_labels_are_found_and_written_without_texts(tmp_path: Path) -> N
 
 
 def test_several_labels_a_row_can_be_suspected(tmp_path: Path) -> None:
-    config = write_config(tmp_path, "topics", "  label: labels", '  label_separator: "|"')
+    train, validation = tmp_path / "t.csv", tmp_path / "v.csv"
+    train.write_text("text,label\n" + "".join(f"{text},{text.split()[-1]}|{label}\n" for text, label in rows()))
+    validation.write_text("text,label\ngood bed,bed|pos\nbad tea,tea|neg\n")
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data: {{train: {train}, validation: {validation}, label_separator: '|'}}\n")
     result = textclf("check", config, "--suspects", tmp_path / "suspects.csv")
-    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"3 training rows are probably labelled wrong: {tmp_path}/suspects.csv"
+    with (tmp_path / "suspects.csv").open() as file:
+        _, *suspects = csv.reader(file)
+    assert sorted((row, label, suggested) for row, label, suggested, _ in suspects) == [
+        ("40", "room|pos", "neg|room"),
+        ("7", "tea|neg", "pos|tea"),
+        ("90", "food|pos", "food|neg"),
+    ]
+    assert all(float(probability) < 0.5 for *_, probability in suspects)
 
 
 def test_without_cleanlab_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

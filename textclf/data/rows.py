@@ -75,8 +75,9 @@ def read_rows(
             raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
         rows.texts.append(text)
         rows.labels.append(label)
-        for values, value in zip(rows.columns, others, strict=True):
-            values.append(value)
+        if others:  # zip takes as long as all else here
+            for values, value in zip(rows.columns, others, strict=True):
+                values.append(value)
         size += len(text)
         if len(rows.texts) == ROWS_AT_ONCE or size > CHARACTERS_AT_ONCE:
             yield rows
