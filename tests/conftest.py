@@ -153,7 +153,7 @@ def questions(copy_run: CopyRun) -> Path:
 
 @pytest.fixture(scope="session")
 def topics(copy_run: CopyRun) -> Path:
-    """A run with several labels a row."""
+    """A run with several labels per row."""
     return copy_run("topics")
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from textclf.inference.classifier import load_classifier
 from textclf.models.architecture import Shape
 from textclf.models.ensemble import onnx_model, rewrite_onnx_model
 from textclf.models.onnx.graph import read_graph
-from textclf.models.onnx.quantization import STORAGES, plain, stored, stored_bytes
+from textclf.models.onnx.quantization import Storage, dequantize, quantize, quantized_bytes
 from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED
@@ -113,7 +114,7 @@ def test_predictions_do_not_depend_on_the_batch_and_explanations_add_up(pair: tu
 
 def test_quantizing_changes_probabilities_little_and_no_other_file(pair: tuple[str, Path, Path]) -> None:
     method, original, small = pair
-    if method not in STORAGES:
+    if method not in get_args(Storage):
         pytest.skip("another network")
     texts = (SAMPLES / "lines.txt").read_text(encoding="utf-8").splitlines()
     before, after = (load_classifier(run).predict_proba(texts) for run in (original, small))
@@ -122,13 +123,13 @@ def test_quantizing_changes_probabilities_little_and_no_other_file(pair: tuple[s
         assert (small / name).read_bytes() == (original / name).read_bytes()
 
 
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage", get_args(Storage))
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_every_architecture_is_quantized_and_read_again(
     name: str, variant: dict, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "textclf.models.onnx.quantization.NARROWEST", 2
+        "textclf.models.onnx.quantization.MIN_SIZE", 2
     )  # the networks here are smaller than any that is worth it
     options, shape = options_of(name, variant), SHAPES["more labels"]
     network = MODELS[name].build(options, shape)
@@ -136,17 +137,17 @@ def test_every_architecture_is_quantized_and_read_again(
     constants, metadata = read_graph(graph)
     assert rewrite_onnx_model(shape, constants, metadata) == graph
     exact, _ = MODELS[name].graph_constants(options, network)
-    kept = stored(exact, storage)
+    kept = quantize(exact, storage)
     assert sum(array.nbytes for array in kept.values()) == sum(
-        stored_bytes(key, array.shape, storage) for key, array in exact.items()
+        quantized_bytes(key, array.shape, storage) for key, array in exact.items()
     )
-    for key, array in plain(constants).items():
+    for key, array in dequantize(constants).items():
         if key in exact:
             assert np.abs(array - exact[key]).max() <= np.abs(exact[key]).max() / {"int8": 253}.get(storage, 2000)
     matrices = [key for key, array in exact.items() if array.ndim == 2 and min(array.shape) > 1]
     assert {constants[key].dtype.name for key in matrices} == {storage}
-    rounded = plain(stored(exact, storage))
-    again = plain(stored(rounded, storage))
+    rounded = dequantize(quantize(exact, storage))
+    again = dequantize(quantize(rounded, storage))
     assert all(np.allclose(again[key], rounded[key], rtol=1e-6, atol=0) for key in rounded)
 
 

@@ -99,7 +99,7 @@ MISTAKES = {
     ),
     "layers without units": (
         "model: {type: mlp, hidden: [0]}",
-        "2:1: model: hidden should be a list of 1 to 4096 units a layer, found [0]",
+        "2:1: model: hidden should be a list of 1 to 4096 units per layer, found [0]",
     ),
     "word vectors for a bag of words": (
         "model: {type: mlp, pretrained: glove.txt}",

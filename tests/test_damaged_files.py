@@ -37,7 +37,7 @@ HEADER_REFUSED = {
     "nothing but a byte order mark": ("a.csv", b"\xef\xbb\xbf", "a.csv is empty. It needs a header line and rows."),
     "nothing but blank lines": ("a.tsv", b"\n\n", "a.tsv is empty. It needs a header line and rows."),
     "an empty compressed file": ("a.csv.gz", b"", "a.csv.gz is empty. It needs a header line and rows."),
-    "no object": ("a.jsonl", b"\n", "a.jsonl is empty. It needs a JSON object a line."),
+    "no object": ("a.jsonl", b"\n", "a.jsonl is empty. It needs a JSON object per line."),
     "an unknown suffix": (
         "a.xlsx",
         b"PK",

@@ -41,8 +41,8 @@ model:
   pooling: max                      # half of the texts have at most 11 tokens: a word anywhere may decide
   embedding_dropout: 0.5            # against overfitting on 400 rows
 training:
-  epochs: 12                        # 400 rows, 200 a label: the fewer rows, the more epochs
-  batch_size: 16                    # 25 steps an epoch
+  epochs: 12                        # 400 rows, 200 per label: the fewer rows, the more epochs
+  batch_size: 16                    # 25 steps per epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 12 epochs are few
   early_stopping: null              # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
 """
@@ -65,8 +65,8 @@ model:
   pooling: max                       # half of the texts have at most 7 tokens: a word anywhere may decide
   embedding_dropout: 0.5             # against overfitting on 240 rows
 training:
-  epochs: 12                         # 240 rows, 60 a label: the fewer rows, the more epochs
-  batch_size: 16                     # 15 steps an epoch
+  epochs: 12                         # 240 rows, 60 per label: the fewer rows, the more epochs
+  batch_size: 16                     # 15 steps per epoch
   learning_rate: 0.005               # larger than the default, 0.001, as 12 epochs are few
   early_stopping: null               # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
 """
@@ -79,7 +79,7 @@ data:
   text: text                        # 200 different texts, in Latin script
   label: labels                     # 5 labels: food (40 %), service (34 %), place (32 %), price (30 %), noise (22 %)
   validation_split: 0.2             # 40 of 200 rows
-  label_separator: '|'              # 1.6 labels a row, 6 rows have none
+  label_separator: '|'              # 1.6 labels per row, 6 rows have none
 text:
   vocab_size: 550                   # room for all 509 different words
   max_length: 50                    # the longest text has 16 tokens: none is cut
@@ -90,8 +90,8 @@ model:
   pooling: max                      # half of the texts have at most 9 tokens: a word anywhere may decide
   embedding_dropout: 0.5            # against overfitting on 200 rows
 training:
-  epochs: 20                        # 200 rows, 40 a label: the fewer rows, the more epochs
-  batch_size: 16                    # 13 steps an epoch
+  epochs: 20                        # 200 rows, 40 per label: the fewer rows, the more epochs
+  batch_size: 16                    # 13 steps per epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 20 epochs are few
   early_stopping: null              # the rate falls to 0 over the 20 epochs, so the last ones gain; the best is kept
 """

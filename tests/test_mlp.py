@@ -8,7 +8,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from textclf.config.schema import TrainingOptions
-from textclf.models.architecture import Shape, Start
+from textclf.models.architecture import InitialData, Shape
 from textclf.models.mlp.features import pair_rows
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.registry import logits_model
@@ -125,7 +125,7 @@ def text_vectors(features: Any, ngrams: int, token_ids: TokenIds) -> Array:
     rows = VOCABULARY + (4 if ngrams > 1 else 0)
     options = MlpOptions(type="mlp", features=features, ngrams=ngrams, buckets=4, hidden=[rows], embedding_dim=rows)
     network = build_mlp(
-        options, Shape(VOCABULARY, 2, "softmax"), start=Start(rows=padded_rows(token_ids, batch_size=7))
+        options, Shape(VOCABULARY, 2, "softmax"), initial=InitialData(rows=padded_rows(token_ids, batch_size=7))
     )
     network.get_layer("embedding").set_weights([np.eye(rows)])
     if features == "embedding":

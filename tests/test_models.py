@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from textclf.models.architecture import Shape, Start
+from textclf.models.architecture import InitialData, Shape
 from textclf.models.ensemble import join, onnx_model, rewrite_onnx_model
 from textclf.models.onnx.graph import ForeignGraph, read_graph
 from textclf.models.registry import MODELS, ModelOptions, logits_model
@@ -158,5 +158,5 @@ def test_fast_layers_have_the_same_outputs_and_gradients(name: str, variant: dic
 @pytest.mark.parametrize(("name", "variant"), [("bilstm", {}), ("mlp", {"features": "embedding", "ngrams": 2})])
 def test_training_starts_from_pretrained_vectors(name: str, variant: dict[str, Any]) -> None:
     vectors = np.arange(VOCABULARY * 5, dtype=np.float32).reshape(VOCABULARY, 5)
-    network = MODELS[name].build(options_of(name, variant), SHAPES["two labels"], start=Start(vectors))
+    network = MODELS[name].build(options_of(name, variant), SHAPES["two labels"], initial=InitialData(vectors))
     assert (network.get_layer("embedding").get_weights()[0][:VOCABULARY] == vectors).all()

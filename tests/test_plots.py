@@ -77,7 +77,7 @@ def test_a_curve_of_many_rows_is_drawn_by_few_points_without_being_seen() -> Non
 
 
 @pytest.mark.parametrize("make", [curves.roc_curves, curves.precision_recall_curves])
-@pytest.mark.parametrize("data", [single_label(5), multilabel()], ids=["one label a row", "several"])
+@pytest.mark.parametrize("data", [single_label(5), multilabel()], ids=["one label per row", "several"])
 def test_of_more_labels_the_mean_and_the_worst_are_shown(make: Callable, data: Rows) -> None:
     y_true, y_pred, probabilities = data
     names = [f"label {number}" for number in range(probabilities.shape[1])]
@@ -94,7 +94,7 @@ def test_two_labels_have_one_curve_and_one_label_has_none() -> None:
     assert curves.roc_curves(np.zeros(600, int), probabilities, ["no", "yes"]) == []
 
 
-@pytest.mark.parametrize("data", [single_label(4), multilabel()], ids=["one label a row", "several"])
+@pytest.mark.parametrize("data", [single_label(4), multilabel()], ids=["one label per row", "several"])
 def test_reliability_bins_hold_the_calibration_error(data: Rows) -> None:
     correct, confidence = judgements(*data)
     bins = curves.reliability_bins(correct, confidence)

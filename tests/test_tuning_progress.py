@@ -1,4 +1,4 @@
-"""The progress of a search: a table on a terminal, a line a trial elsewhere."""
+"""The progress of a search: a table on a terminal, a line per trial elsewhere."""
 
 import io
 import re

@@ -120,7 +120,7 @@ def table(results: dict[str, Any]) -> list[list[str]]:
             "of the original's",
             "accuracy (95 % interval)",
             "points against the original",
-            "lines a second",
+            "lines per second",
             "of the original's",
         ]
     ]

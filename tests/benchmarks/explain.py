@@ -3,7 +3,7 @@
 python tests/benchmarks/explain.py [--run RUN] [--data FILE] [--texts 100] [--json FILE]
 
 Prints Spearman's rank correlation of a text's weights (mean and quartiles over the texts), how often the word with the
-largest weight is the same, and milliseconds a text.
+largest weight is the same, and milliseconds per text.
 """
 
 import argparse

@@ -36,7 +36,7 @@ def main() -> None:
 def table(results: dict[str, Any]) -> list[list[str]]:
     """Return a row for each number of training rows."""
     base = results["import tensorflow"]["peak_mb"]
-    rows = [["rows trained on", "read, tokenized and stored a second", "peak MB", "above `import tensorflow`"]]
+    rows = [["rows trained on", "read, tokenized and stored per second", "peak MB", "above `import tensorflow`"]]
     for count, trainings in results["trainings"].items():
         speed = int(count) / statistics.median(training["read_seconds"] for training in trainings)
         peak = max(training["peak_mb"] for training in trainings)

@@ -59,8 +59,8 @@ def predictions(source: Path, count: int, repeats: int) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:
-    """Return a row for each program: seconds, lines a second, memory, and speed relative to the plain script's."""
-    rows = [["", "seconds", "lines a second", "peak MB", "times the speed of the plain script", "lines out"]]
+    """Return a row for each program: seconds, lines per second, memory, and speed relative to the plain script's."""
+    rows = [["", "seconds", "lines per second", "peak MB", "times the speed of the plain script", "lines out"]]
     for count in (int(key) for key in results if key != "start"):
         by_program = results[str(count)]
         plain = by_program["plain Keras script"]["seconds"]

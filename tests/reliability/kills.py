@@ -37,7 +37,7 @@ report: {baseline: false, texts: TEXTS}
 CONFIGS = {
     "two labels": ("reviews", "label", "null", "last", "null", "true"),
     "four labels": ("questions", "label", "null", "max_mean", "balanced", "false"),
-    "several labels a row": ("topics", "labels", "'|'", "max", "null", "true"),
+    "several labels per row": ("topics", "labels", "'|'", "max", "null", "true"),
 }
 SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/model.onnx", "model/model.json"]
 """Files that must be the same to the bit; the others hold times, or are drawn from these."""

@@ -208,7 +208,7 @@ def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=PATH)
-@click.option("--changed", type=PATH, help="CSV to write: the rows that they label differently.")
+@click.option("--changed", type=PATH, help="CSV to write: rows with different predictions.")
 @raw_option
 @json_option
 def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
@@ -250,7 +250,7 @@ def predict(
 @click.command()
 @click.argument("text", default="-")
 @run_option
-@click.option("--label", help="Explain this label [default: the predicted one].")
+@click.option("--label", help="Label to explain [default: the predicted one].")
 @click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
 @click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
@@ -296,7 +296,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     onnx        OUTPUT.onnx, for ONNX Runtime and others
     python      OUTPUT/ or OUTPUT.zip, a package with predict(texts); needs numpy and onnxruntime only
     savedmodel  OUTPUT/, for TensorFlow and TF Serving
-    tflite      OUTPUT.tflite, for LiteRT on phones; a row at a time; needs textclf[tflite]
+    tflite      OUTPUT.tflite, for LiteRT on phones; one row at a time; needs textclf[tflite]
 
     All but python take token ids, with zeros behind shorter rows, and hold textclf.json: the labels, the vocabulary,
     and how a text becomes ids.

@@ -1,4 +1,4 @@
-"""Standard streams: results on stdout, messages on stderr, and signals that end a command as an error would."""
+"""Standard streams: results on stdout, messages on stderr, and signals as exceptions."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ Document = TypeVar("Document", bound=Mapping[str, object])
 
 
 class StopSignal(BaseException):
-    """A signal to end the process, raised in the main thread so that every block cleans up.
+    """A signal to end the process, raised in the main thread so that `finally` blocks run.
 
     Args:
         number: of the signal.
@@ -100,7 +100,7 @@ def print_json(result: Mapping[str, object]) -> None:
 
 
 def print_result(result: Document, table: Callable[[Document], list[str]], *, as_json: bool) -> None:
-    """Print a result as JSON, or as the lines that `table` makes of it."""
+    """Print a result as JSON, or as the lines that `table` returns."""
     if as_json:
         print_json(result)
     else:
@@ -108,7 +108,7 @@ def print_result(result: Document, table: Callable[[Document], list[str]], *, as
 
 
 def open_streams() -> None:
-    """Open stdin, stdout and stderr on the null device where they are closed, so that no file takes their number."""
+    """Open closed standard streams on the null device, so that no other file gets their descriptor."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends

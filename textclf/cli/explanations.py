@@ -41,7 +41,7 @@ def _as_text(rows: Iterable[ExplainedRow], *, colour: bool) -> Iterator[str]:
 
 
 def _explanation_text(explanation: Explanation, *, colour: bool) -> str:
-    """Return label and probability, the words, blue for the label and red against it, and how the log-odds add up."""
+    """Return lines with label and probability, the words (blue for the label, red against it) and their weights."""
     strongest, log_odds, rest = explanation.strongest, explanation.log_odds, explanation.without_words
     largest = max(abs(strongest[0].weight), 1e-12)
     words = [_word_text(word, word.weight / largest if colour else 0) for word in explanation.words]

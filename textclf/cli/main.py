@@ -30,7 +30,7 @@ def _sanitized_usage_errors() -> Iterator[None]:
 
 
 class CommandGroup(click.Group):
-    """The commands, in their order; errors exit with 1, signals with the code that a shell gives them."""
+    """The commands, in their order; errors exit with 1, signals with the shell's code, 128 + signal."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         with _sanitized_usage_errors():
@@ -74,7 +74,7 @@ def main() -> None:
     open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # whatever the locale: labels are in any script
+            stream.reconfigure(encoding="utf-8")  # in any locale: labels may be in any script
     logger = logging.getLogger("textclf")
     logger.handlers = [StderrHandler()]
     logger.setLevel(logging.INFO)

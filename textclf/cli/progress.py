@@ -1,4 +1,4 @@
-"""Progress of training and of tuning on stderr: live on a terminal, a line an epoch or a trial in a log."""
+"""Progress of training and of tuning on stderr: live on a terminal, one line per epoch or trial in a log."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ def epoch_line(epoch: Epoch, seconds: float) -> str:
 
 
 class LogCallback:
-    """A callback that prints a line an epoch on stderr."""
+    """A callback that prints one line per epoch on stderr."""
 
     def __init__(self) -> None:
         self._start: float | None = None  # of the epoch
@@ -79,7 +79,7 @@ class BarCallback(LogCallback):
 
 @contextmanager
 def training_callback() -> Iterator[TrainingCallback]:
-    """Give a callback that suits stderr, and restore the terminal however training ends."""
+    """Yield a callback for the terminal or the log on stderr; restore the terminal afterwards."""
     callback = BarCallback() if sys.stderr.isatty() else LogCallback()
     try:
         yield callback
@@ -87,11 +87,11 @@ def training_callback() -> Iterator[TrainingCallback]:
         callback.close()
 
 
-MAX_ROWS = 12  # trials in the table
+MAX_ROWS = 12  # of the table of trials
 
 
 class LogTrialCallback:
-    """One line on stderr for each trial that ends.
+    """A callback that prints one line on stderr for each trial that ends.
 
     Args:
         monitor: name of the score.
@@ -114,7 +114,7 @@ class LogTrialCallback:
 
 
 class LiveTrialCallback:
-    """A table of the last trials on stderr, with the progress of those that are running."""
+    """A callback that shows a table of the last trials on stderr, with the progress of running ones."""
 
     def __init__(self, monitor: str):
         from rich.console import Console
@@ -170,7 +170,7 @@ def _settings(trial: Trial) -> str:
 
 @contextmanager
 def trial_callback_for(monitor: str) -> Iterator[TrialCallback]:
-    """Yield the callback that suits stderr, and leave the terminal as it was, however the search ends."""
+    """Yield a callback for the terminal or the log on stderr; restore the terminal afterwards."""
     callback = LiveTrialCallback(monitor) if sys.stderr.isatty() else LogTrialCallback(monitor)
     try:
         yield callback

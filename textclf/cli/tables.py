@@ -29,7 +29,7 @@ MAX_LABELS = 30  # metrics.json has all
 
 
 def metric_tables(document: MetricsDocument) -> list[str]:
-    """Return the metrics beside those of the baselines, and the metrics of each label."""
+    """Return the metrics with those of the baselines, and the metrics of each label."""
     models = [MODEL_TITLES["network"], *(MODEL_TITLES[name] for name in document.get("baselines", {}))]
     rows = [["", models[0], "95 % interval", *models[1:]]]
     for row in metric_rows(document):
@@ -50,7 +50,7 @@ def _metric(value: float | None) -> str:
 
 
 def _label_tables(document: MetricsDocument) -> list[list[str]]:
-    """Return the table of the most frequent labels, and a line about the others if there are any."""
+    """Return the table of the most frequent labels, and a line with the number of others if there are any."""
     labels = sorted(document["labels"].items(), key=lambda item: (-item[1]["support"], item[0]))
     rows = [["label", "precision", "recall", "F1", "rows"]]
     for label, scores in labels[:MAX_LABELS]:
@@ -66,13 +66,13 @@ def _rows_of_files(data: DataDocument) -> str:
 
 
 def check_table(document: CheckDocument) -> list[str]:
-    """Return the figures of a config's data, its labels and what is wrong with it."""
+    """Return the statistics of the data, its labels and its problems."""
     rows, tokens, cut = document["rows"], document["tokens"], document["truncated"]
     figures = [
         ["rows to train on", str(rows["train"])],
         ["rows to validate on", str(rows["validation"])],
         ["rows to evaluate on", str(rows["measured"])],
-        ["tokens a text: median, 95 %, longest", f"{tokens['median']:.0f}, {tokens['p95']:.0f}, {tokens['longest']}"],
+        ["tokens per text: median, 95 %, longest", f"{tokens['median']:.0f}, {tokens['p95']:.0f}, {tokens['longest']}"],
         ["words in the vocabulary", str(document["vocabulary"])],
         ["texts that are cut", f"{cut['rows']} ({100 * cut['share_of_rows']:.1f} %)"],
         ["tokens that are cut off", f"{100 * cut['share_of_tokens']:.1f} %"],
@@ -90,7 +90,7 @@ def check_table(document: CheckDocument) -> list[str]:
 
 
 def _finding_lines(finding: FindingDocument) -> list[str]:
-    """Return what a check of the data found, what to do about it, and examples."""
+    """Return a problem of the data, advice and examples."""
     return [
         f"{finding['check']} ({finding['part']}): {finding['what']}.",
         f"  {finding['advice']}",
@@ -126,7 +126,7 @@ def _comparison_lines(name: str, first: str, comparison: RunComparisonDocument) 
     """Return the difference of a run from the first one, with its interval and significance."""
     difference = 100 * comparison["difference"]["accuracy"]
     low, high = (100 * bound for bound in comparison["intervals"]["accuracy"])
-    verdict = "no chance effect" if low > 0 or high < 0 else "may be chance"
+    verdict = "significant" if low > 0 or high < 0 else "may be chance"
     return [
         f"{name} against {first}: accuracy {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}: "
         f"{verdict}); McNemar's exact p = {comparison['mcnemar']['p_value']:.2g}",
@@ -136,7 +136,7 @@ def _comparison_lines(name: str, first: str, comparison: RunComparisonDocument) 
 
 
 def run_check_table(document: RunCheckDocument) -> list[str]:
-    """Return the figures of a saved model."""
+    """Return the properties of a saved model."""
     return _table(
         [
             ["labels", ", ".join(document["labels"])],
@@ -147,7 +147,7 @@ def run_check_table(document: RunCheckDocument) -> list[str]:
 
 
 def verify_table(document: VerifyDocument) -> list[str]:
-    """Return the digests that two trainings have in common."""
+    """Return the digests of the files that were equal in two trainings."""
     digests = [[name, digest] for name, digest in document["sha256"].items()]
     return ["two trainings of one epoch gave the same, to the bit", *_table([["", "sha256"], *digests])]
 

@@ -21,7 +21,7 @@ from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.models.architecture import Architecture, Shape
 from textclf.models.ensemble import members
-from textclf.models.onnx.quantization import Storage, stored_bytes
+from textclf.models.onnx.quantization import Storage, quantized_bytes
 from textclf.models.registry import MODELS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN
@@ -109,7 +109,7 @@ class Original:
 def estimate_bytes(options: Any, shape: Shape, words: Sequence[str], storage: Storage, *, networks: int = 1) -> int:
     """Estimate the bytes of model/ from the vocabulary and the shapes of the weights."""
     shapes = MODELS[options.type].weight_shapes(options, shape)
-    of_weights = sum(stored_bytes(name, weight_shape, storage) for name, weight_shape in shapes.items())
+    of_weights = sum(quantized_bytes(name, weight_shape, storage) for name, weight_shape in shapes.items())
     return networks * of_weights + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from textclf.compression.candidates import Candidate, CompressionRequest, Original, Weights, shrunk, trained
 from textclf.inference.predict import read_texts
 from textclf.io.contract import CompressionSettings
-from textclf.models.architecture import Shape, Start
+from textclf.models.architecture import InitialData, Shape
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.shrinking import fewer_words, principal_axes
 from textclf.text.encoding import TokenIds, concatenate
@@ -116,4 +116,4 @@ def _bag_weights(original: Original, bag: Any, keep: float) -> Weights:
     vectors = (fewer_words(table, sizes) @ axes)[: sizes.vocabulary]
     shape = shape_of(original.config, original.dataset)._replace(vocabulary=sizes.vocabulary)
     seed_tensorflow(original.config.training.seed)
-    return mlp_weights(build_mlp(bag, shape, start=Start(vectors)))
+    return mlp_weights(build_mlp(bag, shape, initial=InitialData(vectors)))

@@ -1,4 +1,4 @@
-"""`textclf init`: a commented config for a table that nobody has described, ready to train on."""
+"""`textclf init`: a commented config, ready to train, for any table of texts and labels."""
 
 import re
 import shlex
@@ -31,32 +31,32 @@ MAX_PRINTED_REMARKS = 2  # the others are in the config
 
 
 class CompanionFile(NamedTuple):
-    """A file beside the training file that is named like one of validation or test rows."""
+    """A file in the folder of the training file whose name says validation or test."""
 
     key: str
     """`data.validation` or `data.test`."""
     path: str
     rows: int = 0
     seen: int = 0
-    """Rows whose text is also in the training file."""
+    """Number of rows whose text is also in the training file."""
     problem: str = ""
     """The reason why it cannot be used."""
 
 
 @dataclass(frozen=True)
 class CreatedConfig:
-    """A config for a table, and the description of the data that led to it."""
+    """A config for a table, and the profile of the data that it is based on."""
 
     data: str
     """Path of the table."""
     path: Path | None
-    """The config's file; None where it is not written."""
+    """Path of the config; None if it is not written to a file."""
     profile: DataProfile
     companions: list[CompanionFile]
 
     @property
     def remarks(self) -> list[str]:
-        """Peculiarities of the data, a sentence or two each."""
+        """Remarks on the data, a sentence or two each."""
         sentences = (*_text_remarks(self.profile), *_companion_remarks(self.companions))
         return [excerpt(sentence, longest=250) for sentence in sentences]
 
@@ -107,7 +107,7 @@ def create_config(
 
     Args:
         data: path of the table.
-        output: the file to write, or `-` for none; None: NAME.yaml of the data, in the working directory.
+        output: the file to write, or `-` to write none; None: NAME.yaml of the data, in the working directory.
         text: the column of the texts; None: found by its values.
         label: the column of the labels; None: found by its values.
 
@@ -135,14 +135,14 @@ def create_config(
 
 
 def _data_name(data: str) -> str:
-    """Return the name of the file, or of its folder where the file's name says nothing, such as train.csv."""
+    """Return the name of the file, or of its folder if the file has a general name such as train.csv."""
     name = re.sub(r"(\.\w+?)(\.gz)?$", "", Path(data).name, flags=re.IGNORECASE)
     folder = Path(data).absolute().parent.name
     return folder if folder and name.lower() in ("train", "training", "data", "dataset", "all", "config") else name
 
 
 def _check_trainable(data: str, profile: DataProfile, roles: ColumnRoles, keys: npt.NDArray[np.uint64]) -> None:
-    """Raise a UserError for what training would refuse, given the key of each text."""
+    """Raise a UserError if training would refuse the data, given the key of each text."""
     reader = LabelBuilder()
     reader.add(roles.label.values)
     labels = reader.labels()
@@ -189,7 +189,7 @@ def _with_case_of(model: str, word: str) -> str:
 
 
 def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[np.uint64]) -> CompanionFile:
-    """Read a companion file and say whether it can be used, given the key of each training text."""
+    """Read a companion file and check if it can be used, given the key of each training text."""
     options = DataOptions(
         train=path, text=roles.text.name, label=roles.label.name, label_separator=roles.label.separator
     )
@@ -204,7 +204,7 @@ def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[n
     except UserError as error:
         return CompanionFile(key, path, problem=str(error))
     unknown = labels - set(roles.label.labels)
-    # training refuses validation rows with unknown labels; test rows with them count as wrong
+    # training refuses validation rows with unknown labels; in test rows they count as errors
     if unknown and (key == "data.validation" or unknown == labels):
         return CompanionFile(key, path, problem=f"its label '{excerpt(min(unknown))}' is in no training row looked at")
     return CompanionFile(key, path, rows, seen)
@@ -225,12 +225,12 @@ def _data_settings(data: str, profile: DataProfile, companions: list[CompanionFi
     yield Setting("data.label", profile.label, _label_shares(profile))
     if profile.label_separator is not None:
         none = f", {profile.unlabelled:,} rows have none" if profile.unlabelled else ""
-        labels_per_row = f"{sum(profile.labels.values()) / profile.rows:.1f} labels a row{none}"
+        labels_per_row = f"{sum(profile.labels.values()) / profile.rows:.1f} labels per row{none}"
         yield Setting("data.label_separator", profile.label_separator, labels_per_row)
 
 
 def _yaml_lines(settings: Sequence[Setting]) -> Iterator[str]:
-    """Yield the settings as lines of YAML, section by section, the comments in a column."""
+    """Yield the settings as lines of YAML, section by section, with aligned comments."""
     order = [row.key for row in option_rows()]
     settings = sorted(settings, key=lambda setting: order.index(setting.key))
     width = min(40, max(len(_yaml_line(setting)) for setting in settings))
@@ -293,7 +293,7 @@ def _rows_read(profile: DataProfile) -> str:
 
 
 def _label_shares(profile: DataProfile) -> str:
-    """Return the labels with the share of the rows that have each, the most frequent first."""
+    """Return the labels with their share of the rows, the most frequent first."""
     shares = [
         f"{excerpt(label, longest=24)} ({percent(rows / profile.rows)})" for label, rows in profile.labels.items()
     ]

@@ -1,4 +1,4 @@
-"""Reading a config: every problem at once, with its location, as one UserError; and writing a config out complete."""
+"""Reading and writing configs; all problems of a config are reported at once, each with its location."""
 
 import dataclasses
 import difflib
@@ -23,7 +23,7 @@ MAX_SHOWN = 60  # characters of a wrong value in a message
 
 _CONFIG = pydantic.TypeAdapter(Config)
 
-_TYPE = ("model", "type")  # the key that says which options its section has
+_TYPE = ("model", "type")  # the key that decides which options its section has
 
 Problem = tuple[Key, str]
 """A key and what is wrong with it."""
@@ -33,7 +33,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Load and check the config in a file, with `KEY=VALUE` overrides.
 
     Raises:
-        UserError: every problem with its location, a line each, missing files and columns included.
+        UserError: all problems, one per line with its location; missing files and columns included.
     """
     source = read_yaml(path, overrides)
     config, problems = check_source(source)
@@ -69,7 +69,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def check_source(source: YamlSource) -> tuple[Config, list[Problem]]:
-    """Return the config, with defaults in the place of wrong values, and all problems but those of `tune`."""
+    """Return the config, with defaults for wrong values, and all problems outside the section `tune`."""
     values = config_values(source)
     problems = schema_problems(values)
     # the options of a section whose type is wrong cannot be checked
@@ -96,7 +96,7 @@ def raise_problems(source: YamlSource, problems: Sequence[Problem]) -> None:
 
 
 def schema_problems(values: Mapping[str, object]) -> list[Problem]:
-    """Return what is wrong with the values by the schema alone, without a look at files."""
+    """Return the problems of the values by the schema alone, without reading any file."""
     try:
         parse_config({"data": {}, **values})
     except pydantic.ValidationError as error:
@@ -132,12 +132,12 @@ def vector_problems(config: Config) -> list[tuple[str, str]]:
 
 
 def overlaps(key: Key, other: Key) -> bool:
-    """Return whether the keys are equal or one is a section that holds the other."""
+    """Return True if the keys are equal or one is in the section that the other names."""
     return all(part == other_part for part, other_part in zip(key, other, strict=False))
 
 
 def _without(values: dict[str, Any], keys: list[Key]) -> dict[str, Any]:
-    """Return the values without those at the keys; a list that holds one of them is left out whole."""
+    """Return the values without those at the keys; a list with one of them is removed as a whole."""
     kept = {}
     for name, value in values.items():
         inner_keys = [key[1:] for key in keys if key and key[0] == str(name)]

@@ -1,4 +1,8 @@
-"""Every option of a config, once: its default, its range and its help."""
+"""The options of a config: default, range and help, each declared once.
+
+The options of `data`, `text` and `model` stand beside their code, in data/rows.py, text/tokenizer.py and
+models/*/network.py.
+"""
 
 import dataclasses
 import json
@@ -16,26 +20,28 @@ from textclf.text.tokenizer import TextOptions
 class TrainingOptions:
     """Options of the training loop."""
 
-    epochs: int = option(default=10, help="passes over the training rows, at most", ge=1, le=10_000)
-    batch_size: int = option(default=32, help="rows a step", ge=1, le=65536)
+    epochs: int = option(default=10, help="most passes over the training rows", ge=1, le=10_000)
+    batch_size: int = option(default=32, help="rows per batch", ge=1, le=65536)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(default="adam", help="Keras optimizer")
-    learning_rate: float = option(default=0.001, help="size of a step", gt=0, le=100)
+    learning_rate: float = option(default=0.001, help="learning rate of the optimizer", gt=0, le=100)
     schedule: Literal["constant", "cosine"] = option(
         default="cosine", help="cosine: the learning rate falls to 0 over all epochs"
     )
     early_stopping: int | None = option(
-        default=2, help="epochs without a better validation score after which to stop; null: never", ge=1
+        default=2, help="patience: epochs without a better `monitor` after which training stops; null: never", ge=1
     )
     monitor: Literal["val_loss", "val_accuracy"] = option(
-        default="val_loss", help="validation score by which the best epoch is chosen"
+        default="val_loss", help="validation metric that chooses the best epoch"
     )
     class_weight: Literal["balanced"] | None = option(
-        default=None, help="balanced: rare labels weigh more, in inverse proportion to their rows"
+        default=None, help="balanced: weights of labels inversely proportional to their rows, as in scikit-learn"
     )
     checkpoint_minutes: float | None = option(
-        default=None, help="minutes between checkpoints within an epoch; null: one at the end of each epoch", gt=0
+        default=None,
+        help="extra checkpoints within an epoch, every so many minutes; one at each epoch's end is always written",
+        gt=0,
     )
-    device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU where TensorFlow finds one")
+    device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU if TensorFlow finds one")
     seed: int = option(
         default=42,
         help="seed of the split, the initial weights, the order of the rows, dropout and `augment`",
@@ -56,7 +62,7 @@ class TrainingOptions:
 
 
 AUGMENTATIONS = ("synonyms", "word_dropout", "swap", "deletion")
-"""The options of AugmentOptions that each change a share of the tokens, in the order in which they are applied."""
+"""The options of AugmentOptions that change a share of the tokens, in the order in which they are applied."""
 
 
 @options
@@ -69,11 +75,11 @@ class AugmentOptions:
         ge=0,
         lt=1,
     )
-    similarity: float = option(default=0.7, help="synonyms: least cosine similarity of two neighbours", gt=0, lt=1)
+    similarity: float = option(default=0.7, help="synonyms: least cosine similarity of a neighbour", gt=0, lt=1)
     word_dropout: float = option(default=0.0, help="share of the tokens replaced by the unknown word", ge=0, lt=1)
-    swap: float = option(default=0.0, help="share of the tokens swapped with another of their text", ge=0, lt=1)
-    deletion: float = option(default=0.0, help="share of the tokens left out; one always stays", ge=0, lt=1)
-    factor: int = option(default=1, help="copies of each row in an epoch, each with other changes", ge=1, le=100)
+    swap: float = option(default=0.0, help="share of the tokens swapped with another token of the text", ge=0, lt=1)
+    deletion: float = option(default=0.0, help="share of the tokens removed; at least one is kept", ge=0, lt=1)
+    factor: int = option(default=1, help="copies of each row per epoch, with different changes", ge=1, le=100)
 
     def __post_init__(self) -> None:
         if self.factor > 1 and not any(getattr(self, name) for name in AUGMENTATIONS):
@@ -87,7 +93,7 @@ AIM_PATTERN = r"^(f1|accuracy|(precision|recall)>=(0?\.\d+|1(\.0*)?))$"
 
 @options
 class DecisionOptions:
-    """Options of the decision from probabilities to labels."""
+    """Options of the step from probabilities to labels."""
 
     calibrate: bool = option(
         default=True, help="temperature scaling of the logits, fitted on validation rows, for calibrated probabilities"
@@ -95,13 +101,13 @@ class DecisionOptions:
     aim: str | None = option(
         default=None,
         help="objective of the threshold, which is chosen on validation rows: f1, accuracy, precision>=0.9, "
-        "recall>=0.9 (of the second of two labels, or over several labels a row); null: `threshold` is used",
+        "recall>=0.9 (of the second of two labels; multilabel: over all labels); null: `threshold` is used",
         pattern=AIM_PATTERN,
         examples=["f1", "accuracy", "precision>=0.9", "recall>=0.9"],
     )
     threshold: float = option(
         default=DEFAULT_THRESHOLD,
-        help="probability from which the second of two labels, or one of several, is predicted",
+        help="least probability at which the second of two labels is predicted; multilabel: each label",
         gt=0,
         lt=1,
     )
@@ -114,8 +120,10 @@ class ReportOptions:
     baseline: bool = option(
         default=True, help="score the majority class, and TF-IDF with logistic regression, on the same rows"
     )
-    texts: bool = option(default=True, help="false: no text of the data in any file of the run")
-    slices: list[str] = option(default=list, help="columns of the evaluated rows; the score of each value is shown")
+    texts: bool = option(default=True, help="false: no file of the run contains a text of the data")
+    slices: list[str] = option(
+        default=list, help="columns of the evaluated rows; metrics are shown for each of their values"
+    )
     suspects: bool = option(
         default=False, help="write suspects.csv: training rows that are probably labelled wrong (needs textclf[labels])"
     )
@@ -123,7 +131,7 @@ class ReportOptions:
 
 @options
 class Config:
-    """Everything that a training run depends on, besides the data and this program."""
+    """All settings of a training run."""
 
     data: DataOptions = option(help="files, columns and split")
     text: TextOptions = option(default=TextOptions, help="from texts to token ids")

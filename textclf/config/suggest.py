@@ -17,9 +17,9 @@ from textclf.text.vocabulary import WordCounts
 
 SMALL, LARGE = 2000, 20_000  # rows
 
-MAX_LENGTH = 400  # tokens kept at most: the time that a text takes grows with its length
+MAX_LENGTH = 400  # tokens: time grows with the length of a text
 
-MIN_LENGTH = 50  # tokens: a new text may be longer than all known ones
+MIN_LENGTH = 50  # tokens: new texts may be longer than all known ones
 
 MAX_VOCABULARY = 30_000
 
@@ -28,11 +28,11 @@ UNSPACED_SCRIPTS = ("Thai", "Lao", "Khmer", "Myanmar")
 
 @dataclass(frozen=True)
 class DataProfile:
-    """Figures of the rows that were read."""
+    """Statistics of the rows that were read."""
 
     rows: int
     more: bool
-    """The file has more rows than these."""
+    """True if the file has more rows than these."""
     text: str
     """Column of the texts."""
     label: str
@@ -43,7 +43,7 @@ class DataProfile:
     labels: dict[str, int]
     """Rows of each label, the most frequent first."""
     script: str
-    """Script of most letters: Latin, Cyrillic, CJK, Arabic, ..."""
+    """Most frequent script of the letters: Latin, Cyrillic, CJK, Arabic, ..."""
     tokenizer: str
     """`word` or `char`."""
     median: float
@@ -73,7 +73,7 @@ class DataProfile:
 
 
 def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
-    """Compute the figures of a table whose columns of texts and labels are known."""
+    """Compute the statistics of a table with known columns of texts and labels."""
     texts, labels = roles.text.values, roles.label.values
     script = find_script(texts)
     tokenizer = suitable_tokenizer(script, texts)
@@ -94,7 +94,7 @@ def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
 
 
 def find_script(texts: list[str]) -> str:
-    """Return the script of most letters, as Unicode names it, in about a thousand of the texts."""
+    """Return the most frequent script, by its Unicode name, in about a thousand of the texts."""
     excerpt = "".join(text[:200] for text in evenly_spaced(texts))
     letters = Counter(character for character in excerpt if character.isalpha())
     scripts: Counter[str] = Counter()
@@ -117,7 +117,7 @@ def _share_changed(texts: list[str], cleaning: str) -> float:
 
 
 def _count_repeated(texts: list[str], labels: list[str]) -> tuple[int, int]:
-    """Count the rows whose text an earlier row has, and those where its first row has another label."""
+    """Return the number of rows that repeat an earlier text, and of those with another label than its first row."""
     first_label: dict[int, str] = {}
     repeated = contradicting = 0
     for key, label in zip(text_keys(texts).near.tolist(), labels, strict=True):
@@ -132,14 +132,14 @@ def _count_repeated(texts: list[str], labels: list[str]) -> tuple[int, int]:
 
 
 class Setting(NamedTuple):
-    """A line of a config."""
+    """A line of a config, with the reason for its value."""
 
     key: str
     """The dotted key of an option."""
     value: object
     reason: str
     active: bool = True
-    """False: a hint, written as a comment."""
+    """False for a hint, which is written as a comment."""
 
 
 def suggest_settings(profile: DataProfile, *, has_validation_file: bool) -> list[Setting]:
@@ -176,7 +176,7 @@ def _text_settings(profile: DataProfile) -> Iterator[Setting]:
 
 
 def _vocab_size(profile: DataProfile) -> Setting:
-    """Suggest room for all tokens, or, where these are many, for those that occur more than once."""
+    """Suggest a vocabulary of all tokens, or if they are many, of those that occur more than once."""
     tokens = "words" if profile.tokenizer == "word" and profile.script != "CJK" else "characters"
     if profile.vocabulary < 2000:
         size, reason = profile.vocabulary, f"room for all {profile.vocabulary:,} different {tokens}"
@@ -189,7 +189,7 @@ def _vocab_size(profile: DataProfile) -> Setting:
 
 
 def _max_length(profile: DataProfile) -> Setting:
-    """Suggest room for all texts where that costs little, else for nearly all."""
+    """Suggest a length that cuts no text if texts are short, else few texts."""
     length = _round_up(profile.longest if profile.longest <= 100 else profile.p99)
     length = min(MAX_LENGTH, max(MIN_LENGTH, length))
     if length >= profile.longest:
@@ -222,11 +222,11 @@ def _model_settings(profile: DataProfile) -> Iterator[Setting]:
 
 def _training_settings(profile: DataProfile, has_validation_file: bool) -> Iterator[Setting]:
     epochs, rows_per_label = _epochs(profile), profile.rows / len(profile.labels)
-    reason = f"{_rows(profile)}, {_at_least(profile)}{rows_per_label:,.0f} a label: the fewer rows, the more epochs"
+    reason = f"{_rows(profile)}, {_at_least(profile)}{rows_per_label:,.0f} per label: the fewer rows, the more epochs"
     yield Setting("training.epochs", epochs, reason)
     if profile.rows < SMALL or profile.rows >= LARGE:
         size = 16 if profile.rows < SMALL else 128 if profile.more else 64
-        steps = f"{_at_least(profile)}{-(-profile.rows // size):,} steps an epoch"
+        steps = f"{_at_least(profile)}{-(-profile.rows // size):,} steps per epoch"
         yield Setting("training.batch_size", size, steps)
     rate = 0.005 if profile.rows < SMALL else 0.003 if epochs > 4 else 0.002
     yield Setting("training.learning_rate", rate, f"larger than the default, 0.001, as {epochs} epochs are few")
@@ -241,7 +241,7 @@ def _training_settings(profile: DataProfile, has_validation_file: bool) -> Itera
 
 
 def _epochs(profile: DataProfile) -> int:
-    """Suggest more epochs the fewer rows there are, and the fewer a label; with more rows the network would overfit."""
+    """Suggest more epochs for fewer rows and for fewer rows per label; with many rows the network would overfit."""
     rows_per_label = profile.rows / len(profile.labels)
     if profile.label_separator is not None:
         return 20 if profile.rows < SMALL else 8  # each label is learnt on its own, from its few rows
@@ -261,7 +261,7 @@ def _at_least(profile: DataProfile) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share, 0 to 1, as a percentage."""
+    """Format a share, 0 to 1, as a percentage."""
     return f"{100 * share:.{1 if share < 0.01 else 0}f} %"
 
 

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the location of every key, so that a message can point at it."""
+"""A YAML file as plain values, with the location of every key for messages."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Finding the columns of texts and labels in a table that nobody has described."""
+"""Detection of the text column and the label column of a table."""
 
 import re
 import sys
@@ -15,12 +15,12 @@ from textclf.io.sanitize import excerpt, is_encodable
 
 MAX_LISTED_COLUMNS = 50
 
-MAX_ROWS, MAX_BYTES = 100_000, 1 << 27  # read of a file, which may hold more
+MAX_ROWS, MAX_BYTES = 100_000, 1 << 27  # limits of what is read of a file
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column with a text in every row."""
+    """A column that has a text in every row."""
 
     name: str
     values: list[str]
@@ -42,12 +42,12 @@ class Column:
 
     @cached_property
     def mean_length(self) -> float:
-        """The mean number of characters of a value."""
+        """The mean number of characters per value."""
         return sum(map(len, self.values)) / len(self.values)
 
     @cached_property
     def mean_words(self) -> float:
-        """The mean number of words of about a thousand values."""
+        """The mean number of words per value, over about a thousand values."""
         sample = evenly_spaced(self.values)
         return sum(map(_count_words, sample)) / len(sample)
 
@@ -78,7 +78,7 @@ class Column:
         return labels
 
     def name_has(self, word: re.Pattern[str]) -> bool:
-        """Return whether a word of the name matches, in names such as `user_rating`, `Class Index` and `labelText`."""
+        """Return True if a word of the name matches, in names such as `user_rating`, `Class Index` and `labelText`."""
         spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name)
         return any(word.fullmatch(part) for part in re.findall(r"[a-z]+", spaced.lower()))
 
@@ -91,7 +91,7 @@ class Table(NamedTuple):
     """Names of columns without a text in every row: they hold lists, or are missing in some rows."""
     rows: int
     more: bool
-    """The file has more rows than these."""
+    """True if the file has more rows than these."""
 
 
 class ColumnRoles(NamedTuple):
@@ -121,7 +121,7 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
             break
         rows += 1
         for name, value in record.items():
-            if not name or not is_encodable(name):  # no config can name such a column
+            if not name or not is_encodable(name):  # a config cannot name such a column
                 continue
             texts = values.setdefault(name, [])
             if value is None or isinstance(value, str | int | float):
@@ -134,7 +134,7 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
 
 
 def evenly_spaced(items: list[str], *, count: int = 1000) -> list[str]:
-    """Return about `count` of the items, from all over the list, or all where there are fewer."""
+    """Return about `count` items at equal distances, or all if there are fewer."""
     return items[:: max(1, len(items) // count)]
 
 
@@ -142,7 +142,7 @@ def evenly_spaced(items: list[str], *, count: int = 1000) -> list[str]:
 
 
 def find_columns(table: Table, file: str, *, text: str | None = None, label: str | None = None) -> ColumnRoles:
-    """Find the columns of texts and labels by their values; where several fit, by their names.
+    """Return the text column and the label column by their values; if several fit, by their names.
 
     Args:
         file: the name of the file, for messages.
@@ -195,7 +195,7 @@ LABEL_NAMES = re.compile(
 
 
 def _text_column(columns: list[Column]) -> Column | None:
-    """Return the column with the most different words; among nearly equal ones, one that is named like texts."""
+    """Return the column with the most distinct words; among nearly equal ones, one with a name such as `text`."""
     richness = {
         column.name: column.mean_words * column.distinct_share
         for column in columns
@@ -215,14 +215,14 @@ def _could_be_label(column: Column) -> bool:
 
 
 def _label_rank(column: Column) -> tuple[bool, bool, bool, int]:
-    complete = not column.empty or column.separator is not None  # training refuses a row without its label
+    complete = not column.empty or column.separator is not None  # training refuses a row without a label
     return column.name_has(LABEL_NAMES), complete, column.kind != "numbers", -len(column.labels)
 
 
 def find_separator(fields: list[str]) -> str | None:
-    """Find the character that separates several labels of one field.
+    """Return the character that separates several labels in one field; None if there is none.
 
-    It cuts the different fields into fewer labels, most of which recur in other fields.
+    It splits the distinct fields into fewer labels, most of which occur in other fields too.
     """
     for separator in "|;,":
         parts = [split_labels(field, separator) for field in fields]
@@ -257,7 +257,7 @@ _KINDS = {
         r"|([A-Za-z]{3,9},? )?(\d{1,2} )?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,? .{0,30}\d\d"
     ),
     "numbers": re.compile(r"[-+]?[.,]?\d+([.,]\d+)*([eE][-+]?\d+)?%?"),
-    "codes": re.compile(r"(?=\S*[\d@/\\])[!-~]+"),  # ids, addresses, paths: no blanks, and more than letters
+    "codes": re.compile(r"(?=\S*[\d@/\\])[!-~]+"),  # ids, addresses, paths: no blanks, and not only letters
 }
 
 # Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.

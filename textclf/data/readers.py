@@ -17,14 +17,14 @@ from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable, join_names
 from textclf.io.streams import SIZE_LIMIT, open_data, text_lines, too_long_error
 
-# The csv module's own limit of a field, 131072 characters, is below the length of some texts.
+# the csv module's default limit of a field, 131,072 characters, is too low for some texts
 csv.field_size_limit(SIZE_LIMIT)
 
 
 def read_columns(
     path: Path, columns: Mapping[str, str], *, sha256: "hashlib._Hash | None" = None
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the values of some columns of a file, row by row.
+    """Yield the values of the given columns of a file, row by row.
 
     Args:
         columns: name of each column by the setting that chose it, such as `{"data.text": "review"}`.
@@ -38,7 +38,7 @@ def read_columns(
 
 
 def read_records(path: Path) -> Iterator[dict[str, object]]:
-    """Yield each row of a file as a dictionary of all columns that have a name of their own.
+    """Yield each row of a file as a dictionary of its columns; columns without a unique name are left out.
 
     Raises:
         UserError: the file is missing, damaged, not UTF-8 or ragged.
@@ -48,10 +48,10 @@ def read_records(path: Path) -> Iterator[dict[str, object]]:
 
 
 def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
-    """Return the files that names or globs match, those of a glob in alphabetical order.
+    """Return the files that names or globs match, in alphabetical order for a glob.
 
     Args:
-        key: setting that the names come from, for messages.
+        key: config key that the names come from, for messages.
 
     Raises:
         UserError: a name or a glob matches no file, or the name of a file is not UTF-8.
@@ -89,7 +89,7 @@ class TableFormat(NamedTuple):
 
 
 def file_format(path: Path) -> TableFormat:
-    """Return the format of a file by the suffix of its name, `.gz` aside.
+    """Return the format of a file by the suffix of its name, without `.gz`.
 
     Raises:
         UserError: no format has this suffix.
@@ -101,7 +101,7 @@ def file_format(path: Path) -> TableFormat:
 
 
 def is_table(path: Path) -> bool:
-    """Tell by the name of a file if it has columns; other files hold a text on each line."""
+    """Return True if a file has columns, by its name; other files have a text on each line."""
     return _suffix(path) in FORMATS
 
 
@@ -110,7 +110,7 @@ def _suffix(path: Path) -> str:
 
 
 def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
-    """Return the index of the column of a name, blanks around names aside.
+    """Return the index of the column with a name; blanks around names are ignored.
 
     Args:
         file: name of the file, and `key` the setting that chose the column, for messages.
@@ -129,7 +129,7 @@ def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
 
 def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and fields of each record; a blank line is a record only in a file of one column."""
-    line = size = 0  # first line and characters of the record: a quoted field may span any number of lines
+    line = size = 0  # first line and size of the record: a quoted field may have any number of lines
 
     def limited_lines() -> Iterator[str]:
         nonlocal size
@@ -139,7 +139,7 @@ def _csv_records(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[
                 raise too_long_error(f"{name}:{line}", "row")
             yield text
 
-    # strict: else a quote that is never closed would silently swallow every row after it
+    # strict: else a quote that is not closed would silently take in all rows after it
     reader = csv.reader(limited_lines(), delimiter=delimiter, strict=True)
     width = 0
     while True:
@@ -226,7 +226,7 @@ def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, 
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return the pairs as a dictionary; raise KeyError if a key is there twice."""
+    """Return the pairs as a dictionary; raise KeyError for a duplicate key."""
     document = dict(pairs)
     if len(document) < len(pairs):
         raise KeyError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
@@ -236,7 +236,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _json_columns(stream: BinaryIO, name: str) -> list[str]:
     for _, record in _json_records(stream, name):
         return list(record)
-    raise UserError(f"{name} is empty. It needs a JSON object a line.")
+    raise UserError(f"{name} is empty. It needs a JSON object per line.")
 
 
 def _json_rows(stream: BinaryIO, name: str, columns: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -286,12 +286,13 @@ def _parquet_file(stream: BinaryIO, name: str) -> Iterator[Any]:
         yield pyarrow.parquet.ParquetFile(stream)
     except gzip.BadGzipFile:
         raise
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
+    # ValueError and OverflowError: dates out of Python's range
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{name} is a damaged parquet file: {reason}. Write it again.") from None
 
 
-_SURROGATES = re.compile("[\ud800-\udfff]")  # half characters, which JSON can escape and UTF-8 cannot hold
+_SURROGATES = re.compile("[\ud800-\udfff]")  # surrogates, which JSON can escape and UTF-8 cannot encode
 
 
 def as_text(value: object, where: str) -> str:

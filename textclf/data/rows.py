@@ -21,7 +21,7 @@ from textclf.options import option, options
 
 @options
 class DataOptions:
-    """Options that name the files of rows and their columns."""
+    """Options of the data: files, columns and split."""
 
     train: str | list[str] = option(help="a .csv, .tsv, .jsonl or .parquet file, each also .gz; a list or a glob too")
     validation: str | None = option(
@@ -35,7 +35,7 @@ class DataOptions:
     )
     label_separator: str | None = option(
         default=None,
-        help='what stands between several labels of one row, such as "|"; null: one label a row',
+        help='separator of several labels in one field, such as "|"; null: one label per row',
         min_length=1,
     )
 
@@ -44,7 +44,7 @@ PARTS = ("train", "validation", "test")
 
 
 class Rows(NamedTuple):
-    """Texts and label fields of n rows as their file has them, and the values of further columns."""
+    """Texts, label fields and further columns of n rows, unchanged from the file."""
 
     texts: list[str]
     labels: list[str]
@@ -57,7 +57,7 @@ ROWS_AT_ONCE, CHARACTERS_AT_ONCE = 8192, 1 << 22
 def read_rows(
     path: Path, options: DataOptions, *, columns: Sequence[str] = (), sha256: "hashlib._Hash | None" = None
 ) -> Iterator[Rows]:
-    """Yield all rows of a file in their order, some thousands at a time.
+    """Yield all rows of a file in order, some thousands at a time.
 
     Args:
         columns: names of further columns.
@@ -128,7 +128,7 @@ class Labels:
     """The label fields of n rows, like a categorical column of pandas."""
 
     fields: list[str]
-    """The different fields; with a separator, a field may hold several labels."""
+    """The distinct fields; with a separator, a field may hold several labels."""
     codes: npt.NDArray[np.int32]
     """Index of each row's field, shape (n,)."""
 
@@ -152,13 +152,13 @@ class Labels:
         return sorted(self.counts(separator))
 
     def targets(self, names: list[str], separator: str | None) -> npt.NDArray[np.int64] | npt.NDArray[np.int8]:
-        """Return the labels as numbers, y_true of the network.
+        """Return the labels as integers: y_true of the network.
 
         Args:
-            names: the labels in the order of the network's outputs; others have no target.
+            names: the labels in the order of the network's outputs; other labels have no target.
 
         Returns:
-            Index of the label or -1, shape (n,); with a separator, 1 for each label of the row, shape (n, labels).
+            Index of the label or -1, shape (n,); with a separator, 0 or 1 for each label, shape (n, labels).
         """
         index = {name: position for position, name in enumerate(names)}
         indices = [[index[name] for name in split_labels(field, separator) if name in index] for field in self.fields]
@@ -174,7 +174,7 @@ MAX_LABELS = 2000
 
 
 def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -> None:
-    """Check that the labels are few enough for a confusion matrix to be kept in memory and read.
+    """Check that there are few enough labels for a confusion matrix.
 
     Raises:
         UserError: there are more than MAX_LABELS.
@@ -188,7 +188,7 @@ def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -
 
 
 class LabelBuilder:
-    """Label fields of rows that are read one after the other."""
+    """A builder of Labels from chunks of rows."""
 
     def __init__(self) -> None:
         self._fields: dict[str, int] = {}
@@ -204,7 +204,7 @@ class LabelBuilder:
 
 
 def split_labels(label: str, separator: str | None) -> list[str]:
-    """Return the labels of a field: the field itself, or, with a separator, each different part."""
+    """Return the labels of a field: the field itself, or with a separator its distinct parts."""
     if separator is None:
         return [label]
     parts = (part.strip() for part in label.split(separator))
@@ -215,12 +215,12 @@ def split_labels(label: str, separator: str | None) -> list[str]:
 
 
 class TextKeys(NamedTuple):
-    """Hashes of n texts, which are equal for equal texts."""
+    """Hashes of n texts, to find equal and nearly equal texts."""
 
     exact: npt.NDArray[np.uint64]
-    """Of the text as it is, shape (n,)."""
+    """Of the unchanged text, shape (n,)."""
     near: npt.NDArray[np.uint64]
-    """Of its letters and digits, case aside, shape (n,)."""
+    """Of its letters and digits in lower case, shape (n,)."""
 
     def take(self, row_ids: npt.NDArray[np.int64]) -> "TextKeys":
         return TextKeys(self.exact[row_ids], self.near[row_ids])
@@ -232,7 +232,7 @@ _NOT_LETTERS_ASCII = bytes(code for code in range(128) if not chr(code).isalnum(
 
 
 def text_keys(texts: list[str]) -> TextKeys:
-    """Return the keys of texts; a text without a letter or a digit has the key of the whole text as its near key."""
+    """Return the keys of texts; for a text without letters and digits, `near` is `exact`."""
     encoded = [text.encode() for text in texts]
     near = [_letters_and_digits(text) or exact for text, exact in zip(texts, encoded, strict=True)]
     return TextKeys(_hashes(encoded), _hashes(near))

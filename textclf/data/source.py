@@ -29,10 +29,10 @@ class SourceFile(NamedTuple):
 
 
 def source_files(patterns: str | list[str], *, key: str) -> list[SourceFile]:
-    """Return the files that names or globs stand for, with their digests; see `find_files`.
+    """Return the files that names or globs match, with their sha256; see `find_files`.
 
     Raises:
-        UserError: a name or a glob stands for none, or a file cannot be read.
+        UserError: a name or a glob matches no file, or a file cannot be read.
     """
     return [SourceFile(path, _digest(path)) for path in find_files(patterns, key=key)]
 
@@ -43,10 +43,10 @@ def _digest(path: Path) -> str:
 
 
 class StoredTexts:
-    """Texts in a nameless temporary file, which is gone when this object is.
+    """Texts in an anonymous temporary file, which is deleted with this object.
 
     Args:
-        folder: where the file is; None: the system's folder for temporary files.
+        folder: folder of the file; None: the system's folder for temporary files.
     """
 
     def __init__(self, *, folder: Path | None = None):
@@ -75,20 +75,20 @@ class StoredTexts:
 
 @dataclass(frozen=True)
 class SourceRows:
-    """Rows of data files as they were read, or some of them."""
+    """Rows of data files, all of them or a part."""
 
     files: list[SourceFile]
     part: str
-    """What the rows are for: train, validation or test; all, where a user names a file to evaluate."""
+    """Purpose of the rows: train, validation or test; all, for a file that a user names to evaluate."""
     all_labels: Labels
-    """Labels of all rows of the files, as are texts and columns."""
+    """Labels of all rows of the files; `all_texts` and `all_columns` have all rows too."""
     all_texts: StoredTexts
     all_columns: Mapping[str, StoredTexts]
-    """Further columns by their names."""
+    """Further columns by name."""
     chunk_ends: RowIds
     """Number of rows read up to the end of each chunk, shape (chunks,)."""
     row_ids: RowIds
-    """Numbers of these rows in their files, counted from 0, ascending, shape (n,)."""
+    """Index of each of these rows among all rows of the files, ascending, shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -98,12 +98,12 @@ class SourceRows:
         return self.all_labels.take(self.row_ids)
 
     def take(self, indices: RowIds) -> "SourceRows":
-        """Return the rows at these indices, which are ascending."""
+        """Return the rows at these indices, which must be ascending."""
         return replace(self, row_ids=self.row_ids[indices])
 
     def chunks(self) -> Iterator[RowIds]:
         """Yield the indices of the rows that were read together, some thousands at a time."""
-        # the last digits of probabilities depend on which rows are together
+        # the last digits of probabilities depend on which rows form a batch
         ends = np.searchsorted(self.row_ids, self.chunk_ends)
         for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
             if begin < end:
@@ -122,19 +122,19 @@ class SourceRows:
         return self.all_columns[name].read(self.row_ids)
 
     def describe(self) -> DataDocument:
-        """Return what metrics.json holds of the rows."""
+        """Return the fields of metrics.json that describe the rows."""
         files, digests = [file.path.as_posix() for file in self.files], [file.sha256 for file in self.files]
         file, digest = (files[0], digests[0]) if len(files) == 1 else (files, digests)
         return {"file": file, "part": self.part, "rows": len(self), "sha256": digest}
 
 
 class SourceReader:
-    """Reads the rows of data files, once, and keeps of them what later steps need.
+    """A reader of data files that reads each once and keeps labels, texts and further columns.
 
     Args:
         columns: names of further columns to keep.
-        texts: keep the texts too.
-        folder: where temporary files are; None: the system's folder for them.
+        texts: True to keep the texts too.
+        folder: folder of the temporary files; None: the system's.
     """
 
     def __init__(
@@ -156,10 +156,10 @@ class SourceReader:
         self._chunk_rows: list[int] = []
 
     def texts(self) -> Iterator[list[str]]:
-        """Yield the texts of all rows, some thousands at a time; the files are read as they come.
+        """Read the files; yield the texts of all rows, some thousands at a time.
 
         Raises:
-            UserError: a file is at fault, or changed while it was read.
+            UserError: a file is missing or invalid, or changed while it was read.
         """
         for path in self._paths:
             sha256 = hashlib.sha256()
@@ -174,16 +174,16 @@ class SourceReader:
                         column.add(values)
                     yield chunk.texts
             finally:
-                # a change also explains whatever else was found wrong with the file
+                # a change is also the likely cause of any other error in the file
                 if _state(path) != before:
                     raise UserError(changed_while_read(path))
             self.files.append(SourceFile(path, sha256.hexdigest()))
 
     def rows(self, part: str) -> SourceRows:
-        """Return all rows, after they were read.
+        """Return all rows; call it after `texts` is exhausted.
 
         Raises:
-            UserError: there are too many different labels.
+            UserError: there are too many distinct labels.
         """
         labels = self._labels.labels()
         check_labels(labels, self._options.label_separator, self._paths)
@@ -203,7 +203,7 @@ def changed_while_read(path: Path | str) -> str:
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
-    """Return the size, times and inode of a file; None where there is none."""
+    """Return the size, times and inode of a file; None if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:

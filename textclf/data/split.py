@@ -1,4 +1,4 @@
-"""Split of rows into training and validation rows: stratified, seeded, equal texts on the same side."""
+"""Splits into training and validation rows: stratified, seeded, equal texts in the same part."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ class SplitRows:
     train: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
     rare: list[str]
-    """Labels with too few texts for both sides; all their rows are training rows."""
+    """Labels with too few texts for both parts; all their rows are training rows."""
 
 
 def split(
     labels: Labels, keys: npt.NDArray[np.uint64], *, fraction: float, seed: int, separator: str | None = None
 ) -> SplitRows:
-    """Split rows into training and validation rows, stratified by label, with equal texts on the same side.
+    """Split rows into training and validation rows, stratified by label, with equal texts in the same part.
 
-    Rows with equal keys form a group, which stays together. Groups are split label by label; if rows have several
-    labels, by the rarest label of each row, so that rare labels reach both sides.
+    Rows with equal keys form a group, which stays together. Groups are split label by label; multilabel: by the
+    rarest label of each row, so that rare labels reach both parts.
 
     Args:
         keys: hash of each row's text, shape (n,).
@@ -75,7 +75,7 @@ def _group_rows(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], np
 
 
 def _strata(labels: Labels, first_rows: npt.NDArray[np.int64], separator: str | None) -> list[npt.NDArray[np.int64]]:
-    """Return the groups of each label, given their first rows; of several labels of a row the rarest counts."""
+    """Return the groups of each label, given their first rows; multilabel: of the rarest label of each row."""
     counts = labels.counts(separator)
     rarest = [
         min(split_labels(field, separator), key=lambda name: (counts[name], name), default="")
@@ -90,13 +90,13 @@ def _strata(labels: Labels, first_rows: npt.NDArray[np.int64], separator: str | 
 def _hold_out(
     stratum: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], fraction: float, rng: np.random.Generator
 ) -> list[int]:
-    """Choose groups of a stratum to hold out: the fraction of its rows, at least one row, and never all groups."""
+    """Return the groups of a stratum to hold out: the fraction of its rows, at least one row, never all groups."""
     rows_left = max(1, round(fraction * int(sizes[stratum].sum())))
     held_out: list[int] = []
     for group in stratum[rng.permutation(len(stratum))].tolist():
         if rows_left == 0 or len(held_out) == len(stratum) - 1:
             break
-        # a larger group is skipped: one text that recurs must not fill the validation rows
+        # a larger group is skipped: one repeated text must not fill the validation rows
         if sizes[group] <= rows_left:
             held_out.append(group)
             rows_left -= int(sizes[group])
@@ -106,11 +106,11 @@ def _hold_out(
 def _split_rows(
     labels: Labels, group: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], separator: str | None
 ) -> SplitRows:
-    """Return the split that holds out some groups, less those with a label that training would lose.
+    """Return the split that holds out groups, except those without which training would have no row of some label.
 
     Args:
         group: group of each row, shape (n,).
-        held_out: True for groups held out, shape (groups,).
+        held_out: True for held-out groups, shape (groups,).
     """
     held_out = held_out.copy()
     held_out[_groups_of_lost_labels(labels, group, held_out[group], separator)] = False
@@ -122,10 +122,10 @@ def _split_rows(
 def _groups_of_lost_labels(
     labels: Labels, group: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], separator: str | None
 ) -> npt.NDArray[np.int64]:
-    """Return the groups held out with a label that no training row would have.
+    """Return the held-out groups without which training has no row of some label.
 
     Args:
-        held_out: True for rows held out, shape (n,).
+        held_out: True for held-out rows, shape (n,).
     """
     counts, validated = labels.counts(separator), labels.take(np.flatnonzero(held_out)).counts(separator)
     lost = {name for name in counts if validated[name] == counts[name]}

@@ -1,4 +1,4 @@
-"""Parts that the export formats share: the description in each file, and probabilities of texts."""
+"""What the export formats share: the description in each file, and prediction on texts."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, pad
 DESCRIPTION = "textclf.json"
 
 Forward = Callable[[npt.NDArray[np.int32]], npt.NDArray[Any]]
-"""A network: token ids, shape (n, width), padded at the end, to probabilities, shape (n, labels)."""
+"""A network: from token ids, shape (n, width), padded at the end, to probabilities, shape (n, labels)."""
 
 PredictProba = Callable[[Sequence[str]], npt.NDArray[Any]]
-"""A classifier: n texts to probabilities, shape (n, labels)."""
+"""A classifier: from n texts to probabilities, shape (n, labels)."""
 
 
 def description_text(description: Description) -> str:
-    """Return JSON with all that a recipient needs besides the network: text options, vocabulary, labels, threshold."""
+    """Return the JSON that a recipient needs besides the network: text options, vocabulary, labels, threshold."""
     token_ids = {"padding": PADDING, "unknown": UNKNOWN, "first_of_vocabulary": RESERVED}
     document = {"textclf": __version__, **asdict(description), "token_ids": token_ids}
     return json.dumps(document, indent=1, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""`textclf export`: a trained classifier in the format of another tool, proved against the original."""
+"""`textclf export`: a trained classifier in the format of another tool, compared with the original."""
 
 import os
 from collections.abc import Callable
@@ -25,21 +25,21 @@ from textclf.io.files import replacing, replacing_folder, size_in_bytes
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
 
-DRAWN_TEXTS, LONGEST = 32, 256  # random texts of the comparison, and tokens of the longest of them
+RANDOM_TEXTS, MAX_TOKENS = 32, 256  # number of random texts in the comparison, and tokens of the longest
 
 
 class Exporter(NamedTuple):
-    """A format of export."""
+    """An export format."""
 
     write: Callable[[Run, Classifier, Path], None]
     load: Callable[[Path, Run, Classifier], PredictProba]
-    """Read an export and use it as its recipient does."""
+    """(path, run, classifier) -> `predict_proba` of the export, as its recipient would use it."""
     suffix: str
-    """End of the file's name; empty for a folder."""
+    """Suffix of the file's name; empty for a folder."""
     marker: str = ""
-    """A file that a folder of this format holds, and others do not."""
+    """A file that only folders of this format have."""
     difference: Callable[[Path, Run], float] | None = None
-    """Largest difference from the classifier, where it is known without loading the export."""
+    """(path, run) -> largest difference from the classifier, if it is known without loading the export."""
 
 
 EXPORTERS: dict[str, Exporter] = {
@@ -65,16 +65,16 @@ def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> E
     """Write the classifier of a run in a format of EXPORTERS, and compare its probabilities with the run's.
 
     Raises:
-        UserError: the output must not be written, the run lacks what the format is made from, or the export gives
-            other probabilities; then nothing is left of it.
+        UserError: the output path is refused, the run lacks a file that the format needs, or the export gives other
+            probabilities, in which case it is deleted.
     """
     exporter = EXPORTERS[format]
     _check_output(run, format, output, overwrite=overwrite)
     classifier = load_classifier(run.path)
     replace = replacing_folder if _is_folder(format, output) else replacing
-    with replace(output) as unproved:
-        exporter.write(run, classifier, unproved)
-        parity = _difference(exporter, unproved, run, classifier)
+    with replace(output) as temporary:
+        exporter.write(run, classifier, temporary)
+        parity = _difference(exporter, temporary, run, classifier)
         if not parity <= PARITY_LIMIT:
             raise UserError(
                 f"--format {format}: the export differs from {run.path} by {parity:.1e} (at most {PARITY_LIMIT:.0e} is "
@@ -88,7 +88,7 @@ def _is_folder(format: str, output: Path) -> bool:
 
 
 def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> None:
-    """Refuse a path that does not suit the format, or holds what must not be replaced."""
+    """Refuse a path with the wrong name for the format, or with a file or folder that must not be replaced."""
     exporter = EXPORTERS[format]
     if exporter.suffix and output.suffix != exporter.suffix:
         raise UserError(f"--output {output}: the name of a file of --format {format} must end in {exporter.suffix}.")
@@ -107,7 +107,7 @@ def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> No
 
 
 def _is_part_of(run: Run, output: Path) -> bool:
-    """Tell if the path is a file that the run itself needs."""
+    """Return True if the path is a file that the run itself needs."""
     return output.resolve() in {path.resolve() for path in (run.keras_model, model_folder(run.path) / "model.onnx")}
 
 
@@ -115,17 +115,17 @@ def _difference(exporter: Exporter, path: Path, run: Run, classifier: Classifier
     """Return the largest difference between a probability of the export and of the classifier."""
     if exporter.difference:
         return exporter.difference(path, run)
-    texts = proof_texts(classifier)
+    texts = parity_texts(classifier)
     exported = exporter.load(path, run, classifier)(texts)
     return float(np.abs(exported - classifier.predict_proba(texts)).max())
 
 
-def proof_texts(classifier: Classifier) -> list[str]:
-    """Return the texts of the comparison: no word at all, the rows saved with the model, and random words."""
+def parity_texts(classifier: Classifier) -> list[str]:
+    """Return the texts of the comparison: an empty one, the rows saved with the model, and random words."""
     description, probe = classifier.description, classifier.probe_rows()
     words = ["\N{REPLACEMENT CHARACTER}"] * RESERVED + description.vocabulary
     rows = [probe.row(index) for index in range(len(probe))]
     rng = np.random.default_rng(len(words))
-    lengths = np.linspace(1, min(description.text.max_length, LONGEST), DRAWN_TEXTS, dtype=int)
+    lengths = np.linspace(1, min(description.text.max_length, MAX_TOKENS), RANDOM_TEXTS, dtype=int)
     rows += [rng.integers(len(words), size=length) for length in lengths]
     return ["", *(" ".join([words[index] for index in row]) for row in rows)]

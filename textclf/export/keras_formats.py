@@ -1,4 +1,4 @@
-"""Exports that are made from model.keras: the Keras file, TensorFlow's SavedModel, and LiteRT's .tflite."""
+"""Exports from model.keras: the Keras file, TensorFlow's SavedModel, and LiteRT's .tflite."""
 
 import shutil
 import zipfile
@@ -30,7 +30,7 @@ def load_keras(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
 
 
 def trained_difference(_path: Path, run: Run) -> float:
-    """Return the difference that was measured after training, since measuring it again takes TensorFlow."""
+    """Return the difference measured after training, since measuring it again needs TensorFlow."""
     document: MetricsDocument = read_json(run.metrics)
     return document["parity"]
 
@@ -43,7 +43,7 @@ def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:
     def forward(token_ids: Any) -> dict[str, Any]:
         return {"probabilities": _two_columns(network(token_ids, training=False))}
 
-    # Keras's own export keeps every weight twice
+    # Keras's own export stores every weight twice
     module = tf.Module()
     module.weights = [variable.value for variable in network.variables]
     signature = [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
@@ -104,9 +104,7 @@ def _interpreter() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        raise UserError(
-            "A .tflite file is tried out in LiteRT before it is given: pip install 'textclf[tflite]'."
-        ) from None
+        raise UserError("--format tflite needs LiteRT, to test the file: pip install 'textclf[tflite]'.") from None
     return Interpreter
 
 

@@ -39,7 +39,7 @@ def _compute_lengths(graph: Any) -> None:
     from onnx import helper, numpy_helper
 
     inputs = [value for value in graph.input if value.name != "lengths"]
-    # padding is 0 and every other id is above, so that the signs add up to the length
+    # padding is 0 and every other id is positive, so the signs add up to the length
     nodes = [
         helper.make_node("Sign", ["token_ids"], ["lengths.words"]),
         helper.make_node("ReduceSum", ["lengths.words", "lengths.axis"], ["lengths"], keepdims=0),
@@ -65,7 +65,7 @@ COPIED = {"__init__.py", "errors.py", "options.py", "io", "data", "text", "model
 
 _IMPORT = re.compile(r"^( *from )textclf(?:\.|(?= import ))", re.MULTILINE)
 
-_PROOF = """
+_PREDICT_SCRIPT = """
 import json, sys, zipimport
 from importlib.util import module_from_spec, spec_from_file_location
 
@@ -82,7 +82,7 @@ json.dump(package.predict_proba(json.load(sys.stdin)).tolist(), sys.stdout)
 
 
 def is_package_name(name: str) -> bool:
-    """Tell if Python can import a package of this name without hiding one that is needed."""
+    """Return True if Python can import a package of this name, and no needed package has it."""
     used = {"textclf", "numpy", "onnxruntime", *sys.stdlib_module_names}
     return name.isidentifier() and not iskeyword(name) and name not in used
 
@@ -102,12 +102,12 @@ def write_python(run: Run, _classifier: Classifier, path: Path) -> None:
 
 
 def _package_name(path: Path) -> str:
-    """Return the name of the package; a path that is still temporary has dots before it."""
+    """Return the name of the package, without the prefix that a temporary path has."""
     return path.stem.rpartition(".")[2]
 
 
 def _package_files(model: Path) -> dict[str, bytes]:
-    """Return the content of each file of the package by its path in it."""
+    """Return the content of each file of the package, by path."""
     files = {"__init__.py": _with_relative_imports(TEXTCLF / "export" / "python_entry.py", "._textclf.")}
     for module in sorted(TEXTCLF.rglob("*.py")):
         path = module.relative_to(TEXTCLF)
@@ -117,7 +117,7 @@ def _package_files(model: Path) -> dict[str, bytes]:
 
 
 def _with_relative_imports(module: Path, textclf: str) -> bytes:
-    """Return the source of a module that imports its own copy of textclf, so that an installed one is left alone."""
+    """Return the source of a module with relative imports, so that it never imports an installed textclf."""
     return _IMPORT.sub(rf"\1{textclf}", module.read_text(encoding="utf-8")).encode()
 
 
@@ -126,7 +126,7 @@ def load_python(path: Path, _run: Run, _classifier: Classifier) -> PredictProba:
 
     def predict_proba(texts: Sequence[str]) -> npt.NDArray[Any]:
         # -P: no modules of the working directory; -B: no compiled files in the package
-        command = [sys.executable, "-P", "-B", "-c", _PROOF, str(path), _package_name(path)]
+        command = [sys.executable, "-P", "-B", "-c", _PREDICT_SCRIPT, str(path), _package_name(path)]
         process = subprocess.run(command, input=json.dumps(list(texts)), capture_output=True, text=True, check=False)
         if process.returncode:
             raise RuntimeError(f"the exported package cannot be used:\n{process.stderr}")

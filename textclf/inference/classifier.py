@@ -25,13 +25,13 @@ RUNTIME_ERRORS = tuple(
 
 BATCH_ROWS, BATCH_TOKENS = 256, 6144  # at most; larger batches are no faster and take memory
 
-PREFETCHED_CHUNKS = 2  # chunks that are encoded while the ones before them are computed
+PREFETCHED_CHUNKS = 2  # encoded ahead, while earlier chunks are computed
 
 PROBE_ROWS = 8
 
 NO_PROBE: ProbeDocument = {"token_ids": [], "probabilities": []}
 
-PARITY_LIMIT = 1e-4  # a larger difference between two computations of the same probabilities is no rounding
+PARITY_LIMIT = 1e-4  # a larger difference between two computations of the same probabilities is an error, not rounding
 
 
 Probabilities = npt.NDArray[np.float64]
@@ -41,18 +41,18 @@ Score = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.
 
 
 class Words(NamedTuple):
-    """The words that a model reads of a text: the tokens that are left after cleaning and cutting."""
+    """The words of a text that a model reads: its tokens after cleaning and truncation."""
 
     words: list[str]
-    """At least one; that of a text without words is empty."""
+    """At least one; an empty one for a text without words."""
     known: list[bool]
-    """Whether the vocabulary has each word."""
+    """True for each word that the vocabulary has."""
     cut: int
     """Tokens that were cut off."""
 
 
 class Classifier:
-    """A trained model with its vocabulary and labels; evaluation, prediction and explanation stand on it alone."""
+    """A trained model with its vocabulary and labels, which evaluates, predicts and explains without Keras."""
 
     def __init__(self, description: Description, score: Score, probe: ProbeDocument):
         self.description = description
@@ -112,7 +112,7 @@ class Classifier:
         return result
 
     def decide(self, probabilities: Probabilities) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """Return the label of each row, several joined by the separator, and its confidence, shape (n,)."""
+        """Return the label of each row, several labels joined by the separator, and the confidence, shape (n,)."""
         separator = self.description.label_separator
         y_pred = decide(probabilities, separator, self.description.threshold)
         return label_fields(y_pred, self.labels, separator), confidence_in(y_pred, probabilities)
@@ -130,10 +130,11 @@ class Classifier:
 
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:
-    """Return the index of each row's label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
+    """Return y_pred: the index of each row's label, shape (n,); multilabel: 0 or 1 for each label, shape (n, labels).
 
     Args:
-        threshold: probability from which a label is given, of two labels the second; of more the most probable is.
+        threshold: least probability of the second of two labels, and of each label if multilabel; of more than two
+            labels the most probable is returned, whatever the threshold.
     """
     if label_separator is not None:
         return (probabilities >= threshold).astype(np.int64)
@@ -143,7 +144,7 @@ def decide(probabilities: Probabilities, label_separator: str | None, threshold:
 
 
 def confidence_in(y_pred: npt.NDArray[np.int64], probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    """Return the probability of each row's y_pred, shape (n,); of several labels that of exactly these, if independent.
+    """Return the probability of each row's y_pred, shape (n,); multilabel: of exactly this set, if independent.
 
     Args:
         y_pred: as `decide` returns it.
@@ -181,7 +182,7 @@ def save_classifier(folder: Path, graph: bytes, description: Description, probe:
 
     Args:
         graph: the bytes of model.onnx.
-        probe: rows of which the first are stored, with their probabilities, so that `check` can compute them again.
+        probe: rows; the first PROBE_ROWS are stored with their probabilities, so that `check` can compute them again.
     """
     score = load_scorer(graph, folder / "model.onnx", len(description.labels))
     rows = probe.head(PROBE_ROWS)
@@ -209,14 +210,13 @@ def load_scorer(graph: bytes, path: Path, labels: int) -> Score:
 
     Args:
         path: named in messages.
-        labels: number of probabilities a row.
+        labels: number of probabilities per row.
 
     Raises:
-        UserError: ONNX Runtime cannot run it. The function that is returned raises it too, also for what is no
-            probability.
+        UserError: ONNX Runtime cannot run it. The returned function raises it too, also for NaN and infinity.
     """
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = 1  # batches run side by side, which wastes less than sharing each
+    settings.intra_op_num_threads = 1  # batches run in parallel, which is faster than several threads for one batch
     settings.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])

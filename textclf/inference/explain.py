@@ -1,11 +1,12 @@
-"""`textclf explain`: which words speak for a label and which against it.
+"""`textclf explain`: the words that speak for a label and those against it.
 
 The weight of a word is its Shapley value: how much the log-odds of the label change when the word joins other words of
 the text, averaged over all orders in which the words can join. The average is taken over sampled orders (Strumbelj and
 Kononenko 2014), each with its reverse, which cancels a part of the error (antithetic sampling, Mitchell et al. 2022).
 Along any order the changes add up to the difference between the whole text and the empty one, and so do the weights.
 
-Only `predict_proba` is asked, on texts of which words are left out: any model that reads words can be explained.
+Only `predict_proba` is used, on coalitions: texts with some words left out. So any model that reads words can be
+explained.
 """
 
 from collections import defaultdict
@@ -23,16 +24,16 @@ from textclf.io.contract import ExplanationDocument, LabelWordDocument
 
 Array = npt.NDArray[Any]
 
-COALITIONS = 1500  # texts with words left out that are predicted to explain one text; tests/benchmarks/explain.py
+COALITIONS = 1500  # to explain one text; chosen by tests/benchmarks/explain.py
 
-# In a longer text, neighbouring words form groups that are left out together and share a weight. Groups cost more
-# accuracy than few orders: with one order and its reverse, the rank correlation with many orders is 0.96 for reviews of
-# 250 words, and 0.69 with 128 groups.
+# In a longer text, neighbouring words form groups that are left out together and share a weight. Groups lose more
+# accuracy than few orders. Rank correlation with the weights from many orders without groups, on reviews of 250 words:
+# 0.96 for one order and its reverse without groups, 0.69 for 128 groups.
 MAX_GROUPS = 256
 
 COALITIONS_TOGETHER = 8192  # predicted in one call
 
-EPSILON = 2.0**-24  # a float32 probability near 1 is no more exact; keeps log-odds finite
+EPSILON = 2.0**-24  # precision of a float32 probability near 1; keeps log-odds finite
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Word:
 
     word: str
     weight: float
-    """The part of the label's log-odds that the word adds."""
+    """The word's part of the label's log-odds."""
     known: bool
-    """Whether the vocabulary has it."""
+    """True if the vocabulary has it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Explanation:
         return sorted(self.words, key=lambda word: -abs(word.weight))
 
     def document(self) -> ExplanationDocument:
-        """Return the explanation as pages take it: each word with its weight as a share of the largest, -1 to 1."""
+        """Return the explanation as JSON fields; `share` is a word's weight divided by the largest, -1 to 1."""
         largest = max(abs(self.strongest[0].weight), 1e-12)
         return {
             "label": self.label,
@@ -89,13 +90,13 @@ def explain(
     coalitions: int = COALITIONS,
     seed: int = 0,
 ) -> Iterator[list[Explanation]]:
-    """Explain for each text the label that it is given; where it can be given several, each of them.
+    """Explain the predicted label of each text; multilabel: every predicted label.
 
     Args:
-        label: explained instead, for every text.
-        coalitions: about how many texts with words left out are predicted for each text; fewer are quicker and less
-            exact. At least one order of the words and its reverse are tried.
-        seed: of the orders, which are the same for all texts of as many words.
+        label: the label to explain instead, for every text.
+        coalitions: approximate number of coalitions predicted for each text; fewer are faster and less exact. At
+            least one order of the words and its reverse are used.
+        seed: of the orders, which are the same for texts with the same number of words.
 
     Raises:
         UserError: the classifier does not know the label.
@@ -111,7 +112,7 @@ def explain(
 def _explain_together(
     classifier: Classifier, texts: Sequence[str], label: str | None, coalitions: int, seed: int
 ) -> Iterator[list[Explanation]]:
-    """Explain texts with one call of `predict_proba`, which predicts a coalition that comes several times once."""
+    """Explain texts with one call of `predict_proba`, on each distinct coalition once."""
     samples = [_sample(classifier.words(text), coalitions, seed) for text in texts]
     distinct: dict[str, int] = {}
     rows = [
@@ -148,7 +149,7 @@ class _Sample(NamedTuple):
     """The position of each group in each order, shape (orders, groups)."""
 
     def texts(self, classifier: Classifier) -> Iterator[str]:
-        """Generate the text before each group joins, orders x groups of them; the first is empty."""
+        """Generate the coalition before each group joins, orders x groups of them; the first is empty."""
         before = np.arange(self.ranks.shape[1])
         present = self.ranks[:, None, :] < before[:, None]  # (orders, groups joined, groups)
         present = present.reshape(-1, len(before))[:, self.groups]  # (orders * groups, words)
@@ -186,7 +187,7 @@ def _log_odds(probabilities: Probabilities) -> Array:
 
 
 def _label_indices(classifier: Classifier, probabilities: Array) -> list[int]:
-    """Return the labels that a text is given; where it is given none, the most probable."""
+    """Return the indices of the predicted labels; if there are none, of the most probable label."""
     description = classifier.description
     y_pred = decide(probabilities[None], description.label_separator, description.threshold)
     if description.label_separator is None:

@@ -1,6 +1,6 @@
 """Checks of the fields of a JSON document: each message says what was found and what is needed.
 
-A check takes a value and the name by which messages call it, and raises InvalidField. Pydantic does the same for
+A check takes a value and the name by which messages name it, and raises InvalidField. Pydantic does the same for
 configs; without it, predicting starts sooner.
 """
 
@@ -13,11 +13,11 @@ from textclf.io.sanitize import is_encodable
 
 
 class InvalidField(Exception):  # noqa: N818 - its text becomes the end of a sentence
-    """A field that is not what it should be; the text says which, what was found and what is needed."""
+    """An invalid field; the text says which, what was found and what is needed."""
 
 
 def require(holds: object, value: object, name: str, needed: str) -> None:
-    """Refuse the value unless a condition holds.
+    """Refuse a value unless the condition is true.
 
     Raises:
         InvalidField: it does not.
@@ -52,7 +52,7 @@ def check_text_or_null(value: Any, name: str) -> None:
 
 
 def check_digest(value: Any, name: str) -> None:
-    """Refuse what is no sha256."""
+    """Refuse a value that is not a sha256."""
     require(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value), value, name, "64 hexadecimal digits")
 
 
@@ -61,9 +61,9 @@ def check_fraction(value: Any, name: str) -> None:
 
 
 def check_words(value: Any, name: str) -> None:
-    """Refuse what is no list of distinct texts that are not empty."""
+    """Refuse a value that is not a list of distinct, non-empty texts."""
     require(isinstance(value, list), value, name, "a list of texts")
-    # a vocabulary may be long: its words are checked together, and one by one only to name the bad one
+    # a vocabulary may be long: all words are checked at once, and one by one only to name the invalid one
     if {*map(type, value)} <= {str} and len({*value, ""}) == len(value) + 1 and is_encodable("".join(value)):
         return
     earlier: set[str] = set()
@@ -83,7 +83,7 @@ def check_object(value: Any, name: str) -> None:
 
 
 def check_options(options: type[Any], value: Any, name: str) -> None:
-    """Refuse what is not an object with a valid value of each option that a class declares, by type and range."""
+    """Refuse a value that is not an object with a valid value, by type and range, for each option of a class."""
     check_object(value, name)
     limits = {field.name: field.metadata for field in fields(options)}
     check_keys(value, limits, of=name)

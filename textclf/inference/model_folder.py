@@ -1,8 +1,8 @@
-"""The two files of a `model/` folder, checked before anything is done with them, since they may come from a stranger.
+"""The two files of a `model/` folder, checked before use, since they may come from a stranger.
 
 model.json is data, and every field is checked. model.onnx is run only if it is, to the byte, what textclf writes today
-for the weights in it; so neither a graph of foreign operators that asks for endless memory nor anything that ONNX
-Runtime reads in another way than textclf gets that far. Both carry a sha256, which tells damage; it proves no origin.
+for the weights in it; so no graph with other operators or with endless memory use is run, and nothing
+that ONNX Runtime reads in another way than textclf. Both have a sha256, which detects damage; it does not prove origin.
 """
 
 import hashlib
@@ -40,9 +40,9 @@ from textclf.text.tokenizer import TextOptions
 
 FORMAT = 2
 
-FORMATS = (1, FORMAT)  # 1 has no checksum
+FORMATS = (1, FORMAT)  # format 1 has no checksum
 
-MAX_GRAPH_BYTES = (1 << 31) - 1  # Protocol Buffers, and with them ONNX Runtime, read no more
+MAX_GRAPH_BYTES = (1 << 31) - 1  # limit of Protocol Buffers, and so of ONNX Runtime
 
 MAX_JSON_BYTES = 1 << 29  # ten million words, the most that text.vocab_size allows, of 45 bytes
 
@@ -50,7 +50,7 @@ MAX_JSON_BYTES = 1 << 29  # ten million words, the most that text.vocab_size all
 # MAX_JSON_BYTES could take 16 GB. Few words of a vocabulary hold a bracket or a comma.
 MAX_JSON_LISTS, MAX_JSON_VALUES = 1 << 20, 1 << 24
 
-MAX_PROBE_ROWS = 1000  # `check` predicts them all
+MAX_PROBE_ROWS = 1000  # `textclf check` predicts them all
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Description:
     label_column: str
     """Default column of a table that the labels are in."""
     threshold: float = 0.5
-    """Probability from which a row gets the second of two labels, or each label where it may have several."""
+    """Least probability of the second of two labels, and of each label if a row may have several."""
 
 
 class ModelFiles(NamedTuple):
@@ -200,7 +200,7 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
 
 
 def _check_document(document: dict[str, Any]) -> ModelDocument:
-    """Check every field of model.json except what the probe holds.
+    """Check every field of model.json except the content of the probe.
 
     Raises:
         InvalidField: a field is missing or invalid.
@@ -227,10 +227,10 @@ def _description(document: ModelDocument) -> Description:
 
 
 def _check_probe(probe: Mapping[str, Any], description: Description) -> None:
-    """Refuse rows that no text can give, and probabilities that no model can give.
+    """Refuse probe rows that no text gives, and probabilities that no model gives.
 
     Raises:
-        InvalidField: there are some, or a field is missing.
+        InvalidField: a row or a probability is invalid, or a field is missing.
     """
     check_keys(probe.keys(), {"token_ids", "probabilities"})
     rows, probabilities = probe["token_ids"], probe["probabilities"]
@@ -257,12 +257,12 @@ def _check_probe(probe: Mapping[str, Any], description: Description) -> None:
 
 
 def _token_ids(description: Description) -> int:
-    """Return how many token ids there are, padding and unknown included."""
+    """Return the number of token ids, padding and unknown included."""
     return len(description.vocabulary) + RESERVED
 
 
 def _check_graph(graph: bytes, description: Description) -> None:
-    """Refuse a graph that is not, to the byte, the one that textclf writes for its weights.
+    """Refuse a graph that differs from the one that textclf writes for its weights, in any byte.
 
     Raises:
         ForeignGraph: it is not.

@@ -1,4 +1,4 @@
-"""`textclf predict`: row n out is row n in, and the first rows are out before the last are read."""
+"""`textclf predict`: output row n is input row n, and the first rows are written before the last are read."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from textclf.io.sanitize import csv_lines, escape_formulas
 from textclf.io.streams import SIZE_LIMIT, decode_line, open_data, too_long_error
 from textclf.text.encoding import ConsecutiveIds
 
-READ_BYTES = 1 << 20  # read at most at once
+READ_BYTES = 1 << 20  # most bytes of one read
 
 CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
 
@@ -35,7 +35,7 @@ class Writer(NamedTuple):
     rows: Callable[["PredictedChunk"], str]
     """(chunk) -> its lines."""
     spreadsheet: bool
-    """Whether people open it in a spreadsheet, where a label must not be computed as a formula."""
+    """True if people open it in a spreadsheet, which would compute a label that looks like a formula."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def predict_stream(
     """Yield the output in pieces: the header with the first chunk of texts, then the lines of each chunk.
 
     Args:
-        format: a key of WRITERS, or `json`: a list of the objects that `jsonl` writes one a line.
+        format: a key of WRITERS, or `json`: a list of the objects that `jsonl` writes one per line.
         min_confidence: a label with less confidence is left empty.
         raw: leave labels as they are, even where a spreadsheet would compute them as formulas.
     """
@@ -76,14 +76,15 @@ def predict_stream(
         if min_confidence:
             labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
         chunk = PredictedChunk(classifier.labels, first, list(map(escape, labels)), confidence, probabilities)
-        yield header + writer.rows(chunk)  # together, so that a file that cannot be read gives no output at all
+        # the header with the first rows, so that a file that cannot be read gives no output at all
+        yield header + writer.rows(chunk)
         header = ""
         first += len(labels)
     yield header
 
 
 class _Cache:
-    """The probabilities of the texts that came before."""
+    """The probabilities of earlier texts."""
 
     def __init__(self, rows: int, labels: int):
         self.rows = ConsecutiveIds()
@@ -93,7 +94,7 @@ class _Cache:
 
 
 def _predict_distinct(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[Probabilities]:
-    """Yield the probabilities of each chunk, shape (n, labels); a text that came not long before is looked up."""
+    """Yield the probabilities of each chunk, shape (n, labels); repeated texts come from a cache."""
     pending: deque[tuple[_Cache, int, npt.NDArray[np.int64]]] = deque()
     labels = len(classifier.labels)
     cached_rows = min(CACHED_ROWS, CACHED_NUMBERS // labels)
@@ -134,8 +135,8 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     Raises:
         UserError: a line is not UTF-8 or longer than SIZE_LIMIT.
     """
-    read = getattr(stream, "read1", stream.read)  # what is there, without waiting for more
-    open_line: list[bytes] = []  # pieces of a line whose end has not come
+    read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for more
+    open_line: list[bytes] = []  # pieces of a line whose end has not been read
     number = size = 0
     while data := read(READ_BYTES):
         if b"\n" not in data:
@@ -189,7 +190,7 @@ def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
 
 def _columns(stream: BinaryIO, name: str, kind: TableFormat, column: str) -> Iterator[list[str]]:
     rows = kind.rows(stream, name, {"--column": column})
-    size = 1  # the first row goes out at once, then twice as many each time
+    size = 1  # the first row is predicted at once, then twice as many each time
     while chunk := [text for (text,) in islice(rows, size)]:
         yield chunk
         size = min(2 * size, CHUNK_ROWS)

@@ -1,4 +1,4 @@
-"""Results that are computed in a thread before they are needed."""
+"""Results computed ahead of time in a thread."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -16,7 +16,7 @@ class _End(NamedTuple):
 def prefetch(values: Iterable[T], *, limit: int) -> Iterator[T]:
     """Yield the values in order while a thread computes up to `limit` of the next ones.
 
-    A value is yielded as soon as it is there, whether or not the next one has come. What computing it raises is raised
+    A value is yielded as soon as it is computed, without waiting for the next. An error in the thread is raised
     here. Once the iterator is closed, no further values are computed.
     """
     queue: Queue[T | _End] = Queue(limit)
@@ -33,7 +33,7 @@ def prefetch(values: Iterable[T], *, limit: int) -> Iterator[T]:
             error = raised
         queue.put(_End(error))
 
-    Thread(target=compute, daemon=True).start()  # it may wait for input that never comes
+    Thread(target=compute, daemon=True).start()  # it may wait forever for input
     try:
         while not isinstance(value := queue.get(), _End):
             yield value
@@ -45,7 +45,7 @@ def prefetch(values: Iterable[T], *, limit: int) -> Iterator[T]:
 
 
 def _empty(queue: Queue[T]) -> None:
-    """Make room, so that a thread that waits to put a value comes to its end."""
+    """Empty the queue, so that a thread that waits for room in it can end."""
     while True:
         try:
             queue.get_nowait()

@@ -244,7 +244,7 @@ class MetricsDocument(TypedDict):
     metrics: Metrics
     labels: dict[str, LabelDocument]
     confusion_matrix: list[list[int]] | list[list[list[int]]]
-    """Rows by label and prediction, shape (labels, labels); several labels a row: shape (labels, 2, 2)."""
+    """Rows by label and prediction, shape (labels, labels); multilabel: shape (labels, 2, 2)."""
     unseen_labels: list[str]
     truncated: TruncationDocument
     unknown_words: float

@@ -23,13 +23,13 @@ Constants = Mapping[str, npt.NDArray[Any]]
 """The weights in an ONNX graph by name, as they are stored there."""
 
 Metadata = Mapping[str, str]
-"""Settings of an ONNX graph that its constants do not show."""
+"""Options that shape the graph and cannot be inferred from the weights, such as `pooling`."""
 
 Activation = Literal["sigmoid", "softmax"]
 
 
 class Shape(NamedTuple):
-    """The sizes of a network that the data decide."""
+    """Sizes of a network that follow from the data."""
 
     vocabulary: int
     """Number of token ids, padding and unknown included."""
@@ -39,14 +39,14 @@ class Shape(NamedTuple):
 
     @classmethod
     def of(cls, *, vocabulary: int, labels: int, multilabel: bool) -> Shape:
-        """Return the shape for a number of labels: two share one sigmoid, unless a row may have several."""
+        """Return the shape for a number of labels: one sigmoid output for two, unless a row may have several labels."""
         if multilabel:
             return cls(vocabulary, labels, "sigmoid")
         return cls(vocabulary, 1, "sigmoid") if labels == 2 else cls(vocabulary, labels, "softmax")
 
 
-class Start(NamedTuple):
-    """Values from the data that a network can start from; an architecture takes those that it has a use for."""
+class InitialData(NamedTuple):
+    """Word vectors and training rows for the initial weights; each is optional."""
 
     embeddings: Floats | None = None
     """Word vectors, shape (vocabulary, embedding_dim)."""
@@ -55,15 +55,15 @@ class Start(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """A kind of network: its options, how Keras builds it and how ONNX computes it."""
+    """A kind of network: its options, its Keras network and its ONNX graph."""
 
     options: type[Any]
     """Options class, with a field `type` that holds the name in MODELS."""
     space: Mapping[str, Any]
-    """Candidates that `textclf tune` tries by default, by the name of the option."""
+    """Default search space of `textclf tune`: candidate values by the name of the option."""
     build: Callable[..., keras.Model]
-    """(options, shape, *, start: Start | None, fast: bool) -> network from token ids to probabilities. With `fast`
-    layers that compute the same sooner on a CPU and need not be Keras's own."""
+    """(options, shape, *, initial: InitialData | None, fast: bool) -> network from token ids to probabilities. `fast`
+    allows CPU-optimised layers with the same outputs and weight order that are not Keras layers."""
     weights: Callable[[keras.Model], dict[str, Floats]]
     """(network) -> weights by name, in Keras's order."""
     weight_shapes: Callable[[Any, Shape], dict[str, tuple[int, ...]]]
@@ -71,12 +71,12 @@ class Architecture(NamedTuple):
     smaller: Callable[[Any, Sizes], Any]
     """(options, sizes) -> options of a smaller network."""
     shrink: Callable[[Any, Mapping[str, Floats], Sizes], dict[str, Floats]]
-    """(options, weights, sizes) -> weights that the smaller network starts from."""
+    """(options, weights, sizes) -> initial weights of the smaller network."""
     graph_constants: Callable[[Any, keras.Model], tuple[Constants, Metadata]]
-    """(options, network) -> what the ONNX graph is written from."""
+    """(options, network) -> constants and metadata of its ONNX graph."""
     check_constants: Callable[[Shape, Constants, Metadata], tuple[Constants, Metadata]]
-    """(shape, constants, metadata) -> those of them that the graph is written from. Raises ForeignGraph where ones
-    that were read from a file do not fit."""
+    """(shape, constants, metadata), as read from a file -> those that the graph needs. Raises ForeignGraph if they do
+    not fit."""
     write_logits: Callable[[Graph, Constants, Metadata], str]
     """(graph, constants, metadata) -> name of the logits, shape (batch, outputs), computed from `token_ids`, shape
     (batch, width), and `lengths`, shape (batch,). Reads only the constants' shapes."""

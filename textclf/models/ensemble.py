@@ -1,6 +1,6 @@
-"""A model of one network, or of several of one architecture that differ in their seed: the mean of their logits.
+"""Ensembles, in Keras and in ONNX: networks trained with different seeds, as one network of their mean logits.
 
-In Keras and in ONNX. Nothing else knows how many networks there are: an ensemble is a network like any other.
+No other module knows how many networks there are: an ensemble is a network like any other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from textclf.models.architecture import Constants, Metadata, Shape
 from textclf.models.onnx.graph import ForeignGraph, Graph, choice
-from textclf.models.onnx.quantization import Storage, stored
+from textclf.models.onnx.quantization import Storage, quantize
 from textclf.models.registry import MODELS, logits_model
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ COUNT = "members"  # key of a graph's metadata; a graph of one network does not 
 
 
 def join(networks: Sequence[keras.Model], activation: str) -> keras.Model:
-    """Return the networks as one, of stock layers, that shares their weights."""
+    """Return one network, of stock layers and with shared weights, that averages the logits of the networks."""
     import keras
 
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # (batch, width)
@@ -35,34 +35,34 @@ def join(networks: Sequence[keras.Model], activation: str) -> keras.Model:
 
 
 def members(network: keras.Model) -> list[keras.Model]:
-    """Return the networks that `join` took, up to their logits; a network of its own is its only member."""
+    """Return the networks of an ensemble, up to their logits; a single network is its own only member."""
     import keras
 
     return [layer for layer in network.layers if isinstance(layer, keras.Model)] or [network]
 
 
 def divide_logits(network: keras.Model, divisor: float) -> None:
-    """Change the network's weights so that its logits are divided by a number."""
+    """Divide the logits of a network by a number, in place, through the weights of its last layer."""
     for member in members(network):
         layer = member.get_layer("logits")
         layer.set_weights([weights / np.float32(divisor) for weights in layer.get_weights()])
 
 
 def onnx_model(options: Any, shape: Shape, network: keras.Model, *, storage: Storage = "float32") -> bytes:
-    """Write a trained network as an ONNX model, exact to rounding and to the storage.
+    """Return a trained network as an ONNX model, exact up to rounding and quantization.
 
     Returns:
         The file's bytes. Inputs: token_ids, shape (batch, width), and lengths, shape (batch,). Output: probabilities,
         shape (batch, labels); a single sigmoid becomes two columns.
     """
     parts = [MODELS[options.type].graph_constants(options, member) for member in members(network)]
-    return _write(options.type, shape, [stored(constants, storage) for constants, _ in parts], parts[0][1])
+    return _write(options.type, shape, [quantize(constants, storage) for constants, _ in parts], parts[0][1])
 
 
 def rewrite_onnx_model(shape: Shape, constants: Constants, metadata: Metadata) -> bytes:
-    """Write the ONNX model that textclf writes today for constants and metadata that were read from a file.
+    """Return the ONNX model that this version of textclf writes for constants and metadata read from a file.
 
-    A file is run only if it equals this.
+    A file is run only if it equals this model.
 
     Raises:
         ForeignGraph: they do not fit each other or the shape.
@@ -100,7 +100,7 @@ def _prefixes(count: int) -> list[str]:
 
 
 def _split_members(constants: Constants, metadata: Metadata) -> dict[str, Constants]:
-    """Return the constants of each member, by the prefix that their names have in the graph."""
+    """Return the constants of each member, by the prefix of their names in the graph."""
     count = metadata.get(COUNT, "1")
     if COUNT in metadata and not re.fullmatch("[2-9]|[1-9][0-9]|100", count):
         raise ForeignGraph(f"its {COUNT} are {count!r:.60}, no whole number from 2 to 100")

@@ -1,7 +1,7 @@
-"""The architectures by the name that `model.type` gives them.
+"""The architectures by their name in `model.type`.
 
 Networks consist of stock Keras layers and operations, so that a saved one loads where textclf is not installed. Keras
-is imported inside the functions: predicting needs none of it.
+is imported inside the functions: prediction does not need it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ModelOptions = bilstm.BilstmOptions | mlp.MlpOptions
 
 
 def logits_model(network: keras.Model, *, name: str | None = None) -> keras.Model:
-    """Return the network without its activation: losses of logits are numerically more exact."""
+    """Return the network up to its logits, without the activation: a loss of logits is numerically more exact."""
     import keras
 
     return keras.Model(network.inputs, network.get_layer("logits").output, name=name)

@@ -1,4 +1,4 @@
-"""Ways to make a trained network smaller that all architectures share: fewer words, fewer dimensions, fewer units."""
+"""Steps of making a network smaller that all architectures share: fewer words, fewer dimensions, fewer units."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ Array = npt.NDArray[Any]
 
 
 class Sizes(NamedTuple):
-    """How much of a network is kept."""
+    """Sizes of the smaller network, relative to the trained one."""
 
     keep: float
     """Fraction of the words, of the dimensions of their vectors, and of the units of each layer, above 0 to 1."""
@@ -24,12 +24,12 @@ class Sizes(NamedTuple):
         return max(self.unknown + 2, self.of(len(self.counts)))
 
     def of(self, size: int) -> int:
-        """Return how many of `size` are kept, at least one."""
+        """Return the size that is kept of `size`, at least 1."""
         return max(1, round(self.keep * size))
 
 
 def fewer_words(table: Array, sizes: Sizes) -> Array:
-    """Return the vectors of the words that are kept, and behind them the table's rows that stand for no word.
+    """Return the table without the rows of the dropped words; rows behind the vocabulary, of word pairs, stay.
 
     The unknown word now stands for all dropped words as well: it gets the mean of their vectors, weighted by their
     occurrences.
@@ -43,7 +43,7 @@ def fewer_words(table: Array, sizes: Sizes) -> Array:
 
 
 def principal_axes(table: Array, counts: npt.NDArray[np.int64], dimensions: int) -> Array:
-    """Return the axes on which word vectors lose least when they are projected, shape (dimensions before, dimensions).
+    """Return the principal axes of word vectors, to project them on, shape (dimensions before, dimensions).
 
     They are the first eigenvectors of the vectors' second moments, weighted by the words' occurrences: no projection
     to so few dimensions has a smaller squared error (Eckart and Young 1936).

@@ -1,4 +1,4 @@
-"""Texts to token ids, in the one way that training, evaluation, prediction and the exports share."""
+"""Encoding: texts to token ids, the same for training, evaluation, prediction and exports."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ RESERVED = 2  # ids before the first of the vocabulary
 
 @dataclass(frozen=True)
 class Tokens:
-    """All tokens of n texts as integers, one text after the other; a text may have none."""
+    """The tokens of n texts as integers, one text after the other; a text may have none."""
 
     flat: npt.NDArray[Any]
     """Shape (sum of counts,)."""
@@ -40,7 +40,7 @@ class Tokens:
         return np.cumsum(self.counts) - self.counts
 
     def take(self, row_ids: npt.NDArray[np.int64]) -> "Tokens":
-        """Return the tokens of some texts, in this order."""
+        """Return the tokens of the texts with these indices, in this order."""
         return Tokens(self.flat[concatenated_ranges(self.starts[row_ids], self.counts[row_ids])], self.counts[row_ids])
 
 
@@ -49,9 +49,9 @@ class TokenIds:
     """Truncated token ids of n texts, one text after the other; each text has at least one."""
 
     flat: npt.NDArray[Any]
-    """Integers of any size, shape (sum of lengths,)."""
+    """Integers of any dtype, shape (sum of lengths,)."""
     lengths: npt.NDArray[np.int64]
-    """Ids kept of each text, shape (n,)."""
+    """Token ids of each text after truncation, shape (n,)."""
     token_counts: npt.NDArray[np.int64]
     """Tokens of each text before truncation, shape (n,); 0 for a text without any."""
 
@@ -69,7 +69,7 @@ class TokenIds:
         return TokenIds(self.flat[: int(lengths.sum())], lengths, self.token_counts[:count])
 
     def take(self, row_ids: npt.NDArray[np.int64]) -> "TokenIds":
-        """Return the ids of some texts, in this order."""
+        """Return the token ids of the texts with these indices, in this order."""
         flat = self.flat[concatenated_ranges(self.starts[row_ids], self.lengths[row_ids])]
         return TokenIds(flat, self.lengths[row_ids], self.token_counts[row_ids])
 
@@ -131,7 +131,7 @@ class Truncation(NamedTuple):
         )
 
     def summary(self) -> TruncationDocument:
-        """Return the rows that were cut, and the fractions of all rows and of all tokens that were, 0 to 1."""
+        """Return the number of cut rows, and the fractions of rows and tokens that were cut, 0 to 1."""
         return {
             "rows": self.rows_cut,
             "share_of_rows": self.rows_cut / max(1, self.rows),
@@ -148,8 +148,8 @@ def pad(flat: npt.NDArray[Any], starts: npt.NDArray[np.int64], lengths: npt.NDAr
 
     Args:
         flat: token ids of texts, one text after the other.
-        starts: index in `flat` of each wanted text's first id, shape (batch,).
-        lengths: number of its ids, shape (batch,).
+        starts: index in `flat` of the first id of each text in the batch, shape (batch,).
+        lengths: number of ids of each text in the batch, shape (batch,).
 
     Returns:
         Token ids, shape (batch, longest).
@@ -175,10 +175,10 @@ class ConsecutiveIds(dict[str, int]):
 
 
 class CachedTokenizer:
-    """A tokenizer that gives tokens as integers and remembers the pieces of text that it has tokenized.
+    """A tokenizer that returns tokens as integers and caches the pieces of text that it has tokenized.
 
-    Texts are split at blanks, which is quick, and the pieces looked up; only new pieces go through regular expressions.
-    For short texts that takes less than half the time, since few pieces are new. Not safe to share between threads.
+    Texts are split at blanks, which is fast, and the pieces looked up; only new pieces go through regular expressions.
+    For short texts that takes less than half the time, since few pieces are new. Not thread-safe.
     """
 
     def __init__(self, token_id: Callable[[str], int], options: TextOptions):
@@ -188,14 +188,14 @@ class CachedTokenizer:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all pieces, because there are many or because `token_id` now gives other integers."""
+        """Empty the cache, when it is full or when `token_id` returns other integers from now on."""
         self._piece_ids = ConsecutiveIds()
         self._piece_ids[END]  # piece 0, without a token
-        # of each piece by its id: the number of its tokens, and its tokens one piece after the other
+        # by piece id: the number of tokens, and the tokens, one piece after the other
         self._counts, self._flat = array("i", [0]), array("i")
 
     def tokenize(self, texts: Iterable[str]) -> Tokens:
-        """Return all tokens of the texts, by `token_id`."""
+        """Return all tokens of the texts, as integers from `token_id`."""
         blocks = [Tokens(np.zeros(0, np.int32), np.zeros(0, np.int64)), *map(self._tokenize, _blocks(texts))]
         return Tokens(np.concatenate([b.flat for b in blocks]), np.concatenate([b.counts for b in blocks]))
 
@@ -221,7 +221,7 @@ class CachedTokenizer:
                 self._flat.append(self._token_id(token))
 
 
-MAX_PIECES = 1 << 18  # remembered, some 40 megabytes
+MAX_PIECES = 1 << 18  # in the cache, about 40 MB
 
 BLOCK = 1 << 20  # characters tokenized together
 
@@ -247,7 +247,7 @@ def concatenated_ranges(starts: npt.NDArray[np.int64], counts: npt.NDArray[np.in
 
 
 def truncate(tokens: Tokens, options: TextOptions) -> TokenIds:
-    """Keep `max_length` tokens of each text; give a text without any token one UNKNOWN.
+    """Keep `max_length` tokens of each text; a text without tokens gets one UNKNOWN.
 
     Args:
         tokens: tokens as ids of the vocabulary.
@@ -262,7 +262,7 @@ def truncate(tokens: Tokens, options: TextOptions) -> TokenIds:
 
 
 class Encoder:
-    """A vocabulary and text options, which turn texts into token ids."""
+    """A vocabulary and text options, to encode texts as token ids."""
 
     def __init__(self, vocabulary: Sequence[str], options: TextOptions):
         self.vocabulary = list(vocabulary)

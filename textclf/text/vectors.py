@@ -21,7 +21,7 @@ from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
 
 @dataclass(frozen=True)
 class WordVectors:
-    """An embedding table to start training from."""
+    """An initial embedding table, from pretrained word vectors."""
 
     table: npt.NDArray[np.float32]
     """Shape (token ids, dimensions); rows of words that the file lacks are random."""
@@ -62,23 +62,23 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
     return WordVectors(table.astype(np.float32), known)
 
 
-NEIGHBOURS = 10  # of a word, at most
+NEIGHBOURS = 10  # most per word
 
-FREQUENT = 100  # words without neighbours: most so frequent words are grammar, and their neighbours mean something else
+FREQUENT = 100  # words without neighbours: most are function words, and words near them mean something else
 
-COSINES = 1 << 23  # computed together, some 30 megabytes
+COSINES = 1 << 23  # computed at once, about 30 MB
 
 
 def neighbours(
     vectors: WordVectors, vocabulary: Sequence[str], *, words: int, similarity: float
 ) -> npt.NDArray[np.int32]:
-    """Return the words nearest by cosine to each of the first words of the vocabulary.
+    """Return the nearest words, by cosine similarity, of each of the first words of the vocabulary.
 
-    Frequent words, tokens with a digit and tokens without a letter have no neighbours and are none.
+    Frequent words, tokens with a digit and tokens without a letter neither have neighbours nor are neighbours.
 
     Args:
         vocabulary: most frequent first, as the table has it.
-        words: number of words to return neighbours of.
+        words: number of words whose neighbours are returned.
         similarity: smallest cosine of a neighbour.
 
     Returns:
@@ -109,14 +109,14 @@ def _is_spelt(word: str) -> bool:
 def _nearest(
     cosines: npt.NDArray[np.float32], similarity: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows with a cosine of at least `similarity`, and the columns of their greatest cosines.
+    """Return the rows that have a cosine of at least `similarity`, and the columns of the largest cosines.
 
     Returns:
-        Row indices, shape (rows,), and column indices, shape (rows, NEIGHBOURS): the greatest cosine first, repeated
+        Row indices, shape (rows,), and column indices, shape (rows, NEIGHBOURS): the largest cosine first, repeated
         where there are fewer.
     """
     row, column = np.divmod(np.flatnonzero(cosines >= similarity), cosines.shape[1])  # faster than np.nonzero
-    column = column[np.lexsort((-cosines[row, column], row))]  # by row, the greatest cosine first
+    column = column[np.lexsort((-cosines[row, column], row))]  # by row, the largest cosine first
     counts = np.bincount(row, minlength=len(cosines))
     rows, starts = np.flatnonzero(counts), np.cumsum(counts) - counts
     rank = np.arange(NEIGHBOURS) % np.minimum(counts[rows], NEIGHBOURS)[:, None]  # (rows, NEIGHBOURS)

@@ -1,4 +1,4 @@
-"""The vocabulary: counts words while texts are read, and keeps the most frequent."""
+"""The vocabulary: word counts from the texts, and the most frequent words."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ from textclf.text.tokenizer import TextOptions, tokenize
 
 
 class WordCounts:
-    """Counts of words in bounded memory, and an id for each in the order in which they first come.
+    """Word counts in bounded memory, with a word id for each word in order of first occurrence.
 
     Where there are more than `max_words`, the rarer half is forgotten, as in lossy counting (Manku and Motwani 2002): a
-    forgotten word that comes again is counted as a new one. So many words need gigabytes of text, in which those of a
-    vocabulary come thousands of times.
+    forgotten word that occurs again is counted from 0. That needs gigabytes of text, in which the words of a
+    vocabulary occur thousands of times.
     """
 
     def __init__(self, options: TextOptions, *, max_words: int = 1 << 19):
@@ -47,7 +47,7 @@ class WordCounts:
         """Return the vocabulary: the most frequent words, most frequent first, ties in alphabetical order.
 
         Args:
-            counts: occurrences of each word in the rows that the vocabulary is made from, by word id.
+            counts: occurrences of each word, by word id, in the rows for the vocabulary.
         """
         options = self._options
         candidates = [
@@ -58,7 +58,7 @@ class WordCounts:
         return [word for _, word in heapq.nsmallest(options.vocab_size - RESERVED, candidates)]
 
     def token_ids(self, vocabulary: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Return the token id of each word by its word id: index in the vocabulary + RESERVED, else UNKNOWN."""
+        """Return the token id of each word id: index in the vocabulary + RESERVED, else UNKNOWN."""
         token_ids = np.full(self.words.next_id, UNKNOWN, np.int32)
         for token_id, word in enumerate(vocabulary, start=RESERVED):
             if word in self.words:

@@ -10,7 +10,7 @@ import numpy as np
 from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.evaluation.calibration import choose_threshold, fit_temperature, needs_threshold
-from textclf.models.architecture import Floats, Start
+from textclf.models.architecture import Floats, InitialData
 from textclf.models.ensemble import divide_logits
 from textclf.models.registry import MODELS, logits_model
 from textclf.training.augmentation import make_augmentation
@@ -90,9 +90,9 @@ def fit_network(
     """
     seed_tensorflow(config.training.seed)
     embeddings = dataset.vectors.table if dataset.vectors else None
-    start = Start(embeddings, padded_rows(dataset.train.token_ids))
+    initial = InitialData(embeddings, padded_rows(dataset.train.token_ids))
     build = MODELS[config.model.type].build
-    network = build(config.model, shape_of(config, dataset), start=start, fast=device == "cpu")
+    network = build(config.model, shape_of(config, dataset), initial=initial, fast=device == "cpu")
     if weights is not None:
         network.set_weights(list(weights.values()))
     changes = make_augmentation(

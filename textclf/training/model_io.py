@@ -15,7 +15,7 @@ from textclf.io.files import replacing
 from textclf.io.run_folder import Run
 from textclf.models.architecture import Shape
 from textclf.models.ensemble import members, onnx_model
-from textclf.models.onnx.quantization import Storage, plain, stored
+from textclf.models.onnx.quantization import Storage, dequantize, quantize
 from textclf.models.registry import MODELS
 from textclf.text.encoding import RESERVED, TokenIds
 from textclf.training.dataset import Dataset
@@ -76,7 +76,7 @@ def save_model(
 def _round_weights(config: Config, network: Any, storage: Storage) -> None:
     for member in members(network):
         weights = MODELS[config.model.type].weights(member)
-        member.set_weights(list(plain(stored(weights, storage)).values()))
+        member.set_weights(list(dequantize(quantize(weights, storage)).values()))
 
 
 def _description(config: Config, dataset: Dataset, threshold: float) -> Description:

@@ -1,4 +1,4 @@
-"""A bidirectional LSTM layer for training on a CPU: the numbers of Keras's own, in a half to a third of the time.
+"""A bidirectional LSTM layer for training on a CPU: the same results as Keras's, in a third to a half of the time.
 
 The equations, with Keras's weights and gate order i, f, g, o (g is the candidate, which Keras calls c):
 
@@ -6,7 +6,7 @@ The equations, with Keras's weights and gate order i, f, g, o (g is the candidat
     i, f, o = sigmoid(z_i, z_f, z_o)   g = tanh(z_g)
     c = f * c_before + i * g           h = o * tanh(c)
 
-and backwards in time, dh and dc being the gradients that the later step hands on:
+and backwards in time, with dh and dc the gradients from the later step:
 
     dh += gradient of h                dc += dh * o * (1 - tanh(c) ** 2)
     dz_i = dc * g * i (1 - i)          dz_f = dc * c_before * f (1 - f)
@@ -16,12 +16,12 @@ and backwards in time, dh and dc being the gradients that the later step hands o
 
 Two things make it fast. XLA compiles SPAN steps of the recurrence at a time, and a loop outside it runs over as many
 spans as a batch is wide, so that a new width compiles nothing. And only dz depends on the step after it: dx, dW, dU and
-db are large matrix products, once a span.
+db are large matrix products, one per span.
 """
 
 from typing import Any
 
-# At the top because a class of Keras is derived from; this module is imported only where a network is built to train.
+# At the top because the layer derives from a Keras class; this module is imported only to train.
 import keras
 import tensorflow as tf
 
@@ -31,7 +31,7 @@ Tensor = Any
 
 
 class BidirectionalLSTM(keras.layers.Layer):
-    """The equal of `Bidirectional(LSTM(units))` for masked, post-padded input.
+    """A layer equal to `Bidirectional(LSTM(units))` for masked, post-padded input.
 
     Its weights have the order of the stock layer's, so that `set_weights` moves them between the two. Padding needs no
     mask inside the recurrence: it follows the last token, so no kept state sees it; the backward direction reads each

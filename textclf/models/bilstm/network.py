@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.models.architecture import Floats, Shape, Start
+from textclf.models.architecture import Floats, InitialData, Shape
 from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 from textclf.options import option, options
 
@@ -29,16 +29,16 @@ class BilstmOptions:
     """Embedding, bidirectional LSTM, pooling, dense."""
 
     type: Literal["bilstm"] = option(default="bilstm", help="architecture of the network")
-    embedding_dim: int = option(default=100, help="numbers a word vector has", ge=1, le=4096)
+    embedding_dim: int = option(default=100, help="dimension of the word vectors", ge=1, le=4096)
     pretrained: str | None = option(
         default=None,
-        help="word vectors as text (GloVe, word2vec, fastText .vec), also .gz and .zip; their first words fill up "
-        "what the training rows leave of the vocabulary",
+        help="word vectors as text (GloVe, word2vec, fastText .vec), also .gz and .zip; where the training rows have "
+        "fewer words than `vocab_size`, the first words of the file fill the vocabulary",
     )
     trainable_embedding: bool = option(default=True, help="whether training changes the word vectors")
     units: int = option(default=64, help="units of the LSTM in each direction", ge=1, le=4096)
-    layers: int = option(default=1, help="bidirectional LSTM layers, one on the other", ge=1, le=8)
-    pooling: Pooling = option(default="last", help="how a text's states become one vector")
+    layers: int = option(default=1, help="stacked bidirectional LSTM layers", ge=1, le=8)
+    pooling: Pooling = option(default="last", help="how the LSTM states of a text become one vector")
     embedding_dropout: float = option(
         default=0.2, help="share of the word vectors' dimensions dropped in training", ge=0, lt=1
     )
@@ -47,22 +47,23 @@ class BilstmOptions:
 
 BILSTM_SPACE = {
     "units": [32, 64, 128],
-    "pooling": ["last", "max", "mean", "max_mean"],
+    "pooling": list(get_args(Pooling)),
     "embedding_dropout": {"low": 0.0, "high": 0.6, "step": 0.1},
     "dropout": {"low": 0.0, "high": 0.7, "step": 0.1},
 }
 
 
 def build_bilstm(
-    options: BilstmOptions, shape: Shape, *, start: Start | None = None, fast: bool = False
+    options: BilstmOptions, shape: Shape, *, initial: InitialData | None = None, fast: bool = False
 ) -> keras.Model:
     """Build the network from token ids, shape (batch, width), to probabilities, shape (batch, outputs).
 
     The last layer is the activation alone, so that training can take its input, the logits.
 
     Args:
-        start: word vectors to start from.
-        fast: LSTM layers that compute the same sooner on a CPU, with weights in the same order, but no stock layers.
+        initial: word vectors for the embedding.
+        fast: CPU-optimised LSTM with the same outputs and weight order; not a Keras layer, see `stock_network` in
+            training/fit.py.
     """
     import keras
 
@@ -71,8 +72,8 @@ def build_bilstm(
         shape.vocabulary, options.embedding_dim, mask_zero=True, trainable=options.trainable_embedding, name="embedding"
     )
     states = embedding(token_ids)  # (batch, width, embedding_dim)
-    if start and start.embeddings is not None:
-        embedding.set_weights([start.embeddings])
+    if initial and initial.embeddings is not None:
+        embedding.set_weights([initial.embeddings])
     if options.embedding_dropout:
         states = keras.layers.SpatialDropout1D(options.embedding_dropout, name="embedding_dropout")(states)
     bidirectional = _fast_lstm if fast else _stock_lstm
@@ -101,7 +102,7 @@ def _stock_lstm(units: int, *, return_sequences: bool, name: str) -> keras.layer
 
 
 def _pool(token_ids: Any, states: Any, pooling: str) -> Any:
-    """Pool over the tokens of a text, padding left out.
+    """Pool the states of each text over its tokens, without padding.
 
     Args:
         states: shape (batch, width, 2 * units).
@@ -113,16 +114,16 @@ def _pool(token_ids: Any, states: Any, pooling: str) -> Any:
 
     present = ops.expand_dims(ops.not_equal(token_ids, 0), -1)  # (batch, width, 1)
     pools = []
-    if "max" in pooling:
+    if pooling in ("max", "max_mean"):
         pools.append(ops.max(ops.where(present, states, -1e9), axis=1))
-    if "mean" in pooling:
+    if pooling in ("mean", "max_mean"):
         weight = ops.cast(present, "float32")
         pools.append(ops.sum(states * weight, axis=1) / ops.sum(weight, axis=1))
     return ops.concatenate(pools, axis=-1) if len(pools) > 1 else pools[0]
 
 
 def pooled_width(units: int, pooling: str) -> int:
-    """Return the length of a text's pooled vector: the states of both directions, of each kind of pooling."""
+    """Return the length of a pooled vector: `units` for each direction, twice if max and mean are joined."""
     return 2 * units * (2 if pooling == "max_mean" else 1)
 
 
@@ -160,10 +161,10 @@ def smaller_bilstm(options: Any, sizes: Sizes) -> Any:
 
 
 def shrink_bilstm(options: Any, weights: Mapping[str, Floats], sizes: Sizes) -> dict[str, Floats]:
-    """Return the weights of a smaller network that starts where the trained one is.
+    """Return initial weights for a smaller network, taken from the trained one.
 
     Word vectors are rotated to their principal axes, of which the last are dropped. Units with the smallest outgoing
-    weights are dropped, to the next layer and to the same one.
+    weights, to the next layer and to their own, are dropped.
 
     Args:
         weights: as `bilstm_weights` returns them.

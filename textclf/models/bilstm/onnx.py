@@ -1,7 +1,7 @@
 """The trained BiLSTM as an ONNX graph, exact to rounding and fast on a CPU.
 
 ONNX's own LSTM operator multiplies every token by the input weights. Here every distinct word of a batch is multiplied
-once, and the steps of a Scan look the products up: in a batch of some hundred texts a word comes three to five times.
+once, and the steps of a Scan look the products up: in a batch of a few hundred texts a word comes three to five times.
 With a small vocabulary all its words are multiplied instead: ONNX Runtime does that once, when it loads the model.
 
 A map of the graph, for one layer (names as in the code; v rows of word vectors, D their dimensions, U units):
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     import keras
 
 
-FIRST = "bilstm_1.forward.recurrent"  # has a row a unit
+FIRST = "bilstm_1.forward.recurrent"  # its number of rows is the number of units
 
-# The products of a whole vocabulary may take so many numbers, 32 MB. Like everything that decides how a graph looks,
-# this is part of the format: a file is accepted if it is what would be written today.
+# Most numbers in the products of a whole vocabulary, 32 MB. Like everything that shapes the graph, this is part of the
+# format: a file is accepted if it is what would be written today.
 MAX_PRODUCTS = 1 << 23
 
 
@@ -68,13 +68,13 @@ def stack_directions(weights: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _reorder_gates(weight: Floats) -> Floats:
-    """Keras orders the gates i, f, c, o along the last axis; here the sigmoid's are neighbours: i, f, o, c."""
+    """Change the gates along the last axis from Keras's order i, f, c, o to i, f, o, c: one slice for all sigmoids."""
     i, f, c, o = np.split(weight, 4, axis=-1)
     return np.concatenate([i, f, o, c], axis=-1)
 
 
 def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
-    """Return the constants and the metadata that `write_logits` needs, of those that were read from a file.
+    """Check the constants and the metadata read from a file; return those that `write_logits` needs.
 
     Raises:
         ForeignGraph: they do not fit each other or the shape.
@@ -84,10 +84,10 @@ def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> t
 
 
 def _constant_shapes(shape: Shape, constants: Constants, pooling: str) -> dict[str, tuple[int, ...]]:
-    """Return the shape that each constant must have, in a graph of as many dimensions, units and layers as these.
+    """Return the shape that each constant must have, with the dimensions, units and layers that these constants have.
 
     Raises:
-        ForeignGraph: they do not say how many.
+        ForeignGraph: the number of dimensions or units cannot be read from them.
     """
     for name in ("embedding", FIRST):
         if name not in constants or constants[name].ndim != 2:
@@ -128,14 +128,15 @@ def write_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
             states = graph.node("Concat", forward, _reverse(graph, backward), axis=2)  # (width, batch, 2 * units)
             inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))  # (width * batch, 2 * units)
             indices = _arange(graph, steps)
-    # pooling does not depend on the order of a row's states, so the backward ones stay in the order of reading
+    # max and mean ignore the order of the states, and `last` wants the last one read: the backward states stay in the
+    # order in which they are read. Another kind of pooling may need `_reverse`.
     states = graph.node("Concat", forward, backward, axis=2)  # (width, batch, 2 * units)
     pooled = _pool(graph, states, metadata["pooling"])
     return graph.node("Gemm", pooled, "dense.kernel", "dense.bias")  # (batch, outputs)
 
 
 def _distinct_words(graph: Graph, steps: str, vocabulary: int) -> tuple[str, str]:
-    """Return the vectors of the distinct words of a batch, and the row of each token's word among them."""
+    """Return the vectors of the distinct words in a batch, and for each token the index of its word in them."""
     flat = graph.node("Reshape", steps, graph.ints(-1))  # (width * batch,)
     ones = graph.node("Expand", graph.ids(1), graph.node("Shape", flat))
     absent = graph.node("Expand", graph.ids(0), graph.ints(vocabulary))
@@ -159,7 +160,7 @@ def _reverse(graph: Graph, values: str) -> str:
 
 
 def _recurrence(graph: Graph, inputs: str, indices: str, name: str, units: int) -> tuple[str, str]:
-    """Return the states of both directions, shape (width, batch, units) each, in the order of reading.
+    """Return the states of both directions, shape (width, batch, units) each, in reading order.
 
     Args:
         inputs: vectors, shape (vectors, dimensions).
@@ -200,16 +201,16 @@ def _cell(body: Graph, products: str, rows: str, h: str, c: str, recurrent: str,
 
 
 def _pool(graph: Graph, states: str, pooling: str) -> str:
-    """Pool states, shape (width, batch, 2 * units), to one vector a row, shape (batch, pooled)."""
+    """Pool states, shape (width, batch, 2 * units), to one vector per row, shape (batch, pooled)."""
     if pooling == "last":
         return _last(graph, states)
     steps = graph.node("Unsqueeze", graph.node("Transpose", "token_ids", perm=[1, 0]), graph.ints(2))
     padded = graph.node("Equal", steps, graph.ids(0))  # (width, batch, 1)
     pools = []
-    if "max" in pooling:
+    if pooling in ("max", "max_mean"):
         masked = graph.node("Where", padded, graph.constant(np.array(-1e9, np.float32)), states)
         pools.append(graph.node("ReduceMax", masked, graph.ints(0), keepdims=0))  # (batch, 2 * units)
-    if "mean" in pooling:
+    if pooling in ("mean", "max_mean"):
         masked = graph.node("Where", padded, graph.constant(np.array(0, np.float32)), states)
         total = graph.node("ReduceSum", masked, graph.ints(0), keepdims=0)  # (batch, 2 * units)
         lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints(1)), to=graph.FLOAT)  # (batch, 1)

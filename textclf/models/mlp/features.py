@@ -1,4 +1,4 @@
-"""Words and pairs of neighbouring words as rows of one table: a word by its id, a pair by a hash of its two ids.
+"""Row numbers of words and word pairs in one table: a word's is its token id, a pair's comes from a hash (bucket).
 
 The hash is Carter and Wegman's (1979): multiply, add, modulo a prime, modulo the buckets. It uses operators that NumPy
 arrays and Keras tensors share, on integers that stay below 2 ** 63, so that both give the same.
@@ -18,12 +18,12 @@ FACTORS = 1_540_483_477, 1_181_783_497  # below the prime, so that a product wit
 
 
 def bucket(left: Any, right: Any, buckets: int) -> Any:
-    """Return the bucket of each pair of words, given their token ids as int64."""
+    """Return the hash bucket of each word pair, given the token ids as int64."""
     return (left * FACTORS[0] + right * FACTORS[1]) % PRIME % buckets
 
 
 def pair_rows(token_ids: Ids, *, vocabulary: int, buckets: int) -> Ids:
-    """Return the table rows of neighbouring pairs, shape (..., width - 1); 0, as padding, if one of two is padding."""
+    """Return the row number of each word pair, shape (..., width - 1); 0 if one of the two words is padding."""
     left, right = (part.astype(np.int64) for part in (token_ids[..., :-1], token_ids[..., 1:]))
     return np.where(right == 0, 0, vocabulary + bucket(left, right, buckets))
 
@@ -42,7 +42,7 @@ def inverse_document_frequencies(
     for token_ids in blocks:
         both = [token_ids, pair_rows(token_ids, vocabulary=vocabulary, buckets=buckets)] if pairs else [token_ids]
         rows = np.sort(np.concatenate(both, axis=1), axis=1)  # (texts, words and pairs), equal ones side by side
-        first = np.diff(rows, axis=1, prepend=-1) > 0  # counts a row once a text
+        first = np.diff(rows, axis=1, prepend=-1) > 0  # count a row once per text
         texts_with += np.bincount(rows[first], minlength=len(texts_with))
         texts += len(token_ids)
     return (np.log((1 + texts) / (1 + texts_with)) + 1).astype(np.float32)

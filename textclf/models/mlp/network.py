@@ -1,9 +1,8 @@
 """Bag of words -> hidden layers -> Dense: options, Keras network, and making it smaller.
 
-The first layer multiplies a row of 100,000 features, nearly all of them 0, by a matrix. That is the sum of a few rows
-of the matrix, each by the value of its feature, and is computed so: the network takes token ids like every other, and
-the dense row of features is never built. A row of the table stands for a word, or for all pairs of neighbouring words
-in a bucket.
+The first layer is x @ kernel, where x has 100,000 features and nearly all are 0. The product is the sum of a few rows
+of the kernel, each times the value of its feature, and is computed as an embedding lookup: the network takes token ids
+like every other, and x is never built. A row of the table stands for a word, or for all word pairs in a hash bucket.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textclf.models.architecture import Floats, Shape, Start
+from textclf.models.architecture import Floats, InitialData, Shape
 from textclf.models.mlp.features import bucket, inverse_document_frequencies
 from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 from textclf.options import option, options
@@ -30,17 +29,15 @@ WIDEST = 4096
 class MlpOptions:
     """Bag of words or mean of word vectors, hidden layers, dense."""
 
-    type: Literal["mlp"] = option(help="words without their order, and layers of units: the textbook's network")
+    type: Literal["mlp"] = option(help="bag of words with a multilayer perceptron")
     features: Literal["count", "binary", "tfidf", "embedding"] = option(
         default="tfidf",
-        help="what a word counts for: how often it comes; 1; its TF-IDF; or the mean of word vectors, then layers",
+        help="count: term counts; binary: 0 or 1; tfidf: TF-IDF; embedding: mean of word vectors",
     )
-    ngrams: int = option(default=1, help="2: pairs of neighbouring words too", ge=1, le=2)
-    buckets: int = option(default=1 << 17, help="rows of the table that the pairs share, by a hash", ge=1, le=1 << 24)
-    embedding_dim: int = option(default=100, help="features: embedding: numbers a word vector has", ge=1, le=WIDEST)
-    pretrained: str | None = option(
-        default=None, help="features: embedding: word vectors to begin with, as those of bilstm"
-    )
+    ngrams: int = option(default=1, help="2: word pairs (bigrams) too", ge=1, le=2)
+    buckets: int = option(default=1 << 17, help="hash buckets for word pairs", ge=1, le=1 << 24)
+    embedding_dim: int = option(default=100, help="features: embedding: dimension of the word vectors", ge=1, le=WIDEST)
+    pretrained: str | None = option(default=None, help="features: embedding: pretrained word vectors, as for bilstm")
     trainable_embedding: bool = option(
         default=True, help="features: embedding: whether training changes the word vectors"
     )
@@ -52,7 +49,7 @@ class MlpOptions:
 
     def __post_init__(self) -> None:
         if not self.hidden or not all(1 <= units <= WIDEST for units in self.hidden):
-            raise ValueError(f"hidden should be a list of 1 to {WIDEST} units a layer, found {self.hidden}")
+            raise ValueError(f"hidden should be a list of 1 to {WIDEST} units per layer, found {self.hidden}")
         if self.pretrained is not None and self.features != "embedding":
             raise ValueError(f"pretrained needs features: embedding, found {self.features}")
 
@@ -69,7 +66,7 @@ def build_mlp(
     options: MlpOptions,
     shape: Shape,
     *,
-    start: Start | None = None,
+    initial: InitialData | None = None,
     fast: bool = False,  # noqa: ARG001 - the stock layers are fast enough
 ) -> keras.Model:
     """Build the network from token ids, shape (batch, width), to probabilities, shape (batch, outputs).
@@ -77,15 +74,15 @@ def build_mlp(
     The last layer is the activation alone, so that training can take its input, the logits.
 
     Args:
-        start: word vectors to start from; rows to count document frequencies in.
+        initial: word vectors for the embedding; training rows for the document frequencies.
     """
     import keras
 
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # (batch, width)
-    hidden = _bag(options, shape, token_ids, start or Start())  # (batch, dimensions)
+    hidden = _bag(options, shape, token_ids, initial or InitialData())  # (batch, dimensions)
     for layer, units in enumerate(options.hidden, start=1):
         if layer == 1 and options.features != "embedding":
-            # the bag is this layer's product already
+            # the bag is already x @ kernel; bias and ReLU remain
             hidden = keras.layers.Activation("relu", name="hidden_1")(hidden + _bias(token_ids, units))
         else:
             hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
@@ -96,15 +93,15 @@ def build_mlp(
     return keras.Model(token_ids, probabilities, name="mlp")
 
 
-def _bag(options: MlpOptions, shape: Shape, token_ids: Any, start: Start) -> Any:
-    """Return the sum of the table rows of a text, each by its weight, shape (batch, dimensions)."""
+def _bag(options: MlpOptions, shape: Shape, token_ids: Any, initial: InitialData) -> Any:
+    """Return the weighted sum of the table rows of each text, shape (batch, dimensions)."""
     import keras
     from keras import ops
 
     table_rows = shape.vocabulary + options.buckets * (options.ngrams - 1)
     rows = _rows(token_ids, shape.vocabulary, options)  # (batch, grams)
     if options.features == "tfidf":
-        rows, weights = _tfidf(rows, _idf(options, shape, start, table_rows))
+        rows, weights = _tfidf(rows, _idf(options, shape, initial, table_rows))
     else:
         rows, weights = FEATURES[options.features](rows)
     if options.input_dropout:
@@ -118,19 +115,20 @@ def _bag(options: MlpOptions, shape: Shape, token_ids: Any, start: Start) -> Any
         name="embedding",
     )
     vectors = embedding(rows)  # (batch, grams, dimensions)
-    if start.embeddings is not None:
-        embedding.set_weights([np.concatenate([start.embeddings, embedding.get_weights()[0][len(start.embeddings) :]])])
+    if initial.embeddings is not None:
+        pairs = embedding.get_weights()[0][len(initial.embeddings) :]  # (buckets, dimensions)
+        embedding.set_weights([np.concatenate([initial.embeddings, pairs])])
     return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), vectors), 1)
 
 
-def _idf(options: MlpOptions, shape: Shape, start: Start, table_rows: int) -> keras.layers.Layer:
-    """Return a layer that looks up inverse document frequencies in the training rows; it is not trained."""
+def _idf(options: MlpOptions, shape: Shape, initial: InitialData, table_rows: int) -> keras.layers.Layer:
+    """Return a frozen embedding layer that holds the inverse document frequency of each table row."""
     import keras
 
     layer = keras.layers.Embedding(table_rows, 1, trainable=False, name="idf")
     layer.build((None, None))
     idf = inverse_document_frequencies(
-        start.rows, vocabulary=shape.vocabulary, buckets=options.buckets, pairs=options.ngrams > 1
+        initial.rows, vocabulary=shape.vocabulary, buckets=options.buckets, pairs=options.ngrams > 1
     )
     layer.set_weights([idf[:, None]])
     return layer
@@ -146,7 +144,7 @@ def _bias(token_ids: Any, units: int) -> Any:
 
 
 def _rows(token_ids: Any, vocabulary: int, options: MlpOptions) -> Any:
-    """Return the table rows of a text's words and pairs, repeated as often as they occur, shape (batch, grams).
+    """Return the row number of each word and pair of a text, shape (batch, grams).
 
     Padding is row 0.
     """
@@ -185,11 +183,11 @@ def _binary(rows: Any) -> tuple[Any, Any]:
 
 
 FEATURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {"count": _count, "binary": _binary, "embedding": _mean}
-"""From the table rows of a text to the same rows in any order, and the weight of each, shape (batch, grams)."""
+"""From the row numbers of a text's words and pairs to row numbers and their weights, each of shape (batch, grams)."""
 
 
 def _tfidf(rows: Any, idf: Any) -> tuple[Any, Any]:
-    """Weigh each distinct row by (1 + ln count) * idf, and scale the weights of a text to length 1.
+    """Weight each distinct row by (1 + ln count) * idf, and scale the weights of a text to length 1.
 
     As scikit-learn's TfidfTransformer does with sublinear_tf.
     """
@@ -197,8 +195,8 @@ def _tfidf(rows: Any, idf: Any) -> tuple[Any, Any]:
 
     ordered, first = _sorted_runs(rows)  # (batch, grams)
     runs = ops.sum(first, axis=1, keepdims=True)  # (batch, 1)
-    # The number of each run in the whole batch. In this order: Keras's add takes a second summand of shape (n, 1) for a
-    # bias, and adds it to columns instead of rows, where the first has shape (n, n).
+    # The number of each run in the whole batch. The summand of shape (n, 1) comes first: as the second one, Keras takes
+    # it for a bias where the other has shape (n, n), and adds it along the wrong axis.
     run = (ops.cumsum(runs, axis=0) - runs) + (ops.cumsum(first, axis=1) - 1)  # (batch, grams)
     flat = ops.reshape(run, (-1,))
     counts = ops.segment_sum(ops.ones_like(flat, dtype="float32"), flat, sorted=True)  # (runs in the batch,)
@@ -252,7 +250,7 @@ def smaller_mlp(options: Any, sizes: Sizes) -> Any:
 
 
 def shrink_mlp(options: Any, weights: Mapping[str, Floats], sizes: Sizes) -> dict[str, Floats]:
-    """Return the weights of a smaller network that starts where the trained one is.
+    """Return initial weights for a smaller network, taken from the trained one.
 
     The columns of the table are either dimensions of word vectors, which are rotated to their principal axes, of which
     the last are dropped, or the units of the first hidden layer. Units with the smallest outgoing weights are dropped.

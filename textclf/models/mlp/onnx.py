@@ -2,13 +2,13 @@
 
 A map of the graph (names as in the code; D columns of the table, H units of a hidden layer):
 
-    rows       (batch, grams)         table rows of a text's words, and behind them of its pairs of neighbours
-    weights    (batch, grams)         value of each feature: its count, 1, a share of the mean, or TF-IDF
+    rows       (batch, grams)         row numbers of a text's words, then of its word pairs
+    weights    (batch, grams)         value of each feature: count, 1, 1 / words for the mean, or TF-IDF
     bag        (batch, D)             sum over the rows of weight * embedding[row]
     hidden     (batch, H)             relu(hidden @ kernel + bias); a first layer that is the bag has no kernel
     logits     (batch, outputs)       hidden @ logits.kernel + logits.bias
 
-Row 0 is padding and its vector 0, so that nothing needs to leave it out.
+Row 0 is padding; its vector is 0 and adds nothing to the sum.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def graph_constants(options: MlpOptions, network: keras.Model) -> tuple[Constant
     """Return the constants and the metadata of the graph of a trained network."""
     constants = mlp_weights(network)
     for name in ("embedding", "idf"):
-        if name in constants:  # padding reads zeros
+        if name in constants:  # the row of padding
             constants[name] = np.concatenate([np.zeros_like(constants[name][:1]), constants[name][1:]])
-    if "hidden_1.bias" in constants:  # that of a first layer which is not Dense has shape (1, units)
+    if "hidden_1.bias" in constants:  # shape (1, units) if the first layer is not Dense
         constants["hidden_1.bias"] = constants["hidden_1.bias"].reshape(-1)
     buckets = options.buckets if options.ngrams > 1 else 0
     return constants, {"features": options.features, "buckets": str(buckets)}
 
 
 def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> tuple[Constants, Metadata]:
-    """Return the constants and the metadata that `write_logits` needs, of those that were read from a file.
+    """Check the constants and the metadata read from a file; return those that `write_logits` needs.
 
     Raises:
         ForeignGraph: they do not fit each other or the shape.
@@ -54,10 +54,10 @@ def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> t
 
 
 def _constant_shapes(constants: Constants, table_rows: int, outputs: int, features: str) -> dict[str, tuple[int, ...]]:
-    """Return the shape that each constant must have, in a graph of as many layers and units as these.
+    """Return the shape that each constant must have, with the layers and units that these constants have.
 
     Raises:
-        ForeignGraph: they do not say how many.
+        ForeignGraph: the numbers of layers and units cannot be read from them.
     """
     units = [constants[f"hidden_{layer}.bias"].size for layer in range(1, _layers(constants) + 1)]
     if not units or "embedding" not in constants or constants["embedding"].ndim != 2:
@@ -73,7 +73,7 @@ def _constant_shapes(constants: Constants, table_rows: int, outputs: int, featur
 
 
 def _layers(constants: Constants) -> int:
-    """Return the number of hidden layers: up to the first number that none has."""
+    """Return the number of hidden layers, which are numbered from 1 without a gap."""
     return next(layer for layer in count(1) if f"hidden_{layer}.bias" not in constants) - 1
 
 
@@ -122,7 +122,7 @@ def _binary(graph: Graph, rows: str) -> str:
 
 
 def _tfidf(graph: Graph, rows: str) -> str:
-    """Return the sum of the vectors, each by (1 + ln count) * idf, the weights of a text scaled to length 1."""
+    """Return the TF-IDF weighted sum of the vectors; see `network._tfidf`, shape (batch, dimensions)."""
     ordered = _sort(graph, rows)  # (batch, grams)
     shape = graph.node("Shape", ordered)
     size = graph.node("ReduceProd", shape)
@@ -158,7 +158,7 @@ def _run_starts(graph: Graph, ordered: str) -> str:
 
 
 def _weighted_sum(graph: Graph, rows: str, weights: str) -> str:
-    """Return the sum of the rows' vectors, each by its weight, shape (batch, dimensions)."""
+    """Return the weighted sum of the vectors of the rows, shape (batch, dimensions)."""
     vectors = graph.node("Gather", "embedding", rows, axis=0)  # (batch, grams, dimensions)
     product = graph.node("MatMul", graph.node("Unsqueeze", weights, graph.ints(1)), vectors)
     return graph.node("Squeeze", product, graph.ints(1))

@@ -1,4 +1,4 @@
-"""Writing an ONNX graph: nodes by operator, constants by name, loops over steps. And reading one.
+"""Writer and reader of ONNX graphs: nodes by operator, constants by name, loops over steps.
 
 Of ONNX's format only the fields in MESSAGES are written, and no others are read: no functions, no data outside the
 file, no operators of other domains, no branches, no loops inside loops.
@@ -21,7 +21,7 @@ OPSET = 18  # reductions take their axes as an input from here on; read by ONNX 
 
 IR_VERSION = 8
 
-FLOAT, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 3, 6, 7, 9, 10  # ONNX's numbers of the types
+FLOAT, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 3, 6, 7, 9, 10  # ONNX's codes of these types
 
 DTYPES: dict[int, np.dtype[Any]] = {
     FLOAT: np.dtype("<f4"), INT8: np.dtype("<i1"), INT32: np.dtype("<i4"), INT64: np.dtype("<i8"),
@@ -107,7 +107,7 @@ class Graph:
         self._nodes: list[Document] = []
 
     def part(self, prefix: str, weights: Mapping[str, npt.NDArray[Any]]) -> Graph:
-        """Return the same graph with other weights, for a part of the network."""
+        """Return a view of this graph with other weights, for a part of the network."""
         part = copy(self)
         part._prefix, part._weights = prefix, weights
         return part
@@ -161,7 +161,7 @@ class Graph:
         return names
 
     def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:
-        """Add a loop over the rows of some values; return the names of what it keeps of every step.
+        """Add a loop (Scan) over the first axis of values; return the names of the outputs kept of every step.
 
         Args:
             step: writes the body. (body, states, rows) -> (next states, values to keep), all names, all different. A
@@ -186,7 +186,7 @@ class Graph:
         A single sigmoid becomes two columns: of the first label and of the second.
 
         Args:
-            metadata: what cannot be seen in the graph, for `read_graph` to return.
+            metadata: options that cannot be inferred from the graph; `read_graph` returns them.
         """
         probabilities = (
             self.node("Sigmoid", logits) if activation == "sigmoid" else self.node("Softmax", logits, axis=1)
@@ -239,7 +239,7 @@ class ForeignGraph(Exception):  # noqa: N818 - not every one is an error
 
 
 def read_graph(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Return the constants of a graph by name, as views of the bytes, including those in its loops; and its metadata.
+    """Return the constants of a graph by name, as views of the bytes, those in its loops included, and its metadata.
 
     Raises:
         ForeignGraph: it has a field that textclf never writes.
@@ -255,7 +255,7 @@ def read_graph(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]
 
 
 def read_model(data: bytes) -> Document:
-    """Return all of a model file as a document; raises as `read_graph` does."""
+    """Return the content of a model file as a document; raises as `read_graph` does."""
     try:
         return read(memoryview(data), "model", MESSAGES)
     except WireError as error:
@@ -273,10 +273,10 @@ def _array(tensor: Document) -> npt.NDArray[Any]:
 
 
 def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> str:
-    """Return an entry of a graph's metadata.
+    """Return an entry of a graph's metadata that has one of the known values.
 
     Raises:
-        ForeignGraph: it is none of the known ones.
+        ForeignGraph: it has none of them.
     """
     value = metadata.get(name, "")
     if value not in known:
@@ -287,7 +287,7 @@ def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> st
 def check_arrays(
     constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the constants that have a shape here, with the scales of int8 ones.
+    """Check the constants named in `shapes`; return them with the scales of those in int8.
 
     Raises:
         ForeignGraph: one is missing, has another shape or type, or is not finite.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count, zip_longest
 from typing import Any, NamedTuple
 
-MAX_FIELDS = 1 << 17  # textclf's largest graphs have some thousand; read, a field takes a hundred times its bytes
+MAX_FIELDS = 1 << 17  # textclf's largest graphs have a few thousand; in memory a field takes a hundred times its bytes
 
 
 class Field(NamedTuple):
@@ -17,7 +17,7 @@ class Field(NamedTuple):
     kind: str
     """`int`, `text`, `bytes`, or the name of another message."""
     many: bool = False
-    """Whether it may come several times."""
+    """True if it may come several times."""
 
 
 Messages = Mapping[str, Mapping[int, Field]]
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 class WireError(Exception):
-    """Bytes that are no message of the table; the text says where and why."""
+    """Bytes that are not a message of the table; the text says where and why."""
 
 
 def write(document: Document, message: str, messages: Messages) -> list[Any]:
@@ -50,7 +50,7 @@ def _field(number: int, kind: str, value: Any, messages: Messages) -> list[Any]:
 
 
 def _varint(value: int) -> bytes:
-    """Write an integer, seven bits a byte, lowest first."""
+    """Return an integer in groups of seven bits per byte, lowest first."""
     assert value >= 0  # others take ten bytes of two's complement, which `read` refuses; ONNX needs none
     written = bytearray()
     while value > 127:
@@ -137,7 +137,7 @@ def _read_varint(data: memoryview, position: int, path: str) -> tuple[int, int]:
 
 
 def first_difference(actual: Any, expected: Any, path: str = "") -> str | None:
-    """Say where and how two values of a document differ first; return None if they are equal."""
+    """Return a message with the first difference between two values of a document; None if they are equal."""
     if isinstance(actual, dict) and isinstance(expected, dict):
         pairs = [
             (f"{path}.{name}" if path else name, actual.get(name), expected.get(name)) for name in actual | expected

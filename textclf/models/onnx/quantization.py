@@ -1,12 +1,12 @@
-"""Storing the weights of a trained network as they are, or in fewer bytes.
+"""Quantization of the weights of a trained network: float16 or int8 in the file, float32 in memory.
 
-Only storage differs: ONNX Runtime converts the constants to float32 once, when it loads the model, and computes with
-that. So a row never depends on its batch, as it can where activations are quantized (onnxruntime #8625).
+Only the file is smaller: ONNX Runtime converts the constants to float32 once, when it loads the model, and computes
+with that. So a row never depends on its batch, as it can where activations are quantized (onnxruntime #8625).
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,41 +14,40 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 Storage = Literal["float32", "float16", "int8"]
-
-STORAGES: tuple[Storage, ...] = get_args(Storage)
+"""The type of the weights in the file."""
 
 SCALE = ".scale"  # suffix of the constant that an int8 constant is multiplied by
 
-TABLE = "embedding"  # scaled by row, each a word's vector; other matrices by column, each the inputs of a unit
+TABLE = "embedding"  # has a scale per row (word vector), other matrices per column (the input weights of a unit)
 
-NARROWEST = 8  # rows or columns; a smaller matrix saves little, and its numbers matter more
+MIN_SIZE = 8  # rows and columns; a smaller matrix saves little, and its numbers matter more
 
-LEVELS = 127  # int8 reaches it on both sides
+MAX_INT8 = 127  # symmetric: -128 is not used
 
-HIGHEST = float(np.finfo(np.float16).max)
+MAX_FLOAT16 = float(np.finfo(np.float16).max)
 
 
-def stored(constants: Mapping[str, Array], storage: Storage) -> dict[str, Array]:
-    """Return the constants as they are stored: matrices in fewer bytes, others as they are.
+def quantize(constants: Mapping[str, Array], storage: Storage) -> dict[str, Array]:
+    """Return the constants with matrices converted to the storage type; vectors and small matrices stay float32.
 
-    An int8 constant comes with NAME.scale, float32, of the rows of a table, shape (rows, 1), or of the columns of
-    another matrix, shape (1, columns): the largest absolute number over 127 (symmetric, rounded to the nearest).
+    Int8 is symmetric, with round to nearest. The scale of a row or column is its largest absolute value / 127, in the
+    constant NAME.scale, float32, shape (rows, 1) for the table of word vectors, else (1, columns).
     """
     kept: dict[str, Array] = {}
     for name, array in constants.items():
-        if array.ndim != 2 or min(array.shape) < NARROWEST:
+        if array.ndim != 2 or min(array.shape) < MIN_SIZE:
             kept[name] = array
         elif storage == "int8":
-            scale = np.abs(array).max(axis=1 if name == TABLE else 0, keepdims=True) / np.float32(LEVELS)
+            scale = np.abs(array).max(axis=1 if name == TABLE else 0, keepdims=True) / np.float32(MAX_INT8)
             kept[name] = np.rint(array / np.where(scale > 0, scale, 1)).astype(np.int8)
             kept[name + SCALE] = scale.astype(np.float32)
         else:
-            kept[name] = array.clip(-HIGHEST, HIGHEST).astype(np.float16) if storage == "float16" else array
+            kept[name] = array.clip(-MAX_FLOAT16, MAX_FLOAT16).astype(np.float16) if storage == "float16" else array
     return kept
 
 
-def plain(constants: Mapping[str, Array]) -> dict[str, Array]:
-    """Return stored constants as float32."""
+def dequantize(constants: Mapping[str, Array]) -> dict[str, Array]:
+    """Return quantized constants as float32, without their scales."""
     converted = {}
     for name, array in constants.items():
         if array.dtype == np.int8:
@@ -63,9 +62,9 @@ def scale_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], 1) if name == TABLE else (1, shape[-1])
 
 
-def stored_bytes(name: str, shape: tuple[int, ...], storage: Storage) -> int:
-    """Return the bytes that `stored` makes of a constant of this shape, with its scale."""
+def quantized_bytes(name: str, shape: tuple[int, ...], storage: Storage) -> int:
+    """Return the size of a quantized constant of this shape in bytes, with its scale."""
     count = math.prod(shape)
-    if storage == "float32" or len(shape) != 2 or min(shape) < NARROWEST:
+    if storage == "float32" or len(shape) != 2 or min(shape) < MIN_SIZE:
         return 4 * count
     return 2 * count if storage == "float16" else count + 4 * math.prod(scale_shape(name, shape))
