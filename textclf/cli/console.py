@@ -41,15 +41,15 @@ def signals_raise() -> Iterator[None]:
 
     in_main_thread = threading.current_thread() is threading.main_thread()  # no other may set handlers
     names = [name for name in ("SIGTERM", "SIGHUP") if in_main_thread and hasattr(signal, name)]  # Windows: no SIGHUP
-    numbers = [signal.Signals[name] for name in names]
-    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores SIGHUP
-    for number in numbers:
-        signal.signal(number, stop)
+    signals = [signal.Signals[name] for name in names]
+    signals = [item for item in signals if signal.getsignal(item) == signal.SIG_DFL]  # nohup ignores SIGHUP
+    for stop_signal in signals:
+        signal.signal(stop_signal, stop)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for stop_signal in signals:
+            signal.signal(stop_signal, signal.SIG_DFL)
 
 
 def print_stderr(*lines: str) -> None:

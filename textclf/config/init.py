@@ -37,7 +37,7 @@ class CompanionFile(NamedTuple):
     """`data.validation` or `data.test`."""
     path: str
     rows: int = 0
-    seen: int = 0
+    repeated: int = 0
     """Number of rows whose text is also in the training file."""
     problem: str = ""
     """The reason why it cannot be used."""
@@ -195,19 +195,19 @@ def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[n
     )
     training_keys = set(keys.tolist())
     labels: set[str] = set()
-    rows = seen = 0
+    rows = repeated = 0
     try:
         for chunk in read_rows(Path(path), options):
             labels |= {label for field in chunk.labels for label in split_labels(field, options.label_separator)}
             rows += len(chunk.texts)
-            seen += sum(text_key in training_keys for text_key in text_keys(chunk.texts).near.tolist())
+            repeated += sum(text_key in training_keys for text_key in text_keys(chunk.texts).near.tolist())
     except UserError as error:
         return CompanionFile(key, path, problem=str(error))
     unknown = labels - set(roles.label.labels)
     # training refuses validation rows with unknown labels; in test rows they count as errors
     if unknown and (key == "data.validation" or unknown == labels):
         return CompanionFile(key, path, problem=f"its label '{excerpt(min(unknown))}' is in no training row looked at")
-    return CompanionFile(key, path, rows, seen)
+    return CompanionFile(key, path, rows, repeated)
 
 
 # The config as YAML
@@ -282,8 +282,9 @@ def _companion_remarks(companions: list[CompanionFile]) -> Iterator[str]:
     for companion in companions:
         if companion.problem:
             yield f"{companion.path} is not used: {companion.problem}"
-        elif companion.seen:
-            yield f"{companion.seen:,} of {companion.rows:,} texts of {companion.path} are in the training file too."
+        elif companion.repeated:
+            counts = f"{companion.repeated:,} of {companion.rows:,}"
+            yield f"{counts} texts of {companion.path} are in the training file too."
     if "data.test" not in [companion.key for companion in companions if not companion.problem]:
         yield "Without data.test the result is measured on the validation rows, which also choose the best epoch."
 

@@ -67,9 +67,9 @@ class StoredTexts:
         self._ends = [np.concatenate(self._ends)]
         [ends] = self._ends
         texts = []
-        for begin, end in zip(ends[indices].tolist(), ends[indices + 1].tolist(), strict=True):
-            self._file.seek(begin)
-            texts.append(self._file.read(end - begin).decode())
+        for start, end in zip(ends[indices].tolist(), ends[indices + 1].tolist(), strict=True):
+            self._file.seek(start)
+            texts.append(self._file.read(end - start).decode())
         return texts
 
 
@@ -105,9 +105,9 @@ class SourceRows:
         """Yield the indices of the rows that were read together, some thousands at a time."""
         # the last digits of probabilities depend on which rows form a batch
         ends = np.searchsorted(self.row_ids, self.chunk_ends)
-        for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
-            if begin < end:
-                yield np.arange(begin, end)
+        for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            if start < end:
+                yield np.arange(start, end)
 
     def texts(self, indices: RowIds) -> list[str]:
         """Return the texts of the rows at these indices."""

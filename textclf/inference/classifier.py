@@ -125,8 +125,8 @@ class Classifier:
 
     def probe_difference(self) -> float:
         """Return the largest difference between the stored rows' probabilities now and when the model was saved."""
-        now = self.probabilities(self.probe_rows())
-        return float(np.abs(now - np.array(self._probe["probabilities"])).max())
+        probabilities = self.probabilities(self.probe_rows())
+        return float(np.abs(probabilities - np.array(self._probe["probabilities"])).max())
 
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:

@@ -40,9 +40,8 @@ def join_tokens(tokens: Iterable[str], options: TextOptions) -> str:
     if options.tokenizer == "word":
         return " ".join(tokens)
     text = "".join(tokens)
-    return (
-        html.escape(text, quote=False) if "html" in options.clean else text
-    )  # "<b>" must not be read as a tag
+    # escaped, since the text "<b>" must not be read as a tag
+    return html.escape(text, quote=False) if "html" in options.clean else text
 
 
 # Han, kana and bopomofo have no blanks between words. Hangul has, and is split at them.
