@@ -93,22 +93,7 @@ def _train(
         name: of the run.
     """
     clock = Clock()
-    with clock.phase("read"):
-        dataset = prepare(config, folder=staging.path.parent)  # Windows renames no folder with an open file
-        check_objective(config, dataset)
-        now = fingerprint(config, dataset.splits)
-        if before:
-            check_same_data(before, now)
-        write_json(staging.fingerprint, asdict(now))
-    with clock.phase("check"):
-        checks = check_data(config, dataset)
-    _log_dataset(config, dataset, checks)
-    if config.report.suspects:
-        with clock.phase("suspects"):
-            from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
-
-            write_suspects(staging.suspects, dataset, config)
-    dataset = replace(dataset, splits=dataset.splits.without_keys(keep_words=config.report.baseline))
+    dataset, checks, now = _prepare(config, staging, before, clock)
     with clock.phase("tensorflow"):
         device = start_tensorflow(device=config.training.device)
     wait_for_linear = run_in_thread(lambda: _fit_linear(config, dataset.splits))
@@ -124,17 +109,15 @@ def _train(
         classifier, parity = save_model(staging, config, dataset, network, decision.threshold)
     with clock.phase("baseline"):
         linear = wait_for_linear()
+    rows = dataset.splits.evaluation.rows
     with clock.phase("evaluate"):
-        rows = dataset.splits.evaluation.rows
-        predictions, document = evaluate_rows(
-            classifier, rows, dataset.evaluation_chunks(), slices=config.report.slices
-        )
+        chunks = dataset.evaluation_chunks()
+        predictions, document = evaluate_rows(classifier, rows, chunks, slices=config.report.slices)
         document["parity"] = parity
         best = best_member(members, config.training.monitor)
         document["validation"] = validation_document(config, dataset, best.fit_result)
-        labels = len(classifier.labels)
-        document["decision"] = decision_document(config, predictions, decision, labels=labels)
-        _add_trust(document, predictions, checks)
+        document["decision"] = decision_document(config, predictions, decision, labels=len(classifier.labels))
+        _add_checks(document, predictions, checks)
         if linear:
             _add_baselines(document, predictions, linear, dataset)
     speeds: dict[str, float] = {}
@@ -152,6 +135,28 @@ def _train(
     contents = RunContents(config, history, dataset.splits.document, predictions, document, samples, environment)
     write_run(staging, contents, name=name)
     return document
+
+
+def _prepare(
+    config: Config, staging: Run, before: Fingerprint | None, clock: Clock
+) -> tuple[Dataset, DataChecks, Fingerprint]:
+    """Read the dataset, check it and log what was found; return it with the checks and the training's fingerprint."""
+    with clock.phase("read"):
+        dataset = prepare(config, folder=staging.path.parent)  # Windows renames no folder with an open file
+        check_objective(config, dataset)
+        now = fingerprint(config, dataset.splits)
+        if before:
+            check_same_data(before, now)
+        write_json(staging.fingerprint, asdict(now))
+    with clock.phase("check"):
+        checks = check_data(config, dataset)
+    _log_dataset(config, dataset, checks)
+    if config.report.suspects:
+        with clock.phase("suspects"):
+            from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
+
+            write_suspects(staging.suspects, dataset, config)
+    return replace(dataset, splits=dataset.splits.without_keys(keep_words=config.report.baseline)), checks, now
 
 
 def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
@@ -199,7 +204,7 @@ def _fit_networks(
     return networks
 
 
-def _add_trust(document: MetricsDocument, predictions: Predictions, checks: DataChecks) -> None:
+def _add_checks(document: MetricsDocument, predictions: Predictions, checks: DataChecks) -> None:
     """Add what is wrong with the data, and the scores without the rows whose text training saw."""
     document["checks"] = checks.findings
     if checks.leaked.any() and not checks.leaked.all():
