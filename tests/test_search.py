@@ -147,12 +147,14 @@ def jobs(tmp_path: Path) -> Callable[..., tuple[Search, Events]]:
     return run
 
 
+@pytest.mark.slow
 def test_the_message_of_a_process_is_raised(jobs: Callable[..., tuple[Search, Events]]) -> None:
     with pytest.raises(UserError) as refused:
         jobs(RefusingRunner)
     assert refused.value.lines == ("data/train.csv: no words.", "Add some.")
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_search_and_its_trial_is_repeated(
     jobs: Callable[..., tuple[Search, Events]],
 ) -> None:
@@ -179,6 +181,7 @@ class CtrlC(Events):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_processes(jobs: Callable[..., tuple[Search, Events]]) -> None:
     search, _ = jobs(SlowRunner, CtrlC())
     assert [trial.state for trial in trials_of(search)] == ["complete", "complete"]

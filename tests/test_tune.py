@@ -172,6 +172,7 @@ def test_stopped_while_training_with_the_best_settings_it_goes_on_there(
     assert (folder / "tuning.json").read_bytes() == (tuned / "tuning.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_with_folds_the_score_is_the_mean_over_all_parts_also_in_processes(tmp_path: Path) -> None:
     result = tune(tmp_path, "--folds", "2", "--trials", "2", "--jobs", "2", settings=("training.epochs=1",))
     assert result.exit_code == 0, result.output
