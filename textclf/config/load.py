@@ -160,7 +160,7 @@ def _key(details: ErrorDetails) -> Key:
 
 
 def _section_type(loc: tuple[int | str, ...]) -> str:
-    """Return the type that pydantic adds behind the name of a section with several types, else an empty string."""
+    """Return the type that pydantic adds after a section that has types, else an empty string."""
     return str(loc[1]) if loc[:1] == _TYPE[:1] and len(loc) > 1 else ""
 
 

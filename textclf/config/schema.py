@@ -158,7 +158,7 @@ class OptionRow(NamedTuple):
     key: str
     """The dotted key."""
     default: str
-    """The default as YAML; empty where there is none."""
+    """The default as YAML; empty if there is none."""
     help: str
     type: str
     """The type of the section that has this option, such as `mlp`; empty for a section without types."""

@@ -244,7 +244,7 @@ def _epochs(profile: DataProfile) -> int:
     """Suggest more epochs for fewer rows and for fewer rows per label; with many rows the network would overfit."""
     rows_per_label = profile.rows / len(profile.labels)
     if profile.label_separator is not None:
-        return 20 if profile.rows < SMALL else 8  # each label is learnt on its own, from its few rows
+        return 20 if profile.rows < SMALL else 8  # each label is a binary problem with few rows of its own
     if profile.rows < SMALL or (rows_per_label < 500 and profile.rows < LARGE):
         return 12
     if rows_per_label < 500 or (rows_per_label < 2000 and profile.rows < LARGE):

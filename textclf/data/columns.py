@@ -88,7 +88,7 @@ class Table(NamedTuple):
 
     columns: list[Column]
     incomplete: list[str]
-    """Names of columns without a text in every row: they hold lists, or are missing in some rows."""
+    """Names of columns without a text in every row: they hold lists, or some rows lack them."""
     rows: int
     more: bool
     """True if the file has more rows than these."""

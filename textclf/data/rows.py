@@ -75,7 +75,7 @@ def read_rows(
             raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
         rows.texts.append(text)
         rows.labels.append(label)
-        if others:  # zip takes as long as all else here
+        if others:  # zip takes as long as the rest of the loop
             for values, value in zip(rows.columns, others, strict=True):
                 values.append(value)
         size += len(text)

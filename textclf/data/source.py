@@ -102,7 +102,7 @@ class SourceRows:
         return replace(self, row_ids=self.row_ids[indices])
 
     def chunks(self) -> Iterator[RowIds]:
-        """Yield the indices of the rows that were read together, some thousands at a time."""
+        """Yield the indices of the rows in the chunks in which they were read, some thousands each."""
         # the last digits of probabilities depend on which rows form a batch
         ends = np.searchsorted(self.row_ids, self.chunk_ends)
         for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""What the export formats share: the description in each file, and prediction on texts."""
+"""Parts shared by the export formats: the description in each file, and prediction on texts."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -27,7 +27,7 @@ def require(holds: object, value: object, name: str, needed: str) -> None:
 
 
 def _shown(value: object) -> str:
-    """Return the value in few characters, control characters and halves of them as escapes."""
+    """Return the value cut to a few characters, with control characters and surrogates escaped."""
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return "an object" if isinstance(value, dict) else f"{value!r:.60}"
@@ -102,7 +102,7 @@ def _check_option(value: Any, name: str, wanted: Any, least: int | None, most: i
     elif wanted is bool:
         require(isinstance(value, bool), value, name, "true or false")
     else:
-        assert wanted is int  # other types are added when there are options of them
+        assert wanted is int  # no option of `text` has another type yet
         in_range = type(value) is int and (least is None or value >= least) and (most is None or value <= most)
         limits = [f"from {least}"] * (least is not None) + [f"to {most}"] * (most is not None)
         require(in_range, value, name, " ".join(["a whole number", *limits]))

@@ -14,9 +14,9 @@ and backwards in time, with dh and dc the gradients from the later step:
     dh_before = dz U'                  dc_before = dc * f
     dx = dz W'    dW = sum of x' dz    dU = sum of h_before' dz    db = sum of dz
 
-Two things make it fast. XLA compiles SPAN steps of the recurrence at a time, and a loop outside it runs over as many
-spans as a batch is wide, so that a new width compiles nothing. And only dz depends on the step after it: dx, dW, dU and
-db are large matrix products, one per span.
+Two things make it fast. XLA compiles SPAN steps of the recurrence at a time, and a loop outside it runs over the spans
+of a batch, so that a new width compiles nothing. And only dz depends on the step after it: dx, dW, dU and db are large
+matrix products, one per span.
 """
 
 from typing import Any

@@ -163,7 +163,7 @@ def smaller_bilstm(options: Any, sizes: Sizes) -> Any:
 def shrink_bilstm(options: Any, weights: Mapping[str, Floats], sizes: Sizes) -> dict[str, Floats]:
     """Return initial weights for a smaller network, taken from the trained one.
 
-    Word vectors are rotated to their principal axes, of which the last are dropped. Units with the smallest outgoing
+    Word vectors are projected on their first principal axes. Units with the smallest outgoing
     weights, to the next layer and to their own, are dropped.
 
     Args:

@@ -41,7 +41,7 @@ def inverse_document_frequencies(
     texts_with, texts = np.zeros(vocabulary + buckets * pairs, np.int64), 0
     for token_ids in blocks:
         both = [token_ids, pair_rows(token_ids, vocabulary=vocabulary, buckets=buckets)] if pairs else [token_ids]
-        rows = np.sort(np.concatenate(both, axis=1), axis=1)  # (texts, words and pairs), equal ones side by side
+        rows = np.sort(np.concatenate(both, axis=1), axis=1)  # (texts, words and pairs), equal rows adjacent
         first = np.diff(rows, axis=1, prepend=-1) > 0  # count a row once per text
         texts_with += np.bincount(rows[first], minlength=len(texts_with))
         texts += len(token_ids)

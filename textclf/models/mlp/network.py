@@ -252,9 +252,8 @@ def smaller_mlp(options: Any, sizes: Sizes) -> Any:
 def shrink_mlp(options: Any, weights: Mapping[str, Floats], sizes: Sizes) -> dict[str, Floats]:
     """Return initial weights for a smaller network, taken from the trained one.
 
-    The columns of the table are either dimensions of word vectors, which are rotated to their principal axes, of which
-    the last are dropped, or the units of the first hidden layer. Units with the smallest outgoing weights are dropped.
-    The buckets of the pairs are kept.
+    The columns of the table are either dimensions of word vectors, projected on their first principal axes, or units
+    of the first hidden layer. Units with the smallest outgoing weights are dropped. The buckets of the pairs are kept.
 
     Args:
         weights: as `mlp_weights` returns them.

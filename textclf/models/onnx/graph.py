@@ -174,7 +174,7 @@ class Graph:
         states = {f"{name}.state_{i}": FLOAT for i in range(len(carried))}
         rows = {f"{name}.row_{i}": INT32 for i in range(len(read))}
         after, kept = step(body, list(states), list(rows))
-        assert len({*after, *kept}) == len([*after, *kept])  # else ONNX Runtime confuses them silently
+        assert len({*after, *kept}) == len([*after, *kept])  # ONNX Runtime silently mixes up equal names
         inputs = [_value(value, kind) for value, kind in (states | rows).items()]
         graph = body._document(inputs, [_value(value, FLOAT) for value in (*after, *kept)])
         results = len(after) + len(kept)
