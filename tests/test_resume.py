@@ -253,7 +253,7 @@ def test_what_differs_between_two_trainings_is_said(
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "two trainings of one epoch differ in history.csv (losses). Largest difference of a weight: 0.0e+00. "
-        "Set training.device to cpu: a GPU promises nothing.\n"
+        "Set training.device to cpu: results on a GPU are not reproducible.\n"
     )
 
 

@@ -116,7 +116,7 @@ def check_run(run: Run) -> RunCheckDocument:
 
 PRODUCTS = {
     "split.json": "rows held out",
-    "model/model.json": "vocabulary and what the stored rows are given",
+    "model/model.json": "vocabulary and the probabilities of the stored probe rows",
     "model/model.onnx": "weights",
     "history.csv": "losses",
     "predictions.csv": "probabilities",
@@ -143,7 +143,7 @@ def verify(config: Config) -> VerifyDocument:
             what = "; ".join(f"{name} ({PRODUCTS[name]})" for name in differing)
             raise UserError(
                 f"two trainings of one epoch differ in {what}. Largest difference of a weight: "
-                f"{_weight_difference(runs):.1e}. Set training.device to cpu: a GPU promises nothing."
+                f"{_weight_difference(runs):.1e}. Set training.device to cpu: results on a GPU are not reproducible."
             )
     return {"epochs": 1, "sha256": first}
 

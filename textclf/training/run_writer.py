@@ -33,7 +33,7 @@ class RunContents:
 
     config: Config
     history: pd.DataFrame | None
-    """A row an epoch of each network; None where the run that this one was made from has none."""
+    """A row per epoch of each network; None where the run that this one was made from has none."""
     split: SplitDocument
     predictions: Predictions
     metrics: MetricsDocument
@@ -59,7 +59,7 @@ def write_run(staging: Run, contents: RunContents, *, name: str) -> None:
 
 
 def history_table(fit_results: Mapping[int, FitResult]) -> pd.DataFrame:
-    """Return a row an epoch of the networks, which are given by their seeds."""
+    """Return a row per epoch of the networks, which are given by their seeds."""
     rows = [{**asdict(epoch), "seed": seed} for seed, result in fit_results.items() for epoch in result.history]
     return pd.DataFrame(rows)
 

@@ -79,7 +79,7 @@ def compare_seeds(
     predictions: Predictions,
     rows: SourceRows,
 ) -> tuple[SeedsDocument, dict[str, float]]:
-    """Return the members' part of metrics.json, and how many rows a second the best member and an ensemble predict.
+    """Return the members' part of metrics.json, and how many rows per second the best member and an ensemble predict.
 
     Args:
         candidates: the members.
