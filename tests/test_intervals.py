@@ -31,8 +31,8 @@ def multilabel() -> Rows:
 
 @pytest.mark.parametrize("rows", [single_label(2), single_label(4), multilabel()], ids=["two", "four", "several a row"])
 def test_a_resample_has_scikit_learns_metrics(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "MOST", RESAMPLES)
-    monkeypatch.setattr(bootstrap, "LEAST", RESAMPLES)
+    monkeypatch.setattr(bootstrap, "MAX_RESAMPLES", RESAMPLES)
+    monkeypatch.setattr(bootstrap, "MIN_RESAMPLES", RESAMPLES)
     monkeypatch.setattr(bootstrap, "BLOCK", 60 * 4)  # blocks of four resamples
     resampled = resampled_metrics(*rows)
     rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def test_the_same_model_twice_differs_by_nothing() -> None:
 
 def test_fewer_resamples_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = 1000
-    monkeypatch.setattr(bootstrap, "AFFORDABLE", 134 * rows * 20)
+    monkeypatch.setattr(bootstrap, "MAX_WORK", 134 * rows * 20)
     y_true = np.zeros(rows, np.int64)
     y_true[::2] = 1
     probabilities = np.tile([0.4, 0.6], (rows, 1))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from textclf.evaluation.metrics import calibration_error, compute_metrics, judgements
+from textclf.evaluation.metrics import calibration_error, compute_metrics, correct_and_confidence
 from textclf.report.page import TITLES
 
 UNTITLED = {"precision_micro", "recall_micro", "precision_weighted", "recall_weighted"}
@@ -22,9 +22,9 @@ def test_a_probability_of_one_has_a_bin() -> None:
 
 def test_calibration_is_of_the_predicted_label_or_of_every_one_of_several() -> None:
     probabilities = np.array([[0.9, 0.1], [0.3, 0.7]])
-    correct, confidence = judgements(np.array([0, 0]), np.array([0, 1]), probabilities)
+    correct, confidence = correct_and_confidence(np.array([0, 0]), np.array([0, 1]), probabilities)
     assert (correct.tolist(), confidence.tolist()) == ([[True], [False]], [[0.9], [0.7]])
-    correct, confidence = judgements(np.array([[1, 0], [0, 0]]), np.array([[1, 0], [0, 1]]), probabilities)
+    correct, confidence = correct_and_confidence(np.array([[1, 0], [0, 0]]), np.array([[1, 0], [0, 1]]), probabilities)
     assert (correct.tolist(), confidence.tolist()) == ([[True, False], [False, False]], probabilities.tolist())
 
 

@@ -10,7 +10,7 @@ import pytest
 import sklearn.metrics as sk
 
 from textclf.evaluation import curves
-from textclf.evaluation.metrics import compute_metrics, judgements
+from textclf.evaluation.metrics import compute_metrics, correct_and_confidence
 from textclf.report import plots
 from textclf.report.confusion_matrix import confusion_matrix
 from textclf.report.plot_data import Bins, Curve
@@ -81,11 +81,14 @@ def test_a_curve_of_many_rows_is_drawn_by_few_points_without_being_seen() -> Non
 def test_of_more_labels_the_mean_and_the_worst_are_shown(make: Callable, data: Rows) -> None:
     y_true, y_pred, probabilities = data
     names = [f"label {number}" for number in range(probabilities.shape[1])]
-    mean, *worst = make(y_true, probabilities, names, worst=2)
+    mean, *worst = make(y_true, probabilities, names)
     metric = "roc_auc" if make is curves.roc_curves else "average_precision"
     assert mean.area == pytest.approx(compute_metrics(y_true, y_pred, probabilities)[metric])
     assert np.trapezoid(mean.y, mean.x) == pytest.approx(mean.area, abs=5e-3)
-    assert worst[0].area <= min(worst[1].area, mean.area)
+    areas = [curve.area for curve in worst]
+    assert len(areas) == 3
+    assert areas == sorted(areas)
+    assert areas[0] <= mean.area
 
 
 def test_two_labels_have_one_curve_and_one_label_has_none() -> None:
@@ -96,7 +99,7 @@ def test_two_labels_have_one_curve_and_one_label_has_none() -> None:
 
 @pytest.mark.parametrize("data", [single_label(4), multilabel()], ids=["one label per row", "several"])
 def test_reliability_bins_hold_the_calibration_error(data: Rows) -> None:
-    correct, confidence = judgements(*data)
+    correct, confidence = correct_and_confidence(*data)
     bins = curves.reliability_bins(correct, confidence)
     error = np.nansum(bins.rows * np.abs(bins.confidence - bins.accuracy)) / correct.size
     assert error == pytest.approx(bins.error)
@@ -117,7 +120,7 @@ def test_coverage_leaves_out_the_least_confident_and_keeps_ties_together() -> No
     correct = np.array([1] * 20 + [0] * 5 + [1] * 5)
     confidence = np.array([0.9] * 20 + [0.7] * 10)
     curve = curves.coverage_curve(correct, confidence)
-    assert [part.tolist() for part in curve] == [[20 / 30, 1.0], [1.0, 25 / 30], [0.9, 0.7]]
+    assert [part.tolist() for part in curve] == [[20 / 30, 1.0], [1.0, 25 / 30]]
 
 
 def test_lengths_are_binned_evenly_or_by_factor_where_the_tail_is_long() -> None:
@@ -142,17 +145,17 @@ def hostile_curves(make: Callable) -> list[Curve]:
     return make(y_true, probabilities, HOSTILE)
 
 
-def flat_judgements(*rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(part.ravel() for part in judgements(*rows))
+def flat_pairs(*rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(part.ravel() for part in correct_and_confidence(*rows))
 
 
 TWO, MANY = single_label(2), single_label(len(HOSTILE))
-BINS = curves.reliability_bins(*judgements(*TWO))
+BINS = curves.reliability_bins(*correct_and_confidence(*TWO))
 PLOTS: dict[str, Callable[[], str]] = {
     "learning": partial(
         plots.learning_curves, {"loss": [0.6, 0.3], "val_loss": [0.5, 0.6], "val_accuracy": [0.7, 1]}, kept=2
     ),
-    "one epoch": partial(plots.learning_curves, {"loss": [np.inf], "val_loss": [None]}, kept=1),
+    "one epoch": partial(plots.learning_curves, {"loss": [np.inf], "val_loss": [np.nan]}, kept=1),
     "matrix 1": partial(confusion_matrix, [[3]], HOSTILE),
     "matrix 2": partial(confusion_matrix, confusions(2), HOSTILE),
     "matrix 14": partial(confusion_matrix, confusions(14), HOSTILE),
@@ -162,11 +165,11 @@ PLOTS: dict[str, Callable[[], str]] = {
     "roc many": lambda: plots.roc(hostile_curves(curves.roc_curves)),
     "precision": lambda: plots.precision_recall(hostile_curves(curves.precision_recall_curves)),
     "reliability": partial(plots.reliability, BINS),
-    "calibrated": partial(plots.reliability, BINS, Bins([None, 0.7], [None, 0.6], [0, 9], 0.1)),
+    "calibrated": partial(plots.reliability, BINS, Bins(*np.array([[np.nan, 0.7], [np.nan, 0.6], [0, 9]]), 0.1)),
     "scores": lambda: plots.score_histogram(curves.score_counts(TWO[2][:, 1], TWO[0]), HOSTILE, of=HOSTILE[0]),
-    "scores many": lambda: plots.score_histogram(curves.score_counts(*judgements(*MANY)[::-1]), threshold=0.5),
+    "scores many": lambda: plots.score_histogram(curves.score_counts(*flat_pairs(*MANY)[::-1]), threshold=0.5),
     "thresholds": lambda: plots.thresholds(curves.threshold_curve(TWO[0], TWO[2][:, 1], np.linspace(0, 1, 101)), 0.4),
-    "coverage": lambda: plots.coverage(curves.coverage_curve(*flat_judgements(*TWO))),
+    "coverage": lambda: plots.coverage(curves.coverage_curve(*flat_pairs(*TWO))),
     "all right": lambda: plots.coverage(curves.coverage_curve(np.ones(3), np.ones(3))),
     "lengths": partial(plots.text_lengths, [5, 9, 1], [1, 2, 4, 8], 4, 0.1),
     "slices": partial(plots.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8, key="slices"),

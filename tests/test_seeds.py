@@ -96,7 +96,7 @@ def test_gain_and_cost_of_an_ensemble_are_said(ensemble: Path) -> None:
     assert list(speed) == ["best", "ensemble"]
     page = (ensemble / "report.html").read_text(encoding="utf-8")
     assert "What does another seed give?" in page
-    assert f"It labels {speed['ensemble']:,.0f} rows a second" in page
+    assert f"It labels {speed['ensemble']:,.0f} rows per second" in page
     shown = textclf("evaluate", "--run", ensemble).stdout.splitlines()
     assert f"It costs {gain['bytes']:,} bytes instead of {gain['bytes_of_best']:,}." in shown
     assert [line.split()[0] for line in shown if line.startswith(("42", "43", "mean", "ensemble"))] == [

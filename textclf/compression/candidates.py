@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
-ENTRY_BYTES = 6  # of a word in model.json, beside the word itself: its line, quotes and comma
+ENTRY_BYTES = 6  # per word in model.json, beside the word: indentation, quotes, comma and line end
 
-OTHER_BYTES = 8192  # of model/, about, beside weights and words
+OTHER_BYTES = 8192  # about, in model/ beside weights and words
 
-BUDGET_KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # tried to fit a budget, the largest first
+BUDGET_KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # fractions to try for a budget: 0.95 to 0.05
 
 PRUNE_KEEP = 0.7
 
@@ -48,12 +48,14 @@ PRUNE_EPOCHS = 3
 
 @dataclass(frozen=True)
 class CompressionRequest:
-    """The options of the command: a method of METHODS, or the bytes that model/ may take, or both."""
+    """The options of the command; at least `method` or `budget` is given."""
 
     method: str | None = None
+    """A key of METHODS; None: all are tried."""
     budget: int | None = None
+    """Bytes that model/ may take."""
     keep: float | None = None
-    """Fraction of the words, dimensions and units to keep; None: the method's default, or what fits the budget."""
+    """Fraction of the words, dimensions and units to keep; None: the default, or the largest for the budget."""
     student: str | None = None
     """A key of STUDENTS; None: the first, or with a budget all."""
     max_loss: float = 0.01
@@ -62,7 +64,7 @@ class CompressionRequest:
     """File of further texts for a student to learn from, read like those of `predict`."""
 
     def keeps(self, default: float) -> tuple[float, ...]:
-        """Return the fractions to keep, with a candidate for each."""
+        """Return the fractions to keep, one for each candidate."""
         if self.keep is not None:
             return (self.keep,)
         return BUDGET_KEEPS if self.budget else (default,)
@@ -70,7 +72,7 @@ class CompressionRequest:
 
 @dataclass(frozen=True)
 class Original:
-    """The run to compress, with its network and its rows."""
+    """The run to compress, with its network and its dataset."""
 
     run: Run
     config: Config
@@ -79,7 +81,7 @@ class Original:
     network: Any
     """The Keras model."""
     dataset: Dataset
-    """Its rows, in token ids of its own vocabulary."""
+    """Its rows, as token ids of its vocabulary."""
     device: str
 
     @property
@@ -92,7 +94,7 @@ class Original:
         return members(self.network)
 
     def weights(self) -> Weights:
-        """Return the weights of the first of its networks."""
+        """Return the weights of its first network."""
         return self.architecture.weights(self.members[0])
 
     @cached_property
@@ -102,7 +104,7 @@ class Original:
         return np.bincount(self.dataset.train.token_ids.flat, minlength=vocabulary)
 
     def sizes(self, keep: float) -> Sizes:
-        """Return what to keep of the network, given the fraction to keep."""
+        """Return the sizes to which this fraction reduces the network."""
         return Sizes(keep, self.token_counts, UNKNOWN)
 
 
@@ -124,7 +126,7 @@ class Compressed:
     storage: Storage
     settings: CompressionSettings
     fit_result: FitResult | None = None
-    """Its training; None: it was not trained."""
+    """None: it was not trained."""
     decision: Decision | None = None
     """None: the original's."""
 
@@ -134,7 +136,7 @@ class Compressed:
 
 
 class Candidate(NamedTuple):
-    """A smaller network that can be made."""
+    """A smaller network that has not been made yet."""
 
     bytes: int
     """Estimated size of its model/."""
@@ -166,10 +168,10 @@ def read_original(run: Run, *, folder: Path) -> Original:
 
 
 def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
-    """Yield the network as it is, its weights in fewer bits."""
+    """Yield the same network with its weights in fewer bits."""
 
     def make(_callback: TrainingCallback) -> Compressed:
-        network = load_network(keras_file(original.run))  # a copy, for saving rounds the weights
+        network = load_network(keras_file(original.run))  # a copy, since saving rounds the weights
         threshold = original.classifier.description.threshold
         return Compressed(original.config, original.dataset, network, threshold, storage, {"method": storage})
 
@@ -200,7 +202,7 @@ def trained(
         config = replace(original.config, text=dataset.encoder.options, model=options, training=once)
         rows = training_rows()
         rows = replace(rows, token_ids=rows.token_ids.limit_vocabulary(vocabulary))
-        unaugmented = replace(config, augment=AugmentOptions())  # synonyms would need the vectors of all words
+        unaugmented = replace(config, augment=AugmentOptions())  # synonyms need the vectors of all words
         network, fit_result = fit_network(
             unaugmented, replace(dataset, train=rows), device, callback, weights=initial_weights()
         )

@@ -43,10 +43,10 @@ logger = logging.getLogger(__name__)
 
 
 class Method(NamedTuple):
-    """A way of making a run smaller."""
+    """A compression method."""
 
     candidates: Callable[[Original, CompressionRequest], Mapping[str, Iterable[Candidate]]]
-    """Returns the networks that can be made, the largest first, by the kind of network."""
+    """Returns the candidates by kind of network, each the largest first."""
     takes: tuple[str, ...] = ()
     """Options of the command that the method uses."""
 
@@ -184,7 +184,7 @@ def _write(staging: Run, original: Original, compressed: Compressed, max_loss: f
 def _add_training(
     metrics: MetricsDocument, original: Original, compressed: Compressed, predictions: Predictions
 ) -> None:
-    """Add to metrics.json how the network was trained; what compressing left as it was is copied."""
+    """Add to metrics.json how the network was trained, or copy that from the original."""
     before = original.metrics
     if "checks" in before:
         metrics["checks"] = before["checks"]
@@ -200,7 +200,7 @@ def _add_training(
 
 
 def _history(original: Original, compressed: Compressed) -> pd.DataFrame | None:
-    """Return the epochs of the network, or of the original if it was not trained again; of several seeds the best's."""
+    """Return the epochs of the network, or if it was not trained those of the original's best seed."""
     if compressed.fit_result:
         return history_table({compressed.config.training.seed: compressed.fit_result})
     if not original.run.history.is_file():

@@ -20,11 +20,11 @@ from textclf.training.loop import Examples
 from textclf.training.model_io import shape_of
 from textclf.training.tensorflow_setup import seed_tensorflow
 
-TEACHER_WEIGHT = 0.7  # of the teacher's probabilities in the targets of a labelled row; the rest is the label
+TEACHER_WEIGHT = 0.7  # a labelled row's target is 0.7 * teacher's probabilities + 0.3 * label
 
-MIXED_FRACTION = 0.2  # of the words of a mixture that are drawn from all rows
+MIXED_FRACTION = 0.2  # fraction of a mixed row's words that are replaced by words drawn from all rows
 
-DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 15, [64]  # of a bag of which nothing is left out
+DIMENSIONS, BUCKETS, HIDDEN = 64, 1 << 15, [64]  # of a bag of words with keep = 1
 
 DISTILLED = {"class_weight": None}  # the teacher's probabilities contain its class weights
 
@@ -39,7 +39,7 @@ def distill(original: Original, request: CompressionRequest) -> dict[str, Iterat
 
 
 def bag_students(original: Original, request: CompressionRequest, unlabelled: TokenIds | None) -> Iterator[Candidate]:
-    """Yield means of word and word-pair vectors, which have no recurrence and are the fastest."""
+    """Yield bags of words and word pairs, the fastest students: they have no recurrence."""
     training_rows = partial(distillation_rows, original, 4, unlabelled)
     teacher_dimensions = original.weights()["embedding"].shape[1]
     for keep in request.keeps(1.0):
@@ -93,7 +93,11 @@ def mix_rows(rows: TokenIds, copies: int, rng: np.random.Generator) -> TokenIds:
 
 
 def distillation_rows(original: Original, mixtures: int, unlabelled: TokenIds | None) -> Examples:
-    """Return the training rows, so many mixtures of each, and the further texts, with the teacher's probabilities."""
+    """Return the rows to train on: training rows, mixtures of them and further texts, with the teacher's probabilities.
+
+    Args:
+        mixtures: number of mixed copies of each training row.
+    """
     train, shape = original.dataset.train, shape_of(original.config, original.dataset)
     mixed = mix_rows(train.token_ids, mixtures, np.random.default_rng(original.config.training.seed))
     parts = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
@@ -104,13 +108,13 @@ def distillation_rows(original: Original, mixtures: int, unlabelled: TokenIds | 
 
 
 def _teacher_targets(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:
-    """Return the teacher's probabilities in the form of targets: shape (n, outputs), or (n,) for one output."""
+    """Return the teacher's probabilities as targets, shape (n, outputs), or (n,) for one output."""
     probabilities = original.classifier.probabilities(token_ids)
     return probabilities[:, 1] if shape.outputs == 1 else probabilities
 
 
 def _bag_weights(original: Original, bag: Any, keep: float) -> Weights:
-    """Return the initial weights of a bag: the teacher's word vectors along their principal axes."""
+    """Return the initial weights of a bag: the teacher's word vectors, projected on their principal axes."""
     sizes, table = original.sizes(keep), original.weights()["embedding"]
     axes = principal_axes(table, sizes.counts, bag.embedding_dim)
     vectors = (fewer_words(table, sizes) @ axes)[: sizes.vocabulary]

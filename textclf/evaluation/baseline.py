@@ -20,11 +20,11 @@ from textclf.text.encoding import Tokens
 
 Array = npt.NDArray[Any]
 
-STRENGTHS = (1.0, 8.0, 64.0)  # inverse regularisation, the best on the validation rows is taken
+STRENGTHS = (1.0, 8.0, 64.0)  # candidates for C of LogisticRegression; the validation rows decide
 
-MANY_ROWS = 1000  # from which on n-grams of a single row are left out
+MANY_ROWS = 1000  # with more rows than this, n-grams that occur in one row only are left out
 
-MOST_WORDS = 8_000_000  # of training rows; more take gigabytes
+MAX_WORDS = 8_000_000  # of the training rows; more would take gigabytes
 
 
 class LabelledWords(NamedTuple):
@@ -32,7 +32,7 @@ class LabelledWords(NamedTuple):
 
     words: Tokens
     targets: Array
-    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
+    """Index of the label, shape (n,), or with several labels per row 0 or 1, shape (n, labels)."""
 
 
 def majority_probabilities(train: Array, *, rows: int, labels: int) -> Array:
@@ -42,15 +42,15 @@ def majority_probabilities(train: Array, *, rows: int, labels: int) -> Array:
 
 
 def sample_rows(counts: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
-    """Return the indices of the rows to train on, ascending: all, or at random as many as hold MOST_WORDS words.
+    """Return the indices of the rows to train on, ascending: all, or a random sample of at most MAX_WORDS words.
 
     Args:
         counts: words of each row, shape (n,).
     """
-    if counts.sum() <= MOST_WORDS:
+    if counts.sum() <= MAX_WORDS:
         return np.arange(len(counts))
     drawn = np.random.default_rng(seed).permutation(len(counts))
-    return np.sort(drawn[np.cumsum(counts[drawn]) <= MOST_WORDS])
+    return np.sort(drawn[np.cumsum(counts[drawn]) <= MAX_WORDS])
 
 
 class LinearBaseline:
@@ -86,11 +86,11 @@ class LinearBaseline:
         return self._tfidf.transform(self._count_ngrams(*_ngrams(words), len(words)))
 
     def _choose_ngrams(self, words: Tokens) -> csr_matrix:
-        """Choose the n-grams, and count them in each row, shape (n, n-grams); of many rows, those of two or more."""
+        """Choose the n-grams, of many rows only those that two or more have; count them, shape (n, n-grams)."""
         rows, ngrams = _ngrams(words)
         self._ngrams, occurrences = np.unique(ngrams, return_counts=True)
         if len(words) > MANY_ROWS and (occurrences > 1).any():
-            # first by occurrences, which is cheap; then by rows
+            # two occurrences may be in one row: a cheap test first, then the exact one
             self._ngrams = self._ngrams[occurrences > 1]
             counts = self._count_ngrams(rows, ngrams, len(words))
             repeated = np.bincount(counts.indices, minlength=len(self._ngrams)) > 1
@@ -109,10 +109,10 @@ class LinearBaseline:
 
 
 def _ngrams(words: Tokens) -> tuple[Array, Array]:
-    """Return row and number of each word, and of each pair of neighbours in a row, shape (occurrences,) each."""
+    """Return the row and the id of each word and of each pair of neighbouring words, shape (occurrences,) each."""
     rows = np.repeat(np.arange(len(words), dtype=np.int32), words.counts)  # (words,)
     single = words.flat.astype(np.int64)
-    pairs = (single[:-1] + 1 << 32) + single[1:]  # above the number of any single word
+    pairs = (single[:-1] + 1 << 32) + single[1:]  # greater than the id of any single word
     inside = rows[:-1] == rows[1:]
     return np.concatenate([rows, rows[:-1][inside]]), np.concatenate([single, pairs[inside]])
 
@@ -121,7 +121,7 @@ def _fit(features: csr_matrix, targets: Array, strength: float) -> Any:
     model = LogisticRegression(C=strength, solver="liblinear")
     one_vs_rest = targets.ndim == MULTILABEL or targets.max() > 1
     with warnings.catch_warnings():
-        # a baseline needs no last digits of a fit that stopped early
+        # a baseline is accurate enough even if the fit stops before it has converged
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Label not .* is present in all training examples")
         return (OneVsRestClassifier(model) if one_vs_rest else model).fit(features, targets)

@@ -1,7 +1,7 @@
 """Intervals of metrics by the bootstrap over rows (Efron 1979), and the exact test of McNemar (1947).
 
-A resample is given by the weight of each row: how often the resample holds it. Every metric is computed from these
-weights for many resamples at once, which makes a thousand resamples of 25,000 rows a matter of a second or two.
+A resample is given by the weight of each row: how often it was drawn. Every metric is computed from these weights for
+many resamples at once, so that a thousand resamples of 25,000 rows take a second or two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,24 +15,24 @@ from textclf.evaluation.metrics import (
     CALIBRATION_BINS,
     MULTILABEL,
     calibration_bins,
-    judgements,
+    correct_and_confidence,
     row_losses,
     safe_divide,
 )
-from textclf.io.contract import Interval, Intervals, McNemarDocument
+from textclf.io.contract import Interval, Intervals
 
 Array = npt.NDArray[Any]
 
 Resampled = dict[str, Array]
-"""Values of each metric, shape (resamples,); NaN where it is not defined."""
+"""Values of each metric, shape (resamples,); NaN where it is undefined."""
 
 LEVEL = 0.95
 
-MOST, LEAST = 1000, 100  # resamples
+MAX_RESAMPLES, MIN_RESAMPLES = 1000, 100
 
-AFFORDABLE = 1 << 28  # rows times resamples times labels that are ranked: some seconds
+MAX_WORK = 1 << 28  # rows x resamples x labels, which take some seconds; more rows get fewer resamples
 
-BLOCK = 1 << 21  # rows times resamples that are computed together: within a core's cache, or not far beyond
+BLOCK = 1 << 21  # rows x resamples computed together: about as many as fit into the cache of a core
 
 
 def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, seed: int = 0) -> Resampled:
@@ -42,14 +42,14 @@ def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, see
     values is paired.
     """
     rows, labels = probabilities.shape
-    resamples = int(np.clip(AFFORDABLE // (rows * labels), LEAST, MOST))
+    resamples = int(np.clip(MAX_WORK // (rows * labels), MIN_RESAMPLES, MAX_RESAMPLES))
     metrics_of = _multilabel_metrics if y_true.ndim == MULTILABEL else _single_label_metrics
-    blocks = [metrics_of(y_true, y_pred, probabilities, weights) for weights in _weights(rows, resamples, seed)]
+    blocks = [metrics_of(y_true, y_pred, probabilities, weights) for weights in _resample_counts(rows, resamples, seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def interval(values: Array) -> Interval | None:
-    """Return the middle 95 % of resampled values; None where the metric is hardly ever defined."""
+    """Return the middle 95 % of resampled values; None if the metric is undefined on more than half of them."""
     defined = values[~np.isnan(values)]
     if len(defined) < len(values) / 2:
         return None
@@ -57,7 +57,7 @@ def interval(values: Array) -> Interval | None:
 
 
 def intervals(resampled: Resampled) -> Intervals:
-    """Return the interval of each metric that has one."""
+    """Return the interval of each metric, without those that are undefined on most resamples."""
     return {name: edges for name, values in resampled.items() if (edges := interval(values))}
 
 
@@ -66,7 +66,7 @@ def difference_intervals(resampled: Resampled, other: Resampled) -> Intervals:
     return intervals({name: values - other[name] for name, values in resampled.items() if name in other})
 
 
-def mcnemar(correct: Array, other_correct: Array) -> McNemarDocument:
+def mcnemar(correct: Array, other_correct: Array) -> dict[str, float]:
     """Test whether two models are equally often correct on the same rows, by McNemar's exact two-sided test.
 
     Args:
@@ -79,8 +79,8 @@ def mcnemar(correct: Array, other_correct: Array) -> McNemarDocument:
     return {"only_this_right": only, "only_other_right": only_other, "p_value": p_value}
 
 
-def _weights(rows: int, resamples: int, seed: int) -> Iterator[Array]:
-    """Draw the resamples block by block, shape (rows, resamples of the block)."""
+def _resample_counts(rows: int, resamples: int, seed: int) -> Iterator[Array]:
+    """Yield how often each resample holds each row, in blocks of shape (rows, resamples of the block)."""
     rng = np.random.default_rng(seed)
     block = max(1, BLOCK // rows)
     for start in range(0, resamples, block):
@@ -119,7 +119,7 @@ def _multilabel_metrics(y_true: Array, y_pred: Array, probabilities: Array, weig
 
 
 def _one_hot(indices: Array, labels: int) -> csr_matrix:
-    """Return 1 where a row has a label, sparse, shape (labels, n)."""
+    """Return a sparse matrix, shape (labels, n), with a 1 at the label of each row."""
     return csr_matrix((np.ones(len(indices), np.int32), (indices, np.arange(len(indices)))), (labels, len(indices)))
 
 
@@ -131,11 +131,11 @@ def _matthews(actual: Array, predicted: Array, correct: Array, rows: int) -> Arr
 
 
 def _averages(actual: Array, predicted: Array, correct: Array, *, macro: Array) -> Resampled:
-    """Return the averages of precision, recall and F1 from rows of each label.
+    """Return the averages of precision, recall and F1, computed from the rows of each label.
 
     Args:
         actual, predicted, correct: shape (labels, resamples).
-        macro: the labels over which the macro average is taken, True or False, of the same shape.
+        macro: True for the labels that the macro average counts, of the same shape.
     """
     fractions = {
         "precision": (correct, predicted),
@@ -143,19 +143,19 @@ def _averages(actual: Array, predicted: Array, correct: Array, *, macro: Array) 
         "f1": (2 * correct, actual + predicted),
     }
     metrics: Resampled = {}
-    for name, (above, below) in fractions.items():
-        scores = safe_divide(above, below)  # (labels, resamples)
+    for name, (numerator, denominator) in fractions.items():
+        scores = safe_divide(numerator, denominator)  # (labels, resamples)
         metrics[f"{name}_macro"] = np.where(macro, scores, 0).sum(axis=0) / np.maximum(macro.sum(axis=0), 1)
-        metrics[f"{name}_micro"] = safe_divide(above.sum(axis=0), below.sum(axis=0))
+        metrics[f"{name}_micro"] = safe_divide(numerator.sum(axis=0), denominator.sum(axis=0))
         metrics[f"{name}_weighted"] = safe_divide((scores * actual).sum(axis=0), actual.sum(axis=0))
     return metrics
 
 
 def _ranking_metrics(columns: Iterable[tuple[Array, Array]], weights: Array) -> Resampled:
-    """Return ROC AUC and average precision, the mean over the labels that only some rows of a resample have.
+    """Return ROC AUC and average precision, each the mean over the labels for which it is defined.
 
     Args:
-        columns: for each label, which rows have it and its probabilities, shape (n,) each.
+        columns: for each label whether a row has it, and its probabilities, shape (n,) each.
     """
     scores = np.array([_ranking(has_label, probabilities, weights) for has_label, probabilities in columns])
     defined = ~np.isnan(scores)  # (labels, 2, resamples)
@@ -164,10 +164,10 @@ def _ranking_metrics(columns: Iterable[tuple[Array, Array]], weights: Array) -> 
 
 
 def _ranking(has_label: Array, probabilities: Array, weights: Array) -> Array:
-    """Return ROC AUC and average precision of one label, shape (2, resamples); NaN where all rows or none have it."""
+    """Return ROC AUC and average precision of one label, shape (2, resamples); NaN if all rows have it, or none."""
     order = np.argsort(probabilities, kind="stable")
     ranked, positives = probabilities[order], np.flatnonzero(has_label[order])  # (n,), (positives,)
-    # for each positive row the first row of the same probability, and the first of a greater one
+    # for each positive row the first row of equal probability, and the first of greater probability
     first, beyond = (np.searchsorted(ranked, ranked[positives], side=side) for side in ("left", "right"))
     positive_weights = weights[order[positives]]  # (positives, resamples)
     totals, positive_totals = _totals_before(weights[order]), _totals_before(positive_weights)
@@ -176,7 +176,7 @@ def _ranking(has_label: Array, probabilities: Array, weights: Array) -> Array:
     below, up_to = totals[first], totals[beyond]
     positive_below, positive_up_to = (positive_totals[np.searchsorted(positives, row)] for row in (first, beyond))
     negative_below, negative_up_to = below - positive_below, up_to - positive_up_to
-    # a pair of equal probabilities counts as half won
+    # a positive row that ties with a negative one counts as half a win
     pairs_won = (positive_weights * ((negative_below + negative_up_to) / 2)).sum(axis=0)
     auc = safe_divide(pairs_won, total_positive.astype(float) * (total - total_positive), otherwise=np.nan)
     precision = safe_divide(total_positive - positive_below, total - below)
@@ -185,7 +185,7 @@ def _ranking(has_label: Array, probabilities: Array, weights: Array) -> Array:
 
 
 def _totals_before(weights: Array) -> Array:
-    """Return the sum of the weights before each row, and of all, shape (n + 1, resamples)."""
+    """Return the sum of the weights before each row, and last the sum of all, shape (n + 1, resamples)."""
     totals = np.zeros((len(weights) + 1, weights.shape[1]), np.int32)
     np.cumsum(weights, axis=0, out=totals[1:])
     return totals
@@ -193,10 +193,10 @@ def _totals_before(weights: Array) -> Array:
 
 def _loss_metrics(y_true: Array, y_pred: Array, probabilities: Array, weights: Array) -> Resampled:
     """Return the mean losses and the calibration error."""
-    correct, confidence = judgements(y_true, y_pred, probabilities)  # (n, judgements of a row)
-    rows, judged = correct.shape
+    correct, confidence = correct_and_confidence(y_true, y_pred, probabilities)  # (n, 1) or (n, labels)
+    rows, labels = correct.shape
     metrics = {name: losses @ weights / rows for name, losses in row_losses(y_true, probabilities).items()}
-    bins, row_of = calibration_bins(confidence).ravel(), np.repeat(np.arange(rows), judged)
+    bins, row_of = calibration_bins(confidence).ravel(), np.repeat(np.arange(rows), labels)
     gaps = csr_matrix(((correct - confidence).ravel(), (bins, row_of)), (CALIBRATION_BINS, rows))
     # (bins, n) @ (n, resamples) -> (bins, resamples)
-    return metrics | {"expected_calibration_error": np.abs(gaps @ weights).sum(axis=0) / (rows * judged)}
+    return metrics | {"expected_calibration_error": np.abs(gaps @ weights).sum(axis=0) / (rows * labels)}

@@ -14,24 +14,24 @@ Array = npt.NDArray[Any]
 
 
 def fit_temperature(logits: Array, targets: Array) -> float:
-    """Return the number, 0.05 to 20, to divide the logits by for the least log loss (Guo et al. 2017, section 4.2).
+    """Return the divisor of the logits, 0.05 to 20, with the lowest log loss (Guo et al. 2017, section 4.2).
 
     Args:
-        logits: shape (n, outputs); a single output is that of the second of two labels.
-        targets: index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, outputs).
+        logits: shape (n, outputs); a single output belongs to the second of two labels.
+        targets: index of the label, shape (n,), or with several labels per row 0 or 1, shape (n, outputs).
     """
     from scipy.optimize import minimize_scalar
 
     logits = logits.astype(np.float64)
 
     def log_loss(log_temperature: float) -> float:
-        # of logits, not by `row_losses`: probabilities that round to 0 or 1 would leave no slope to follow
+        # from logits, not by `row_losses`: probabilities that round to 0 or 1 have no gradient
         scaled = logits / np.exp(log_temperature)  # (n, outputs)
         if targets.ndim == MULTILABEL or logits.shape[1] == 1:
             binary = targets.reshape(scaled.shape)
             return float(np.logaddexp(0, np.where(binary == 1, -scaled, scaled)).mean())
-        of_truth = scaled[np.arange(len(targets)), targets]  # (n,)
-        return float((np.logaddexp.reduce(scaled, axis=1) - of_truth).mean())
+        true_logits = scaled[np.arange(len(targets)), targets]  # (n,)
+        return float((np.logaddexp.reduce(scaled, axis=1) - true_logits).mean())
 
     bounds = (np.log(0.05), np.log(20))
     return float(np.exp(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))
@@ -47,15 +47,15 @@ def without_temperature(probabilities: Array, temperature: float, *, multilabel:
 
 
 def needs_threshold(labels: int, *, multilabel: bool) -> bool:
-    """Return whether a threshold decides: between two labels, or for each of several a row."""
+    """Return whether a threshold decides: between two labels, or with several labels per row for each."""
     return multilabel or labels == 2
 
 
 def choose_threshold(aim: str, y_true: Array, scores: Array) -> tuple[float, bool]:
-    """Choose the threshold that serves the aim best, halfway between two neighbouring scores.
+    """Return the best threshold for the aim, halfway between two neighbouring scores.
 
-    Of the thresholds that reach a precision, the one with the highest recall is taken, and the reverse; where none
-    does, the one that comes nearest. Of equally good ones, the one nearest to 0.5.
+    For precision>=P, that is the threshold with the highest recall among those that reach P, and the reverse for
+    recall>=R; if none reaches it, the one that comes nearest. Ties go to the threshold nearest to 0.5.
 
     Args:
         aim: f1, accuracy, precision>=P or recall>=R; over all labels together.
@@ -81,7 +81,7 @@ def choose_threshold(aim: str, y_true: Array, scores: Array) -> tuple[float, boo
 
 
 def _candidates(scores: Array) -> Array:
-    """Return half the lowest score and the middle of each pair of neighbours, ascending; 0.5 where none is inside."""
+    """Return the thresholds to try: half the lowest score, and midpoints of neighbours; 0.5 if none is in (0, 1)."""
     distinct = np.unique(scores)
     middles = np.r_[distinct[0] / 2, (distinct[1:] + distinct[:-1]) / 2]
     inside = middles[(middles > 0) & (middles < 1)]

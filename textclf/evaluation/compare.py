@@ -21,7 +21,7 @@ from textclf.io.staging import recover
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run, or an evaluation of one, as its folder has it."""
+    """A run, or an evaluation of one, read from its folder."""
 
     name: str
     data: DataDocument
@@ -30,20 +30,18 @@ class EvaluatedRun:
     """Every option of the run's config by its dotted key."""
 
 
-class ChangesDocument(TypedDict):
-    """Rows whose label differs between two runs."""
+class RunComparisonDocument(ComparisonDocument):
+    """A run against the first; the integers count rows."""
 
     turned_right: int
+    """Wrong in the first run, correct in this one."""
     turned_wrong: int
     changed: int
-
-
-class RunComparisonDocument(ComparisonDocument, ChangesDocument):
-    """A run against the first."""
+    """Predicted labels that differ, correct or not."""
 
 
 class RunsDocument(TypedDict):
-    """Runs side by side, as `textclf compare` finds them."""
+    """The result of `textclf compare`: runs side by side."""
 
     data: DataDocument
     runs: dict[str, ScoresDocument]
@@ -56,7 +54,7 @@ def compare(paths: Sequence[Path], *, changed: Path | None = None, raw: bool = F
     """Compare runs with the first of them, and write the rows on which they differ to the file `changed`.
 
     Args:
-        raw: whether the texts in that file stay as they are, even where a spreadsheet would compute them.
+        raw: write texts as they are, even those that a spreadsheet would take for formulas.
 
     Raises:
         UserError: a folder holds no results, or the runs were not evaluated on the same rows.
@@ -72,13 +70,7 @@ def compare(paths: Sequence[Path], *, changed: Path | None = None, raw: bool = F
             run.name: {"metrics": run.predictions.metrics, "intervals": intervals(run.predictions.resampled)}
             for run in runs
         },
-        "against_first": {
-            other.name: {
-                **compare_predictions(other.predictions, first.predictions),
-                **_changes(first.predictions, other.predictions),
-            }
-            for other in others
-        },
+        "against_first": {other.name: _against(first.predictions, other.predictions) for other in others},
         "settings": _differing_settings([run.settings for run in runs]),
     }
 
@@ -106,9 +98,9 @@ def _check_same_rows(first: EvaluatedRun, other: EvaluatedRun) -> None:
         )
 
 
-def _changes(first: Predictions, other: Predictions) -> ChangesDocument:
-    """Count the rows that another run turned right, turned wrong, and gave another label."""
+def _against(first: Predictions, other: Predictions) -> RunComparisonDocument:
     return {
+        **compare_predictions(other, first),
         "turned_right": int((~first.correct & other.correct).sum()),
         "turned_wrong": int((first.correct & ~other.correct).sum()),
         "changed": int(_differ([first, other]).sum()),
@@ -117,20 +109,20 @@ def _changes(first: Predictions, other: Predictions) -> ChangesDocument:
 
 def _differ(predictions: Sequence[Predictions]) -> npt.NDArray[np.bool_]:
     """Return whether the predicted labels of a row differ between models, shape (n,)."""
-    y_pred = np.array([each.y_pred for each in predictions])  # (models, n) or (models, n, labels)
+    y_pred = np.array([model.y_pred for model in predictions])  # (models, n) or (models, n, labels)
     differs = (y_pred != y_pred[0]).any(axis=0)
     return differs if differs.ndim == 1 else differs.any(axis=1)
 
 
 def _changed_rows(runs: Sequence[EvaluatedRun]) -> list[list[object]]:
-    """Return row, truth and each run's label, of the rows on which the runs differ."""
+    """Return row id, true label and each run's predicted label, for the rows on which the runs differ."""
     differ = _differ([run.predictions for run in runs])
     changed = [run.predictions.take(differ) for run in runs]
-    columns = [changed[0].row_ids.tolist(), changed[0].true_fields(), *(each.predicted_fields() for each in changed)]
+    columns = [changed[0].row_ids.tolist(), changed[0].true_fields(), *(run.predicted_fields() for run in changed)]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _differing_settings(settings: Sequence[Settings]) -> dict[str, list[Any]]:
-    """Return the values of the options that are not the same in all configs."""
-    values = {key: [each.get(key) for each in settings] for key in settings[0]}
-    return {key: options for key, options in values.items() if any(option != options[0] for option in options)}
+    """Return the values of each option that differs between the configs."""
+    by_option = {key: [of_run.get(key) for of_run in settings] for key in settings[0]}
+    return {key: values for key, values in by_option.items() if any(value != values[0] for value in values)}

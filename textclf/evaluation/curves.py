@@ -16,7 +16,11 @@ Array = npt.NDArray[Any]
 
 GRID = np.linspace(0, 1, 501)  # where the curves of several labels are averaged
 
-LEAST_KEPT = 20  # rows: an accuracy of fewer is noise
+WORST_LABELS = 3  # drawn beside the mean
+
+MIN_KEPT = 20  # rows: an accuracy of fewer is noise
+
+COVERAGE_POINTS = 100
 
 
 def _roc(binary: Array, scores: Array, name: str) -> Curve:
@@ -35,27 +39,21 @@ def _precision_recall(binary: Array, scores: Array, name: str) -> Curve:
     return Curve(name, x[::-1], y[::-1], float(-np.sum(np.diff(recall) * precision[:-1])))
 
 
-def roc_curves(y_true: Array, probabilities: Array, label_names: Sequence[str], *, worst: int = 3) -> list[Curve]:
-    """Return one ROC curve for two labels (the second's); else the mean over the labels, then those of least area.
+def roc_curves(y_true: Array, probabilities: Array, label_names: Sequence[str]) -> list[Curve]:
+    """Return the ROC curve of the second of two labels; of more labels the mean curve, then those of least area.
 
-    Labels that all rows have, or none, have no curve; empty where no label has one.
+    A label that all rows have, or none, has no curve; empty if no label has one.
     """
-    return _curves(_roc, y_true, probabilities, label_names, worst)
+    return _curves(_roc, y_true, probabilities, label_names)
 
 
-def precision_recall_curves(
-    y_true: Array, probabilities: Array, label_names: Sequence[str], *, worst: int = 3
-) -> list[Curve]:
-    """Return precision against recall, of the same labels as `roc_curves`."""
-    return _curves(_precision_recall, y_true, probabilities, label_names, worst)
+def precision_recall_curves(y_true: Array, probabilities: Array, label_names: Sequence[str]) -> list[Curve]:
+    """Return the curves of precision against recall, of labels chosen as in `roc_curves`."""
+    return _curves(_precision_recall, y_true, probabilities, label_names)
 
 
 def _curves(
-    curve_of: Callable[[Array, Array, str], Curve],
-    y_true: Array,
-    probabilities: Array,
-    label_names: Sequence[str],
-    worst: int,
+    curve_of: Callable[[Array, Array, str], Curve], y_true: Array, probabilities: Array, label_names: Sequence[str]
 ) -> list[Curve]:
     multilabel = y_true.ndim == MULTILABEL
     curves = []
@@ -65,11 +63,11 @@ def _curves(
             curves.append(curve_of(binary, probabilities[:, label], name))
     if len(curves) < 2:
         return curves
-    return [_mean(curves), *sorted(curves, key=lambda curve: curve.area)[:worst]]
+    return [_mean(curves), *sorted(curves, key=lambda curve: curve.area)[:WORST_LABELS]]
 
 
 def _mean(curves: Sequence[Curve]) -> Curve:
-    """Return the mean height of several curves at each x; its area is the mean area, as in the macro metric."""
+    """Return the mean of the curves at each x; its area is the mean of their areas, as in the macro metric."""
     heights = np.mean([_height(curve) for curve in curves], axis=0)  # (grid,)
     start = float(np.mean([curve.y[0] for curve in curves]))
     area = float(np.mean([curve.area for curve in curves]))
@@ -77,7 +75,7 @@ def _mean(curves: Sequence[Curve]) -> Curve:
 
 
 def _height(curve: Curve) -> Array:
-    """Return the height of a curve over the grid, shape (grid,); where the curve is upright, its upper end."""
+    """Interpolate a curve on GRID, shape (grid,); where it is vertical, return its upper end."""
     last = np.searchsorted(curve.x, GRID, side="right") - 1  # (grid,), as is all below
     after = np.minimum(last + 1, len(curve.x) - 1)
     part = safe_divide(GRID - curve.x[last], curve.x[after] - curve.x[last])
@@ -99,9 +97,9 @@ def score_counts(scores: Array, groups: Array, *, bins: int = 20) -> Array:
 
 
 def threshold_curve(binary: Array, scores: Array, thresholds: Array) -> Thresholds:
-    """Return precision, recall, F1 and accuracy where a score of at least the threshold counts as a 1.
+    """Return precision, recall, F1 and accuracy by threshold; a score of at least the threshold predicts a 1.
 
-    Several labels a row are pooled, which gives the micro averages.
+    Several labels per row are pooled, which gives the micro averages.
 
     Args:
         binary, scores: of one shape.
@@ -121,10 +119,10 @@ def threshold_curve(binary: Array, scores: Array, thresholds: Array) -> Threshol
     )
 
 
-def coverage_curve(correct: Array, confidence: Array, *, points: int = 100) -> Coverage:
-    """Return the accuracy of the rows kept when the least confident are left out (El-Yaniv and Wiener 2010).
+def coverage_curve(correct: Array, confidence: Array) -> Coverage:
+    """Return the accuracy of the most confident rows by their share of all rows (El-Yaniv and Wiener 2010).
 
-    Rows of equal confidence stay together, and at least 20 are kept, since the accuracy of fewer is noise.
+    Rows of equal confidence stay together; the smallest share holds at least MIN_KEPT rows.
 
     Args:
         correct, confidence: shape (n,).
@@ -132,16 +130,16 @@ def coverage_curve(correct: Array, confidence: Array, *, points: int = 100) -> C
     order = np.argsort(-confidence, kind="stable")
     ordered, hits = confidence[order], np.cumsum(correct[order])  # (n,)
     ends = np.append(np.flatnonzero(np.diff(ordered)), len(order) - 1)  # the last row of each confidence
-    wanted = np.linspace(min(LEAST_KEPT, len(order)), len(order), points) - 1
-    kept = ends[np.unique(np.searchsorted(ends, np.floor(wanted)))]  # (at most points,)
-    return Coverage((kept + 1) / len(order), hits[kept] / (kept + 1), ordered[kept])
+    wanted = np.linspace(min(MIN_KEPT, len(order)), len(order), COVERAGE_POINTS) - 1
+    kept = ends[np.unique(np.searchsorted(ends, np.floor(wanted)))]  # (points,)
+    return Coverage((kept + 1) / len(order), hits[kept] / (kept + 1))
 
 
 def length_histogram(lengths: Array, *, bins: int = 30) -> tuple[Array, Array]:
-    """Count the texts, shape (n,), in bins of their length, 0 counted as 1.
+    """Return the histogram of text lengths, shape (n,); a length of 0 counts as 1.
 
-    The bins are equally wide; or, where the longest text has more than ten times the median length, each wider than
-    the one before by the same factor.
+    The bins are equally wide; if the longest text has more than ten times the median length, they are equally wide on
+    a logarithmic scale.
 
     Returns:
         Rows of each bin, shape (bins,), and the edges, whole numbers ascending, shape (bins + 1,). A bin holds the

@@ -14,23 +14,23 @@ from textclf.io.contract import SampleDocument, SamplesDocument
 
 Array = npt.NDArray[Any]
 
-SHOWN_ROWS = 10  # of each kind
+SHOWN_ROWS = 10  # surely wrong, and as many nearest
 
 SHOWN_CHARACTERS = 2000  # of a text
 
-COALITIONS = 400  # a picture of an explanation needs no more
+COALITIONS = 400  # per explanation; the words are only coloured, so a rough weight is enough
 
-DRAWN_ROWS, DRAWN_CHARACTERS = 300, 40_000  # at most, from which the words of a label are taken
+DRAWN_ROWS, DRAWN_CHARACTERS = 300, 40_000  # limits of the sample that each label's strongest words are taken from
 
 
-def most_confident_errors(predictions: Predictions) -> Array:
+def surely_wrong_rows(predictions: Predictions) -> Array:
     """Return the indices of the wrong rows with the highest confidence, highest first."""
     order = np.argsort(np.where(predictions.correct, -1.0, predictions.confidence), kind="stable")[::-1]
     return order[: min(SHOWN_ROWS, int((~predictions.correct).sum()))]
 
 
-def closest_decisions(predictions: Predictions, threshold: float) -> Array:
-    """Return the indices of the rows that the least change would give another label, closest first."""
+def nearest_rows(predictions: Predictions, threshold: float) -> Array:
+    """Return the indices of the rows closest to another label, closest first."""
     probabilities = predictions.probabilities  # (n, labels)
     if predictions.separator is not None:
         margins = np.abs(probabilities - threshold).min(axis=1)
@@ -44,8 +44,8 @@ def closest_decisions(predictions: Predictions, threshold: float) -> Array:
 
 def sample_document(classifier: Classifier, rows: SourceRows, predictions: Predictions) -> SamplesDocument:
     """Return the rows with their texts, each word with its weight, and the words that speak most for each label."""
-    errors = most_confident_errors(predictions)
-    closest = closest_decisions(predictions, classifier.description.threshold)
+    errors = surely_wrong_rows(predictions)
+    closest = nearest_rows(predictions, classifier.description.threshold)
     drawn = np.sort(np.random.default_rng(0).permutation(len(predictions))[:DRAWN_ROWS])
     indices = np.unique(np.concatenate([errors, closest, drawn]))
     texts = dict(zip(indices.tolist(), rows.texts(indices), strict=True))

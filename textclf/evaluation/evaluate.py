@@ -45,8 +45,8 @@ def evaluate_rows(
     """Return the predictions for the rows, and their document for metrics.json.
 
     Args:
-        token_ids: those of the rows, some at a time.
-        slices: columns of the files by which the rows are grouped too.
+        token_ids: of the rows, in chunks.
+        slices: columns of the files by which the rows are grouped, beside text length and unknown words.
     """
     truncation, probabilities, token_counts, unknown_fractions = Truncation(), [], [], []
     for chunk in token_ids:
@@ -130,7 +130,7 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
 
 
 def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None = None) -> TokenIds:
-    """Read all rows; return the token ids, in a temporary file, of those with these row numbers, or of all."""
+    """Read the files; return the token ids of the rows in `row_ids`, or of all, in a temporary file."""
 
     def chunks() -> Iterator[TokenIds]:
         first = 0
@@ -146,7 +146,7 @@ def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None
 
 
 def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
-    """Return the columns with these names that all files have."""
+    """Return the names that are columns of all files."""
     for path in paths if names else ():
         with open_data(path) as stream:
             columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
@@ -155,7 +155,7 @@ def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
 
 
 def _evaluation_folder(run: Run, files: str | list[str]) -> Run:
-    """Return the folder of the evaluation: NAME of the file, or NAME-2 and so on where another file has that name."""
+    """Return evaluations/NAME, by the file's name; NAME-2 and so on if other files of that name were evaluated."""
     file = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
     name = file.rpartition(".")[0] or file
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
@@ -163,7 +163,7 @@ def _evaluation_folder(run: Run, files: str | list[str]) -> Run:
 
 
 def _is_free(folder: Run, files: str | list[str]) -> bool:
-    """Return whether the folder holds no evaluation on other files."""
+    """Return whether the folder is empty or holds an evaluation on these files."""
     if not folder.metrics.is_file():
         return True
     document: MetricsDocument = read_json(folder.metrics)
@@ -179,7 +179,7 @@ def _model_options(classifier: Classifier) -> DataOptions:
 
 
 def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
-    """Evaluate the run's own rows again; the parts of the document that training alone knows are kept."""
+    """Evaluate the run's own rows again; keep the parts of metrics.json that only training can write."""
     if not run.complete:
         raise UserError(
             f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
@@ -202,7 +202,7 @@ def _own_rows(run: Run, config: Config, classifier: Classifier, sha256: str | li
     """Read the rows that a run was evaluated on: its test file, else its validation file, else the rows held out.
 
     Args:
-        sha256: of the files when the run was trained.
+        sha256: the files' when the run was trained.
 
     Raises:
         UserError: the files have changed.
@@ -241,13 +241,13 @@ def _check_unchanged(run: Run, part: str, files: list[SourceFile], digests: list
     raise UserError(f"{names} has changed since {run.path} was trained{advice}")
 
 
-WARM_UP = ["", "one text"] * 64  # the first batches take memory and start threads
+WARM_UP = ["", "one text"] * 64  # the first batches are slow: they allocate memory and start threads
 
 
 def measure_throughput(
     classifiers: Sequence[Classifier], chunks: Iterable[list[str]]
 ) -> tuple[list[Probabilities], list[float]]:
-    """Return each classifier's probabilities of all texts, shape (n, labels), and texts a second, reading left out."""
+    """Return each classifier's probabilities, shape (n, labels), and texts per second, without reading the texts."""
     probabilities: list[list[Probabilities]] = [[] for _ in classifiers]
     seconds = [0.0] * len(classifiers)
     for classifier in classifiers:

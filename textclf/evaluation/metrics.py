@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.io.contract import LabelDocument, Metrics
+from textclf.io.contract import Metrics
 
 Array = npt.NDArray[Any]
 
@@ -21,12 +21,13 @@ AVERAGES = ("macro", "micro", "weighted")
 
 
 def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metrics:
-    """Compute all metrics of n rows; one that is not defined, such as ROC AUC with a single label, is None.
+    """Compute all metrics of n rows; an undefined one, such as ROC AUC with a single label, is None.
 
-    A metric that is added here is resampled in `bootstrap` and gets its title in `report.page`.
+    A metric that is added here is also added to `bootstrap`, which resamples it, and to TITLES in `report.page`, which
+    shows it; tests compare the names.
 
     Args:
-        y_true: index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
+        y_true: index of the label, shape (n,), or with several labels per row 0 or 1, shape (n, labels).
         y_pred: the predicted labels, of the same shape.
         probabilities: shape (n, labels).
     """
@@ -48,7 +49,7 @@ def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metri
     metrics["roc_auc"] = _ranking_metric(sk.roc_auc_score, y_true, probabilities)
     metrics["average_precision"] = _ranking_metric(sk.average_precision_score, y_true, probabilities)
     metrics |= {name: float(losses.mean()) for name, losses in row_losses(y_true, probabilities).items()}
-    metrics["expected_calibration_error"] = calibration_error(*judgements(y_true, y_pred, probabilities))
+    metrics["expected_calibration_error"] = calibration_error(*correct_and_confidence(y_true, y_pred, probabilities))
     return metrics
 
 
@@ -61,7 +62,7 @@ def _balanced_accuracy(y_true: Array, y_pred: Array) -> float:
 
 
 def _ranking_metric(score: Callable[[Array, Array], float], y_true: Array, probabilities: Array) -> float | None:
-    """Return the mean over the labels that only some rows have; of two labels, the score of the second."""
+    """Return the mean score of the labels that some but not all rows have; with two labels, the score of the second."""
     labels = probabilities.shape[1]
     binary = y_true if y_true.ndim == MULTILABEL else y_true[:, None] == np.arange(labels)  # (n, labels)
     has_label = binary.sum(axis=0)
@@ -73,31 +74,31 @@ def _ranking_metric(score: Callable[[Array, Array], float], y_true: Array, proba
 
 
 def row_losses(y_true: Array, probabilities: Array) -> dict[str, Array]:
-    """Return log loss and Brier score of each row, shape (n,); with several labels a row the means over its labels.
+    """Return log loss and Brier score of each row, shape (n,); with several labels per row the means over the labels.
 
-    The Brier score of two labels is that of the second alone, of more the sum over them, as scikit-learn has it.
+    As in scikit-learn, the Brier score of two labels is that of the second, and of more labels their sum.
     """
     tiny = np.finfo(np.float64).eps  # scikit-learn's clip
     if y_true.ndim == MULTILABEL:
-        of_truth = np.where(y_true == 1, probabilities, 1 - probabilities)  # (n, labels)
+        of_true = np.where(y_true == 1, probabilities, 1 - probabilities)  # (n, labels)
         return {
-            "log_loss": -np.log(np.clip(of_truth, tiny, 1 - tiny)).mean(axis=1),
+            "log_loss": -np.log(np.clip(of_true, tiny, 1 - tiny)).mean(axis=1),
             "brier_score_loss": ((probabilities - y_true) ** 2).mean(axis=1),
         }
-    of_truth = probabilities[np.arange(len(y_true)), y_true]  # (n,)
-    squares = (probabilities**2).sum(axis=1) - of_truth**2 + (1 - of_truth) ** 2
+    of_true = probabilities[np.arange(len(y_true)), y_true]  # (n,)
+    squares = (probabilities**2).sum(axis=1) - of_true**2 + (1 - of_true) ** 2
     return {
-        "log_loss": -np.log(np.clip(of_truth, tiny, 1 - tiny)),
+        "log_loss": -np.log(np.clip(of_true, tiny, 1 - tiny)),
         "brier_score_loss": squares / 2 if probabilities.shape[1] == 2 else squares,
     }
 
 
-def judgements(y_true: Array, y_pred: Array, probabilities: Array) -> tuple[Array, Array]:
-    """Return the pairs that calibration compares: whether a label is correct, and its probability.
+def correct_and_confidence(y_true: Array, y_pred: Array, probabilities: Array) -> tuple[Array, Array]:
+    """Return what calibration compares: whether a label is correct, and its probability.
 
     Returns:
-        Two arrays, of the predicted label of each row, shape (n, 1); with several labels a row, of every label, shape
-        (n, labels).
+        Two arrays for the predicted label of each row, shape (n, 1); with several labels per row for every label,
+        shape (n, labels).
     """
     if y_true.ndim == MULTILABEL:
         return y_true == 1, probabilities
@@ -105,7 +106,7 @@ def judgements(y_true: Array, y_pred: Array, probabilities: Array) -> tuple[Arra
 
 
 def calibration_bins(confidence: Array) -> Array:
-    """Return the bin of each confidence among CALIBRATION_BINS equally wide ones from 0 to 1, of the same shape."""
+    """Return the index of each confidence's bin, of CALIBRATION_BINS equally wide bins from 0 to 1, same shape."""
     return np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
 
 
@@ -116,13 +117,13 @@ def calibration_error(correct: Array, confidence: Array) -> float:
     return float(np.abs(gaps).sum() / correct.size)
 
 
-def safe_divide(above: Array, below: Array, *, otherwise: float = 0.0) -> Array:
-    """Return the quotient of each pair, and `otherwise` where the divisor is 0."""
-    result = np.full(np.broadcast(above, below).shape, otherwise)
-    return np.divide(above, below, out=result, where=below != 0)
+def safe_divide(numerator: Array, denominator: Array, *, otherwise: float = 0.0) -> Array:
+    """Divide elementwise; return `otherwise` where the denominator is 0."""
+    result = np.full(np.broadcast(numerator, denominator).shape, otherwise)
+    return np.divide(numerator, denominator, out=result, where=denominator != 0)
 
 
-def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> dict[str, LabelDocument]:
+def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1 and number of rows of each label."""
     import sklearn.metrics as sk
 
@@ -138,7 +139,7 @@ def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> d
 def confusion_matrix(y_true: Array, y_pred: Array, labels: int) -> Array:
     """Count the rows of each label (down) that were predicted as each label (across), shape (labels, labels).
 
-    With several labels a row, return for each label [[true negatives, false positives], [false negatives, true
+    With several labels per row, return for each label [[true negatives, false positives], [false negatives, true
     positives]], shape (labels, 2, 2).
     """
     import sklearn.metrics as sk

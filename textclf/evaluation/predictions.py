@@ -29,15 +29,15 @@ class Predictions:
     row_ids: npt.NDArray[np.int64]
     """Row numbers in the files, shape (n,)."""
     labels: Labels
-    """The true labels as the files have them."""
+    """The true labels as in the file."""
     separator: str | None
-    """Separator of several labels a row."""
+    """Separator of labels in a field; None: one label per row."""
     label_names: list[str]
     """The classifier's labels, then those that only the rows have."""
     y_true: Array
-    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels)."""
+    """Index of the label, shape (n,), or with several labels per row 0 or 1, shape (n, labels)."""
     y_pred: Array
-    """Of the same shape."""
+    """Predicted labels, in the form of `y_true`."""
     probabilities: Probabilities
     """Shape (n, labels); 0 for a label that the classifier does not know."""
 
@@ -62,7 +62,7 @@ class Predictions:
 
     @cached_property
     def resampled(self) -> Resampled:
-        """Each metric on resamples of the rows: the same resamples for every model on the same rows."""
+        """Each metric on bootstrap resamples of the rows; models on the same rows get the same resamples."""
         return resampled_metrics(self.y_true, self.y_pred, self.probabilities)
 
     def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Predictions":
@@ -85,11 +85,11 @@ class Predictions:
         )
 
     def true_fields(self) -> list[str]:
-        """Return the label field of each row, as the files have it."""
+        """Return the true label field of each row, as in the file."""
         return [self.labels.fields[code] for code in self.labels.codes]
 
     def predicted_fields(self) -> list[str]:
-        """Return the predicted label of each row, several joined by the separator."""
+        """Return the predicted label of each row; several labels are joined by the separator."""
         return label_fields(self.y_pred, self.label_names, self.separator)
 
 
@@ -130,7 +130,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def _csv_rows(predictions: Predictions) -> Iterator[list[object]]:
-    """Yield the lines, made some thousands at a time, since Python's objects take ten times the memory of arrays."""
+    """Yield the lines, made in blocks of rows, since Python's objects take ten times the memory of arrays."""
     for start in range(0, len(predictions), ROWS_AT_ONCE):
         block = predictions.take(slice(start, start + ROWS_AT_ONCE))
         columns = block.row_ids.tolist(), block.true_fields(), block.predicted_fields(), block.probabilities.tolist()

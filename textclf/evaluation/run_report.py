@@ -10,7 +10,7 @@ import pandas as pd
 from textclf.config.load import load_saved_config
 from textclf.evaluation import curves
 from textclf.evaluation.calibration import without_temperature
-from textclf.evaluation.metrics import judgements
+from textclf.evaluation.metrics import correct_and_confidence
 from textclf.evaluation.predictions import Predictions, read_predictions
 from textclf.io.contract import EnvironmentDocument, MetricsDocument, defined
 from textclf.io.files import read_json, write_text
@@ -26,7 +26,7 @@ THRESHOLDS = np.linspace(0, 1, 101)  # where the scores by threshold are drawn
 
 
 def write_report(run: Run, document: MetricsDocument, predictions: Predictions, *, name: str) -> None:
-    """Draw the report of a document of metrics.json, with the run's history and samples where there are any."""
+    """Write report.html from a metrics.json, with the history and the samples of the run if it has any."""
     history = read_history(run.history) if run.history.is_file() else pd.DataFrame()
     environment: EnvironmentDocument | None = read_json(run.environment) if run.environment.is_file() else None
     page = render(
@@ -42,7 +42,7 @@ def write_report(run: Run, document: MetricsDocument, predictions: Predictions, 
 
 
 def redraw(path: Path) -> Path:
-    """Draw the report of a run, or of an evaluation in it, anew; return the path of the page.
+    """Write the report of a run, or of an evaluation in it, again from its files; return its path.
 
     Raises:
         UserError: a file of the run is missing or damaged.
@@ -57,15 +57,15 @@ def redraw(path: Path) -> Path:
 
 
 def read_history(path: Path, *, seed: int | None = None) -> pd.DataFrame:
-    """Read history.csv: a row an epoch, given a seed those of its network alone."""
-    history = pd.read_csv(path, engine="python")  # reads a float as Python does, to the last digit
+    """Read history.csv, a row per epoch; with a seed only the epochs of its network."""
+    history = pd.read_csv(path, engine="python")  # the default engine may round the last digit of a float
     return history if seed is None or "seed" not in history else history[history["seed"] == seed]
 
 
 def figures(document: MetricsDocument, predictions: Predictions, history: pd.DataFrame) -> dict[str, str]:
-    """Draw the figures, as SVG by name; empty where the rows give no ground for a plot."""
-    truth = predictions.y_true, predictions.probabilities, predictions.label_names
-    roc, precision_recall = curves.roc_curves(*truth), curves.precision_recall_curves(*truth)
+    """Draw the figures, as SVG by name; an empty string if there is nothing to draw."""
+    arrays = predictions.y_true, predictions.probabilities, predictions.label_names
+    roc, precision_recall = curves.roc_curves(*arrays), curves.precision_recall_curves(*arrays)
     multilabel, lengths = predictions.separator is not None, document["lengths"]
     return {
         "roc": plots.roc(roc) if roc else "",
@@ -100,14 +100,14 @@ def _reliability(document: MetricsDocument, predictions: Predictions) -> str:
     multilabel = predictions.separator is not None
     unscaled = without_temperature(predictions.probabilities, temperature, multilabel=multilabel)
     after, before = (
-        curves.reliability_bins(*judgements(predictions.y_true, predictions.y_pred, probabilities))
+        curves.reliability_bins(*correct_and_confidence(predictions.y_true, predictions.y_pred, probabilities))
         for probabilities in (predictions.probabilities, unscaled)
     )
     return plots.reliability(before, after) if temperature != 1 else plots.reliability(after)
 
 
 def _score_histogram(document: MetricsDocument, predictions: Predictions) -> str:
-    """Draw the probability of the second of two labels by truth; else the confidence of correct and wrong rows."""
+    """Draw the probability of the second of two labels by true label; else the confidence of correct and wrong rows."""
     if not _is_binary(predictions):
         counts = curves.score_counts(predictions.confidence, predictions.correct.astype(np.int64))
         return plots.score_histogram(counts)
@@ -139,11 +139,12 @@ def _slices(index: int, document: MetricsDocument) -> str:
 
 
 def coverage_sentence(predictions: Predictions) -> str:
-    """Say what is gained by leaving out the fifth of the rows of which the model is least sure."""
+    """Return a sentence on the accuracy without the fifth of the rows that have the lowest confidence."""
     order = predictions.confidence.argsort(kind="stable")[::-1]
     kept = order[: max(1, round(0.8 * len(predictions)))]
     return (
-        f"Of the 80 % of the rows with the highest confidence ({predictions.confidence[kept[-1]]:.2f} or more) it has "
-        f"{100 * predictions.correct[kept].mean():.1f} % right, of all {100 * predictions.correct.mean():.1f} %. "
-        "`textclf predict --min-confidence` leaves the label of the others empty."
+        f"On the 80 % of the rows with the highest confidence ({predictions.confidence[kept[-1]]:.2f} or more) the "
+        f"accuracy is {100 * predictions.correct[kept].mean():.1f} %, on all rows "
+        f"{100 * predictions.correct.mean():.1f} %. `textclf predict --min-confidence` leaves the label of the other "
+        "rows empty."
     )

@@ -13,9 +13,9 @@ from textclf.io.contract import GroupDocument, Interval, SliceDocument
 
 Array = npt.NDArray[Any]
 
-FEWEST_ROWS = 10  # of a group that is named the worst; fewer say too little
+MIN_ROWS = 10  # of a group that can be the worst; the accuracy of fewer rows says too little
 
-MOST_GROUPS = 20  # values of a column that are groups of their own; the rest is one
+MAX_GROUPS = 20  # most frequent values of a column, a group each; all others are one group
 
 QUARTERS = (0.25, 0.5, 0.75)
 
@@ -23,29 +23,29 @@ UNKNOWN_UP_TO = (0.0, 0.05, 0.1, 0.2, 1.0)  # fractions of unknown words
 
 
 def by_length(predictions: Predictions, tokens: Array) -> SliceDocument:
-    """Slice by the quarters of the text lengths, shape (n,) in tokens."""
+    """Slice by quartiles of the text lengths, shape (n,) in tokens."""
     edges = np.unique([-1, *np.quantile(tokens, QUARTERS, method="lower"), tokens.max()])  # (groups + 1,)
-    group = np.searchsorted(edges[1:], tokens)  # (n,): a group is above its edge and up to the next
+    group = np.searchsorted(edges[1:], tokens)  # (n,): group i holds lengths above edge i, up to edge i + 1
     inside = [tokens[group == index] for index in range(len(edges) - 1)]
     names = [f"{lengths.min()} to {lengths.max()}" if len(lengths) else "" for lengths in inside]
     return _sliced(predictions, "tokens", group, names)
 
 
 def by_unknown_words(predictions: Predictions, fractions: Array) -> SliceDocument:
-    """Slice by the fraction of words that the vocabulary lacks, shape (n,), 0 to 1."""
+    """Slice by the fraction of words that are not in the vocabulary, shape (n,), 0 to 1."""
     percent = [round(100 * edge) for edge in UNKNOWN_UP_TO]
     names = ["none", *(f"up to {edge} %" for edge in percent[1:-1]), f"over {percent[-2]} %"]
     return _sliced(predictions, "unknown words", np.searchsorted(UNKNOWN_UP_TO, fractions), names)
 
 
 def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> SliceDocument:
-    """Slice by the n values of a column; with two labels, add the gaps between groups that fairness work looks at.
+    """Slice by the n values of a column; with two labels, add measures of fairness between the groups.
 
     These are each group's selection rate (share of rows that are predicted the second label), true and false positive
     rate, the largest difference of each between groups, and the lowest selection rate divided by the highest (the
     four-fifths rule of the Uniform Guidelines on Employee Selection Procedures, 1978, asks for 0.8).
     """
-    names = [name for name, _ in Counter(values).most_common(MOST_GROUPS)]
+    names = [name for name, _ in Counter(values).most_common(MAX_GROUPS)]
     indices = {name: index for index, name in enumerate(names)}
     group = np.array([indices.get(value, len(names)) for value in values])  # (n,)
     sliced = _sliced(predictions, column, group, [*(name or "(empty)" for name in names), "(other)"])
@@ -72,7 +72,7 @@ def _sliced(predictions: Predictions, by: str, group: Array, names: list[str]) -
 
 
 def _large(groups: list[GroupDocument]) -> list[GroupDocument]:
-    return [group for group in groups if group["rows"] >= FEWEST_ROWS]
+    return [group for group in groups if group["rows"] >= MIN_ROWS]
 
 
 def accuracy_interval(correct: int, rows: int) -> Interval:

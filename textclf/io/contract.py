@@ -6,17 +6,17 @@ A key that may be missing is `NotRequired`. Shares and probabilities are from 0 
 from typing import Any, NotRequired, TypedDict
 
 Metrics = dict[str, float | None]
-"""Value by the name that scikit-learn gives the metric; None where it is not defined."""
+"""Value by scikit-learn's name of the metric; None if it is undefined."""
 
 Interval = list[float]
 """Lower and upper end of a 95 % interval."""
 
 Intervals = dict[str, Interval]
-"""By the name of the metric; a metric that is hardly ever defined has none."""
+"""Interval by metric; a metric that is undefined on most resamples has none."""
 
 
 def defined(metrics: Metrics, name: str) -> float:
-    """Return a metric that is defined on any rows, such as the accuracy."""
+    """Return a metric that is never undefined, such as the accuracy."""
     value = metrics[name]
     if value is None:
         raise ValueError(f"{name} is not defined")
@@ -36,33 +36,16 @@ class DataDocument(TypedDict):
     sha256: str | list[str]
 
 
-class LabelDocument(TypedDict):
-    """The scores of one label."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    """Rows that have the label."""
-
-
 class TruncationDocument(TypedDict):
-    """Rows that are longer than the limit, and what that loses."""
+    """Rows that are longer than `max_length`, and the share of tokens that is lost."""
 
     rows: int
     share_of_rows: float
     share_of_tokens: float
 
 
-class BootstrapDocument(TypedDict):
-    """The resamples behind the intervals."""
-
-    level: float
-    resamples: int
-
-
 class GroupDocument(TypedDict):
-    """The rows of one group; the rates only for the groups of a column and two labels, None without such rows."""
+    """The rows of a group; the rates are there for columns if there are two labels, None if no row counts."""
 
     name: str
     rows: int
@@ -74,7 +57,7 @@ class GroupDocument(TypedDict):
 
 
 class SliceDocument(TypedDict):
-    """The rows in groups; the last three keys only where groups have rates to compare."""
+    """The rows in groups; the last three keys are there if at least two groups have rates."""
 
     by: str
     slices: list[GroupDocument]
@@ -86,7 +69,7 @@ class SliceDocument(TypedDict):
 
 
 class LengthsDocument(TypedDict):
-    """The histogram of the tokens of a text."""
+    """The histogram of the number of tokens per text."""
 
     counts: list[int]
     edges: list[int]
@@ -94,14 +77,14 @@ class LengthsDocument(TypedDict):
 
 
 class ThresholdDocument(TypedDict):
-    """The threshold from which a label is given, and what 0.5 would give."""
+    """The probability from which a label is predicted, and the metrics with 0.5 instead."""
 
     value: float
     metrics_at_half: Metrics
 
 
 class ValidationDocument(TypedDict):
-    """The epoch that was kept, with its scores, and the rows that it was chosen on."""
+    """The best epoch with its validation scores, and the rows that it was chosen on."""
 
     rows: int
     best_epoch: int
@@ -114,7 +97,7 @@ class ValidationDocument(TypedDict):
 
 
 class DecisionDocument(TypedDict):
-    """The temperature of the logits, and the aim of the threshold."""
+    """The temperature of the logits, the aim of the threshold, and whether the threshold reached it."""
 
     temperature: float
     expected_calibration_error_before: float | None
@@ -123,7 +106,7 @@ class DecisionDocument(TypedDict):
 
 
 class ExampleDocument(TypedDict):
-    """A row that a finding is about."""
+    """A row with the problem."""
 
     row: int
     label: str
@@ -131,19 +114,19 @@ class ExampleDocument(TypedDict):
 
 
 class FindingDocument(TypedDict):
-    """Something that is wrong with the data."""
+    """A problem with the data."""
 
     check: str
     part: str
     """train, validation or test."""
     count: int
-    """Rows, or labels, that it concerns."""
+    """Number of rows, or labels, that it concerns."""
     what: str
     advice: str
     rows: list[int]
     """The first of the rows."""
     examples: list[ExampleDocument]
-    """The same rows, where texts may be shown."""
+    """The same rows with their texts; empty if texts must not be shown."""
 
 
 class ScoresDocument(TypedDict):
@@ -154,34 +137,27 @@ class ScoresDocument(TypedDict):
 
 
 class WithoutSeenDocument(ScoresDocument):
-    """The scores on the rows whose text training did not see."""
+    """The scores on the rows whose text is not in the training data."""
 
     rows: int
 
 
-class McNemarDocument(TypedDict):
-    """McNemar's test of two models on the same rows."""
-
-    only_this_right: int
-    only_other_right: int
-    p_value: float
-
-
 class DifferenceDocument(TypedDict):
-    """The differences of two models' metrics on the same rows, with their intervals."""
+    """Differences between two models' metrics on the same rows, with their intervals."""
 
     difference: dict[str, float]
     intervals: Intervals
 
 
 class ComparisonDocument(DifferenceDocument):
-    """Two models on the same rows."""
+    """A model compared with another on the same rows."""
 
-    mcnemar: McNemarDocument
+    mcnemar: dict[str, float]
+    """McNemar's test: only_this_right and only_other_right, which count rows, and p_value."""
 
 
 class MemberDocument(TypedDict):
-    """One of the networks that differ in their seed."""
+    """One of several networks with different seeds."""
 
     seed: int
     best_epoch: int
@@ -192,7 +168,7 @@ class MemberDocument(TypedDict):
 
 
 class EnsembleDocument(TypedDict):
-    """All networks together, compared with one: scores and bytes."""
+    """An ensemble of all networks, compared with the best and with the mean of them."""
 
     over_best: ComparisonDocument
     over_mean: DifferenceDocument
@@ -201,28 +177,22 @@ class EnsembleDocument(TypedDict):
 
 
 class SeedsDocument(TypedDict):
-    """The networks that differ in their seed."""
+    """Several networks with different seeds."""
 
     best: int
-    """Seed of the one with the best score on the validation rows."""
+    """Seed of the network with the best validation score."""
     members: list[MemberDocument]
     mean: Metrics
     standard_deviation: Metrics
     ensemble: EnsembleDocument | None
 
 
-class CompressedBytes(TypedDict):
-    """Bytes of model/."""
-
-    original: int
-    compressed: int
-
-
-_UnlabelledTexts = TypedDict("_UnlabelledTexts", {"unlabelled texts": NotRequired[int]})  # no name of a field
+# a key with a blank cannot be written in a class
+_UnlabelledTexts = TypedDict("_UnlabelledTexts", {"unlabelled texts": NotRequired[int]})
 
 
 class CompressionSettings(_UnlabelledTexts):
-    """The method by which a run was made smaller, with its settings."""
+    """The compression method and its settings."""
 
     method: str
     student: NotRequired[str]
@@ -230,31 +200,35 @@ class CompressionSettings(_UnlabelledTexts):
 
 
 class CompressionDocument(CompressionSettings):
-    """The run that was made smaller, and by how much."""
+    """How a run was compressed, and its size."""
 
     of: str
-    bytes: CompressedBytes
+    """Name of the original run."""
+    bytes: dict[str, int]
+    """original and compressed: bytes of model/."""
 
 
 class MetricsDocument(TypedDict):
-    """metrics.json: every number of a report. Without the keys that may be missing: an evaluation on other data."""
+    """metrics.json: every number of a report; an evaluation on another file has none of the keys about training."""
 
     format: int
     data: DataDocument
     metrics: Metrics
-    labels: dict[str, LabelDocument]
+    labels: dict[str, dict[str, float]]
+    """precision, recall, f1 and support (number of rows) of each label."""
     confusion_matrix: list[list[int]] | list[list[list[int]]]
-    """Rows by label and prediction, shape (labels, labels); multilabel: shape (labels, 2, 2)."""
+    """Rows by true and predicted label, shape (labels, labels); with several labels per row shape (labels, 2, 2)."""
     unseen_labels: list[str]
     truncated: TruncationDocument
     unknown_words: float
     intervals: Intervals
-    bootstrap: BootstrapDocument
+    bootstrap: dict[str, float]
+    """level of the intervals, and number of resamples."""
     slices: list[SliceDocument]
     lengths: LengthsDocument
     threshold: NotRequired[ThresholdDocument]
     parity: NotRequired[float]
-    """Largest difference between a probability of model/ and of the Keras model."""
+    """Largest difference between the probabilities of model/ and of the Keras model."""
     validation: NotRequired[ValidationDocument]
     decision: NotRequired[DecisionDocument]
     checks: NotRequired[list[FindingDocument]]
@@ -276,7 +250,7 @@ class WordDocument(TypedDict):
     known: bool
     """True for a word of the vocabulary."""
     share: float
-    """The weight as a share of the text's largest, -1 to 1."""
+    """The weight divided by the text's largest, -1 to 1."""
 
 
 class ExplanationDocument(TypedDict):
@@ -302,7 +276,7 @@ class SampleDocument(TypedDict):
 
 
 class LabelWordDocument(TypedDict):
-    """A word that speaks for a label, with its mean weight over some texts."""
+    """A word that speaks for a label, with its mean weight over a number of texts."""
 
     word: str
     weight: float
@@ -322,7 +296,7 @@ class SplitDocument(TypedDict):
 
     validation: list[int]
     rows: int
-    """Of the training files."""
+    """Number of rows of the training files."""
     sha256: list[str]
     """Of each training file."""
 
@@ -345,7 +319,7 @@ class EnvironmentDocument(TypedDict):
 
 
 class ProbeDocument(TypedDict):
-    """Some rows and the probabilities that they had when the model was saved."""
+    """Rows and their probabilities when the model was saved, with which loading it is checked."""
 
     token_ids: list[list[int]]
     probabilities: list[list[float]]
@@ -377,22 +351,22 @@ Settings = dict[str, Any]
 
 
 class TrialScores(TypedDict):
-    """The outcome of a trial; no scores if it was pruned."""
+    """The scores of a trial, None if it was pruned."""
 
     score: float | None
-    """Mean over the folds of the validation score that is monitored, each fold's best."""
+    """Best value of the monitored validation score, the mean over the folds."""
     deviation: float | None
-    """Standard deviation over several folds."""
+    """Standard deviation over the folds."""
     loss: float | None
     accuracy: float | None
     epochs: int
-    """Epochs trained, of all folds."""
+    """Number of epochs trained, over all folds."""
     best_epochs: list[int]
-    """Epoch with the best score, of each fold."""
+    """Epoch with the best score, by fold."""
 
 
 class TrialDocument(TrialScores):
-    """A trial: settings, and their scores."""
+    """A trial: its settings and scores."""
 
     number: int
     state: str
@@ -429,7 +403,7 @@ class TuningDocument(TypedDict):
     monitor: str
     folds: int
     space: dict[str, Any]
-    """Candidates by dotted key, as a config has them: a list, or low, high, step and log."""
+    """Candidates by dotted key, as in a config: a list, or low, high, step and log."""
     trials: list[TrialDocument]
     own: OwnSettings
     best: BestSettings

@@ -25,12 +25,12 @@ def size_in_bytes(path: Path) -> int:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, which is renamed to `path` at the end of the block, or removed if the block fails.
+    """Yield a temporary path; rename it to `path` at the end of the block, or remove it if the block fails.
 
     Raises:
-        UserError: the disk is full, the folder cannot be written, or the like.
+        UserError: the file cannot be written, for example because the disk is full.
     """
-    # The suffix stays last: Keras tells the format of a file by it.
+    # the suffix stays last: Keras chooses the file format by it
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     with write_errors(path, temporary), make_parents(path):
         try:
@@ -65,7 +65,7 @@ def write_errors(path: Path, temporary: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def make_parents(path: Path) -> Iterator[None]:
-    """Make the folders above `path`; remove them again if the block fails."""
+    """Create the folders above `path`; remove them again if the block fails."""
     new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,10 +83,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Write text that comes in pieces, without holding all of it; a pipe or device is written directly.
+    """Write pieces of text as they come, without holding all in memory; write directly to a pipe or device.
 
     Raises:
-        UserError: the disk is full, the folder cannot be written, or the like.
+        UserError: the file cannot be written, for example because the disk is full.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
@@ -125,7 +125,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder, which replaces `path` at the end of the block, or is removed if the block fails.
 
     Raises:
-        UserError: the disk is full, the folder cannot be written, or the like.
+        UserError: the file cannot be written, for example because the disk is full.
     """
     new, earlier = (path.with_name(f".{os.getpid()}.{path.name}{suffix}") for suffix in ("", ".old"))
     with write_errors(path, new), make_parents(path):

@@ -29,7 +29,7 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The folder that prediction needs."""
+        """The folder with all that prediction needs."""
         return self.path / "model"
 
     @property
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The training state of the network, while the run is in training; of several networks the first."""
+        """The training state of the first network; it exists while training is unfinished."""
         return self.state(0)
 
     def state(self, number: int) -> Path:
@@ -108,7 +108,7 @@ class Run:
 
 
 def run_for_config(config: Path) -> Run:
-    """Return the run that training a config writes by default.
+    """Return the default run of a config.
 
     runs/imdb for configs/imdb.yaml and runs/imdb/config.yaml, runs/imdb-tune-best for runs/imdb-tune/best.yaml.
     """
@@ -126,7 +126,7 @@ def replacing_files(run: Run) -> Iterator[Run]:
     If that fails half-way, the earlier files are put back, so that the files of a run always belong to one evaluation.
 
     Raises:
-        UserError: the disk is full, the folder cannot be written, or the like.
+        UserError: a file cannot be written, for example because the disk is full.
     """
     new = run.path / f".{os.getpid()}.new"
     with write_errors(run.path, new), make_parents(new):

@@ -1,4 +1,4 @@
-"""Text from elsewhere made safe to show: on a terminal, in a message, in a spreadsheet."""
+"""Making untrusted text safe to show: on a terminal, in a message, in a spreadsheet."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ JOINERS = "\u200c\u200d\ufe0f"  # unprintable for Python, but parts of emoji and
 
 
 def is_encodable(text: str) -> bool:
-    """Tell if the text can be written as UTF-8, which half of a surrogate pair from an escape or a file name cannot."""
+    """Return whether the text can be written as UTF-8: a lone surrogate, from an escape or a file name, cannot."""
     return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
@@ -23,12 +23,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Replace what `printable` replaces, but for line feeds and tabs."""
+    """Replace the same characters as `printable`, except line feeds and tabs."""
     return "".join(part if part in ("\n", "\t") else printable(part) for part in re.split("([\n\t])", text))
 
 
 def printable_json(text: str) -> str:
-    """Write what `printable` replaces, but for line feeds, as the escapes of JSON."""
+    """Write the characters that `printable` replaces, except line feeds, as JSON escapes."""
     return "\n".join(line if line.isprintable() else "".join(map(_json_escape, line)) for line in text.split("\n"))
 
 
@@ -42,12 +42,12 @@ def _is_unprintable(character: str) -> bool:
 
 
 def excerpt(text: str, *, longest: int = 60) -> str:
-    """Return the text printable and cut to a length."""
+    """Return the text made printable and cut to `longest` characters."""
     return printable(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
 def join_names(names: Sequence[str], *, most: int = 20) -> str:
-    """Return the names separated by commas, for a message; of many the first `most`, and how many more there are."""
+    """Join names by commas for a message: the first `most`, then the number of the others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(excerpt, names[:most])) + more
 
@@ -61,7 +61,7 @@ _SEPARATORS = "[,;\t\r\n]"
 # A spreadsheet may drop blanks, quotes and invisible characters before it looks for a sign.
 _DROPPED = f'(?:(?!{_SEPARATORS})[\\s"\0-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff])*'
 
-# Numbers, and a sign alone, are no formulas: labels such as -1 and + stay as they are.
+# Numbers and a lone sign are not formulas: labels such as -1 and + stay as they are.
 _NUMBER = f"[+-](?:(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)?(?={_SEPARATORS}|\\Z)"
 
 _FORMULA = f"{_DROPPED}(?!{_NUMBER}){_SIGN}"
@@ -76,19 +76,19 @@ _ADDED_APOSTROPHE = re.compile(f"{_START}'(?='*{_FORMULA})|^'(?='*[\t\r\n\0])")
 
 @lru_cache(1024)
 def escape_formulas(cell: str) -> str:
-    """Put an apostrophe before whatever a spreadsheet would compute; most cells stay as they are."""
+    """Put an apostrophe before anything that a spreadsheet would take for a formula."""
     return _FORMULA_START.sub("'", cell)
 
 
 @lru_cache(1024)
 def unescape_formulas(cell: str) -> str:
-    """Return the cell that `escape_formulas` was given."""
+    """Undo `escape_formulas`."""
     return _ADDED_APOSTROPHE.sub("", cell)
 
 
 def csv_lines(rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
     """Yield each row as a line of CSV, with the formulas in texts escaped unless `raw`."""
-    # With this line end a carriage return in a cell is quoted too, without which it would end the line when read.
+    # with \r\n as line end the writer quotes a carriage return in a cell, which would otherwise end the line
     writer = csv.writer(_Echo(), lineterminator="\r\n")
     for row in rows:
         line = writer.writerow(

@@ -1,4 +1,4 @@
-"""Writing a run in a staging folder beside it, which takes the run's place once it is complete."""
+"""Writing a run: in a staging folder beside it, which replaces the run once it is complete."""
 
 import contextlib
 import logging
@@ -17,9 +17,9 @@ STAGING, OLD, LOCK = ".partial", ".old", ".lock"
 
 @contextlib.contextmanager
 def locked(run: Run) -> Iterator[None]:
-    """Lock the run against other processes; the lock of a process that dies is free again.
+    """Lock the run against other processes; if the process dies, the system releases the lock.
 
-    The run's parent folder is created, and removed again where the block fails.
+    The run's parent folder is created, and removed again if the block fails.
 
     Raises:
         UserError: another process has the lock.
@@ -73,7 +73,7 @@ def create_staging(run: Run, *, overwrite: bool, option: str = "--run") -> Run:
 
 @contextlib.contextmanager
 def publishing(staging: Run, run: Run) -> Iterator[None]:
-    """Move the staging folder to the run's place after the block; where it fails, keep only what can be resumed."""
+    """Replace the run by the staging folder after the block; if the block fails, keep only the checkpoint."""
     try:
         yield
     except BaseException:
@@ -95,22 +95,22 @@ def drop_all_but_checkpoint(staging: Run) -> None:
 
 
 def recover(run: Run) -> Run:
-    """Return the run, moved to its place where a process died before it had done so."""
+    """Return the run; first publish it if a process died while publishing."""
     if not run.path.exists() and (_beside(run, OLD).exists() or _is_unpublished(run)):
-        with contextlib.suppress(UserError), locked(run):  # whoever has the lock is about to put a run there
+        with contextlib.suppress(UserError), locked(run):  # another process with the lock is about to publish
             pass
     return run
 
 
 def newest_run() -> Run:
-    """Return the complete run under runs/ that was trained last.
+    """Return the last trained complete run in runs/.
 
     Raises:
         UserError: there is none.
     """
     for old in RUNS.glob(f"*{OLD}"):
         recover(Run(old.with_suffix("")))
-    # not the time of metrics.json, which evaluate writes anew
+    # not the time of metrics.json, which `evaluate` rewrites
     complete = [(run.environment.stat().st_mtime, run) for run in map(Run, RUNS.glob("*")) if run.complete]
     complete = [(time, run) for time, run in complete if run.path.suffix not in (STAGING, OLD)]
     if not complete:
@@ -119,7 +119,7 @@ def newest_run() -> Run:
 
 
 def _publish(staging: Run, run: Run) -> None:
-    """Move a complete staging folder to the run's place; if the process dies, `_finish_publishing` does the rest."""
+    """Replace the run by a complete staging folder; if the process dies, `_finish_publishing` does the rest."""
     staging.checkpoint.unlink(missing_ok=True)  # first: a complete folder without a checkpoint is to be published
     _remove(staging.checkpoint.parent)
     old = _beside(run, OLD)
@@ -135,7 +135,7 @@ def _publish(staging: Run, run: Run) -> None:
 
 
 def _finish_publishing(run: Run) -> None:
-    """Finish what a process that died in `_publish` left undone."""
+    """Finish the work of a process that died in `_publish`."""
     old = _beside(run, OLD)
     if _is_unpublished(run):
         _publish(staging_of(run), run)
@@ -150,7 +150,7 @@ def _is_unpublished(run: Run) -> bool:
 
 
 def _check_target(run: Run, *, overwrite: bool, option: str) -> None:
-    """Refuse a folder that training must not replace."""
+    """Raise a UserError if training must not replace the folder."""
     if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
         return
     if not (run.complete and (run.model / "model.json").is_file()):

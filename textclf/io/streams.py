@@ -1,4 +1,4 @@
-"""Files as streams of bytes and lines: decompressed, in bounded memory, with every fault as UserError."""
+"""Files as streams of bytes and lines: decompressed, in bounded memory, with every error as UserError."""
 
 import contextlib
 import gzip
@@ -13,14 +13,14 @@ from typing import Any, BinaryIO, cast
 
 from textclf.errors import UserError
 
-# Bytes of a line and characters of a row: ten times the longest novel. Without a limit, a line without an end, which a
-# few kilobytes of gzip can hold, would take all memory.
+# Bytes per line and characters per row: ten times the longest novel. Without a limit, a few kilobytes of gzip with an
+# endless line could take all memory.
 SIZE_LIMIT = 1 << 24
 
 
 @contextlib.contextmanager
 def open_data(path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None" = None) -> Iterator[BinaryIO]:
-    """Open a file as a stream of bytes, decompressed; raise errors of reading it in the block as UserError.
+    """Open a file as a stream of decompressed bytes; turn read errors in the block into a UserError.
 
     Args:
         pipes: accept pipes and devices too, which can be read only once.
@@ -46,9 +46,9 @@ HASH_BLOCK = 1 << 18  # bytes read and hashed together
 
 
 class HashingFile(io.RawIOBase):
-    """A file that updates a digest with its bytes as they are read, and with the rest of them when it is closed.
+    """A file that updates a digest with the bytes that are read, and with the remaining ones on closing.
 
-    When a reader seeks, as that of parquet does, the rest is hashed at once, since reading is then out of order.
+    A seek, as by a parquet reader, hashes all remaining bytes at once, since later reads are out of order.
     """
 
     def __init__(self, file: io.BufferedReader, sha256: "hashlib._Hash"):
@@ -91,7 +91,7 @@ class HashingFile(io.RawIOBase):
 
 
 def open_file(path: Path, *, pipes: bool = False) -> io.BufferedReader:
-    """Open a file as it is.
+    """Open a file without decompressing it.
 
     Raises:
         UserError: there is no such file, it is a folder or, unless `pipes`, a pipe or device, or it cannot be opened.
@@ -109,12 +109,12 @@ def open_file(path: Path, *, pipes: bool = False) -> io.BufferedReader:
 
 
 def is_regular_file(name: str) -> bool:
-    """Tell if there is a file of this name that is no folder, pipe or device."""
+    """Return whether this is a regular file: no folder, pipe or device."""
     return os.path.isfile(name)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
 def byte_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yield the lines of a stream with their line feeds; only a line feed ends a line.
+    """Yield the lines of a stream, line feeds included; only a line feed ends a line.
 
     Raises:
         UserError: a line is longer than SIZE_LIMIT.
@@ -144,7 +144,7 @@ def decode_line(line: bytes, name: str, number: int) -> str:
 
 
 def text_lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    """Yield the lines of a UTF-8 stream with their line feeds, without a byte order mark.
+    """Yield the lines of a UTF-8 stream, line feeds included, byte order mark removed.
 
     Raises:
         UserError: a byte is not UTF-8, or a line is longer than SIZE_LIMIT.

@@ -8,31 +8,31 @@ import numpy.typing as npt
 
 from textclf.report.svg import BLUE, FONT, INK, LINE, ORANGE, POINTS, Drawing, clean_name, columns, percent
 
-MOST_LABELS = 100  # of a confusion matrix: more cannot be told apart on a screen
+MAX_LABELS = 100  # more cannot be told apart on a screen
 
-FEWEST_IN_HEAT_MAP = 26  # labels from which on there is no room for numbers in the cells
+HEAT_MAP_FROM = 26  # labels; cells this small have no room for numbers
 
 # labels up to which a cell has this many inches, its numbers this size, and a name this many columns
-CELLS = ((2, 1.0, FONT, 14), (5, 0.72, FONT, 14), (8, 0.5, 9, 14), (25, 0.36, 8, 18), (MOST_LABELS, 0.125, 7.5, 22))
+CELLS = ((2, 1.0, FONT, 14), (5, 0.72, FONT, 14), (8, 0.5, 9, 14), (25, 0.36, 8, 18), (MAX_LABELS, 0.125, 7.5, 22))
 
-PERCENT_UP_TO = 8  # labels
+MAX_WITH_PERCENT = 8  # labels; cells this large show a percentage too
 
-LEVELS = 8  # of opacity
+LEVELS = 8  # distinct opacities
 
-FAINTEST = 0.01  # share of a label's rows below which a heat map shows nothing
+MIN_SHARE = 0.01  # of a label's rows; a heat map leaves smaller cells empty
 
 Array = npt.NDArray[Any]
 
 
 def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = "confusion-matrix") -> str:
-    """Draw the rows of each label (down) by their predicted label (across), wrong ones in a colour of their own.
+    """Draw the rows of each true label (down) by predicted label (across), errors in a second colour.
 
     With up to 8 labels a cell shows its rows and their share of the label's rows, with up to 25 the rows; with more the
     colour alone tells the share. Of more than 100 labels, it shows the 100 that have most rows off the diagonal.
 
     Args:
-        matrix: rows of each pair, shape (labels, labels).
-        names: of the labels.
+        matrix: number of rows by true and predicted label, shape (labels, labels).
+        names: the labels.
     """
     counts = np.array(matrix, np.int64)
     kept = _most_confused(counts)
@@ -47,7 +47,7 @@ def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = 
         axes = drawing.axes(left=margin, bottom=below, right=drawing.width - margin - side, top=top, grid="none")
         axes.set(xlim=(0, len(kept)), ylim=(len(kept), 0))
         _cells(drawing, axes, fractions[np.ix_(kept, kept)])
-        if len(kept) < FEWEST_IN_HEAT_MAP:
+        if len(kept) < HEAT_MAP_FROM:
             _counts(axes, counts[np.ix_(kept, kept)], fractions[np.ix_(kept, kept)], font)
         shown = [drawing.name(names[label], most) for label in kept]
         axes.set_yticks(np.arange(len(kept)) + 0.5, shown, fontsize=font, color=INK)
@@ -60,15 +60,15 @@ def confusion_matrix(matrix: npt.ArrayLike, names: Sequence[str], *, key: str = 
 
 
 def _most_confused(counts: Array) -> Array:
-    """Return the labels to show, ascending, shape (at most MOST_LABELS,)."""
+    """Return the labels to show, ascending, shape (at most MAX_LABELS,)."""
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-    return np.sort(np.argsort(-wrong, kind="stable")[:MOST_LABELS])
+    return np.sort(np.argsort(-wrong, kind="stable")[:MAX_LABELS])
 
 
 def _cells(drawing: Drawing, axes: Any, fractions: Array) -> None:
-    """Draw a square for each pair, the darker the greater its share; one path for each of a few levels."""
+    """Draw a square for each pair, darker for a greater share; one path per opacity keeps the SVG small."""
     labels = len(fractions)
-    heat_map = labels >= FEWEST_IN_HEAT_MAP
+    heat_map = labels >= HEAT_MAP_FROM
     ends = np.tile([0, labels, np.nan], labels + 1)
     lines = np.repeat(np.arange(labels + 1), 3)
     for x, y in ((ends, lines), (lines, ends)):
@@ -80,7 +80,7 @@ def _cells(drawing: Drawing, axes: Any, fractions: Array) -> None:
     ):
         strength = np.sqrt(np.where(inside, fractions, 0))  # the root keeps rare confusions visible
         if heat_map and color == ORANGE:
-            strength = np.where(fractions < FAINTEST, 0, strength / max(strength.max(), 0.1))
+            strength = np.where(fractions < MIN_SHARE, 0, strength / max(strength.max(), 0.1))
         levels = np.ceil(strength * LEVELS)  # (labels, labels)
         for level in range(1, LEVELS + 1):
             down, across = np.nonzero(levels == level)
@@ -89,7 +89,7 @@ def _cells(drawing: Drawing, axes: Any, fractions: Array) -> None:
 
 def _counts(axes: Any, counts: Array, fractions: Array, font: float) -> None:
     """Write the rows of each pair that occurs, and below them their share where there is room."""
-    with_percent = len(counts) <= PERCENT_UP_TO
+    with_percent = len(counts) <= MAX_WITH_PERCENT
     for truth, predicted in np.argwhere(counts).tolist():
         rows = counts[truth, predicted]
         text = f"{rows:,}" if with_percent else f"{rows}" if rows < 10_000 else f"{rows / 1000:.0f}k"
@@ -101,7 +101,7 @@ def _counts(axes: Any, counts: Array, fractions: Array, font: float) -> None:
 
 
 def _description(counts: Array, names: Sequence[str]) -> str:
-    """Say how many rows are correct, and name the three most frequent confusions."""
+    """Return sentences on how many rows are correct, and on the three most frequent confusions."""
     wrong = counts - np.diag(counts.diagonal())
     correct, rows = int(counts.trace()), int(counts.sum())
     sentences = [f"{correct:,} of {rows:,} rows have their right label ({percent(correct / max(rows, 1))})."]

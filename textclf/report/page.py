@@ -1,4 +1,4 @@
-"""report.html: one file that opens offline, drawn from the numbers and figures that it is given."""
+"""report.html: one file that opens offline, made from metrics.json and drawn figures."""
 
 from functools import cache
 from pathlib import Path
@@ -14,8 +14,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 MOST_CONFUSED = 20  # pairs of labels
 
-TINY = 0.0001  # probability below which the figure says no more
+MIN_P_VALUE = 0.0001  # smaller ones are shown as p < 0.0001
 
+# Metrics in the report and in the tables of the commands, in their order; a metric without a title is not shown.
 TITLES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -33,7 +34,7 @@ TITLES = {
     "expected_calibration_error": "Expected calibration error",
 }
 
-SEED_METRICS = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # that are shown for each seed
+SEED_METRICS = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # shown for each seed
 
 MODEL_TITLES = {
     "network": "network",
@@ -60,7 +61,7 @@ SECTIONS = {
 
 @cache
 def page_environment() -> jinja2.Environment:
-    """Return the templates; what is put into them is escaped, and `shown` makes visible what cannot be seen."""
+    """Return the templates' environment, which escapes values; its filter `shown` replaces unprintable characters."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -85,11 +86,11 @@ def render(
     """Return the report as HTML.
 
     Args:
-        document: of metrics.json.
+        document: content of metrics.json.
         figures: SVG by name.
-        coverage: a sentence on what leaving unsure rows out gains.
+        coverage: a sentence on the accuracy without the least confident rows.
         history: rows of history.csv.
-        samples: of samples.json; None: the report shows no texts.
+        samples: content of samples.json; None: the report shows no texts.
         throughput: rows per second by model, where it was measured.
     """
     present = {
@@ -121,7 +122,7 @@ def render(
 
 
 def is_multilabel(document: MetricsDocument) -> bool:
-    """Return whether a row may have several labels: then there is a confusion matrix for each label."""
+    """Return whether a row may have several labels, which gives a confusion matrix for each label."""
     return isinstance(document["confusion_matrix"][0][0], list)
 
 
@@ -157,7 +158,7 @@ def metric_rows(document: MetricsDocument) -> list[MetricRow]:
 
 
 def most_confused(document: MetricsDocument) -> list[tuple[int, str, str]]:
-    """Return rows, true and predicted label of the most frequent confusions, most frequent first."""
+    """Return number of rows, true label and predicted label of the most frequent confusions, most frequent first."""
     names, matrix = list(document["labels"]), np.array(document["confusion_matrix"])
     pairs = [
         (int(matrix[truth, predicted]), names[truth], names[predicted])
@@ -168,7 +169,7 @@ def most_confused(document: MetricsDocument) -> list[tuple[int, str, str]]:
 
 
 def seed_rows(document: MetricsDocument) -> list[list[str]]:
-    """Return head and rows of the table of the networks that differ in their seed; empty where there is one."""
+    """Return header and rows of the table of networks with different seeds; empty if there is only one network."""
     if "seeds" not in document:
         return []
     seeds = document["seeds"]
@@ -193,7 +194,7 @@ def _number(value: float | None) -> str:
 
 
 def summary(document: MetricsDocument) -> str:
-    """Sum up the report in one paragraph."""
+    """Return the summary of the report: one paragraph."""
     rows, accuracy = document["data"]["rows"], defined(document["metrics"], "accuracy")
     low, high = document["intervals"]["accuracy"]
     labels = "exactly their labels" if is_multilabel(document) else "their right label"
@@ -216,7 +217,7 @@ def summary(document: MetricsDocument) -> str:
 
 
 def verdict(document: MetricsDocument) -> str:
-    """Compare the model with the linear baseline in one sentence; empty without a baseline."""
+    """Return a sentence that compares the model with the linear baseline; empty without one."""
     against = document.get("comparisons", {}).get("tfidf_logistic_regression")
     if against is None:
         return ""
@@ -234,21 +235,21 @@ def verdict(document: MetricsDocument) -> str:
 
 
 def comparison_sentences(document: MetricsDocument) -> list[str]:
-    """Compare the model with each other model by McNemar's test."""
+    """Return a sentence for each other model, on McNemar's test against it."""
     sentences = []
     for name, against in document.get("comparisons", {}).items():
         test = against["mcnemar"]
-        chance = f"of {test['p_value']:.2g}" if test["p_value"] >= TINY else f"below {TINY}"
+        p_value = f"p = {test['p_value']:.2g}" if test["p_value"] >= MIN_P_VALUE else f"p < {MIN_P_VALUE}"
         sentences.append(
             f"Against {MODEL_TITLES[name]}: {test['only_this_right']:,} rows only the network has right, "
-            f"{test['only_other_right']:,} only the other. If both were equally good, so uneven a share would come "
-            f"about with a probability {chance} (McNemar's exact test)."
+            f"{test['only_other_right']:,} only the other. If both were equally good, a difference this large would "
+            f"arise by chance with {p_value} (McNemar's exact test)."
         )
     return sentences
 
 
 def compression_sentences(document: MetricsDocument, throughput: dict[str, float] | None = None) -> list[str]:
-    """Say how a smaller run was made, how much smaller it is, and what that costs and gains."""
+    """Return sentences on how a run was compressed, its size, and the change in accuracy and speed."""
     compression = document.get("compression")
     if compression is None:
         return []
@@ -262,14 +263,14 @@ def compression_sentences(document: MetricsDocument, throughput: dict[str, float
     ]
     if throughput:
         sentences.append(
-            f"It labels {throughput['compressed']:,.0f} rows a second, the original {throughput['original']:,.0f}, "
-            "beside each other on the rows measured, tokenizing included."
+            f"It labels {throughput['compressed']:,.0f} rows per second, the original {throughput['original']:,.0f}, "
+            "both on the rows evaluated and with tokenizing."
         )
     return sentences
 
 
 def seed_sentences(document: MetricsDocument, throughput: dict[str, float] | None = None) -> list[str]:
-    """Say which network the run keeps; of an ensemble, what it gains over one and what it costs."""
+    """Return sentences on the network that the run keeps, or on the gain and the cost of an ensemble."""
     seeds = document.get("seeds")
     if seeds is None:
         return []
@@ -285,7 +286,8 @@ def seed_sentences(document: MetricsDocument, throughput: dict[str, float] | Non
         f"It costs {ensemble['bytes']:,} bytes instead of {ensemble['bytes_of_best']:,}.",
     ]
     if throughput:
-        sentences.append(f"It labels {throughput['ensemble']:,.0f} rows a second instead of {throughput['best']:,.0f}.")
+        speed, before = throughput["ensemble"], throughput["best"]
+        sentences.append(f"It labels {speed:,.0f} rows per second instead of {before:,.0f}.")
     return sentences
 
 

@@ -12,7 +12,7 @@ class Curve(NamedTuple):
 
     name: str
     x: Array
-    """Shape (points,), never falling, 0 to 1."""
+    """Shape (points,), ascending, 0 to 1."""
     y: Array
     """Shape (points,), 0 to 1."""
     area: float
@@ -36,20 +36,18 @@ class Thresholds(NamedTuple):
 
     threshold: Array
     precision: Array
-    """NaN where nothing reaches the threshold."""
+    """NaN where no score reaches the threshold."""
     recall: Array
-    """NaN where nothing is a 1."""
+    """NaN if no row has a 1."""
     f1: Array
-    """NaN where neither is."""
+    """NaN if both are undefined."""
     accuracy: Array
 
 
 class Coverage(NamedTuple):
-    """Accuracy of the most confident rows; all of shape (points,), from few rows to all."""
+    """Accuracy of the most confident rows, from few rows to all; both of shape (points,)."""
 
     share: Array
     """Share of the rows that is kept, rising to 1."""
     accuracy: Array
     """Share of these rows that are correct."""
-    confidence: Array
-    """Least confidence that is kept."""

@@ -1,7 +1,4 @@
-"""The plots of a report that are lines, each as an inline <svg>; `evaluation.curves` computes the points.
-
-A list may stand for any array, with None for NaN, so that numbers from a JSON file can be drawn.
-"""
+"""The plots of a report, each as an inline <svg>; `evaluation.curves` computes the points."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,14 +24,14 @@ from textclf.report.svg import (
 
 Values = Sequence[float] | npt.NDArray[Any]
 
-LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (SOFT, ":"))  # told apart without colour too
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (SOFT, ":"))  # styles that differ without colour too
 
 
 def learning_curves(history: dict[str, Sequence[float]], *, kept: int) -> str:
     """Draw loss and accuracy by epoch, and mark the epoch that was kept.
 
     Args:
-        history: by name, shape (epochs,) each: val_loss, and where known val_accuracy, loss and accuracy.
+        history: val_loss and, where known, val_accuracy, loss and accuracy, shape (epochs,) each.
         kept: the epoch whose weights the run has, counted from 1.
     """
     scores = {name: np.array(values, float) for name, values in history.items()}
@@ -76,7 +73,7 @@ def _epoch_lines(axes: Any, lines: Sequence[npt.NDArray[Any]], kept: int) -> Non
 
 
 def _apart(heights: list[float], gap: float) -> list[float]:
-    """Move the heights of two texts apart to the gap."""
+    """Move the heights of two texts apart so that the gap is between them."""
     if len(heights) < 2 or abs(heights[0] - heights[1]) >= gap:
         return heights
     middle, sign = sum(heights) / 2, 1 if heights[0] >= heights[1] else -1
@@ -84,7 +81,7 @@ def _apart(heights: list[float], gap: float) -> list[float]:
 
 
 def roc(curves: Sequence[Curve]) -> str:
-    """Draw the true against the false positive rate, of one curve, or of a mean and the worst labels."""
+    """Draw ROC curves: one, or the mean and those of the worst labels."""
     with Drawing("roc", height=3.1) as drawing:
         axes = _unit_square(drawing, curves, "true positive rate", "false positive rate")
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
@@ -92,7 +89,7 @@ def roc(curves: Sequence[Curve]) -> str:
 
 
 def precision_recall(curves: Sequence[Curve]) -> str:
-    """Draw precision against recall, of one curve, or of a mean and the worst labels."""
+    """Draw precision against recall: one curve, or the mean and those of the worst labels."""
     with Drawing("precision-recall", height=3.1) as drawing:
         _unit_square(drawing, curves, "precision", "recall")
         return drawing.svg("Precision against recall", f"Average precision: {_areas(curves)}.")
@@ -120,12 +117,12 @@ def _unit_square(drawing: Drawing, curves: Sequence[Curve], up: str, across: str
 
 
 def reliability(before: Bins, after: Bins | None = None) -> str:
-    """Draw accuracy by confidence (Guo et al. 2017), with the rows of each bin below.
+    """Draw accuracy by confidence (Guo et al. 2017), and below it the number of rows in each bin.
 
-    The closer to the diagonal, the better the probabilities.
+    The closer to the diagonal, the better calibrated are the probabilities.
 
     Args:
-        after: of calibrated probabilities, in as many bins.
+        after: bins of the calibrated probabilities, as many as `before`.
     """
     lines = [("as trained", before), *([("calibrated", after)] if after else [])]
     with Drawing("reliability", height=4.0) as drawing:
@@ -152,7 +149,7 @@ def reliability(before: Bins, after: Bins | None = None) -> str:
 
 
 def _bins(axes: Any, rows: Any, bins: Bins, name: str, index: int, lines: int) -> None:
-    confidence, accuracy, count = (np.array(part, float) for part in (bins.confidence, bins.accuracy, bins.rows))
+    confidence, accuracy, count = bins.confidence, bins.accuracy, bins.rows
     full, width = count > 0, 1 / len(count)
     color, style = LINES[index]
     axes.plot(confidence[full], accuracy[full], style, marker="o", markersize=5, color=color, label=name, clip_on=False)
@@ -162,7 +159,7 @@ def _bins(axes: Any, rows: Any, bins: Bins, name: str, index: int, lines: int) -
 
 def thresholds(curve: Thresholds, chosen: float) -> str:
     """Draw precision, recall, F1 and accuracy by threshold, and mark 0.5 and the threshold that the model uses."""
-    grid, *scores = (np.array(part, float) for part in curve)
+    grid, *scores = curve
     names = ("precision", "recall", "F1", "accuracy")
     with Drawing("thresholds") as drawing:
         axes = drawing.axes(top=0.75)
@@ -192,7 +189,7 @@ def _at_thresholds(grid: npt.NDArray[Any], scores: Sequence[Any], names: Sequenc
 
 def coverage(curve: Coverage) -> str:
     """Draw the accuracy of the rows that are kept when the least confident are left out, by the share kept."""
-    shares, accuracies, _ = (np.array(part, float) for part in curve)
+    shares, accuracies = curve
     marked = [int(np.abs(shares - share).argmin()) for share in (0.5, 0.8, 1)]
     with Drawing("coverage", height=2.9) as drawing:
         axes = drawing.axes(left=0.65, right=0.75)
@@ -215,55 +212,55 @@ def coverage(curve: Coverage) -> str:
         )
 
 
-ROOT_TICKS = np.array([0.05, 0.25, 0.5, 1.0])
+SHARE_TICKS = np.array([0.05, 0.25, 0.5, 1.0])  # of the score histogram
 
-LENGTHS = np.array([1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000])  # ticks
+LENGTH_TICKS = np.array([1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000])
 
 
 def score_histogram(
-    counts: npt.ArrayLike, names: Sequence[str] = ("wrong", "right"), *, of: str = "confidence",
+    counts: npt.NDArray[Any], names: Sequence[str] = ("wrong", "right"), *, of: str = "confidence",
     threshold: float | None = None,
 ) -> str:  # fmt: skip
-    """Draw histograms of the scores of two groups of rows, one upwards, one downwards, as shares of each group's rows.
+    """Draw the histograms of two groups' scores, one up and one down, as shares of each group's rows.
 
     Args:
-        counts: rows of both groups in equally wide bins from 0 to 1, shape (2, bins).
+        counts: number of rows by group, in equally wide bins from 0 to 1, shape (2, bins).
         names: of the two groups.
         of: name of the score.
         threshold: score from which the second label is predicted.
     """
-    rows = np.array(counts, float)
-    shares = np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))  # few rows in the middle stay visible
+    # the square root keeps the few rows in the middle visible
+    shares = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # (2, bins)
     with Drawing("scores") as drawing:
         axes = drawing.axes(left=0.65, grid="y")
-        edges = np.arange(rows.shape[1]) / rows.shape[1]
+        edges = np.arange(counts.shape[1]) / counts.shape[1]
         for group, sign, color in ((1, 1, BLUE), (0, -1, ORANGE)):
             axes.bar(edges, sign * shares[group], 0.9 / len(edges), align="edge", color=color)
-            label = f"{drawing.name(names[group], 32)}, {int(rows[group].sum()):,} rows"
+            label = f"{drawing.name(names[group], 32)}, {counts[group].sum():,} rows"
             axes.text(0.5, 0.93 if sign > 0 else 0.03, label, color=color, ha="center", transform=axes.transAxes)
         axes.axhline(0, color=SOFT, linewidth=0.8)
         if threshold is not None:
             axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (2, 3)), ymin=0.1, ymax=0.9)
         most = 1.25 * shares.max()
-        ticks = [tick for tick in ROOT_TICKS if np.sqrt(tick) <= most]
+        ticks = [tick for tick in SHARE_TICKS if np.sqrt(tick) <= most]
         axes.set_yticks([*-np.sqrt(ticks), 0, *np.sqrt(ticks)], [percent(tick) for tick in (*ticks, 0, *ticks)])
         axes.set(xlim=(0, 1), ylim=(-most, most), title="share of the rows of each", xlabel=drawing.name(of, 48))
         tick(axes.xaxis, (0, 0.25, 0.5, 0.75, 1))
         return drawing.svg(
-            f"Histogram of {clean_name(of, 60)}", " ".join(_above(rows[group], names[group]) for group in (0, 1))
+            f"Histogram of {clean_name(of, 60)}", " ".join(_above(counts[group], names[group]) for group in (0, 1))
         )
 
 
 def _above(rows: npt.NDArray[Any], name: str) -> str:
     above = rows[len(rows) // 2 :].sum() / max(rows.sum(), 1)
-    return f"{clean_name(name, 60)}: {int(rows.sum()):,} rows, {percent(above)} of them at 0.5 or above."
+    return f"{clean_name(name, 60)}: {rows.sum():,} rows, {percent(above)} of them at 0.5 or above."
 
 
 def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: float) -> str:
-    """Draw a histogram of the tokens of a text, beyond the limit in another colour.
+    """Draw a histogram of the number of tokens per text, above the limit in another colour.
 
     Args:
-        counts: rows of each bin, shape (bins,).
+        counts: number of rows by bin, shape (bins,).
         edges: of the bins, shape (bins + 1,).
         max_length: tokens that are kept.
         share_cut: share of the rows that are longer.
@@ -281,16 +278,16 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         first, last, cut = scale([edges[0], max(edges[-1], 1.02 * limit), limit])
         axes.axvline(cut, color=INK, linewidth=1, linestyle=(0, (2, 3)))
         if logarithmic:
-            axes.set_xticks(scale(LENGTHS), [f"{length:,}" for length in LENGTHS])
+            axes.set_xticks(scale(LENGTH_TICKS), [f"{length:,}" for length in LENGTH_TICKS])
         alignment, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
         text = f"limit {max_length:,}, cuts {percent(share_cut)}"
         note(axes, text, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=alignment, va="top")
-        axes.set(title="rows", xlabel="tokens of a text" + (", logarithmic" if logarithmic else ""))
+        axes.set(title="rows", xlabel="tokens per text" + (", logarithmic" if logarithmic else ""))
         axes.set(xlim=(first, last), ylim=(0, 1.2 * max(rows.max(), 1)))
         count_axis(axes)
         texts, longest, share = f"{int(rows.sum()):,} texts", f"{int(edges[-1]) - 1:,} tokens", percent(share_cut)
         return drawing.svg(
-            "Tokens of a text",
+            "Tokens per text",
             f"{texts} of up to {longest}; {share} are longer than the limit of {max_length:,} and are cut.",
         )
 
@@ -303,7 +300,7 @@ def slices(names: Sequence[str], values: Values, lows: Values, highs: Values, ov
         values: accuracy of each group, shape (groups,).
         lows, highs: ends of its interval, shape (groups,).
         overall: accuracy of all rows.
-        key: prefix of the ids, one of its own for each such plot of a page.
+        key: prefix of the ids, different for each such plot of a page.
     """
     worst = int(np.argmin(values))
     with Drawing(key, height=0.95 + 0.27 * len(names)) as drawing:

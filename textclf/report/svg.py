@@ -20,15 +20,15 @@ INK, SOFT, LINE, BLUE, ORANGE, GREEN = "#010101", "#020202", "#030303", "#0a0a0a
 
 VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", BLUE: "--blue", ORANGE: "--orange", GREEN: "--green"}
 
-FONT = 10.5  # size in units of the drawing, of which a phone shows about 370
+FONT = 10.5  # in units of the drawing; a phone is about 370 units wide
 
 POINTS = 72  # units in an inch
 
-LARGEST = 1.6  # pixels a unit: makes the font as large as that of the page
+LARGEST = 1.6  # pixels per unit: makes the font as large as that of the page
 
 WIDEST = 400  # units that a phone can show; a wider drawing is scrolled instead of shrunk
 
-SCALES_OF_WIDE = (1.1, 1.25)  # least and most pixels a unit
+SCALES_OF_WIDE = (1.1, 1.25)  # fewest and most pixels per unit of a wide drawing
 
 STYLE = {
     "font.family": "sans-serif",
@@ -164,7 +164,7 @@ def _page_style(drawn: str) -> str:
 
 
 def _own_ids(drawn: str, key: str) -> str:
-    """Keep the ids that something refers to, with the key before them, and write links as HTML has them."""
+    """Prefix the ids that are referred to with the key, remove the others, and write links as HTML does."""
     drawn = drawn.replace("xlink:href", "href")
     used = set(re.findall(r"(?:url\(|href=\")#(\w+)", drawn))
     drawn = re.sub(r' id="([^"]*)"', lambda match: f' id="{key}-{match[1]}"' if match[1] in used else "", drawn)
@@ -174,22 +174,22 @@ def _own_ids(drawn: str, key: str) -> str:
 def note(
     axes: Any, text: str, at: tuple[Any, Any], shift: tuple[float, float], coords: Any = "data", **style: Any
 ) -> None:
-    """Write a text at a point, moved by (right, up) units so that it is clear of what it names."""
+    """Write a text at a point, shifted by (right, up) units so that it does not cover the point."""
     axes.annotate(text, at, xycoords=coords, xytext=shift, textcoords="offset points", **style)
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with one decimal, unless that is 0: 12.3 %, 100 %."""
+    """Format a share as a percentage with one decimal, which is left out if 0: 12.3 %, 100 %."""
     return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
 def tick(axis: Any, values: Iterable[float]) -> None:
-    """Set ticks at the values, written in as few digits as they need."""
+    """Set ticks at the values, labelled in as few digits as possible."""
     values = list(values)
     axis.set_ticks(values, [f"{value:g}" for value in values])
 
 
 def count_axis(axes: Any) -> None:
-    """Set a few ticks at whole numbers on the vertical axis, with commas between thousands."""
+    """Set a few ticks at integers on the vertical axis, with thousands separators."""
     axes.locator_params(axis="y", nbins=3)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value == round(value) else "")

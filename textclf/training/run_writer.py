@@ -11,6 +11,7 @@ from textclf.config.load import dump_config
 from textclf.config.schema import Config
 from textclf.evaluation.calibration import without_temperature
 from textclf.evaluation.evaluate import write_evaluation
+from textclf.evaluation.metrics import calibration_error, correct_and_confidence
 from textclf.evaluation.predictions import Predictions
 from textclf.io.contract import (
     DecisionDocument,
@@ -73,7 +74,8 @@ def decision_document(config: Config, predictions: Predictions, decision: Decisi
     """
     multilabel = predictions.separator is not None
     before = without_temperature(predictions.probabilities[:, :labels], decision.temperature, multilabel=multilabel)
-    error = predictions.with_probabilities(before).metrics["expected_calibration_error"]
+    unscaled = predictions.with_probabilities(before)
+    error = calibration_error(*correct_and_confidence(unscaled.y_true, unscaled.y_pred, unscaled.probabilities))
     return {
         "temperature": decision.temperature,
         "expected_calibration_error_before": error,

@@ -1,4 +1,4 @@
-"""The plots of a tuning's report, each as an inline <svg>: the course of the search, and the settings that did well."""
+"""The plots of a tuning's report, each as an inline <svg>: scores by trial, importances, and settings by score."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from textclf.io.contract import TrialDocument
 from textclf.report.svg import BLUE, INK, ORANGE, SOFT, Drawing, clean_name, note
 
-HIGHLIGHTED = 5  # best trials that stand out in parallel coordinates
+HIGHLIGHTED = 5  # best trials, highlighted in parallel coordinates
 
 Ticks = list[tuple[float, str]]
 """Height, 0 to 1, and text of each tick of an axis."""
@@ -77,7 +77,7 @@ def importance(importances: Mapping[str, float]) -> str:
 
 
 def parallel(ranked: Sequence[TrialDocument], space: Mapping[str, Any], score_name: str) -> str:
-    """Draw parallel coordinates: each trial as a line through its settings to its score; the best trials stand out.
+    """Draw parallel coordinates: each trial is a line through its settings to its score; the best are highlighted.
 
     Args:
         ranked: complete trials, the best first.

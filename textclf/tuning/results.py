@@ -1,4 +1,4 @@
-"""The folder of a tuning: its files, the document of tuning.json, and the tables and the report made of that."""
+"""The folder of a tuning: its files, tuning.json, and the tables and the report made from that."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Tuning:
     path: Path
 
     @property
-    def begun(self) -> Path:
-        """The settings, the space and the data at the start of the search."""
+    def fingerprint(self) -> Path:
+        """The settings, the space and the data that the search started with."""
         return self.path / "begun.json"
 
     @property
     def journal(self) -> Path:
-        """All trials, as Optuna's JournalStorage keeps them."""
+        """All trials, in the format of Optuna's JournalStorage."""
         return self.path / "study.jsonl"
 
     @property
@@ -44,7 +44,7 @@ class Tuning:
 
     @property
     def document(self) -> Path:
-        """tuning.json; only the report is written later."""
+        """tuning.json, written last but for the report."""
         return self.path / "tuning.json"
 
     @property
@@ -53,19 +53,19 @@ class Tuning:
 
 
 def tuning_for_config(config: Path) -> Tuning:
-    """Return the default folder of a config's tuning: runs/imdb-tune for configs/imdb.yaml."""
+    """Return the default folder for tuning a config: runs/imdb-tune for configs/imdb.yaml."""
     return Tuning(RUNS / f"{run_for_config(config).path.name}-tune")
 
 
 def rank(scores: TrialScores, *, monitor: str) -> tuple[float, float]:
-    """Return the sort key of a complete trial: the best score first, of equal scores the lowest loss."""
+    """Return the sort key of a complete trial: best score first, ties by the lowest loss."""
     assert scores["score"] is not None
     assert scores["loss"] is not None
     return -scores["score"] if higher_is_better(monitor) else scores["score"], scores["loss"]
 
 
 def best_trial(trials: Sequence[Trial], *, monitor: str) -> Trial:
-    """Return the best of the complete trials, of equal ones the first."""
+    """Return the best complete trial; of equal ones the first."""
     complete = [(trial, trial.scores) for trial in trials if trial.state == "complete" and trial.scores]
     return min(complete, key=lambda pair: rank(pair[1], monitor=monitor))[0]
 
@@ -74,7 +74,7 @@ def tuning_document(
     trials: Sequence[Trial], best: Trial, config: Config, space: Space, folds: int, *,
     importance: dict[str, float], metrics: MetricsDocument,
 ) -> TuningDocument:  # fmt: skip
-    """Return the document of tuning.json; it holds no times, so that a repeated search gives the same.
+    """Return the document of tuning.json; it holds no times, so that a repeated search gives the same file.
 
     Args:
         metrics: metrics.json of the run with the best settings.
@@ -151,7 +151,7 @@ def render(document: TuningDocument, *, name: str) -> str:
 
 
 def summary(document: TuningDocument) -> list[str]:
-    """Return sentences on what the search gained, and on how far that can be believed."""
+    """Return sentences on what the search gained, and on how reliable that gain is."""
     trials = {trial["number"]: trial for trial in document["trials"]}
     pruned = sum(trial["state"] == "pruned" for trial in trials.values())
     best, baseline = trials[document["best"]["trial"]], trials.get(document["own"]["trial"] or 0)

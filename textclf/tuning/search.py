@@ -22,7 +22,7 @@ from textclf.tuning.trials import Runner, TrialProgress, TrialResult, TrialRunne
 
 POLL_SECONDS = 0.2
 
-DEATH = "the process of a trial ended with exit code {}; -9 is often too little memory. Try fewer --jobs with --resume."
+CRASH = "the process of a trial ended with exit code {}; -9 is often too little memory. Try fewer --jobs with --resume."
 
 
 class TrialCallback(Protocol):
@@ -40,14 +40,14 @@ MakeRunner = Callable[[int, int | None], Runner]
 
 @dataclass(frozen=True)
 class Search:
-    """All that the processes of a search share."""
+    """The options that all processes of a search share."""
 
     journal: Path
     config: Config
     space: Space
     folds: int = 1
     trials: int | None = None
-    """Complete and pruned trials at which the search ends."""
+    """Number of complete and pruned trials at which the search ends."""
     deadline: float = math.inf
     """Time, in seconds since the epoch, at which the search ends."""
     runner: MakeRunner = TrialRunner
@@ -80,12 +80,12 @@ def run_search(search: Search, study: Study, callback: TrialCallback, *, jobs: i
 
 
 class _TrialLoop:
-    """Trials one after the other.
+    """The loop that runs one trial after the other.
 
     Args:
-        stop: answers True when the running trial is to be the last.
+        stop: returns True if no further trial is to start and the running one is to end.
         notify: called whenever the study has changed.
-        turn: held by the one process that starts a trial.
+        turn: lock held by the process that starts a trial.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ def _run_processes(search: Search, study: Study, show: Callable[[], None], press
             running = [process.sentinel for process in processes if process.is_alive()]
             show()
             if failed := [process.exitcode for process in processes if process.exitcode]:
-                raise UserError(*study.error() or [DEATH.format(failed[0])])
+                raise UserError(*study.error() or [CRASH.format(failed[0])])
             if not running or pressed:
                 return
             wait(running, POLL_SECONDS)

@@ -37,13 +37,13 @@ class Choice:
         return value in self.values
 
     def as_config(self) -> list[Any]:
-        """Return the candidates as a config contains them."""
+        """Return the candidates as they are written in a config."""
         return self.values
 
 
 @dataclass(frozen=True)
 class Range:
-    """All values of an option from `low` to `high`."""
+    """A range of values of an option, ends included."""
 
     low: float
     high: float
@@ -59,7 +59,7 @@ class Range:
         return abs(steps - round(steps)) < 1e-9
 
     def as_config(self) -> dict[str, Any]:
-        """Return the candidates as a config contains them."""
+        """Return the candidates as they are written in a config."""
         optional = {"step": self.step, "log": self.log or None}
         given = {name: value for name, value in optional.items() if value is not None}
         return {"low": self.low, "high": self.high} | given
@@ -86,7 +86,7 @@ _UNTUNED = {
     "training.device": "no network should depend on it",
     "training.checkpoint_minutes": "no network depends on it",
 }
-"""Reasons why a section or an option cannot be tuned."""
+"""Reason why a section or an option cannot be tuned, by its key."""
 
 _RANGE_KEYS = ("low", "high", "step", "log")
 
@@ -152,7 +152,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _parse_candidates(given: Any, number_types: set[type]) -> Choice | Range:
-    """Return the candidates that a config gives, which were checked."""
+    """Parse the candidates of an option, which have been checked."""
     if isinstance(given, list):
         values = [float(value) if number_types == {float} and type(value) is int else value for value in given]
         return Choice([json.loads(text) for text in dict.fromkeys(map(json.dumps, values))])
@@ -166,7 +166,7 @@ def _parse_candidates(given: Any, number_types: set[type]) -> Choice | Range:
 
 
 def _number_types(config: Config, key: str) -> set[type]:
-    """Return which of int and float the option may be."""
+    """Return the numeric types, int and float, that the option accepts."""
     section, _, name = key.partition(".")
     if section not in {field.name for field in fields(config)}:
         return set()
@@ -227,7 +227,7 @@ def _option_problems(check: ValueCheck, config: Config, key: str, given: Any) ->
 
 
 def _value_problems(base: dict[str, Any], known: set[Problem], key: str, value: Any) -> list[str]:
-    """Return what the schema finds in a value of the option and not in the config as it stands."""
+    """Return the schema's problems with a value of the option, without those that the config has already."""
     section, _, name = key.partition(".")
     if not name:
         return [f"should be the dotted key of an option, such as model.units, found {short_json(key)}"]
@@ -240,7 +240,7 @@ def _value_problems(base: dict[str, Any], known: set[Problem], key: str, value: 
 
 
 def _bound_problems(check: ValueCheck, key: str, given: dict[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of a range's keys, and of its low and high each by itself."""
+    """Yield the problems of a range's keys, and those of low and high as values of the option."""
     for name in given:
         if name not in _RANGE_KEYS:
             yield (name,), f"unknown key; known: {', '.join(_RANGE_KEYS)}"

@@ -24,20 +24,20 @@ from textclf.tuning.trials import TrialProgress, TrialResult
 
 STARTUP_TRIALS = 6  # trials with random settings, before the sampler has enough to learn from
 
-MIN_COMPARED = 4  # complete trials before one can be pruned or importance is computed
+MIN_COMPARED = 4  # complete trials, before a trial is pruned or importances are computed
 
-FIRST_COMPARED = 2  # epoch; at the end of the first one, trials that learn fast are ahead
+FIRST_COMPARED = 2  # epoch; after the first one, scores show only which trial learns fast
 
 NAME = "tune"
 
 WRITE_FAULTS = (OSError, RuntimeError)  # RuntimeError: the lock of the journal is gone
 
-DAMAGE = (*WRITE_FAULTS, ValueError, LookupError, TypeError, AttributeError, AssertionError)  # in lines not by Optuna
+DAMAGE = (*WRITE_FAULTS, ValueError, LookupError, TypeError, AttributeError, AssertionError)  # Optuna on a damaged line
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings that are tried, and their scores."""
+    """Settings and, once trained, their scores."""
 
     number: int
     """Counted from 1 in the order in which trials started; failed trials are not counted."""
@@ -55,7 +55,7 @@ class Trial:
 
 
 def load_optuna() -> Any:
-    """Import Optuna and quiet it.
+    """Import Optuna and turn off its log.
 
     Raises:
         UserError: it is not installed.
@@ -75,7 +75,7 @@ class Study:
         path: the journal, created if there is none.
         config: its settings are the first trial's; its monitor is the objective.
         folds: parts over which the score of a trial is the mean.
-        recover: fail the trials of processes that died; for when no other process has the journal open.
+        recover: fail the trials of processes that died; only if no other process has the journal open.
 
     Raises:
         UserError: the journal is damaged or cannot be written.
@@ -117,7 +117,7 @@ class Study:
         return Trial(len(started) + 1, self._running.number, settings)
 
     def report(self, progress: TrialProgress) -> bool:
-        """Keep the progress of the running trial; return True if its best score is worse than the others' median."""
+        """Store the progress of the running trial; return True if its best score is worse than the others' median."""
         with self._faults():
             self._running.set_user_attr("progress", progress)
             if progress.step is None:
@@ -133,7 +133,7 @@ class Study:
             self._study.tell(self._running, scores["score"], self._state("PRUNED" if pruned else "COMPLETE"))
 
     def fail(self) -> None:
-        """End the running trial without a score; it does not count."""
+        """End the running trial without a score; it is not counted."""
         with self._faults():
             self._study.tell(self._running, state=self._state("FAIL"), skip_if_finished=True)
 
@@ -160,12 +160,12 @@ class Study:
         return {key: float(share) for key, share in shares.items()}
 
     def set_error(self, *lines: str) -> None:
-        """Keep the lines of the UserError that ended this process, for the process that started it."""
+        """Store the lines of the UserError that ended this process, for the process that started it."""
         with self._faults():
             self._study.set_user_attr("error", lines)
 
     def error(self) -> list[str]:
-        """Return the lines that a process kept last."""
+        """Return the lines that were set last."""
         return self._study.user_attrs["error"]
 
     def _fail_started(self) -> None:
@@ -175,7 +175,7 @@ class Study:
             self._study.tell(self._study.ask(), state=self._state("FAIL"))
 
     def _ask_for_baseline(self) -> Any:
-        """Start a trial with the config's own settings, as far as the space contains them."""
+        """Start a trial with the config's own settings; Optuna learns of those that are in the space."""
         inside = {key: value for key, value in self._baseline.items() if value in self._space[key]}
         encoded = {key: json.dumps(value) for key, value in inside.items() if isinstance(self._space[key], Choice)}
         self._study.enqueue_trial(inside | encoded)
@@ -208,7 +208,7 @@ class Study:
 
     @contextlib.contextmanager
     def _faults(self, kinds: tuple[type[Exception], ...] = WRITE_FAULTS) -> Iterator[None]:
-        """Raise what goes wrong with the journal in the block as a UserError that names it."""
+        """Turn errors with the journal in the block into a UserError that names it."""
         try:
             yield
         except kinds as error:

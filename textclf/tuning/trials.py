@@ -1,4 +1,4 @@
-"""A trial: one config, trained, and its scores on rows that it did not learn from."""
+"""A trial: a config is trained, and scored on rows that were held out."""
 
 import json
 import statistics
@@ -14,7 +14,7 @@ from textclf.training.fit import fit_network
 from textclf.training.loop import Step
 from textclf.training.tensorflow_setup import forget_networks, start_tensorflow
 
-MAX_DATASETS = 4  # prepared datasets kept for further trials; with more folds than that, those of all folds
+MAX_DATASETS = 4  # prepared datasets kept in memory; with more folds than that, one per fold
 
 
 class TrialProgress(NamedTuple):
@@ -26,7 +26,7 @@ class TrialProgress(NamedTuple):
     score: float
     """Validation score of the epoch; at the end of one of several folds the mean of the folds' best scores."""
     step: int | None
-    """Step at which trials are compared: the epoch, or the number of folds done; None: trials are not compared here."""
+    """Step for comparing trials: the epoch, or with several folds the number of folds done; None: not compared."""
 
 
 Report = Callable[[TrialProgress], bool]
@@ -38,11 +38,11 @@ class TrialResult:
     """The outcome of a trial."""
 
     best_epochs: list[Epoch]
-    """For each fold the epoch with the best validation score."""
+    """The epoch with the best validation score, by fold."""
     epochs: int
-    """Epochs trained, of all folds."""
+    """Number of epochs trained, over all folds."""
     end: Literal["complete", "stopped", "interrupted"] = "complete"
-    """Stopped by the answer to a report, or interrupted by Ctrl-C."""
+    """Stopped because a report returned False, or interrupted by Ctrl-C."""
 
     def scores(self, monitor: str, *, pruned: bool) -> TrialScores:
         """Return the means over the folds, and the standard deviation of the score that is monitored."""
@@ -64,7 +64,7 @@ class TrialResult:
 
 
 class Runner(Protocol):
-    """Trains one config after the other."""
+    """An object that trains configs, one call each."""
 
     def run(self, config: Config, report: Report) -> TrialResult: ...
 
@@ -131,7 +131,7 @@ class TrialRunner:
 
 
 class _TrialStopped(Exception):  # noqa: N818 - no error
-    """A report was answered with False."""
+    """Raised if a report returns False."""
 
 
 class _EpochReporter:

@@ -37,13 +37,13 @@ def tune(
     Args:
         trial_callback: receives the progress of the search.
         callback: receives the progress of the training with the best settings.
-        trials: complete and pruned trials at which the search ends, those of earlier calls included.
-        minutes: minutes of search at which it ends, those of earlier calls included.
+        trials: number of complete and pruned trials at which the search ends, with those of earlier calls.
+        minutes: minutes of search at which it ends, with those of earlier calls.
         folds: parts of the training rows, each of which is held out once; 1: the validation rows of the config.
-        jobs: trials at the same time.
+        jobs: trials that run at the same time.
         resume: continue an earlier search, or extend it.
         overwrite: remove an earlier search first.
-        runner: makes what trains the trials.
+        runner: returns the object that trains the trials.
 
     Raises:
         UserError: Optuna is missing, the folder is taken, the settings or the data of the earlier search have changed,
@@ -73,7 +73,7 @@ def tune(
 
 
 def _fingerprint(config: Config, space: Space, folds: int) -> Fingerprint:
-    """Return all that decides which settings are tried and how they score."""
+    """Return the settings, space and data on which the search depends."""
     of_config = fingerprint(config)
     candidates_by_key = {f"tune.{key}": candidates.as_config() for key, candidates in space.items()}
     return replace(of_config, settings={**of_config.settings, **candidates_by_key, "--folds": folds})
@@ -81,22 +81,22 @@ def _fingerprint(config: Config, space: Space, folds: int) -> Fingerprint:
 
 def _open_folder(tuning: Tuning, now: Fingerprint, *, resume: bool, overwrite: bool) -> None:
     """Make the folder of a new search, or check that the search in it can be continued."""
-    if overwrite and tuning.begun.is_file():
+    if overwrite and tuning.fingerprint.is_file():
         shutil.rmtree(tuning.path)
-    if tuning.begun.is_file():
+    if tuning.fingerprint.is_file():
         if not resume:
             raise UserError(
                 f"{tuning.path} exists. Go on with its search with --resume, replace it with --overwrite, or choose "
                 "another folder with --run."
             )
         advice = "Go on with what it was begun with, or begin anew with --overwrite."
-        check_unchanged(Fingerprint(**read_json(tuning.begun)), now, f"{tuning.path} was begun", advice)
+        check_unchanged(Fingerprint(**read_json(tuning.fingerprint)), now, f"{tuning.path} was begun", advice)
         return
     if tuning.path.exists() and (not tuning.path.is_dir() or any(tuning.path.iterdir())):
         raise UserError(f"{tuning.path} exists and is no tuning of textclf. Choose another folder with --run.")
     if resume:
         logger.info("nothing to resume; the search begins at the start")
-    write_json(tuning.begun, asdict(now))
+    write_json(tuning.fingerprint, asdict(now))
 
 
 def _search(search: Search, tuning: Tuning, minutes: float | None, callback: TrialCallback, *, jobs: int) -> Study:
