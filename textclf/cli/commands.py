@@ -274,9 +274,9 @@ def explain(
 def report(run: Path, as_json: bool) -> None:
     """Draw the report of a run anew from its other files. RUN may be RUN/evaluations/NAME, or a tuning."""
     from textclf.evaluation.run_report import redraw
-    from textclf.tuning.results import Tuning, redraw_tuning
+    from textclf.tuning.results import Tuning, write_tuning_report
 
-    path = redraw_tuning(Tuning(run)) if Tuning(run).document.is_file() else redraw(run)
+    path = write_tuning_report(Tuning(run)) if Tuning(run).document.is_file() else redraw(run)
     print_stderr(f"wrote {path}")
     if as_json:
         print_json({"report": path.as_posix()})

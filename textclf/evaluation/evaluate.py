@@ -159,15 +159,10 @@ def _evaluation_folder(run: Run, files: str | list[str]) -> Run:
     file = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
     name = file.rpartition(".")[0] or file
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(folder for folder in map(run.evaluation, names) if _is_free(folder, files))
-
-
-def _is_free(folder: Run, files: str | list[str]) -> bool:
-    """Return whether the folder is empty or holds an evaluation on these files."""
-    if not folder.metrics.is_file():
-        return True
-    document: MetricsDocument = read_json(folder.metrics)
-    return document["data"]["file"] == files
+    return next(
+        folder for folder in map(run.evaluation, names)
+        if not folder.metrics.is_file() or read_json(folder.metrics)["data"]["file"] == files
+    )  # fmt: skip
 
 
 def _model_options(classifier: Classifier) -> DataOptions:

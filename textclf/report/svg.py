@@ -65,7 +65,7 @@ STYLE = {
 
 
 def clean_name(name: str, most: int = 24) -> str:
-    """Return a name of the user's data on one line of at most `most` columns, U+FFFD for what cannot be seen."""
+    """Return a label or file name cut to `most` columns, with unprintable characters as U+FFFD."""
     shown = printable(name[: 4 * most])
     if columns(shown) > most or len(name) > 4 * most:
         while columns(shown) >= most:
@@ -155,7 +155,7 @@ class Drawing:
 
 
 def _page_style(drawn: str) -> str:
-    """Replace matplotlib's colours and font by the page's, and round coordinates to what can be seen."""
+    """Replace matplotlib's colours and font by the page's, and round coordinates to two decimals."""
     drawn = re.sub(r"#0[0-9a-c]{5}", lambda match: f"var({VARIABLES.get(match[0], '--ink')})", drawn)
     drawn = re.sub(r" ?font-family: [^;\"]*;?", "", drawn)
     drawn = re.sub(r' transform="rotate\(-0 [^"]*"', "", drawn)

@@ -116,14 +116,9 @@ SECTIONS = {
 }
 
 
-def write_tuning_report(tuning: Tuning, document: TuningDocument) -> None:
-    """Write the report of a tuning.json."""
-    write_text(tuning.report, render(document, name=tuning.path.name))
-
-
-def redraw_tuning(tuning: Tuning) -> Path:
-    """Write the report of a tuning again from its tuning.json; return the path of the page."""
-    write_tuning_report(tuning, read_json(tuning.document))
+def write_tuning_report(tuning: Tuning) -> Path:
+    """Write the report from tuning.json; return the path of the page."""
+    write_text(tuning.report, render(read_json(tuning.document), name=tuning.path.name))
     return tuning.report
 
 

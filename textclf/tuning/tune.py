@@ -67,7 +67,7 @@ def tune(
         metrics = _train_best(best_config, tuning.best, callback)
         document = tuning_document(done, best, config, space, folds, importance=study.importance(), metrics=metrics)
         write_json(tuning.document, document)
-        write_tuning_report(tuning, document)
+        write_tuning_report(tuning)
     logger.info("wrote %s; open %s", tuning.path, tuning.report)
     return document
 
