@@ -177,7 +177,7 @@ def fuzz(names: Sequence[str], seconds: float) -> dict[str, Any]:
 
 def table(results: dict[str, Any]) -> list[list[str]]:
     """Return a row for each target."""
-    rows = [["reader", "seconds", "executions", "a second", "findings"]]
+    rows = [["reader", "seconds", "executions", "per second", "findings"]]
     for name, result in results.items():
         executions, seconds = result["executions"], result["seconds"]
         speed = f"{executions / max(1, seconds):,.0f}"

@@ -47,11 +47,11 @@ def main() -> None:
 
 def results(tree: Path, folder: Path) -> dict[str, bytes]:
     """Return the files and the output of a checkout's commands by name; both checkouts use the same paths."""
-    found: dict[str, bytes] = {}
+    outputs: dict[str, bytes] = {}
     runs = folder / "runs"
 
     def textclf(name: str, *arguments: str | Path) -> None:
-        found[name] = output(tree, folder, *arguments)
+        outputs[name] = output(tree, folder, *arguments)
 
     for run, (sample, settings) in TRAININGS.items():
         config = folder / f"{sample}.yaml"
@@ -68,7 +68,7 @@ def results(tree: Path, folder: Path) -> dict[str, bytes]:
     textclf("init", "init", SAMPLES / "reviews.csv", "--output", "-")
     textclf("schema", "schema")
     files = {f"{run}/{file}": (runs / run / file).read_bytes() for run in (*TRAININGS, "int8") for file in FILES}
-    return found | files
+    return outputs | files
 
 
 def output(tree: Path, folder: Path, *arguments: str | Path) -> bytes:

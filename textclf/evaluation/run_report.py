@@ -58,7 +58,8 @@ def redraw(path: Path) -> Path:
 
 def read_history(path: Path, *, seed: int | None = None) -> pd.DataFrame:
     """Read history.csv, a row per epoch; with a seed only the epochs of its network."""
-    history = pd.read_csv(path, engine="python")  # the default engine may round the last digit of a float
+    text = pd.read_csv(path, dtype=str)  # its own reading of floats may round the last digit
+    history = text.astype({name: int if name in ("epoch", "seed") else float for name in text})
     return history if seed is None or "seed" not in history else history[history["seed"] == seed]
 
 

@@ -34,7 +34,7 @@ class Examples:
 
     token_ids: TokenIds
     targets: Array
-    """Index of the label, shape (n,), or for several labels a row 0 and 1, shape (n, labels).
+    """Index of the label, shape (n,), or for several labels per row 0 and 1, shape (n, labels).
 
     In distillation float32 probabilities: of each label, shape (n, labels), or of the second of two, shape (n,)."""
 
@@ -226,7 +226,7 @@ def build_optimizer(options: TrainingOptions, *, total_steps: int) -> Any:
 
 
 def cross_entropy(logits: Any, targets: Any, *, softmax: bool) -> Any:
-    """Return the loss of each row, shape (n,), or with several labels a row of each label, shape (n, labels).
+    """Return the loss of each row, shape (n,), or with several labels per row of each label, shape (n, labels).
 
     Args:
         logits: shape (n, outputs).
@@ -244,7 +244,7 @@ def cross_entropy(logits: Any, targets: Any, *, softmax: bool) -> Any:
 
 
 def evaluate_logits(logits: npt.NDArray[np.float32], targets: Array) -> tuple[float, float]:
-    """Return the mean loss and the accuracy, for several labels a row the share of rows with all of them right."""
+    """Return the mean loss and the accuracy, for several labels per row the share of rows with all of them right."""
     multilabel, binary = targets.ndim == 2, logits.shape[1] == 1
     loss = cross_entropy(logits, targets, softmax=not multilabel and not binary).numpy()
     scores = (np.hstack([-logits, logits]) if binary and not multilabel else logits).astype(np.float64)  # (n, labels)
