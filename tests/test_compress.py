@@ -199,9 +199,9 @@ def test_compressing_repeats_to_the_byte(pair: tuple[str, Path, Path], tmp_path:
         assert (again / name).read_bytes() == (small / name).read_bytes()
 
 
-def test_a_student_learns_from_unlabelled_texts_too(topics: Path, tmp_path: Path) -> None:
+def test_a_student_learns_from_unlabelled_texts_too(bags: Path, tmp_path: Path) -> None:
     texts = SAMPLES / "lines.txt"
-    small = compressed(topics, tmp_path, "--method", "distill", "--student", "small", "--unlabelled", str(texts))
+    small = compressed(bags, tmp_path, "--method", "distill", "--student", "small", "--unlabelled", str(texts))
     rows = len(texts.read_text(encoding="utf-8").splitlines())
     compression = document(small)["compression"]
     assert (compression["student"], compression["unlabelled texts"]) == ("small", rows)

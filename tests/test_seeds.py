@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from conftest import LEARNING, SAMPLES, SMALL, overrides, textclf, write_config
+from conftest import LEARNING, QUICK, SAMPLES, SMALL, overrides, textclf, write_config
 from faults import ctrl_c, failing_writes
 
 from textclf.export.export import EXPORTERS
@@ -15,6 +15,7 @@ from textclf.models.onnx.graph import read_graph
 SETTINGS = {
     "bilstm": [*SMALL, "training.epochs=2"],
     "mlp": ["model.type=mlp", "model.hidden=[8]", *LEARNING, "training.epochs=2"],
+    "quick": [*QUICK, "training.epochs=2"],
 }
 
 
@@ -23,13 +24,13 @@ def train(folder: Path, name: str, *options: str, settings: tuple[str, ...] = ()
     config = folder / "reviews.yaml"
     if not config.exists():
         write_config(folder, "reviews", f"  validation: {SAMPLES / 'reviews.csv'}")
-    chosen = [*SETTINGS["mlp"], "report.baseline=false", *settings]
+    chosen = [*SETTINGS["quick"], "report.baseline=false", *settings]
     result = textclf("train", config, "--run", folder / name, *overrides(*chosen), *options)
     assert result.exit_code == 0, result.output
     return folder / name
 
 
-@pytest.fixture(scope="module", params=SETTINGS)
+@pytest.fixture(scope="module", params=["bilstm", "mlp"])
 def ensemble(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seeds")
     config = write_config(folder, "questions")
@@ -110,7 +111,7 @@ def test_several_networks_stopped_half_way_go_on_to_the_same_bits(tmp_path: Path
     checkpoint = tmp_path / "run.partial" / "checkpoint"
     # that of the first network after two epochs, that of the second after one
     with failing_writes(16, checkpoint, error=ctrl_c):
-        chosen = overrides(*SETTINGS["mlp"], "report.baseline=false")
+        chosen = overrides(*SETTINGS["quick"], "report.baseline=false")
         result = textclf("train", tmp_path / "reviews.yaml", "--run", tmp_path / "run", *chosen, *options)
     assert (result.exit_code, sorted(path.name for path in checkpoint.iterdir())) == (
         130, ["begun.json", "state.npz", "state_2.npz"]
