@@ -212,7 +212,7 @@ def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, 
         try:
             # numbers stay text: a label 1e3 or 1.10 must not change
             record = json.loads(
-                line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_unique_keys
+                line, parse_int=str, parse_float=str, parse_constant=_constant, object_pairs_hook=_unique_keys
             )
         except json.JSONDecodeError as error:
             raise UserError(f"{where}:{error.pos + 1}: not JSON: {error.msg}. Put an object on each line.") from None
@@ -223,6 +223,11 @@ def _json_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, 
         if not isinstance(record, dict):
             raise UserError(f'{where}: found {line.strip()[:40]}, need an object such as {{"text": ...}}.')
         yield number, record
+
+
+def _constant(name: str) -> str | None:
+    """Return the value of a bare NaN, Infinity or -Infinity; pandas and others write NaN for a missing value."""
+    return None if name == "NaN" else name
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -308,7 +313,7 @@ def as_text(value: object, where: str) -> str:
         if len(value) > SIZE_LIMIT:
             raise too_long_error(where, "text")
         return _SURROGATES.sub("\ufffd", value)
-    if value is None:
+    if value is None or value != value:  # NaN too is a missing value
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
