@@ -112,6 +112,26 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
         "train config.yaml",
         "config.yaml cannot be read: Too many levels of symbolic links.",
     ),
+    "a table": (
+        {"a&b.tsv.gz": b""},
+        "check a&b.tsv.gz",
+        "a&b.tsv.gz is a table, and this command takes a config. Write one for it: textclf init 'a&b.tsv.gz'",
+    ),
+    "a table to train on": (
+        {},
+        "train rows.csv",
+        "rows.csv is a table, and this command takes a config. Write one for it: textclf init rows.csv",
+    ),
+    "a table to tune on": (
+        {},
+        "tune rows.csv",
+        "rows.csv is a table, and this command takes a config. Write one for it: textclf init rows.csv",
+    ),
+    "a table that there is not": (
+        {},
+        "train nowhere.csv",
+        "no config 'nowhere.csv' (looked in HERE). The shortest says: data: {train: DATA.csv}",
+    ),
     "a name too long": ({}, "check LONG.yaml", "LONG.yaml cannot be read or written: File name too long."),
     "a deep --set": (
         {"c.yaml": GOOD},
@@ -226,13 +246,18 @@ FILES: dict[str, tuple[Any, Any, str]] = {
     "evaluate: no column of labels": (
         {"a.csv": b"text\na\n"},
         "evaluate a.csv --run RUN",
-        "a.csv has no column 'label'; it has: text. Set data.label.",
+        "a.csv has no column 'label'; it has: text. Set --label.",
+    ),
+    "evaluate: a column of texts that there is not": (
+        {"a.csv": b"body,label\na,positive\n"},
+        "evaluate a.csv --text title --run RUN",
+        "a.csv has no column 'title'; it has: body, label. Set --text.",
     ),
     "evaluate: 10,000 labels": (
         {"a.csv": b"text,label\n" + b"".join(b"a,%d\n" % i for i in range(10_000))},
         "evaluate a.csv --run RUN",
         (
-            "a.csv: 10,000 different labels in 10,000 rows; at most 2,000 can be told apart. If data.label "
+            "a.csv: 10,000 different labels in 10,000 rows; at most 2,000 can be told apart. If --label "
             "names a column of ids or texts, name another."
         ),
     ),

@@ -138,6 +138,35 @@ def test_a_bare_model_knows_its_columns(topics: Path) -> None:
     assert json.loads(result.stdout)["data"]["rows"] == 200
 
 
+@pytest.mark.parametrize("folder", [".", "model"])
+def test_columns_may_have_other_names_than_in_training(folder: str, reviews: Path, tmp_path: Path) -> None:
+    rows = "good,positive\nbad,negative\ngreat,negative\n"
+    (tmp_path / "same.csv").write_text("text,label\n" + rows)
+    (tmp_path / "other.csv").write_text("body,stars\n" + rows)
+    same, other = (
+        json.loads(textclf("evaluate", tmp_path / name, "--run", reviews / folder, "--json", *options).stdout)
+        for name, options in (("same.csv", ()), ("other.csv", ("--text", "body", "--label", "stars")))
+    )
+    data = other.pop("data")
+    assert (data["rows"], data["columns"]) == (3, ["body", "stars"])
+    assert same.pop("data")["rows"] == 3
+    assert other == same
+
+
+def test_evaluations_on_other_columns_of_a_file_are_kept_apart(copy_run: CopyRun, tmp_path: Path) -> None:
+    run, data = copy_run("reviews"), tmp_path / "new.csv"
+    data.write_text("text,label,second\ngood,positive,negative\nbad,negative,positive\n")
+    evaluate = ("evaluate", data, "--run", run)
+    messages = [textclf(*evaluate, *options).stderr for options in ((), ("--label", "second"), ("--label", "label"))]
+    assert messages == [f"wrote {run}/evaluations/{name}\n" for name in ("new", "new-2", "new")]
+
+
+def test_columns_without_a_file_are_wrong_usage(reviews: Path) -> None:
+    result = textclf("evaluate", "--run", reviews, "--label", "stars")
+    message = "Error: --text and --label name columns of DATA; name a file.\n"
+    assert (result.exit_code, result.stderr[-len(message) :]) == (2, message)
+
+
 def test_files_of_the_same_name_get_folders_of_their_own(reviews: Path, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

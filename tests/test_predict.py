@@ -73,6 +73,25 @@ def test_csv_of_no_rows_has_its_header(reviews: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("format", ["csv", "tsv"])
+@pytest.mark.parametrize("stdin", ["good\nbad\n", ""])
+def test_a_byte_order_mark_comes_first_where_it_is_wanted(
+    format: str, stdin: str, reviews: Path, tmp_path: Path
+) -> None:
+    plain, marked = tmp_path / "plain", tmp_path / "marked"
+    for file, options in ((plain, ()), (marked, ("--bom",))):
+        predict = textclf("predict", "--run", reviews, "--format", format, "--output", file, *options, stdin=stdin)
+        assert predict.exit_code == 0
+    assert marked.read_bytes() == b"\xef\xbb\xbf" + plain.read_bytes()
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--format", "jsonl"]])
+def test_json_has_no_byte_order_mark(options: list[str], reviews: Path) -> None:
+    result = textclf("predict", "--run", reviews, "--bom", *options)
+    message = "Error: --bom is for csv and tsv: JSON has no byte order mark.\n"
+    assert (result.exit_code, result.stderr[-len(message) :]) == (2, message)
+
+
 def test_jsonl_numbers_the_rows_from_0(reviews: Path) -> None:
     result = textclf("predict", "--run", reviews, "--format", "jsonl", stdin="good\nbad\n")
     lines = [json.loads(line) for line in result.stdout.splitlines()]

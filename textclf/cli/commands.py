@@ -197,13 +197,18 @@ def tune(
 @click.command()
 @click.argument("data", required=False)
 @run_option
+@click.option("--text", help="Column of the texts in DATA [default: the run's].")
+@click.option("--label", help="Column of the labels in DATA [default: the run's].")
 @json_option
-def evaluate(data: str | None, run: Path | None, as_json: bool) -> None:
+def evaluate(data: str | None, run: Path | None, text: str | None, label: str | None, as_json: bool) -> None:
     """Evaluate a run on DATA. Without DATA: on its test rows, else its validation rows."""
     from textclf.cli import tables
     from textclf.evaluation.evaluate import evaluate as evaluate_run
 
-    print_result(evaluate_run(selected_run(run), data), tables.metric_tables, as_json=as_json)
+    if data is None and (text or label):
+        raise click.UsageError("--text and --label name columns of DATA; name a file.")
+    result = evaluate_run(selected_run(run), data, text=text, label=label)
+    print_result(result, tables.metric_tables, as_json=as_json)
 
 
 @click.command()
@@ -227,23 +232,26 @@ def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bo
 @click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
 @click.option("--column", help="Column of the texts, when FILE is a table.")
+@click.option("--bom", is_flag=True, help="Begin csv or tsv with a byte order mark: spreadsheets then read UTF-8.")
 @click.option(
     "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty below this probability."
 )
 @raw_option
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
 def predict(
-    file: Path, run: Path | None, output: Path | None, format: str, column: str | None, min_confidence: float,
-    raw: bool, as_json: bool,
+    file: Path, run: Path | None, output: Path | None, format: str, column: str | None, bom: bool,
+    min_confidence: float, raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the label of each line of FILE or standard input. Row n out is row n in."""
     from textclf.inference.classifier import load_classifier
     from textclf.inference.predict import predict_stream, read_texts
 
     output_format = "json" if as_json else format
+    if bom and output_format in ("json", "jsonl"):
+        raise click.UsageError("--bom is for csv and tsv: JSON has no byte order mark.")
     classifier = load_classifier(selected_run(run).path)
     texts = read_texts(file, column=column, default_column=classifier.description.column)
-    chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw)
+    chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom)
     write_output(chunks, output, sanitize=printable_json if output_format in ("json", "jsonl") else printable_lines)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from textclf.data.readers import is_table
 from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable
 
@@ -57,6 +59,11 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+        if is_table(path):
+            raise UserError(
+                f"{path} is a table, and this command takes a config. "
+                f"Write one for it: textclf init {shlex.quote(str(path))}"
+            )
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(

@@ -54,19 +54,24 @@ class Rows(NamedTuple):
 ROWS_AT_ONCE, CHARACTERS_AT_ONCE = 8192, 1 << 22
 
 
+COLUMN_KEYS = ("data.text", "data.label")
+
+
 def read_rows(
-    path: Path, options: DataOptions, *, columns: Sequence[str] = (), sha256: "hashlib._Hash | None" = None
-) -> Iterator[Rows]:
+    path: Path, options: DataOptions, *, columns: Sequence[str] = (), sha256: "hashlib._Hash | None" = None,
+    keys: tuple[str, str] = COLUMN_KEYS,
+) -> Iterator[Rows]:  # fmt: skip
     """Yield all rows of a file in order, some thousands at a time.
 
     Args:
         columns: names of further columns.
         sha256: updated with the bytes of the file; complete once the last row has been read.
+        keys: settings that chose the columns of texts and labels, for messages.
 
     Raises:
         UserError: the file cannot be read or has no rows, or a row has no label and `label_separator` is not set.
     """
-    names = {"data.text": options.text, "data.label": options.label}
+    names = dict(zip(keys, (options.text, options.label), strict=True))
     names |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
     row = -1
     rows, size = Rows([], [], [[] for _ in columns]), 0
@@ -95,7 +100,7 @@ def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tupl
         slices: columns that the file to evaluate on must have too.
     """
     evaluated = "test" if options.test else "validation" if options.validation else "train"
-    required = {part: [("data.text", options.text), ("data.label", options.label)] for part in PARTS}
+    required = {part: list(zip(COLUMN_KEYS, (options.text, options.label), strict=True)) for part in PARTS}
     required[evaluated] += [("report.slices", name) for name in slices]
     problems: list[tuple[str, str]] = []
     for part in PARTS:
@@ -173,8 +178,13 @@ class Labels:
 MAX_LABELS = 2000
 
 
-def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -> None:
+def check_labels(
+    labels: Labels, separator: str | None, paths: Sequence[Path], *, key: str = COLUMN_KEYS[1]
+) -> None:  # fmt: skip
     """Check that there are few enough labels for a confusion matrix.
+
+    Args:
+        key: setting that chose the column of labels, for messages.
 
     Raises:
         UserError: there are more than MAX_LABELS.
@@ -183,7 +193,7 @@ def check_labels(labels: Labels, separator: str | None, paths: Sequence[Path]) -
     if len(names) > MAX_LABELS:
         raise UserError(
             f"{', '.join(map(str, paths))}: {len(names):,} different labels in {len(labels):,} rows; at most "
-            f"{MAX_LABELS:,} can be told apart. If data.label names a column of ids or texts, name another."
+            f"{MAX_LABELS:,} can be told apart. If {key} names a column of ids or texts, name another."
         )
 
 

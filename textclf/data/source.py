@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.data.readers import find_files
-from textclf.data.rows import DataOptions, LabelBuilder, Labels, check_labels, read_rows
+from textclf.data.rows import COLUMN_KEYS, DataOptions, LabelBuilder, Labels, check_labels, read_rows
 from textclf.errors import UserError
 from textclf.io.contract import DataDocument
 from textclf.io.files import temporary_file_errors
@@ -135,6 +135,7 @@ class SourceReader:
         columns: names of further columns to keep.
         texts: True to keep the texts too.
         folder: folder of the temporary files; None: the system's.
+        keys: settings that chose the columns of texts and labels, for messages.
     """
 
     def __init__(
@@ -145,10 +146,12 @@ class SourceReader:
         columns: Sequence[str] = (),
         texts: bool = True,
         folder: Path | None = None,
+        keys: tuple[str, str] = COLUMN_KEYS,
     ):
         self.files: list[SourceFile] = []
         self._paths = paths
         self._options = options
+        self._keys = keys
         self._labels = LabelBuilder()
         self._keep_texts = texts
         self._texts = StoredTexts(folder=folder)
@@ -165,7 +168,8 @@ class SourceReader:
             sha256 = hashlib.sha256()
             before = _state(path)
             try:
-                for chunk in read_rows(path, self._options, columns=list(self._columns), sha256=sha256):
+                columns = list(self._columns)
+                for chunk in read_rows(path, self._options, columns=columns, sha256=sha256, keys=self._keys):
                     self._labels.add(chunk.labels)
                     self._chunk_rows.append(len(chunk.texts))
                     if self._keep_texts:
@@ -186,7 +190,7 @@ class SourceReader:
             UserError: there are too many distinct labels.
         """
         labels = self._labels.labels()
-        check_labels(labels, self._options.label_separator, self._paths)
+        check_labels(labels, self._options.label_separator, self._paths, key=self._keys[1])
         return SourceRows(
             files=self.files,
             part=part,

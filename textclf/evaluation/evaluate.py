@@ -5,6 +5,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from textclf.evaluation.metrics import confusion_matrix, label_metrics
 from textclf.evaluation.predictions import Predictions, predictions_for, write_predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
-from textclf.io.contract import MetricsDocument, SplitDocument
+from textclf.io.contract import DataDocument, MetricsDocument, SplitDocument
 from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run, replacing_files
 from textclf.io.sanitize import join_names
@@ -98,11 +99,15 @@ def write_evaluation(run: Run, predictions: Predictions, document: MetricsDocume
     write_json(run.metrics, document)
 
 
-def evaluate(run: Run, data: str | None) -> MetricsDocument:
+def evaluate(run: Run, data: str | None, *, text: str | None = None, label: str | None = None) -> MetricsDocument:
     """Evaluate a run on a file, or again on its own rows; return the document of metrics.json.
 
     For a file, metrics, predictions and report are written to `evaluations/NAME`, unless the run is a bare model/
     folder.
+
+    Args:
+        text: column of the texts in the file; None: the run's.
+        label: column of the labels in the file; None: the run's.
 
     Raises:
         UserError: the run or the data cannot be read, or the training data have changed since.
@@ -113,14 +118,17 @@ def evaluate(run: Run, data: str | None) -> MetricsDocument:
     config = load_saved_config(run.config) if run.config.is_file() else None
     paths = find_files(data, key="DATA")
     columns = _columns_in(paths, config.report.slices) if config else []
-    options = config.data if config else _model_options(classifier)
+    of_run = config.data if config else _model_options(classifier)
+    options = replace(of_run, text=text or of_run.text, label=label or of_run.label)
     shows_texts = run.complete and config is not None and config.report.texts
-    reader = SourceReader(paths, options, columns=columns, texts=shows_texts)
+    reader = SourceReader(paths, options, columns=columns, texts=shows_texts, keys=("--text", "--label"))
     token_ids = _encode(classifier, reader)
     rows = reader.rows("all")
     predictions, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
+    if (options.text, options.label) != (of_run.text, of_run.label):
+        document["data"]["columns"] = [options.text, options.label]
     if run.complete:
-        target = _evaluation_folder(run, document["data"]["file"])
+        target = _evaluation_folder(run, document["data"])
         with replacing_files(target) as new:
             if shows_texts:
                 write_json(new.samples, sample_document(classifier, rows, predictions))
@@ -154,15 +162,21 @@ def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
     return names
 
 
-def _evaluation_folder(run: Run, files: str | list[str]) -> Run:
-    """Return evaluations/NAME, by the file's name; NAME-2 and so on if other files of that name were evaluated."""
+def _evaluation_folder(run: Run, data: DataDocument) -> Run:
+    """Return evaluations/NAME, by the file's name; NAME-2 and so on if other files or columns were evaluated."""
+    files = data["file"]
     file = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
     name = file.rpartition(".")[0] or file
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(
         folder for folder in map(run.evaluation, names)
-        if not folder.metrics.is_file() or read_json(folder.metrics)["data"]["file"] == files
+        if not folder.metrics.is_file() or _source(read_json(folder.metrics)["data"]) == _source(data)
     )  # fmt: skip
+
+
+def _source(data: DataDocument) -> tuple[str | list[str], list[str] | None]:
+    """Return the files and columns of an evaluation."""
+    return data["file"], data.get("columns")
 
 
 def _model_options(classifier: Classifier) -> DataOptions:

@@ -55,21 +55,23 @@ class PredictedChunk:
 
 
 def predict_stream(
-    classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0, raw: bool = False
-) -> Iterator[str]:
+    classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0, raw: bool = False,
+    bom: bool = False,
+) -> Iterator[str]:  # fmt: skip
     """Yield the output in pieces: the header with the first chunk of texts, then the lines of each chunk.
 
     Args:
         format: a key of WRITERS, or `json`: a list of the objects that `jsonl` writes one per line.
         min_confidence: a label with less confidence is left empty.
         raw: leave labels as they are, even where a spreadsheet would compute them as formulas.
+        bom: begin with a byte order mark, without which spreadsheets read UTF-8 as another encoding.
     """
     if format == "json":
         yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
         return
     writer = WRITERS[format]
     escape = escape_formulas if writer.spreadsheet and not raw else str
-    header = writer.header(list(map(escape, classifier.labels)))
+    header = ("\ufeff" if bom else "") + writer.header(list(map(escape, classifier.labels)))
     first = 0
     for probabilities in _predict_distinct(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
