@@ -69,4 +69,4 @@ def select(rows: list[Row], *names: str) -> list[Row]:
 
 
 # names that YAML would read as something else
-HOSTILE = ["a: b", "# x", "'", '"', "a\nb", " lead", "yes", "null", "1", "- a", "[x", "a,b", "{", "*a", "!", "\x85"]
+HOSTILE = ["a: b", "# x", "'", '"', "a\nb", "trail ", "yes", "null", "1", "- a", "[x", "a,b", "{", "*a", "!", "\x85"]

@@ -99,13 +99,13 @@ def test_every_kind_of_file_is_read(name: str) -> None:
 
 
 def test_columns_of_json_that_hold_no_text_or_are_missing_are_passed_over() -> None:
-    rows: list[Row] = [{**row, "tags": ["a", "b"], "meta": {"x": 1}} for row in make_rows()]
+    rows: list[Row] = [{**row, "tags": ["a", "b"], "meta": {"x": 2}} for row in make_rows()]
     rows[7]["sometimes"] = "here"
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert chosen_columns("rows.jsonl") == ("body", "stars")
-    assert refusal("rows.jsonl", "--label", "tags") == (
-        "rows.jsonl: the column 'tags' does not hold a text or a number in every row. Fill it where it is missing; "
-        'write dates as text; join the items of a list, such as "a|b".\n'
+    assert refusal("rows.jsonl", "--label", "meta") == (
+        "rows.jsonl: the column 'meta' does not hold a text, a number or a list of labels in every row. "
+        "Fill it where it is missing; write dates as text.\n"
     )
 
 

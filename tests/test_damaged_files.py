@@ -41,12 +41,12 @@ HEADER_REFUSED = {
     "an unknown suffix": (
         "a.xlsx",
         b"PK",
-        "a.xlsx: unknown kind of file '.xlsx'; known: .csv, .tsv, .jsonl, .parquet, each also .gz.",
+        "a.xlsx: unknown kind of file '.xlsx'; known: .csv, .tsv, .jsonl, .ndjson, .json, .parquet, each also .gz.",
     ),
     "no suffix": (
         "rows.gz",
         b"",
-        "rows.gz: unknown kind of file ''; known: .csv, .tsv, .jsonl, .parquet, each also .gz.",
+        "rows.gz: unknown kind of file ''; known: .csv, .tsv, .jsonl, .ndjson, .json, .parquet, each also .gz.",
     ),
     "UTF-16": ("a.csv", "text".encode("utf-16"), "a.csv:1: byte 0xff is not UTF-8. Save the file as UTF-8."),
     "a byte that is not UTF-8": ("a.csv", b"text,\xe9", "a.csv:1: byte 0xe9 is not UTF-8. Save the file as UTF-8."),
@@ -78,11 +78,11 @@ HEADER_REFUSED = {
         b'\n{"text": a}',
         "a.jsonl:2:10: not JSON: Expecting value. Put an object on each line.",
     ),
-    "a list in JSON": ("a.jsonl", b"[1, 2]", 'a.jsonl:1: found [1, 2], need an object such as {"text": ...}.'),
+    "a list in JSON": ("a.jsonl", b"[1, 2]", 'a.jsonl: row 0: found 1, need an object such as {"text": ...}.'),
     "JSON of many levels": (
         "a.jsonl",
         b"[" * 100_000,
-        "a.jsonl:1: nested too deeply. Put an object with texts on each line.",
+        "a.jsonl: row 0: nested too deeply. Put an object with texts on each line.",
     ),
 }
 
@@ -184,8 +184,8 @@ ROW_REFUSED = {
     ),
     "a nested value in parquet": (
         "a.parquet",
-        parquet({"text": ["a", "b"], "label": [[1], [2]]}),
-        "a.parquet: row 0, 'label': found list [1], need text.",
+        parquet({"text": [[1], [2]], "label": ["a", "b"]}),
+        "a.parquet: row 0, 'text': found list [1], need text.",
     ),
     "one label": (
         "a.csv",

@@ -58,7 +58,11 @@ def in_format(rows: list[tuple[str, str]], suffix: str) -> bytes:
     """Return the rows in the format of a suffix."""
     if suffix == ".parquet":
         return parquet({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
-    return json_lines(rows) if suffix == ".jsonl" else delimited(rows, "\t" if suffix == ".tsv" else ",")
+    return (
+        json_lines(rows)
+        if suffix in (".jsonl", ".ndjson", ".json")
+        else delimited(rows, "\t" if suffix == ".tsv" else ",")
+    )
 
 
 def read(name: str, content: str | bytes) -> list[tuple[str, ...]]:
@@ -111,7 +115,7 @@ def test_a_blank_line_is_an_empty_text_in_a_table_with_one_column() -> None:
 @pytest.mark.parametrize("text", ["x" * 200_000, "x\x00y", "a\rb", '"', "\ufeff", "\U0010ffff"])
 def test_an_unusual_text_is_a_text(text: str) -> None:
     rows = [("first", "1"), (text, "2")]
-    assert [read("rows" + suffix, in_format(rows, suffix)) for suffix in FORMATS] == [rows] * 4
+    assert [read("rows" + suffix, in_format(rows, suffix)) for suffix in FORMATS] == [rows] * len(FORMATS)
 
 
 @pytest.mark.parametrize("number", ["1", "1.0", "1e3", "-0", "1.10", "9" * 5000, "Infinity"])

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from textclf.data.readers import as_text, column_index, read_records
+from textclf.data.readers import read_records
 from textclf.data.rows import split_labels
+from textclf.data.table_format import as_text, column_index, label_items
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt, is_encodable
 
@@ -24,6 +25,10 @@ class Column:
 
     name: str
     values: list[str]
+    lists: bool = False
+    """True if the file has a list of labels in each row; `values` are then joined by `list_separator`."""
+    list_separator: str | None = None
+    """A character that is in none of the labels; None if each row has one label."""
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -63,6 +68,8 @@ class Column:
     @cached_property
     def separator(self) -> str | None:
         """The character between several labels of one row; None where each value is one label."""
+        if self.lists:
+            return self.list_separator
         may_be_lists = self.kind not in ("numbers", "dates") and self.mean_length < 200
         return find_separator(list(self.counts)) if may_be_lists else None
 
@@ -88,7 +95,7 @@ class Table(NamedTuple):
 
     columns: list[Column]
     incomplete: list[str]
-    """Names of columns without a text in every row: they hold lists, or some rows lack them."""
+    """Names of columns without a text or a list of labels in every row."""
     rows: int
     more: bool
     """True if the file has more rows than these."""
@@ -112,7 +119,7 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
     Raises:
         UserError: the file cannot be read or has no rows.
     """
-    values: dict[str, list[str]] = {}
+    values: dict[str, list[str | list[str]]] = {}
     rows = size = 0
     more = False
     for record in read_records(path):
@@ -124,13 +131,35 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
             if not name or not is_encodable(name):  # a config cannot name such a column
                 continue
             texts = values.setdefault(name, [])
-            if value is None or isinstance(value, str | int | float):
-                texts.append(as_text(value, name))
-                size += sys.getsizeof(texts[-1])
+            text = _text_or_labels(value)
+            if text is not None:
+                texts.append(text)
+                size += sys.getsizeof(text) + (sum(map(sys.getsizeof, text)) if isinstance(text, list) else 0)
     if not rows:
         raise UserError(f"{path} has no rows. Add some, or name another file.")
-    columns = [Column(name, texts) for name, texts in values.items() if len(texts) == rows]
+    columns = [_column(name, texts) for name, texts in values.items() if len(texts) == rows]
     return Table(columns, [name for name, texts in values.items() if len(texts) < rows], rows, more)
+
+
+def _text_or_labels(value: object) -> str | list[str] | None:
+    """Return a value as text, or as the labels of a list; None if it is neither."""
+    items = label_items(value)
+    try:
+        return as_text(value, "") if items is None else [as_text(item, "") for item in items]
+    except UserError:  # a date, an image and the like
+        return None
+
+
+def _column(name: str, values: list[str | list[str]]) -> Column:
+    """Return the column; lists of labels are joined by a character that is in none of them."""
+    lists = [value for value in values if isinstance(value, list)]
+    if not lists:
+        return Column(name, [value for value in values if isinstance(value, str)])
+    characters = {character for labels in lists for label in labels for character in label}
+    separator = next((mark for mark in "|;,\t\n" if mark not in characters), None)
+    one_each = all(isinstance(value, str) or len(value) == 1 for value in values)
+    joined = [value if isinstance(value, str) else (separator or "|").join(value) for value in values]
+    return Column(name, joined, lists=True, list_separator=None if one_each else separator)
 
 
 def evenly_spaced(items: list[str], *, count: int = 1000) -> list[str]:
@@ -179,8 +208,8 @@ def _named_column(table: Table, file: str, name: str, option: str) -> Column:
     """Return the column that the user named with an option."""
     if name in table.incomplete:
         raise UserError(
-            f"{file}: the column '{name}' does not hold a text or a number in every row. Fill it where it is "
-            'missing; write dates as text; join the items of a list, such as "a|b".'
+            f"{file}: the column '{name}' does not hold a text, a number or a list of labels in every row. "
+            "Fill it where it is missing; write dates as text."
         )
     return table.columns[column_index(file, [column.name for column in table.columns], name, key=option)]
 
@@ -199,7 +228,10 @@ def _text_column(columns: list[Column]) -> Column | None:
     richness = {
         column.name: column.mean_words * column.distinct_share
         for column in columns
-        if column.kind == "words" and (column.distinct_share > 0.1 or column.mean_words > 3) and len(column.counts) > 1
+        if column.kind == "words"
+        and not column.lists
+        and (column.distinct_share > 0.1 or column.mean_words > 3)
+        and len(column.counts) > 1
     }
     richest = [column for column in columns if richness.get(column.name, 0) * 1.5 > max(richness.values(), default=0)]
     return max(richest, key=lambda column: (column.name_has(TEXT_NAMES), richness[column.name]), default=None)
@@ -207,7 +239,7 @@ def _text_column(columns: list[Column]) -> Column | None:
 
 def _could_be_label(column: Column) -> bool:
     labels = column.labels
-    if not 2 <= len(labels) <= min(2000, len(column.values) // 3) or column.kind == "dates":
+    if len(column.counts) < 2 or not 2 <= len(labels) <= min(2000, len(column.values) // 3) or column.kind == "dates":
         return False
     if column.kind == "numbers":
         return len(labels) <= (200 if column.name_has(LABEL_NAMES) else 20)

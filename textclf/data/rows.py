@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.readers import column_index, file_format, find_files, read_columns
+from textclf.data.readers import file_format, find_files, read_columns
+from textclf.data.table_format import column_index
 from textclf.errors import UserError
 from textclf.io.streams import open_data
 from textclf.options import option, options
@@ -75,7 +76,8 @@ def read_rows(
     names |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
     row = -1
     rows, size = Rows([], [], [[] for _ in columns]), 0
-    for row, (text, label, *others) in enumerate(read_columns(path, names, sha256=sha256)):
+    records = read_columns(path, names, lists={keys[1]: options.label_separator}, sha256=sha256)
+    for row, (text, label, *others) in enumerate(records):
         if not label.strip() and options.label_separator is None:
             raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
         rows.texts.append(text)

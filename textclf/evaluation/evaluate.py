@@ -17,6 +17,7 @@ from textclf.config.schema import Config
 from textclf.data.readers import file_format, find_files
 from textclf.data.rows import DataOptions
 from textclf.data.source import RowIds, SourceFile, SourceReader, SourceRows, source_files
+from textclf.data.table_format import has_column
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import LEVEL, intervals
 from textclf.evaluation.calibration import needs_threshold
@@ -157,8 +158,8 @@ def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
     """Return the names that are columns of all files."""
     for path in paths if names else ():
         with open_data(path) as stream:
-            columns = {column.strip() for column in file_format(path).columns(stream, str(path))}
-        names = [name for name in names if name.strip() in columns]
+            columns = file_format(path).columns(stream, str(path))
+        names = [name for name in names if has_column(columns, name)]
     return names
 
 

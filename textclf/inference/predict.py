@@ -13,7 +13,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.readers import FORMATS, TableFormat, file_format, is_table
+from textclf.data.readers import FORMATS, file_format, is_table
+from textclf.data.table_format import TableFormat
 from textclf.inference.classifier import Classifier, Probabilities
 from textclf.io.sanitize import csv_lines, escape_formulas
 from textclf.io.streams import SIZE_LIMIT, decode_line, open_data, too_long_error
@@ -191,7 +192,7 @@ def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
 
 
 def _columns(stream: BinaryIO, name: str, kind: TableFormat, column: str) -> Iterator[list[str]]:
-    rows = kind.rows(stream, name, {"--column": column})
+    rows = kind.rows(stream, name, {"--column": column}, {})
     size = 1  # the first row is predicted at once, then twice as many each time
     while chunk := [text for (text,) in islice(rows, size)]:
         yield chunk

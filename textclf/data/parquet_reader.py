@@ -1,0 +1,59 @@
+"""The reader of .parquet files."""
+
+import contextlib
+import gzip
+import itertools
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, BinaryIO
+
+from textclf.data.table_format import Lists, TableFormat, as_labels, as_text, column_index
+from textclf.errors import UserError
+
+ROWS = 1024  # read at once
+
+
+def _columns(stream: BinaryIO, name: str) -> list[str]:
+    with _open(stream, name) as file:
+        return list(file.schema_arrow.names)
+
+
+def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists) -> Iterator[tuple[str, ...]]:
+    with _open(stream, name) as file:
+        header = list(file.schema_arrow.names)
+        chosen = [header[column_index(name, header, column, key=key)] for key, column in columns.items()]
+        row = 0
+        for batch in file.iter_batches(ROWS, columns=chosen):
+            texts = []
+            for key, column in zip(columns, chosen, strict=True):
+                values = batch.column(column).to_pylist()
+                places = (f"{name}: row {number}, '{column}'" for number in itertools.count(row))
+                convert = partial(as_labels, separator=lists[key]) if key in lists else as_text
+                texts.append(list(map(convert, values, places)))
+            yield from zip(*texts, strict=True)
+            row += batch.num_rows
+
+
+def _records(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
+    with _open(stream, name) as file:
+        for batch in file.iter_batches(ROWS):
+            yield from batch.to_pylist()
+
+
+@contextlib.contextmanager
+def _open(stream: BinaryIO, name: str) -> Iterator[Any]:
+    """Open a parquet file; raise its errors in the block as UserError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        yield pyarrow.parquet.ParquetFile(stream)
+    except gzip.BadGzipFile:
+        raise
+    # ValueError and OverflowError: dates out of Python's range
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{name} is a damaged parquet file: {reason}. Write it again.") from None
+
+
+PARQUET = TableFormat(_columns, _rows, _records)

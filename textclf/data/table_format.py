@@ -1,0 +1,122 @@
+"""What the readers of all kinds of tables share: how columns are found, and how values become text."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import BinaryIO, NamedTuple
+
+from textclf.errors import UserError
+from textclf.io.sanitize import excerpt, join_names
+from textclf.io.streams import SIZE_LIMIT, too_long_error
+
+Lists = Mapping[str, str | None]
+"""The settings whose columns may hold lists of labels, each with the separator that joins the labels."""
+
+
+class TableFormat(NamedTuple):
+    """The readers of a file format; each takes an open stream and the file's name for messages."""
+
+    columns: Callable[[BinaryIO, str], list[str]]
+    """Reads the names of the columns."""
+    rows: Callable[[BinaryIO, str, Mapping[str, str], Lists], Iterator[tuple[str, ...]]]
+    """Yields rows of some columns; see `read_columns`."""
+    records: Callable[[BinaryIO, str], Iterator[dict[str, object]]]
+    """Yields rows of all columns; see `read_records`."""
+
+
+def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
+    """Return the index of the column with a name; blanks around names and their Unicode form are ignored.
+
+    Args:
+        file: name of the file, and `key` the setting that chose the column, for messages.
+
+    Raises:
+        UserError: no column has the name, or more than one.
+    """
+    matches = [index for index, column in enumerate(columns) if column == name]
+    matches = matches or [index for index, column in enumerate(columns) if column.strip() == name.strip()]
+    matches = matches or [index for index, column in enumerate(columns) if _composed(column) == _composed(name)]
+    if not matches:
+        raise UserError(f"{file} has no column '{name}'; it has: {join_names(columns) or 'none'}. Set {key}.")
+    if len(matches) > 1:
+        raise UserError(f"{file} has {len(matches)} columns '{name}'. Rename all but one.")
+    return matches[0]
+
+
+def has_column(columns: list[str], name: str) -> bool:
+    """Return True if a column has the name, as `column_index` compares names."""
+    return _composed(name) in map(_composed, columns)
+
+
+def _composed(name: str) -> str:
+    """Return a name without outer blanks, and with letters and their accents as one character (NFC)."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")  # surrogates, which JSON can escape and UTF-8 cannot encode
+
+
+def as_text(value: object, where: str) -> str:
+    """Return a value of JSON or parquet as text; a missing one, as null and NaN are, is empty.
+
+    Args:
+        where: location of the value, for messages.
+
+    Raises:
+        UserError: the value is a list, a date or the like, too long, or bytes that are not UTF-8.
+    """
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{where}: byte 0x{value[error.start]:02x} is not UTF-8. Save it as text.") from None
+    if isinstance(value, str):
+        if len(value) > SIZE_LIMIT:
+            raise too_long_error(where, "text")
+        return _SURROGATES.sub("\ufffd", value)
+    if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # never with an exponent
+    if isinstance(value, int | float):
+        return str(value)
+    raise UserError(f"{where}: found {type(value).__name__} {str(value)[:40]}, need text.")
+
+
+def as_labels(value: object, where: str, separator: str | None) -> str:
+    """Return a value of the column of labels as text; several labels are joined by the separator.
+
+    Args:
+        separator: between several labels; None: a list has one.
+
+    Raises:
+        UserError: there are several labels and no separator, or a label holds it; else as `as_text`.
+    """
+    items = label_items(value)
+    if items is None:
+        return as_text(value, where)
+    labels = [label for label in (as_text(item, where) for item in items) if label]
+    if len(labels) > 1 and separator is None:
+        named = join_names(labels, most=3)
+        raise UserError(f'{where}: {len(labels)} labels: {named}. Set data.label_separator, such as "|".')
+    for label in labels:
+        if separator is not None and separator in label:
+            raise UserError(
+                f"{where}: the label '{excerpt(label)}' holds the separator '{separator}', which would split it. "
+                "Set another data.label_separator."
+            )
+    return (separator or "").join(labels)
+
+
+def label_items(value: object) -> list[object] | None:
+    """Return the labels of a list, or of an object with 1 or 0 for each label, as spaCy has them; None for others."""
+    if isinstance(value, dict) and value and all(str(number) in _ON_OFF for number in value.values()):
+        return [label for label, number in value.items() if _ON_OFF[str(number)]]
+    return value if isinstance(value, list) else None
+
+
+_ON_OFF = {"1": True, "1.0": True, "True": True, "0": False, "0.0": False, "False": False}
