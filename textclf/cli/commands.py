@@ -7,12 +7,13 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from textclf.cli.console import print_json, print_result, print_stderr, print_stdout, write_output
 from textclf.io.sanitize import printable_json, printable_lines
+from textclf.io.streams import expand_home
 
 if TYPE_CHECKING:
     from textclf.io.run_folder import Run
@@ -21,7 +22,15 @@ DEFAULT_TRIALS = 20
 
 # Options and arguments that several commands share
 
-PATH = click.Path(path_type=Path)
+
+class UserPath(click.Path):
+    """A path that may begin with `~`, which shells leave as it is in `--run=~/mine`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(expand_home(value) if isinstance(value, str) else value, param, ctx)
+
+
+PATH = UserPath(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 

@@ -23,7 +23,7 @@ from textclf.data.split import split
 from textclf.errors import UserError
 from textclf.io.files import temporary_file_errors, write_text
 from textclf.io.sanitize import excerpt, is_encodable
-from textclf.io.streams import is_regular_file
+from textclf.io.streams import expand_home, is_regular_file
 
 MAX_LISTED_LABELS = 5
 
@@ -114,7 +114,8 @@ def create_config(
     Raises:
         UserError: the table cannot be read or trained on, or the config exists and `overwrite` is False.
     """
-    path = None if output == "-" else Path(output or f"{_data_name(data)}.yaml")
+    data = expand_home(data)
+    path = None if output == "-" else Path(expand_home(output or f"{_data_name(data)}.yaml"))
     if path and path.exists() and not overwrite:
         raise UserError(f"{path} exists. Replace it with --overwrite, or choose another file with --output.")
     if not is_encodable(data):

@@ -15,7 +15,7 @@ from textclf.config.schema import TUNE_SECTION, Config, option_rows, section_typ
 from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
 from textclf.data.rows import data_problems
 from textclf.errors import UserError
-from textclf.io.streams import is_regular_file
+from textclf.io.streams import expand_home, is_regular_file, missing_file
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.registry import MODELS
 
@@ -76,7 +76,9 @@ def check_source(source: YamlSource) -> tuple[Config, list[Problem]]:
     wrong = [key[:-1] if key == _TYPE else key for key, _ in problems]
     valid = _without(values, wrong)
     config = parse_config({**valid, "data": {"train": [], **(valid.get("data") or {})}})
-    for dotted, message in [*data_problems(config.data, config.report.slices), *vector_problems(config)]:
+    folder = Path(source.path).parent
+    file_problems = data_problems(config.data, config.report.slices, config_folder=folder)
+    for dotted, message in [*file_problems, *vector_problems(config, config_folder=folder)]:
         key = tuple(dotted.split("."))
         if not any(overlaps(key, wrong_key) for wrong_key in wrong):
             problems.append((key, message))
@@ -120,12 +122,18 @@ def parse_config(values: Mapping[str, Any]) -> Config:
     return _CONFIG.validate_json(json.dumps(filled), strict=True)
 
 
-def vector_problems(config: Config) -> list[tuple[str, str]]:
-    """Return the problems of options that concern word vectors, as (dotted key, message) pairs."""
+def vector_problems(config: Config, *, config_folder: Path | None = None) -> list[tuple[str, str]]:
+    """Return the problems of options that concern word vectors, as (dotted key, message) pairs.
+
+    Args:
+        config_folder: folder of the config, for messages.
+    """
     problems = []
     pretrained = config.model.pretrained
-    if pretrained is not None and not is_regular_file(pretrained):
-        problems.append(("model.pretrained", f"no file '{pretrained}' (looked in {Path.cwd()})."))
+    if pretrained is not None and not is_regular_file(expand_home(pretrained)):
+        is_beside = config_folder is not None and is_regular_file(str(config_folder / pretrained))
+        message = missing_file(pretrained, beside=config_folder if is_beside else None)
+        problems.append(("model.pretrained", message))
     if config.augment.synonyms and pretrained is None:
         problems.append(("augment.synonyms", "needs word vectors, whose neighbours they are. Set model.pretrained."))
     return problems

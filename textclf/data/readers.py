@@ -12,7 +12,7 @@ from textclf.data.parquet_reader import PARQUET
 from textclf.data.table_format import Lists, TableFormat
 from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable
-from textclf.io.streams import open_data
+from textclf.io.streams import expand_home, missing_file, open_data
 
 
 def read_columns(
@@ -43,20 +43,21 @@ def read_records(path: Path) -> Iterator[dict[str, object]]:
         yield from file_format(path).records(stream, str(path))
 
 
-def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
+def find_files(patterns: str | list[str], *, key: str, config_folder: Path | None = None) -> list[Path]:
     """Return the files that names or globs match, in alphabetical order for a glob.
 
     Args:
-        key: config key that the names come from, for messages.
+        key: config key that the names come from, and `config_folder` the folder of the config, for messages.
 
     Raises:
         UserError: a name or a glob matches no file, or the name of a file is not UTF-8.
     """
     files: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = _matching(pattern)
+        matches = _matching(expand_home(pattern))
         if not matches:
-            raise UserError(f"{key}: no file '{pattern}' (looked in {Path.cwd()}).")
+            is_beside = config_folder is not None and _matching(str(config_folder / pattern))
+            raise UserError(f"{key}: {missing_file(pattern, beside=config_folder if is_beside else None)}")
         for path in matches:
             if not is_encodable(str(path)):
                 raise UserError(f"{key}: the name {path} is not UTF-8, so that no run can hold it. Rename the file.")

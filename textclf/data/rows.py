@@ -95,11 +95,14 @@ def read_rows(
         yield rows
 
 
-def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tuple[str, str]]:
+def data_problems(
+    options: DataOptions, slices: Sequence[str] = (), *, config_folder: Path | None = None
+) -> list[tuple[str, str]]:
     """Return the problems of the files and columns that a config names, as pairs of dotted key and message.
 
     Args:
         slices: columns that the file to evaluate on must have too.
+        config_folder: folder of the config, for messages.
     """
     evaluated = "test" if options.test else "validation" if options.validation else "train"
     required = {part: list(zip(COLUMN_KEYS, (options.text, options.label), strict=True)) for part in PARTS}
@@ -110,7 +113,7 @@ def data_problems(options: DataOptions, slices: Sequence[str] = ()) -> list[tupl
         if patterns is None:
             continue
         try:
-            for path in find_files(patterns, key=f"data.{part}"):
+            for path in find_files(patterns, key=f"data.{part}", config_folder=config_folder):
                 with open_data(path) as stream:
                     columns = file_format(path).columns(stream, str(path))
                 problems += _column_problems(path, columns, required[part])

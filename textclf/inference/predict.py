@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from textclf.data.readers import FORMATS, file_format, is_table
 from textclf.data.table_format import TableFormat
 from textclf.inference.classifier import Classifier, Probabilities
 from textclf.io.sanitize import csv_lines, escape_formulas
-from textclf.io.streams import SIZE_LIMIT, decode_line, open_data, too_long_error
+from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, open_data, too_long_error
 from textclf.text.encoding import ConsecutiveIds
 
 READ_BYTES = 1 << 20  # most bytes of one read
@@ -175,9 +175,14 @@ def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterat
 
 
 def _stdin() -> BinaryIO:
-    """Open standard input with a buffer of its own: at exit Python must not wait for a thread that reads Python's."""
-    raw = getattr(sys.stdin.buffer, "raw", None)
-    return sys.stdin.buffer if raw is None else io.BufferedReader(raw)
+    """Open standard input with a buffer of its own: at exit Python must not wait for a thread that reads Python's.
+
+    Raises:
+        UserError: it is a gzip file, a spreadsheet and the like.
+    """
+    stream = io.BufferedReader(cast(io.RawIOBase, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)))
+    check_content(stream.peek(1), "-")
+    return stream
 
 
 def _file_lines(path: Path) -> Iterator[list[str]]:

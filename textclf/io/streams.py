@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -33,13 +34,59 @@ def open_data(path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None"
         with file:
             if path.suffix.lower() == ".gz":
                 with gzip.GzipFile(fileobj=file) as decompressed:
+                    check_content(decompressed.peek(1), str(path))
                     yield cast(BinaryIO, decompressed)
             else:
+                check_content(file.peek(1), str(path))
                 yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+# the first bytes of files that are no text, what they are, and what to do
+_CONTENTS = (
+    (re.compile(rb"\x1f\x8b\x08"), "a gzip file", "Add .gz to its name."),
+    (re.compile(rb"PK\x03\x04.*?(\[Content_Types\]|xl/)", re.DOTALL), "an Excel file", "Save it as CSV, in UTF-8."),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an Excel file", "Save it as CSV, in UTF-8."),
+    (re.compile(rb"PK\x03\x04"), "a zip file", "Unpack it."),
+    (re.compile(rb"BZh[1-9]1AY&SY|\xfd7zXZ\0|\x28\xb5\x2f\xfd"), "compressed", "Unpack it, or use gzip."),
+    (re.compile(rb"PAR1[\0-\x1f]"), "a parquet file", "End its name with .parquet."),
+    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, not the data", "Fetch them: git lfs pull."),
+    (re.compile(rb"SQLite format 3\0|%PDF-\d"), "no table and no text", "Save the rows as CSV, in UTF-8."),
+)
+
+
+def check_content(start: bytes, name: str) -> None:
+    """Refuse a file whose first bytes, after decompression, are those of another kind of file than its name says.
+
+    Raises:
+        UserError: it is a spreadsheet, an archive and the like.
+    """
+    is_parquet = name.lower().removesuffix(".gz").endswith(".parquet")
+    for pattern, what, advice in _CONTENTS:
+        if pattern.match(start) and not (is_parquet and what == "a parquet file"):
+            raise UserError(f"{name} is {what}. {advice}")
+
+
+def missing_file(name: str, *, beside: Path | None = None) -> str:
+    """Return the message that there is no file of this name, and where it was looked for.
+
+    Args:
+        beside: folder of the config, if the file is there.
+    """
+    if os.path.isabs(name):  # noqa: PTH117 - the name may hold a NUL
+        return f"no file '{name}'."
+    message = f"no file '{name}' (looked in {Path.cwd()})."
+    if beside is not None:
+        message += f" It is beside the config, but paths start where textclf is started: write '{beside / name}'."
+    return message
+
+
+def expand_home(name: str) -> str:
+    """Return the name with the user's home folder for `~` at its beginning, unless a file has that very name."""
+    return name if os.path.lexists(name) else os.path.expanduser(name)  # noqa: PTH111 - raises nothing
 
 
 HASH_BLOCK = 1 << 18  # bytes read and hashed together
@@ -103,7 +150,7 @@ def open_file(path: Path, *, pipes: bool = False) -> io.BufferedReader:
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise UserError(f"no file '{path}' (looked in {Path.cwd()}).") from None
+        raise UserError(missing_file(str(path))) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -18,6 +18,7 @@ from textclf.errors import UserError
 from textclf.io.contract import SplitDocument
 from textclf.io.files import array_on_disk, smallest_dtype
 from textclf.io.sanitize import join_names
+from textclf.io.streams import expand_home
 from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, token_ids_on_disk, truncate
 from textclf.text.tokenizer import TextOptions
 from textclf.text.vectors import WordVectors, read_vectors, vector_words
@@ -287,7 +288,7 @@ def _make_vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[l
         )
     if not config.model.pretrained:
         return vocabulary, trained_words, None
-    path = Path(config.model.pretrained)
+    path = Path(expand_home(config.model.pretrained))
     vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
     vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
     return vocabulary, trained_words, vectors
