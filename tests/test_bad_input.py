@@ -27,8 +27,8 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "no data": (
         {"c.yaml": GOOD},
         "check c.yaml --set data=---",
-        "c.yaml:1:8: data.train: is missing; it names a .csv, .tsv, .jsonl or .parquet file, each also .gz; "
-        "a list or a glob too",
+        "c.yaml:1:8: data.train: is missing; it names a .csv, .tsv, .jsonl (.ndjson, .json) or .parquet file, "
+        "each also .gz; a list or a glob too",
     ),
     "an escape for no character": (
         {"c.yaml": GOOD + b"text: {clean: ['', \"\\U00110000\"]}"},

@@ -20,7 +20,8 @@ MODEL_KEYS = (
     "type, embedding_dim, pretrained, trainable_embedding, units, layers, pooling, embedding_dropout, dropout"
 )  # fmt: skip
 TRAIN_IS_MISSING = (
-    "data.train: is missing; it names a .csv, .tsv, .jsonl or .parquet file, each also .gz; a list or a glob too"
+    "data.train: is missing; it names a .csv, .tsv, .jsonl (.ndjson, .json) or .parquet file, each also .gz; "
+    "a list or a glob too"
 )
 
 

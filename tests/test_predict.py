@@ -272,7 +272,7 @@ def test_more_lines_than_are_read_at_once_stay_in_order(reviews: Path, tmp_path:
 def test_a_repeated_text_is_looked_up(reviews: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"good {row // 3} bad" for row in range(300)]
     monkeypatch.setattr("textclf.inference.predict.CACHED_ROWS", 40)
-    monkeypatch.setattr("textclf.inference.predict.READ_BYTES", 100)
+    monkeypatch.setattr("textclf.inference.inputs.READ_BYTES", 100)
     encoded: list[int] = []
     encode = Classifier.encode
     monkeypatch.setattr(Classifier, "encode", lambda self, new: (encoded.append(len(new)), encode(self, new))[1])

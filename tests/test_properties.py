@@ -17,7 +17,8 @@ from textclf.data.rows import DataOptions, LabelBuilder, text_keys
 from textclf.data.split import split
 from textclf.evaluation.predictions import Predictions, read_predictions, write_predictions
 from textclf.inference.classifier import Classifier, load_classifier
-from textclf.inference.predict import predict_stream, read_lines
+from textclf.inference.inputs import read_lines
+from textclf.inference.predict import predict_stream
 from textclf.io.files import write_csv
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.mlp.network import MlpOptions

@@ -21,8 +21,8 @@ from textclf.data.readers import FORMATS, read_columns
 from textclf.data.rows import DataOptions, data_problems
 from textclf.errors import UserError
 from textclf.inference.classifier import load_classifier, save_classifier
+from textclf.inference.inputs import read_lines
 from textclf.inference.model_folder import Description, checksum
-from textclf.inference.predict import read_lines
 from textclf.models.architecture import Shape
 from textclf.models.bilstm.onnx import stack_directions
 from textclf.models.ensemble import rewrite_onnx_model

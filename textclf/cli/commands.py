@@ -206,10 +206,10 @@ def tune(
 @click.command()
 @click.argument("data", required=False)
 @run_option
-@click.option("--text", help="Column of the texts in DATA [default: the run's].")
+@click.option("--text", multiple=True, help="Column of the texts in DATA, repeatable [default: the run's].")
 @click.option("--label", help="Column of the labels in DATA [default: the run's].")
 @json_option
-def evaluate(data: str | None, run: Path | None, text: str | None, label: str | None, as_json: bool) -> None:
+def evaluate(data: str | None, run: Path | None, text: tuple[str, ...], label: str | None, as_json: bool) -> None:
     """Evaluate a run on DATA. Without DATA: on its test rows, else its validation rows."""
     from textclf.cli import tables
     from textclf.evaluation.evaluate import evaluate as evaluate_run
@@ -240,7 +240,13 @@ def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bo
 @run_option
 @click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
-@click.option("--column", help="Column of the texts, when FILE is a table.")
+@click.option(
+    "--column", "columns", multiple=True, help="Column of the texts in a table; several are joined by blanks."
+)
+@click.option(
+    "--input-format", type=click.Choice(["lines", "csv", "tsv", "jsonl"]),
+    help="What the input is [default: by the name of FILE; standard input: lines].",
+)  # fmt: skip
 @click.option("--bom", is_flag=True, help="Begin csv or tsv with a byte order mark: spreadsheets then read UTF-8.")
 @click.option(
     "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty below this probability."
@@ -248,18 +254,21 @@ def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bo
 @raw_option
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
 def predict(
-    file: Path, run: Path | None, output: Path | None, format: str, column: str | None, bom: bool,
-    min_confidence: float, raw: bool, as_json: bool,
+    file: Path, run: Path | None, output: Path | None, format: str, columns: tuple[str, ...],
+    input_format: str | None, bom: bool, min_confidence: float, raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the label of each line of FILE or standard input. Row n out is row n in."""
     from textclf.inference.classifier import load_classifier
-    from textclf.inference.predict import predict_stream, read_texts
+    from textclf.inference.inputs import read_texts
+    from textclf.inference.predict import predict_stream
 
+    if columns and input_format == "lines":
+        raise click.UsageError("--column is for tables: --input-format lines has none.")
     output_format = "json" if as_json else format
     if bom and output_format in ("json", "jsonl"):
         raise click.UsageError("--bom is for csv and tsv: JSON has no byte order mark.")
     classifier = load_classifier(selected_run(run).path)
-    texts = read_texts(file, column=column, default_column=classifier.description.column)
+    texts = read_texts(file, columns=columns, default_columns=classifier.description.columns, input_format=input_format)
     chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom)
     write_output(chunks, output, sanitize=printable_json if output_format in ("json", "jsonl") else printable_lines)
 
@@ -278,10 +287,10 @@ def explain(
     from textclf.cli.explanations import write_explanations
     from textclf.inference.classifier import load_classifier
     from textclf.inference.explain import explain_lines
-    from textclf.inference.predict import read_texts
+    from textclf.inference.inputs import read_texts
 
     classifier = load_classifier(selected_run(run).path)
-    texts = read_texts(Path("-"), column=None, default_column="") if text == "-" else iter([[text]])
+    texts = read_texts(Path("-")) if text == "-" else iter([[text]])
     write_explanations(explain_lines(classifier, texts, label), "jsonl" if as_json else format, output)
 
 

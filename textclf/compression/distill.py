@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.compression.candidates import Candidate, CompressionRequest, Original, Weights, shrunk, trained
-from textclf.inference.predict import read_texts
+from textclf.inference.inputs import read_texts
 from textclf.io.contract import CompressionSettings
 from textclf.models.architecture import InitialData, Shape
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
@@ -76,7 +76,7 @@ def _unlabelled_ids(original: Original, path: Path | None) -> TokenIds | None:
     """Return the token ids of the texts in a file, or None without a file."""
     if path is None:
         return None
-    chunks = read_texts(path, column=None, default_column=original.classifier.description.column)
+    chunks = read_texts(path, default_columns=original.classifier.description.columns)
     encoded = [original.classifier.encode(texts) for texts in chunks]
     return concatenate(encoded) if encoded else None
 

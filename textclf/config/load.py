@@ -193,7 +193,7 @@ def _message(details: ErrorDetails) -> str:
     if kind == "missing":
         meaning = {row.key: row.help for row in option_rows()}
         return f"is missing; it names {meaning['.'.join(key)]}"
-    if kind == "string_too_short":
+    if kind in ("string_too_short", "too_short"):
         return "is empty" + ("; put a mark such as | in quotes" if key[-1] == "label_separator" else "")
     if kind == "value_error":
         return str(details["ctx"]["error"])

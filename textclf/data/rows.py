@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.data.readers import file_format, find_files, read_columns
-from textclf.data.table_format import column_index
+from textclf.data.table_format import column_index, join_texts
 from textclf.errors import UserError
 from textclf.io.streams import open_data
 from textclf.options import option, options
@@ -24,12 +24,18 @@ from textclf.options import option, options
 class DataOptions:
     """Options of the data: files, columns and split."""
 
-    train: str | list[str] = option(help="a .csv, .tsv, .jsonl or .parquet file, each also .gz; a list or a glob too")
+    train: str | list[str] = option(
+        help="a .csv, .tsv, .jsonl (.ndjson, .json) or .parquet file, each also .gz; a list or a glob too"
+    )
     validation: str | None = option(
         default=None, help="a file of validation rows; null: a part of the training rows is held out"
     )
     test: str | None = option(default=None, help="a file that training never sees; scored at the end")
-    text: str = option(default="text", help="name of the column with the texts", min_length=1)
+    text: str | list[str] = option(
+        default="text",
+        help="name of the column with the texts; a list of columns, such as [title, body], is joined by blanks",
+        min_length=1,
+    )
     label: str = option(default="label", help="name of the column with the labels", min_length=1)
     validation_split: float = option(
         default=0.1, help="share of the training rows held out, stratified by label", gt=0, lt=1
@@ -39,6 +45,11 @@ class DataOptions:
         help='separator of several labels in one field, such as "|"; null: one label per row',
         min_length=1,
     )
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The names of the columns that the text of a row is joined from."""
+        return [self.text] if isinstance(self.text, str) else self.text
 
 
 PARTS = ("train", "validation", "test")
@@ -72,12 +83,14 @@ def read_rows(
     Raises:
         UserError: the file cannot be read or has no rows, or a row has no label and `label_separator` is not set.
     """
-    names = dict(zip(keys, (options.text, options.label), strict=True))
+    text_names = options.text_columns
+    names = {keys[0] if index == 0 else f"{keys[0]}[{index}]": name for index, name in enumerate(text_names)}
+    names[keys[1]] = options.label
     names |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
     row = -1
     rows, size = Rows([], [], [[] for _ in columns]), 0
     records = read_columns(path, names, lists={keys[1]: options.label_separator}, sha256=sha256)
-    for row, (text, label, *others) in enumerate(records):
+    for row, (text, label, *others) in enumerate(join_texts(records, len(text_names))):
         if not label.strip() and options.label_separator is None:
             raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
         rows.texts.append(text)
@@ -105,7 +118,9 @@ def data_problems(
         config_folder: folder of the config, for messages.
     """
     evaluated = "test" if options.test else "validation" if options.validation else "train"
-    required = {part: list(zip(COLUMN_KEYS, (options.text, options.label), strict=True)) for part in PARTS}
+    text_key, label_key = COLUMN_KEYS
+    texts = [(text_key, name) for name in options.text_columns]
+    required = {part: [*texts, (label_key, options.label)] for part in PARTS}
     required[evaluated] += [("report.slices", name) for name in slices]
     problems: list[tuple[str, str]] = []
     for part in PARTS:

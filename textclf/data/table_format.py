@@ -55,6 +55,13 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 
 
+def join_texts(rows: Iterator[tuple[str, ...]], count: int) -> Iterator[tuple[str, ...]]:
+    """Return the rows with their first `count` fields, but for empty ones, joined by blanks into one text."""
+    if count == 1:
+        return rows
+    return ((" ".join([field for field in row[:count] if field.strip()]), *row[count:]) for row in rows)
+
+
 _SURROGATES = re.compile("[\ud800-\udfff]")  # surrogates, which JSON can escape and UTF-8 cannot encode
 
 

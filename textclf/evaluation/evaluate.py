@@ -100,14 +100,14 @@ def write_evaluation(run: Run, predictions: Predictions, document: MetricsDocume
     write_json(run.metrics, document)
 
 
-def evaluate(run: Run, data: str | None, *, text: str | None = None, label: str | None = None) -> MetricsDocument:
+def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str | None = None) -> MetricsDocument:
     """Evaluate a run on a file, or again on its own rows; return the document of metrics.json.
 
     For a file, metrics, predictions and report are written to `evaluations/NAME`, unless the run is a bare model/
     folder.
 
     Args:
-        text: column of the texts in the file; None: the run's.
+        text: columns of the texts in the file; none: the run's.
         label: column of the labels in the file; None: the run's.
 
     Raises:
@@ -120,14 +120,15 @@ def evaluate(run: Run, data: str | None, *, text: str | None = None, label: str 
     paths = find_files(data, key="DATA")
     columns = _columns_in(paths, config.report.slices) if config else []
     of_run = config.data if config else _model_options(classifier)
-    options = replace(of_run, text=text or of_run.text, label=label or of_run.label)
+    options = replace(of_run, text=[*text] or of_run.text, label=label or of_run.label)
     shows_texts = run.complete and config is not None and config.report.texts
     reader = SourceReader(paths, options, columns=columns, texts=shows_texts, keys=("--text", "--label"))
     token_ids = _encode(classifier, reader)
     rows = reader.rows("all")
     predictions, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
-    if (options.text, options.label) != (of_run.text, of_run.label):
-        document["data"]["columns"] = [options.text, options.label]
+    columns_read = [*options.text_columns, options.label]
+    if columns_read != [*of_run.text_columns, of_run.label]:
+        document["data"]["columns"] = columns_read
     if run.complete:
         target = _evaluation_folder(run, document["data"])
         with replacing_files(target) as new:

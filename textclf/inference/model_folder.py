@@ -61,12 +61,17 @@ class Description:
     vocabulary: list[str]
     labels: list[str]
     label_separator: str | None
-    column: str
-    """Default column of a table that the texts are in."""
+    column: str | list[str]
+    """Default column of a table that the texts are in, or several."""
     label_column: str
     """Default column of a table that the labels are in."""
     threshold: float = 0.5
     """Least probability of the second of two labels, and of each label if a row may have several."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The default columns of the texts."""
+        return [self.column] if isinstance(self.column, str) else self.column
 
 
 class ModelFiles(NamedTuple):
@@ -192,7 +197,7 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
     "vocabulary": check_words,
     "labels": check_labels,
     "label_separator": check_text_or_null,
-    "column": check_text,
+    "column": lambda value, name: (check_words if isinstance(value, list) else check_text)(value, name),
     "label_column": check_text,
     "threshold": check_fraction,
     "probe": check_object,

@@ -1,28 +1,18 @@
 """`textclf predict`: output row n is input row n, and the first rows are written before the last are read."""
 
-import io
 import json
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from textclf.data.readers import FORMATS, file_format, is_table
-from textclf.data.table_format import TableFormat
 from textclf.inference.classifier import Classifier, Probabilities
 from textclf.io.sanitize import csv_lines, escape_formulas
-from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, open_data, too_long_error
 from textclf.text.encoding import ConsecutiveIds
-
-READ_BYTES = 1 << 20  # most bytes of one read
-
-CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
 
 # Limits of the cache of predicted texts, which is emptied when one of them is reached.
 CACHED_ROWS, CACHED_NUMBERS, CACHED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24
@@ -127,81 +117,6 @@ def _json_document(chunks: Iterable[str]) -> Iterator[str]:
             yield separator + lines.rstrip("\n").replace("\n", ",\n")
             separator = ",\n"
     yield "\n]\n" if separator != "[\n" else "[]\n"
-
-
-# Reading
-
-
-def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
-    """Yield lines in chunks, as soon as the stream has them; only a line feed ends a line, CR before it is dropped.
-
-    Raises:
-        UserError: a line is not UTF-8 or longer than SIZE_LIMIT.
-    """
-    read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for more
-    open_line: list[bytes] = []  # pieces of a line whose end has not been read
-    number = size = 0
-    while data := read(READ_BYTES):
-        if b"\n" not in data:
-            open_line.append(data)
-            size += len(data)
-            if size > SIZE_LIMIT:
-                raise too_long_error(f"{name}:{number + 1}", "line")
-            continue
-        *lines, rest = b"".join([*open_line, data]).split(b"\n")
-        open_line, size = [rest], len(rest)
-        yield _decode(lines, name, number)
-        number += len(lines)
-    if any(open_line):
-        yield _decode([b"".join(open_line)], name, number)
-
-
-def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
-    if before == 0:
-        lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-    if len(lines[0]) > SIZE_LIMIT:  # the others were read at once, which is shorter
-        raise too_long_error(f"{name}:{before + 1}", "line")
-    return [decode_line(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
-
-
-def read_texts(path: Path, *, column: str | None, default_column: str) -> Iterator[list[str]]:
-    """Yield the texts of a table's column, or lines, in chunks; `-` is standard input, a CSV if `column` is set."""
-    if str(path) == "-":
-        stdin = _stdin()
-        return _columns(stdin, "-", FORMATS[".csv"], column) if column is not None else read_lines(stdin, "-")
-    if column is not None or is_table(path):
-        return _file_columns(path, column or default_column)
-    return _file_lines(path)
-
-
-def _stdin() -> BinaryIO:
-    """Open standard input with a buffer of its own: at exit Python must not wait for a thread that reads Python's.
-
-    Raises:
-        UserError: it is a gzip file, a spreadsheet and the like.
-    """
-    stream = io.BufferedReader(cast(io.RawIOBase, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)))
-    check_content(stream.peek(1), "-")
-    return stream
-
-
-def _file_lines(path: Path) -> Iterator[list[str]]:
-    with open_data(path, pipes=True) as stream:
-        yield from read_lines(stream, str(path))
-
-
-def _file_columns(path: Path, column: str) -> Iterator[list[str]]:
-    kind = file_format(path)
-    with open_data(path, pipes=True) as stream:
-        yield from _columns(stream, str(path), kind, column)
-
-
-def _columns(stream: BinaryIO, name: str, kind: TableFormat, column: str) -> Iterator[list[str]]:
-    rows = kind.rows(stream, name, {"--column": column}, {})
-    size = 1  # the first row is predicted at once, then twice as many each time
-    while chunk := [text for (text,) in islice(rows, size)]:
-        yield chunk
-        size = min(2 * size, CHUNK_ROWS)
 
 
 # Writing

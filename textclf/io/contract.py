@@ -338,7 +338,7 @@ class ModelDocument(TypedDict):
     vocabulary: list[str]
     labels: list[str]
     label_separator: str | None
-    column: str
+    column: str | list[str]
     label_column: str
     threshold: float
     probe: ProbeDocument

@@ -1,0 +1,159 @@
+"""The texts to predict, as they arrive: the lines of a file or of standard input, or the columns of a table."""
+
+import contextlib
+import io
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from textclf.data.readers import FORMATS, file_format, is_table
+from textclf.data.table_format import TableFormat, has_column, join_texts
+from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, open_data, too_long_error
+
+logger = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20  # most bytes of one read
+
+CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
+
+TABLE_LINES = 20  # most lines that are looked at, whether they are a table
+
+
+def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+    """Yield lines in chunks, as soon as the stream has them; only a line feed ends a line, CR before it is dropped.
+
+    Raises:
+        UserError: a line is not UTF-8 or longer than SIZE_LIMIT.
+    """
+    read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for more
+    open_line: list[bytes] = []  # pieces of a line whose end has not been read
+    number = size = 0
+    while data := read(READ_BYTES):
+        if b"\n" not in data:
+            open_line.append(data)
+            size += len(data)
+            if size > SIZE_LIMIT:
+                raise too_long_error(f"{name}:{number + 1}", "line")
+            continue
+        *lines, rest = b"".join([*open_line, data]).split(b"\n")
+        open_line, size = [rest], len(rest)
+        yield _decode(lines, name, number)
+        number += len(lines)
+    if any(open_line):
+        yield _decode([b"".join(open_line)], name, number)
+
+
+def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
+    if before == 0:
+        lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+    if len(lines[0]) > SIZE_LIMIT:  # the others were read at once, which is shorter
+        raise too_long_error(f"{name}:{before + 1}", "line")
+    return [decode_line(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
+
+
+def read_texts(
+    path: Path, *, columns: Sequence[str] = (), default_columns: Sequence[str] = (), input_format: str | None = None
+) -> Iterator[list[str]]:
+    """Yield the texts in chunks; `-` is standard input.
+
+    Args:
+        columns: of a table, whose values are joined by blanks; none: `default_columns`.
+        input_format: `lines`, or csv, tsv or jsonl for a table; None: by the name of the file; standard input has
+            lines, or CSV if there are `columns`.
+
+    Raises:
+        UserError: the input cannot be read, or lacks a column.
+    """
+    with _open(path) as stream:
+        table = _table_format(path, columns, input_format)
+        if table:
+            yield from _read_columns(stream, str(path), table, columns or default_columns)
+            return
+        chunks = read_lines(stream, str(path))
+        first = next(chunks, [])
+        if input_format is None and default_columns:
+            _warn_of_table(first[:TABLE_LINES], str(path), default_columns)
+        yield from chain([first] if first else [], chunks)
+
+
+def _table_format(path: Path, columns: Sequence[str], input_format: str | None) -> TableFormat | None:
+    """Return the format of a table; None for lines."""
+    if input_format:
+        return None if input_format == "lines" else FORMATS[f".{input_format}"]
+    if str(path) == "-":
+        return FORMATS[".csv"] if columns else None
+    return file_format(path) if columns or is_table(path) else None
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    if str(path) == "-":
+        # with a buffer of its own: at exit Python must not wait for a thread that reads Python's
+        stream = io.BufferedReader(cast(io.RawIOBase, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)))
+        check_content(stream.peek(1), "-")
+        yield stream
+    else:
+        with open_data(path, pipes=True) as file:
+            yield file
+
+
+def _read_columns(stream: BinaryIO, name: str, table: TableFormat, columns: Sequence[str]) -> Iterator[list[str]]:
+    options = ["--column", *(f"--column number {number}" for number in range(2, len(columns) + 1))]
+    rows = join_texts(table.rows(stream, name, dict(zip(options, columns, strict=True)), {}), len(columns))
+    size = 1  # the first row is predicted at once, then twice as many each time
+    while chunk := [text for (text,) in islice(rows, size)]:
+        yield chunk
+        size = min(2 * size, CHUNK_ROWS)
+
+
+# Lines that are no texts
+
+
+def _warn_of_table(lines: list[str], name: str, columns: Sequence[str]) -> None:
+    """Warn of lines that look like those of a table; they are predicted as lines all the same."""
+    input_format = _looks_like(lines, columns)
+    if input_format:
+        logger.warning(
+            "%s: the lines look like %s, and each is taken for a text. --input-format %s reads the column '%s' of a "
+            "table, or those that --column names", name, input_format.upper(), input_format, "', '".join(columns),
+        )  # fmt: skip
+
+
+_QUOTED = re.compile('"[^"]*"')
+
+
+def _looks_like(lines: list[str], columns: Sequence[str]) -> str | None:
+    """Return `jsonl`, `csv` or `tsv` if the first lines are those of such a table, else None."""
+    filled = [line for line in lines if line.strip()]
+    if not filled:
+        return None
+    if all(map(_is_object, filled)) or filled[0].strip() in ("[", "[{"):
+        return "jsonl"
+    for delimiter in ",;\t":
+        rows = [_QUOTED.sub("", line).split(delimiter) for line in filled]
+        names = [name.strip().strip('"') for name in filled[0].split(delimiter)]
+        is_header = all(has_column(names, column) for column in columns)
+        is_regular = len(rows) > 2 and len(rows[0]) > 1 and all(_same_fields(row, rows[0]) for row in rows)
+        if is_header or is_regular:
+            return "tsv" if delimiter == "\t" else "csv"
+    return None
+
+
+def _is_object(line: str) -> bool:
+    """Return True if the line is a JSON object."""
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _same_fields(row: list[str], header: list[str]) -> bool:
+    """Return True if a row has as many fields as the header, none of which follows a blank, as prose has them."""
+    return len(row) == len(header) and not any(field.startswith(" ") for field in row[1:])
