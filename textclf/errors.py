@@ -1,4 +1,6 @@
-"""The one exception that a user sees."""
+"""The one exception that a user sees, and the message where memory is used up."""
+
+import errno
 
 
 class UserError(Exception):
@@ -14,3 +16,33 @@ class UserError(Exception):
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+# What libraries say instead of raising MemoryError: C++, ONNX Runtime, TensorFlow, CUDA, Python's threads, the linker
+_OUT_OF_MEMORY = (
+    "bad_alloc", "bad allocation", "failed to allocate memory", "out of memory", "out_of_memory",
+    "oom when allocating", "dst tensor is not initialized", "can't start new thread", "cannot allocate memory",
+    "failed to map segment",
+)  # fmt: skip
+
+
+def says_out_of_memory(error: BaseException) -> bool:
+    """Return True for an error by which Python, the system or a library says that memory is used up."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return _says_it(str(error))
+
+
+def _says_it(text: str) -> bool:
+    return any(phrase in text.lower() for phrase in _OUT_OF_MEMORY)
+
+
+def out_of_memory(error: BaseException) -> UserError:
+    """Return the message for an error that `says_out_of_memory`."""
+    lines = str(error).strip().splitlines()
+    reason = next(filter(_says_it, lines), lines[0] if lines else type(error).__name__)  # TensorFlow's has many lines
+    return UserError(
+        f"out of memory ({reason:.200}).",
+        "Allow more (a container and `ulimit -v` set limits too), or need less: fewer rows at once; in training a "
+        "smaller training.batch_size, text.max_length or text.vocab_size.",
+    )

@@ -13,7 +13,8 @@ import click
 from textclf import __version__
 from textclf.cli.commands import COMMANDS
 from textclf.cli.console import StopSignal, open_streams, print_stderr, signals_raise
-from textclf.errors import UserError
+from textclf.cli.environment import ignore_foreign_settings
+from textclf.errors import UserError, out_of_memory, says_out_of_memory
 from textclf.io.sanitize import printable_lines
 
 
@@ -42,13 +43,19 @@ class CommandGroup(click.Group):
                 return super().invoke(context)
         except UserError as error:
             lines, code = error.lines, 1
-        except OSError as error:
-            # such as a folder without permission: the system says what is wrong and where
-            lines, code = (f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.",), 1
         except KeyboardInterrupt:
             lines, code = ("", "stopped by Ctrl-C"), 128 + signal.SIGINT  # a terminal shows ^C on the line above
         except StopSignal as stop:
             lines, code = (str(stop),), 128 + stop.number
+        except Exception as error:  # each library has errors of its own for a lack of memory
+            if says_out_of_memory(error):
+                lines, code = out_of_memory(error).lines, 1
+            elif isinstance(error, OSError):
+                # such as a folder without permission: the system says what is wrong and where
+                lines = (f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}.",)
+                code = 1
+            else:
+                raise
         print_stderr(*lines)
         return context.exit(code)
 
@@ -71,6 +78,7 @@ class StderrHandler(logging.Handler):
 @click.version_option(__version__, prog_name="textclf")
 def main() -> None:
     """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
+    ignore_foreign_settings()
     open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

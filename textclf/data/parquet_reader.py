@@ -48,7 +48,7 @@ def _open(stream: BinaryIO, name: str) -> Iterator[Any]:
 
     try:
         yield pyarrow.parquet.ParquetFile(stream)
-    except gzip.BadGzipFile:
+    except (gzip.BadGzipFile, MemoryError):
         raise
     # ValueError and OverflowError: dates out of Python's range
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:

@@ -1,6 +1,5 @@
 """The classifier: texts in, probabilities and labels out. Reads a `model/` folder without TensorFlow."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,10 +10,11 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
-from textclf.errors import UserError
+from textclf.errors import UserError, says_out_of_memory
 from textclf.inference.model_folder import Description, read_model_files, write_model_files
 from textclf.inference.prefetch import prefetch
 from textclf.io.contract import ProbeDocument
+from textclf.io.processors import usable_processors
 from textclf.text.encoding import UNKNOWN, Encoder, TokenIds, pad
 from textclf.text.tokenizer import join_tokens, tokenize
 
@@ -59,7 +59,7 @@ class Classifier:
         self.labels = description.labels
         self._encoder = Encoder(description.vocabulary, description.text)
         self._score = score
-        self._threads = ThreadPoolExecutor(_cores())
+        self._threads = ThreadPoolExecutor(usable_processors())
         self._probe = probe
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
@@ -92,7 +92,7 @@ class Classifier:
         return self._submit(token_ids)()
 
     def _submit(self, token_ids: TokenIds) -> Callable[[], Probabilities]:
-        """Start to compute in batches on all cores; return a function that waits for the probabilities."""
+        """Start to compute in batches on all usable processors; return a function that waits for the probabilities."""
         probabilities = np.empty((len(token_ids), len(self.labels)))
 
         def compute(rows: npt.NDArray[np.int64]) -> None:
@@ -217,24 +217,23 @@ def load_scorer(graph: bytes, path: Path, labels: int) -> Score:
     """
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1  # batches run in parallel, which is faster than several threads for one batch
-    settings.log_severity_level = 3
+    settings.log_severity_level = 4  # errors are raised, with the same words
     try:
         session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
+        if says_out_of_memory(error):
+            raise
         raise UserError(f"{path} is no graph that ONNX Runtime can run: {error}") from None
 
     def score(token_ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         try:
             [probabilities] = session.run(["probabilities"], {"token_ids": token_ids, "lengths": lengths})
         except RUNTIME_ERRORS as error:
+            if says_out_of_memory(error):
+                raise
             raise UserError(f"{path}: ONNX Runtime cannot compute it: {error}") from None
         if probabilities.shape != (len(lengths), labels) or not np.isfinite(probabilities).all():
             raise UserError(f"{path} gives no probabilities: NaN, infinity or another number of labels. Train again.")
         return probabilities
 
     return score
-
-
-def _cores() -> int:
-    """Return the cores that this process may use; a container often allows fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

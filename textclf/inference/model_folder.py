@@ -156,7 +156,7 @@ def _read_file(path: Path, *, limit: int) -> bytes:
         if state.st_size > limit:
             raise UserError(f"{path} has {state.st_size} bytes, more than any model: at most {limit} are read.")
         with path.open("rb") as file:
-            return file.read(limit)
+            return file.read(state.st_size)  # room is made for all that is asked for, so not for `limit`
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -311,6 +311,8 @@ class EnvironmentDocument(TypedDict):
     platform: str
     packages: dict[str, str]
     device: str
+    processors: NotRequired[int]
+    """That training could use; absent from runs that older versions wrote."""
     seed: int
     data: dict[str, str]
     """sha256 by path."""

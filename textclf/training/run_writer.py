@@ -22,6 +22,7 @@ from textclf.io.contract import (
     ValidationDocument,
 )
 from textclf.io.files import write_json, write_text
+from textclf.io.processors import usable_processors
 from textclf.io.run_folder import Run
 from textclf.training.dataset import Dataset
 from textclf.training.fit import Decision
@@ -107,7 +108,7 @@ def environment_document(
     seconds: dict[str, float],
     rows_a_second: dict[str, float] | None = None,
 ) -> EnvironmentDocument:
-    """Return the versions, the device, and the data with the sha256 of each file.
+    """Return the versions, the device, the processors, and the data with the sha256 of each file.
 
     Args:
         seconds: by phase.
@@ -119,6 +120,7 @@ def environment_document(
         "platform": platform.platform(),
         "packages": packages,
         "device": device,
+        "processors": usable_processors(),
         "seed": config.training.seed,
         "data": data,
         "seconds": seconds,

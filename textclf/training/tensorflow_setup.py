@@ -9,6 +9,10 @@ from typing import Any
 
 from textclf.errors import UserError
 from textclf.io.files import temporary_file_errors
+from textclf.io.processors import usable_processors
+
+# Variables of TensorFlow and of XLA that change what is computed, or end the process where they hold a mistake
+IGNORED = ("TF_ENABLE_ONEDNN_OPTS", "TF_SET_ONEDNN_FPMATH_MODE", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
 def start_tensorflow(*, device: str, threads: int | None = None) -> str:
@@ -16,14 +20,17 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
 
     Args:
         device: "auto", "cpu" or "gpu".
-        threads: for one operation; None: TensorFlow decides.
+        threads: most at the same time; None: as many as the process may use processors.
 
     Raises:
         UserError: the device is "gpu" and there is none.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet_stderr(), _without("sklearn"):
+    for name in IGNORED:
+        os.environ.pop(name, None)
+    # TensorFlow knows of no CPU quota; once it has started, it refuses to be told otherwise than by the environment
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads or usable_processors())
+    with quiet_stderr(), _without("sklearn"), _default_keras():
         import keras  # noqa: F401 - its first import writes to stderr
         import tensorflow as tf
 
@@ -34,8 +41,6 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
             "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
             "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
         )
-    if threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     return "gpu" if gpus and device != "cpu" else "cpu"
@@ -76,6 +81,19 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def _default_keras() -> Iterator[None]:
+    """Hide the user's settings of Keras from an import of it in the block: variables, and ~/.keras/keras.json."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("KERAS_")}
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_HOME"] = __file__  # no folder, so that Keras neither reads nor writes a keras.json in it
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_BACKEND"], os.environ["KERAS_HOME"]
+        os.environ.update(hidden)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from textclf.config.schema import Config
-from textclf.errors import UserError
+from textclf.errors import UserError, out_of_memory, says_out_of_memory
+from textclf.io.processors import usable_processors
 from textclf.training.loop import catch_interrupt
 from textclf.tuning.search_space import Space, with_settings
 from textclf.tuning.study import Study, Trial
@@ -135,7 +136,7 @@ class _TrialLoop:
 def _run_processes(search: Search, study: Study, show: Callable[[], None], pressed: Sequence[int], jobs: int) -> None:
     """Run trials in processes until they have used up the budget, one of them fails, or Ctrl-C is pressed."""
     context = multiprocessing.get_context("spawn")  # a fork of a process in which TensorFlow runs would hang
-    threads, turn = max(1, (os.cpu_count() or 1) // jobs), context.Lock()
+    threads, turn = max(1, usable_processors() // jobs), context.Lock()
     processes = [context.Process(target=run_job, args=(search, threads, turn), daemon=True) for _ in range(jobs)]
     study.set_error()
     try:
@@ -167,4 +168,9 @@ def run_job(search: Search, threads: int, turn: contextlib.AbstractContextManage
         _TrialLoop(search, study, runner, stop=lambda: not parent.is_alive(), turn=turn).run()
     except UserError as error:
         study.set_error(*error.lines)
+        sys.exit(1)
+    except Exception as error:
+        if not says_out_of_memory(error):
+            raise
+        study.set_error(*out_of_memory(error).lines, "Fewer --jobs need less too; go on with --resume.")
         sys.exit(1)

@@ -1,0 +1,68 @@
+"""Variables and settings that are meant for other programs: they end no command, and the run is the same."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from conftest import QUICK, ROOT, CopyRun, overrides, textclf, write_config
+
+NOTEBOOK = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+
+HOSTILE = {
+    **NOTEBOOK,
+    "PYTHONWARNINGS": "error",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONHASHSEED": "1",
+    "LC_ALL": "C",
+    "COLUMNS": "none",
+    "KERAS_BACKEND": "jax",
+    "KERAS_NNX_ENABLED": "1",
+    "KERAS_MAX_EPOCHS": "all",
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_XLA_FLAGS": "--nonsense",
+    "XLA_FLAGS": "--nonsense",
+    "TF_NUM_INTRAOP_THREADS": "none",
+    "OMP_NUM_THREADS": "0",
+    "OPENBLAS_NUM_THREADS": "-1",
+    "CUDA_VISIBLE_DEVICES": "none, 77",
+}
+
+KERAS_JSON = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "backend": "jax"}
+
+
+@pytest.mark.slow
+def test_a_run_is_the_same_in_a_hostile_environment(copy_run: CopyRun, tmp_path: Path) -> None:
+    expected = copy_run("quick")
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(KERAS_JSON))
+    run = tmp_path / "run"
+    command = ["train", write_config(tmp_path, "reviews"), "--run", run, *overrides(*QUICK)]
+    result = subprocess.run(
+        [sys.executable, "-m", "textclf", *map(str, command)],
+        env={**os.environ, **HOSTILE, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, b"warning" in result.stderr.lower()) == (0, False), result.stderr.decode()
+    for name in ("model/model.onnx", "model/model.json", "metrics.json", "predictions.csv", "report.html"):
+        assert (run / name).read_bytes() == (expected / name).read_bytes(), name
+    assert json.loads((tmp_path / ".keras" / "keras.json").read_text()) == KERAS_JSON
+
+
+def test_warnings_do_not_end_a_command(copy_run: CopyRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copy_run("quick")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+
+    def warn(_run: object) -> Path:
+        warnings.warn("too old", DeprecationWarning, stacklevel=1)
+        return run / "report.html"
+
+    monkeypatch.setattr("textclf.evaluation.run_report.redraw", warn)
+    result = textclf("report", run)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"wrote {run}/report.html\n")
+    assert ("PYTHONWARNINGS" in os.environ, sys.warnoptions) == (False, [])
