@@ -48,7 +48,7 @@ def test_a_run_is_the_same_in_a_hostile_environment(copy_run: CopyRun, tmp_path:
         capture_output=True, check=False,
     )  # fmt: skip
     assert (result.returncode, b"warning" in result.stderr.lower()) == (0, False), result.stderr.decode()
-    for name in ("model/model.onnx", "model/model.json", "metrics.json", "predictions.csv", "report.html"):
+    for name in ("model/model.onnx", "model/model.json", "metrics.json", "predictions.csv"):
         assert (run / name).read_bytes() == (expected / name).read_bytes(), name
     assert json.loads((tmp_path / ".keras" / "keras.json").read_text()) == KERAS_JSON
 
