@@ -68,7 +68,7 @@ def agreement(actual: list[Any], expected: list[Any]) -> dict[str, Any]:
 
 def table(results: dict[str, Any]) -> list[list[str]]:
     """Return a row for each number of coalitions."""
-    rows = [["coalitions", "rank correlation", "quartiles", "same largest", "ms a text"]]
+    rows = [["coalitions", "rank correlation", "quartiles", "same largest", "ms per text"]]
     return rows + [
         [
             number,
