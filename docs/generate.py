@@ -30,6 +30,7 @@ import large_data  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
 import promises  # noqa: E402
+import scripts  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
 import tune  # noqa: E402
@@ -227,6 +228,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "others": others,
     "recipes": recipes,
     "promises": table_of(promises),
+    "scripts": lambda: markdown(scripts.table()),
     "augment": table_of(augment),
     "compress": table_of(compress),
     "explain": table_of(explain),

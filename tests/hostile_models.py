@@ -33,7 +33,7 @@ COPY = ". Copy the folder again."
 FOREIGN = "{model}/model.onnx is no graph that this textclf writes: "
 TRAIN = ". Train the run again."
 UNKNOWN = "{model}/model.json has format "
-READS = "; this textclf (0.1.0) reads 1 and 2."
+READS = "; this textclf (0.1.0) reads 1 to 3."
 FILES: dict[str, tuple[Damage, str]] = {
     "model.json is missing": (
         lambda folder: (folder / "model.json").unlink(),
@@ -98,7 +98,7 @@ JSON: dict[str, tuple[Damage, str]] = {
     "a number that is a format": (content(b"1"), HOME + " is damaged: found 1, need an object" + COPY),
     "no format": (without("format"), UNKNOWN + "None" + READS),
     "format 0": (field("format", value=0), UNKNOWN + "0" + READS),
-    "format 3": (field("format", value=3), UNKNOWN + "3" + READS),
+    "format 4": (field("format", value=4), UNKNOWN + "4" + READS),
     "format '1'": (field("format", value="1"), UNKNOWN + "'1'" + READS),
     "format true": (field("format", value=True), UNKNOWN + "True" + READS),
     "a field is missing": (without("labels"), DAMAGED + "it lacks labels" + COPY),
@@ -164,7 +164,7 @@ JSON: dict[str, tuple[Damage, str]] = {
     ),
     "an option that is no choice": (
         field("text", "clean", 0, value="shell"),
-        DAMAGED + "text.clean[0]: found 'shell', need html or url or email or number or accents" + COPY,
+        DAMAGED + "text.clean[0]: found 'shell', need html or nfkc or url or email or number or accents" + COPY,
     ),
     "endless texts": (
         field("text", "max_length", value=10**12),

@@ -127,3 +127,29 @@ def test_no_text_is_in_any_file_of_a_private_run(tmp_path: Path) -> None:
     kept = {" ".join(model["vocabulary"][number - 2] for number in row) for row in model["probe"]["token_ids"]}
     assert kept.isdisjoint(text.lower() for text, _ in secret)
     assert textclf("check", run).exit_code == 0
+
+
+def test_html_that_is_dropped_is_counted(tmp_path: Path) -> None:
+    texts = ["List<Customer> to Map<Order>", "a <b and c> d", "<b>one</b><br/>", "<!-- x -->&amp;"]
+    table(
+        tmp_path / "rows.csv", [(f"{text} {number}", label) for number in range(10) for text in texts for label in "pn"]
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data: {{train: {tmp_path / 'rows.csv'}, validation: {tmp_path / 'rows.csv'}}}")
+    document = json.loads(textclf("check", config, "--json").stdout)
+    assert document["html"] == {
+        "characters": 20 * (12 + 10), "share_of_characters": pytest.approx(20 * 22 / (20 * (28 + 13 + 15 + 15 + 8))),
+        "texts": 40, "share_of_texts": 0.5, "tags": {"b": 40, "br": 20, "!--": 20},
+    }  # fmt: skip
+    assert textclf("check", config).stdout.splitlines()[9:12] == [
+        "texts with HTML tags, which are dropped          40 (50.0 %)",
+        "characters dropped with them                    440 (27.8 %)",
+        "most of them                             40 b, 20 br, 20 !--",
+    ]
+
+
+def test_without_html_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data: {{train: {table(tmp_path / 'rows.csv', ROWS)}}}")
+    assert "HTML" not in textclf("check", config).stdout
+    assert "html" not in json.loads(textclf("check", config, "--json", "--set", "text.clean=[url]").stdout)

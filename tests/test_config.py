@@ -144,7 +144,7 @@ MISTAKES = {
     ),
     "a choice in a list that there is not": (
         "text: {clean: [html, css]}",
-        "2:22: text.clean.1: should be 'html', 'url', 'email', 'number' or 'accents', found \"css\"",
+        "2:22: text.clean.1: should be 'html', 'nfkc', 'url', 'email', 'number' or 'accents', found \"css\"",
     ),
     "an empty text": (
         "data: {train: rows.csv, label_separator: ''}",
@@ -197,7 +197,7 @@ trainning: {}
     here = Path.cwd()
     assert refusal(config) == (
         "c.yaml:4:3: data.test: should be text, found 3\n"
-        "c.yaml:7:11: text.clean.0: should be 'html', 'url', 'email', 'number' or 'accents', found \"css\"\n"
+        "c.yaml:7:11: text.clean.0: should be 'html', 'nfkc', 'url', 'email', 'number' or 'accents', found \"css\"\n"
         "c.yaml:10:3: model.units: should be greater than or equal to 1, found 0\n"
         "c.yaml:9:3: model.unit: unknown key; did you mean 'units'?\n"
         "c.yaml:12:1: trainning: unknown key; did you mean 'training'?\n"

@@ -177,6 +177,21 @@ def test_addresses_in_many_texts_become_one_word() -> None:
     assert printed_settings("rows.csv")["text.clean"] == ["html", "url"]
 
 
+def test_full_width_forms_in_a_hundredth_of_the_texts_become_the_usual_ones() -> None:
+    texts = [f"number {i} of it" for i in range(200)]
+    write_csv("rows.csv", texts_and_labels([*texts[:-1], "ｎｕｍｂｅｒ ９"]))
+    assert "text.clean" not in printed_settings("rows.csv")
+    write_csv("rows.csv", texts_and_labels([*texts[:-2], "ｎｕｍｂｅｒ ９", "ﾊﾅ"]))
+    assert printed_settings("rows.csv")["text.clean"] == ["html", "nfkc"]
+    assert "# 1 % of the texts hold full-width or half-width forms" in printed_config("rows.csv")
+
+
+def test_texts_with_zero_width_spaces_between_words_have_words() -> None:
+    write_csv("rows.csv", texts_and_labels(["\u200b".join(["ខ្ញុំ", "ស្រឡាញ់", "ភាសា", *["ខ្មែរ"] * i]) for i in range(20)]))
+    settings = printed_settings("rows.csv")
+    assert ("text.tokenizer" in settings, settings["text.max_length"]) == (False, 50)
+
+
 def test_a_rare_label_is_remarked() -> None:
     rows = texts_and_labels([f"some text {i}" for i in range(60)])
     write_csv("rows.csv", [{**row, "label": "spam" if i % 10 == 0 else "ham"} for i, row in enumerate(rows)])

@@ -23,7 +23,7 @@ from textclf.io.files import write_csv
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.mlp.network import MlpOptions
 from textclf.text.encoding import UNKNOWN, Encoder
-from textclf.text.tokenizer import CLEANINGS, TOKENIZERS, TextOptions, join_tokens, tokenize
+from textclf.text.tokenizer import CLEANINGS, RULES, TOKENIZERS, TextOptions, join_tokens, tokenize
 
 pytestmark = pytest.mark.usefixtures("_folder")
 SAME_EVERY_TIME = settings(
@@ -32,8 +32,9 @@ SAME_EVERY_TIME = settings(
 
 CHARACTERS = st.characters(exclude_categories=["Cs"])  # no file can hold half a character
 ODD = " \t\n\r\0'\"<>&#;@.,x0n\u0301\u0130\u2019\u3042\u9152\U0001f600\u200d\x85\u2028"
+ODD += "\xad\u034f\u094d\u200b\u200c\u200e\u20e3\ufe0f\uff21\uff9e\U0001f1e9\U0001f3f4\U0001f3fd\U000e0067\U000e007f"
 TEXTS = st.text(CHARACTERS | st.sampled_from(ODD), max_size=40)
-HTML = st.sampled_from("<b> <!-- --> &amp; &#0; &#x110000; https://x.org/ a@b.org n't 1,5".split())  # noqa: SIM905
+HTML = st.sampled_from("<b> <b x=' <!-- --> &amp; &copy=1 &#0; &#x110000; www.x a@b.org n't 1,5".split())  # noqa: SIM905
 ANY_TEXT = st.lists(TEXTS | HTML, max_size=4).map("".join)
 
 
@@ -47,9 +48,10 @@ def text_options(draw: st.DrawFn) -> TextOptions:
     return TextOptions(
         tokenizer=draw(st.sampled_from(list(TOKENIZERS))),
         lowercase=draw(st.booleans()),
-        clean=draw(st.lists(st.sampled_from(list(CLEANINGS)), unique=True)),
+        clean=draw(st.lists(st.sampled_from(["html", *CLEANINGS]), unique=True)),
         max_length=draw(st.integers(1, 5)),
         truncate=draw(st.sampled_from(["start", "end"])),
+        rules=draw(st.sampled_from(list(RULES))),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, Encoder, pad
-from textclf.text.tokenizer import _WORDS, _WORDS_ASCII, CLEANINGS, TextOptions, tokenize
+from textclf.text.tokenizer import _WORDS_ASCII, CLEANINGS, RULES, TextOptions, _words_pattern, tokenize
 from textclf.text.vocabulary import WordCounts
 
 
@@ -69,11 +69,13 @@ def test_case_can_be_kept() -> None:
     assert tokens("Don't SHOUT, Ärger", lowercase=False) == ["Do", "n't", "SHOUT", ",", "Ärger"]
 
 
-def test_the_ascii_pattern_finds_the_words_of_the_general_pattern() -> None:
+@pytest.mark.parametrize("rules", RULES)
+def test_the_ascii_pattern_finds_the_words_of_the_general_pattern(rules: int) -> None:
     characters = [chr(code) for code in range(128)]
     texts = [a + b for a in characters for b in characters]
     texts += ["".join(random.Random(seed).choices(characters, k=200)) for seed in range(100)]
-    assert [text for text in texts if _WORDS_ASCII.findall(text) != _WORDS.findall(text)] == []
+    pattern = _words_pattern(rules)
+    assert [text for text in texts if _WORDS_ASCII.findall(text) != pattern.findall(text)] == []
 
 
 CLEANED = {
@@ -83,6 +85,8 @@ CLEANED = {
     "entities": ("html", "R&amp;D &lt;b&gt; caf&eacute; &#39;", ["r", "&", "d", "<", "b", ">", "café", "'"]),
     "no entity": ("html", f"R&D &#{'9' * 5000};", ["r", "&", "d", "\ufffd"]),
     "no tags": ("html", "I <3 you, 1 < 2 > 0", ["i", "<", "3", "you", ",", "1", "<", "2", ">", "0"]),
+    "entities without a semicolon": ("html", "caf&eacute &nbspa&#39s &amp b", ["café", "a", "'s", "&", "b"]),
+    "width": ("nfkc", "ＡＢＣ１２３ ﾊﾞﾅﾅ ﾡ ㎏", ["abc123", "バ", "ナ", "ナ", "ᄀ", "kg"]),
     "addresses": ("url", "see HTTPS://a.org/b?c=1#d or www.e.de", ["see", "url", "or", "url"]),
     "addresses in Chinese": ("url", "看http://t.cn/a很好", ["看", "url", "很", "好"]),
     "no address": ("url", "awww.so http: //", ["awww", ".", "so", "http", ":", "/", "/"]),
@@ -93,6 +97,31 @@ CLEANED = {
     "accents": ("accents", "Éclair İ ñ Ёж e\u0301", ["eclair", "i", "n", "еж", "e"]),
     "marks that are letters": ("accents", "が हिन्दी ที่ 한", ["が", "हिन्दी", "ที่", "한"]),
 }
+
+
+NOT_HTML = {
+    "names of no element": "list < customer > < user > < jo @ b . de >",
+    "words after the name of an element": "a < b and c > d < b x = 1 y > e",
+    "parameters of an address": "? a = 1 & copy = 2 & region = 3 & notit ;",
+}
+
+
+@pytest.mark.parametrize("words", NOT_HTML.values(), ids=NOT_HTML)
+def test_what_only_looks_like_html_keeps_its_words(words: str) -> None:
+    for text in (words, words.replace("< ", "<").replace(" >", ">"), words.replace(" = ", "=").replace("& ", "&")):
+        assert tokens(text) == words.split()
+
+
+HTML = {
+    "<a href=/x?a=b title='a > b' hidden>k</a ><td nowrap width=9%/>l": "k l",
+    "<br/>a<BR />b<Br>c": "a b < br > c",
+    "<!DOCTYPE html><!doctype>a": "a",
+}
+
+
+@pytest.mark.parametrize("text", HTML)
+def test_elements_of_html_with_their_attributes_are_dropped(text: str) -> None:
+    assert tokens(text) == HTML[text].split()
 
 
 @pytest.mark.parametrize(("name", "text", "words"), CLEANED.values(), ids=CLEANED.keys())
@@ -107,14 +136,34 @@ def test_texts_stay_as_they_are_without_a_cleaning() -> None:
 
 def test_cleanings_run_in_one_order_whatever_the_config_says() -> None:
     text = "<a href='http://a.de/1'>mail a@b.de</a> &eacute; 7"
-    names = ["html", "url", "email", "number", "accents"]
+    names = ["html", *CLEANINGS]
     assert tokens(text, clean=names) == tokens(text, clean=names[::-1]) == ["mail", "email", "e", "0"]
 
 
-@pytest.mark.parametrize("name", CLEANINGS)
-@pytest.mark.parametrize(
-    "piece", ["<!--", "<a", "<!-- -->", "&a", "&#1", "a.", "a-", "a@", "a@b.", "www.", "http://", "1.", "é"]
-)
+LINEAR = {
+    "html": [
+        "<!--",
+        "<a",
+        "<!-- -->",
+        "<!doctype ",
+        "<a x='",
+        '<a x="" y=\'',
+        "<a x = ",
+        "<a hidden ",
+        "<a ",
+        "&a",
+        "&#1",
+    ],
+    "nfkc": ["ﾊ\uff9e", "e\u0301"],
+    "url": ["www.", "http://"],
+    "email": ["a.", "a-", "a@", "a@b."],
+    "number": ["1."],
+    "accents": ["é"],
+    "none": ["\xad", "\u200b", "\u200d", "e\u200d", "\U0001f469\u200d", "\U0001f3f4\U000e0067", "\U000e0067", "\u0301"],
+}
+
+
+@pytest.mark.parametrize(("name", "piece"), [(name, piece) for name, pieces in LINEAR.items() for piece in pieces])
 def test_cleaning_takes_linear_time(name: str, piece: str) -> None:
     short, long = [], []
     for _ in range(20):  # the fastest of each counts: other work on the machine makes single ones slower
@@ -128,7 +177,7 @@ def test_cleaning_takes_linear_time(name: str, piece: str) -> None:
 def seconds(text: str, cleaning: str) -> float:
     """Return the processor time of tokenizing a text, which does not depend on what else the machine does."""
     start = time.process_time()
-    tokens(text, clean=[cleaning])
+    tokens(text, clean=[] if cleaning == "none" else [cleaning])
     return time.process_time() - start
 
 
@@ -178,7 +227,7 @@ def test_words_are_counted_in_bounded_memory() -> None:
 # Token ids
 
 
-@pytest.mark.parametrize("options", [{}, {"tokenizer": "char"}, {"clean": list(CLEANINGS)}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"tokenizer": "char"}, {"clean": ["html", *CLEANINGS]}, {"rules": 1}], ids=str)
 def test_texts_have_the_same_tokens_alone_and_together(options: dict[str, object]) -> None:
     draw = random.Random(7)
     alphabet = [

@@ -13,9 +13,10 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent
-sys.path.insert(0, str(TESTS / "benchmarks"))
+sys.path[:0] = [str(TESTS / "benchmarks"), str(TESTS)]
 
 from measuring import ROOT, report  # noqa: E402
+from scripts import SAMPLES, expected, found  # noqa: E402
 
 BAD_INPUT = ("bad_input", "bad_tables", "bad_training_files", "damaged_files")
 COUNTED = (*BAD_INPUT, "hostile_models", "faults", "resume", "safe_output", "properties", "seen")
@@ -80,7 +81,7 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
         ),
         (
             "A `model/` folder is data: one from a stranger can at worst be refused. Older formats are read.",
-            "Damaged and hostile folders; frozen folders of formats 1 and 2.",
+            "Damaged and hostile folders; frozen folders of formats 1 to 3.",
             f"{cases['hostile_models']} cases",
             "`make test`",
         ),
@@ -94,6 +95,13 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
             "Any text has valid token ids, any line has one prediction, and what is written is read back.",
             "Random Unicode (hypothesis).",
             f"{cases['properties']} properties, 60 examples each",
+            "`make test`",
+        ),
+        (
+            "Words are found in every script, and text that only looks like HTML stays.",
+            f"[Samples](scripts.md) in {len({sample.script for sample in SAMPLES})} scripts; every combining mark and "
+            "every invisible character of Unicode; tags of all kinds.",
+            f"{sum(found(sample) == expected(sample) for sample in SAMPLES)} of {len(SAMPLES)} samples have all words",
             "`make test`",
         ),
         (

@@ -77,6 +77,7 @@ def check_table(document: CheckDocument) -> list[str]:
         ["texts that are cut", f"{cut['rows']} ({100 * cut['share_of_rows']:.1f} %)"],
         ["tokens that are cut off", f"{100 * cut['share_of_tokens']:.1f} %"],
         *([f"unknown words, {part}", f"{100 * share:.1f} %"] for part, share in document["unknown_words"].items()),
+        *_markup_rows(document),
     ]
     counts = list(document["labels"].items())
     labels = [["label", "training rows"], *([label, str(count)] for label, count in counts[:MAX_LABELS])]
@@ -87,6 +88,18 @@ def check_table(document: CheckDocument) -> list[str]:
     if "suspects" in document:
         parts.append(["{rows} training rows are probably labelled wrong: {file}".format(**document["suspects"])])
     return _paragraphs(parts)
+
+
+def _markup_rows(document: CheckDocument) -> list[list[str]]:
+    """Return the HTML that cleaning drops; no rows where it drops none."""
+    html = document.get("html")
+    if html is None or not html["texts"]:
+        return []
+    return [
+        ["texts with HTML tags, which are dropped", f"{html['texts']} ({100 * html['share_of_texts']:.1f} %)"],
+        ["characters dropped with them", f"{html['characters']} ({100 * html['share_of_characters']:.1f} %)"],
+        ["most of them", ", ".join(f"{count} {name}" for name, count in html["tags"].items())],
+    ]
 
 
 def _finding_lines(finding: FindingDocument) -> list[str]:

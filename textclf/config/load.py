@@ -42,12 +42,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def load_saved_config(path: Path) -> Config:
-    """Load the config of a run; its data files need not exist any more.
+    """Load the config of a run; its data files need not exist any more, and a run without `text.rules` has rules 1.
 
     Raises:
         UserError: the config is damaged.
     """
     values = config_values(read_yaml(path))
+    if isinstance(text := values.get("text"), dict):
+        values["text"] = {"rules": 1} | text
     problems = schema_problems(values)
     if problems:
         key, message = problems[0]

@@ -1,8 +1,9 @@
 """A profile of a table's texts and labels, and the settings that suit them, each with its reason."""
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from textclf.data.columns import ColumnRoles, Table, evenly_spaced
 from textclf.data.rows import text_keys
 from textclf.io.sanitize import excerpt
+from textclf.text.characters import WIDTH_FORMS, ZERO_WIDTH_SPACE
 from textclf.text.encoding import RESERVED
 from textclf.text.tokenizer import CLEANINGS, TextOptions
 from textclf.text.vocabulary import WordCounts
@@ -70,6 +72,8 @@ class DataProfile:
     """Share of the texts with a URL, 0 to 1."""
     emails: float
     """Share of the texts with an e-mail address, 0 to 1."""
+    width_forms: float
+    """Share of the texts with full-width or half-width forms, 0 to 1."""
 
 
 def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
@@ -90,6 +94,7 @@ def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
         vocabulary=int((frequencies > 0).sum()), recurring=int((frequencies > 1).sum()),
         empty=int((lengths == 0).sum()), repeated=repeated, contradicting=contradicting,
         unlabelled=roles.label.empty, urls=_share_changed(texts, "url"), emails=_share_changed(texts, "email"),
+        width_forms=_share(texts, lambda text: bool(_WIDTH_FORM.search(text))),
     )  # fmt: skip
 
 
@@ -105,15 +110,28 @@ def find_script(texts: list[str]) -> str:
 
 
 def suitable_tokenizer(script: str, texts: list[str]) -> Literal["word", "char"]:
-    """Return `char` for scripts without blanks between words, and where most texts are single words, such as names."""
+    """Return `char` for scripts without blanks between words, and where most texts are single words, such as names.
+
+    Where most texts have zero-width spaces, these are the blanks.
+    """
     mostly_single_words = sum(len(text.split()) < 2 for text in texts) > 0.5 * len(texts)
-    return "char" if script in UNSPACED_SCRIPTS or (mostly_single_words and script != "CJK") else "word"
+    if script in UNSPACED_SCRIPTS:
+        return "word" if _share(texts, lambda text: ZERO_WIDTH_SPACE in text) > 0.5 else "char"
+    return "char" if mostly_single_words and script != "CJK" else "word"
+
+
+_WIDTH_FORM = re.compile(f"[{WIDTH_FORMS}]")
 
 
 def _share_changed(texts: list[str], cleaning: str) -> float:
     """Return the share of about a thousand of the texts that a cleaning changes."""
+    return _share(texts, lambda text: CLEANINGS[cleaning](text) != text)
+
+
+def _share(texts: list[str], holds: Callable[[str], bool]) -> float:
+    """Return the share of about a thousand of the texts for which a condition holds."""
     sample = evenly_spaced(texts)
-    return sum(CLEANINGS[cleaning](text) != text for text in sample) / len(sample)
+    return sum(map(holds, sample)) / len(sample)
 
 
 def _count_repeated(texts: list[str], labels: list[str]) -> tuple[int, int]:
@@ -167,10 +185,18 @@ def _text_settings(profile: DataProfile) -> Iterator[Setting]:
         unspaced = f"{profile.script} writes no blanks between words"
         reason = unspaced if profile.script in UNSPACED_SCRIPTS else "more than half of the texts are a single word"
         yield Setting("text.tokenizer", profile.tokenizer, reason)
-    cleanings = [name for name, share in (("url", profile.urls), ("email", profile.emails)) if share >= 0.05]
-    if cleanings:
-        shares = f"{percent(profile.urls)} of the texts hold a URL, {percent(profile.emails)} an e-mail address"
-        yield Setting("text.clean", ["html", *cleanings], shares)
+    cleanings = {
+        "nfkc": (profile.width_forms, 0.01, "full-width or half-width forms"),
+        "url": (profile.urls, 0.05, "a URL"),
+        "email": (profile.emails, 0.05, "an e-mail address"),
+    }
+    held = {
+        name: f"{percent(share)} of the texts hold {what}"
+        for name, (share, least, what) in cleanings.items()
+        if share >= least
+    }
+    if held:
+        yield Setting("text.clean", ["html", *held], ", ".join(held.values()))
     yield _vocab_size(profile)
     yield _max_length(profile)
 

@@ -38,9 +38,7 @@ from textclf.models.onnx.protobuf import first_difference
 from textclf.text.encoding import PADDING, RESERVED
 from textclf.text.tokenizer import TextOptions
 
-FORMAT = 2
-
-FORMATS = (1, FORMAT)  # format 1 has no checksum
+FORMAT = 3  # formats 1 and 2, which have no `text.rules`, are read too; format 1 has no checksum
 
 MAX_GRAPH_BYTES = (1 << 31) - 1  # limit of Protocol Buffers, and so of ONNX Runtime
 
@@ -179,9 +177,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path} is damaged: found {document!r:.60}, need an object. Copy the folder again.")
     version = document.get("format")
-    if type(version) is not int or version not in FORMATS:
-        known = " and ".join(map(str, FORMATS))
-        raise UserError(f"{path} has format {version!r:.60}; this textclf ({__version__}) reads {known}.")
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise UserError(f"{path} has format {version!r:.60}; this textclf ({__version__}) reads 1 to {FORMAT}.")
     return document
 
 
@@ -205,18 +202,22 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
 
 
 def _check_document(document: dict[str, Any]) -> ModelDocument:
-    """Check every field of model.json except the content of the probe.
+    """Check every field of model.json except the content of the probe; return it as of the newest format.
 
     Raises:
         InvalidField: a field is missing or invalid.
     """
     checks = CHECKS if document["format"] == 1 else CHECKS | {"checksum": check_digest}
     check_keys(document.keys() - {"format"}, checks.keys())
+    current = {**document}
+    if document["format"] < 3:
+        check_object(document["text"], "text")
+        current["text"] = document["text"] | {"rules": 1}
     for name, check in checks.items():
-        check(document[name], name)
+        check(current[name], name)
     if document["format"] > 1 and document["checksum"] != checksum(document):
         raise InvalidField("its checksum is that of another content")
-    return cast(ModelDocument, document)
+    return cast(ModelDocument, current)
 
 
 def _description(document: ModelDocument) -> Description:

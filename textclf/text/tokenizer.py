@@ -3,10 +3,32 @@
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Literal, NamedTuple
 
 from textclf.options import option, options
+from textclf.text.characters import (
+    BLACK_FLAG,
+    CJK,
+    COMMON_MARKS,
+    HIGH_MARKS,
+    INVISIBLE,
+    JOINERS,
+    MARKS,
+    REGIONAL_INDICATORS,
+    SKIN_TONES,
+    TAGS,
+    ZERO_WIDTH_SPACE,
+)
+from textclf.text.markup import (
+    decode_entities,
+    decode_entities_by_rules_1,
+    tag_pattern,
+    tag_pattern_of_rules_1,
+)
+
+NEWEST_RULES = 2  # an entry of RULES
 
 
 @options
@@ -17,9 +39,10 @@ class TextOptions:
         default="word", help="what a token is; with word, each Chinese or Japanese character is a word of its own"
     )
     lowercase: bool = option(default=True, help="lower-case by Unicode's rules")
-    clean: list[Literal["html", "url", "email", "number", "accents"]] = option(
+    clean: list[Literal["html", "nfkc", "url", "email", "number", "accents"]] = option(
         default=lambda: ["html"],
-        help="html: drop tags, decode entities; url, email, number: replace each by one word; accents: drop them",
+        help="html: drop tags, decode entities; nfkc: full-width, half-width and other compatibility forms as usual "
+        "ones (Unicode's NFKC); url, email, number: replace each by one word; accents: drop them",
     )
     vocab_size: int = option(
         default=10000, help="number of token ids: the most frequent tokens, padding and unknown", ge=3, le=10**7
@@ -27,6 +50,12 @@ class TextOptions:
     min_count: int = option(default=1, help="tokens that are rarer in the training rows become unknown", ge=1)
     max_length: int = option(default=100, help="tokens kept per text", ge=1, le=100_000)
     truncate: Literal["start", "end"] = option(default="start", help="which end of a longer text is cut off")
+    rules: int = option(
+        default=NEWEST_RULES,
+        help="version of the rules that find words and tags; a model keeps its own",
+        ge=1,
+        le=NEWEST_RULES,
+    )
 
 
 def tokenize(text: str, options: TextOptions) -> list[str]:
@@ -44,25 +73,10 @@ def join_tokens(tokens: Iterable[str], options: TextOptions) -> str:
     return html.escape(text, quote=False) if "html" in options.clean else text
 
 
-# Han, kana and bopomofo have no blanks between words. Hangul has, and is split at them.
-_CJK = (
-    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
-)
-
-# Python's \w lacks combining marks, at which words of Hindi, Thai or vowelled Arabic would be split.
-_MARKS = (
-    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
-    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0900-\u0963\u0966-\u096f\u0971-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e"
-    "\u0eb1-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
-)
-
 # English contractions are split as in the texts that word vectors come from: "it isn't" is "it", "is", "n't".
 _CONTRACTED = r"n't\b|'(?:s|m|d|re|ve|ll)\b"
 
 _WORDS_ASCII = re.compile(rf"{_CONTRACTED}|\w+|[^\w\s\x1c-\x1f]", re.ASCII)  # under re.ASCII, \s lacks \x1c-\x1f
-
-_WORDS = re.compile(rf"{_CONTRACTED}|[{_CJK}]|(?:[^\W{_CJK}]|[{_MARKS}])+|[^\w\s]")
 
 _BLANKS = re.compile(r"\s+")
 
@@ -86,7 +100,7 @@ class Tokenizer(NamedTuple):
 def _word_pieces(texts: list[str], options: TextOptions) -> list[str]:
     # A tag may contain blanks, and an entity may become one, so html is cleaned before splitting. The patterns of the
     # other cleanings contain no blanks, so they are applied to the pieces.
-    texts = [_drop_html(text) for text in texts] if "html" in options.clean else texts
+    texts = _without_html(texts, options)
     joined = f" {END} ".join(texts)
     if joined.count(END) >= len(texts):
         joined = f" {END} ".join([text.replace(END, " ") for text in texts])
@@ -94,22 +108,37 @@ def _word_pieces(texts: list[str], options: TextOptions) -> list[str]:
 
 
 def _words(pieces: list[str], options: TextOptions) -> list[str]:
-    text = "".join([f"{piece} {END} " for piece in pieces])
-    text = _normalize(text, [name for name in options.clean if name != "html"], options)
+    text = _normalize("".join([f"{piece} {END} " for piece in pieces]), options)
     text = text.replace("\u2019", "'").replace("n't", " n't")
     # on ASCII text the ASCII pattern finds the same words in half the time
-    return (_WORDS_ASCII if text.isascii() else _WORDS).findall(text)
+    return (_WORDS_ASCII if text.isascii() else _words_pattern(options.rules)).findall(text)
 
 
 def _character_pieces(texts: list[str], options: TextOptions) -> list[str]:
-    clean = [_normalize(text.replace(END, " "), options.clean, options) for text in texts]
-    return list("".join([_BLANKS.sub(" ", text.strip()) + END for text in clean]))
+    texts = _without_html([text.replace(END, " ") for text in texts], options)
+    return list("".join([_BLANKS.sub(" ", _normalize(text, options).strip()) + END for text in texts]))
 
 
-def _normalize(text: str, clean: Sequence[str], options: TextOptions) -> str:
-    """Return the text cleaned, lower-cased if the options say so, in Unicode's composed form (NFC)."""
+def _without_html(texts: list[str], options: TextOptions) -> list[str]:
+    return [_drop_html(text, RULES[options.rules]) for text in texts] if "html" in options.clean else texts
+
+
+def _drop_html(text: str, rules: "Rules") -> str:
+    if "<" in text:
+        text = rules.tag().sub(" ", text)
+    return rules.decode_entities(text) if "&" in text else text
+
+
+def find_tags(text: str, options: TextOptions) -> list[str]:
+    """Return the HTML tags that cleaning drops from a text."""
+    return RULES[options.rules].tag().findall(text) if "<" in text and "html" in options.clean else []
+
+
+def _normalize(text: str, options: TextOptions) -> str:
+    """Return the text cleaned but for html, lower-cased if the options say so, in Unicode's composed form (NFC)."""
+    text = text if text.isascii() else RULES[options.rules].drop_invisible(text)
     for name, replace in CLEANINGS.items():
-        if name in clean:
+        if name in options.clean:
             text = replace(text)
     if options.lowercase:
         text = text.lower()
@@ -124,11 +153,7 @@ TOKENIZERS: dict[str, Tokenizer] = {
 }
 
 # Each pattern takes linear time on any text: no characters are scanned again from a later start.
-_TAG = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-
-_ENDLESS_ENTITY = re.compile(r"&#[0-9]{99,}")  # not a character, and html.unescape fails at thousands of digits
-
-_URL = re.compile(rf"(?:https?://|\bwww\.)[^\s{_CJK}]+", re.IGNORECASE)
+_URL = re.compile(rf"(?:https?://|\bwww\.)[^\s{CJK}]+", re.IGNORECASE)
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+\b", re.ASCII)
 
@@ -137,22 +162,75 @@ _ACCENTS = re.compile("[\u0300-\u036f]+")  # of Latin, Greek and Cyrillic; in ot
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
-def _drop_html(text: str) -> str:
-    if "<" in text:
-        text = _TAG.sub(" ", text)
-    return html.unescape(_ENDLESS_ENTITY.sub("&#0", text)) if "&" in text else text
-
-
 def _drop_accents(text: str) -> str:
     if text.isascii():
         return text
     return _ACCENTS.sub("", unicodedata.normalize("NFD", text))
 
 
+# All but html, which sees whole texts.
 CLEANINGS: dict[str, Callable[[str], str]] = {
-    "html": _drop_html,
+    "nfkc": lambda text: unicodedata.normalize("NFKC", text),
     "url": lambda text: _URL.sub(" url ", text),
     "email": lambda text: _EMAIL.sub(" email ", text),
     "number": lambda text: _NUMBER.sub(" 0 ", text),
     "accents": _drop_accents,
 }
+
+# Rules of words and tags
+
+
+class Rules(NamedTuple):
+    """A version of the rules that find words and tags."""
+
+    tag: Callable[[], re.Pattern[str]]
+    """() -> pattern of an HTML tag or comment."""
+    decode_entities: Callable[[str], str]
+    drop_invisible: Callable[[str], str]
+    """From a text that is not ASCII to one without characters that nobody sees."""
+    words: str
+    """Pattern of a word or sign in a text that is not ASCII."""
+
+
+_INVISIBLE = re.compile(rf"[{INVISIBLE}]+|(?<![{BLACK_FLAG}{TAGS}])[{TAGS}]+")
+
+
+def _drop_invisible(text: str) -> str:
+    return _INVISIBLE.sub("", text.replace(ZERO_WIDTH_SPACE, " "))
+
+
+_LETTER = rf"[^\W{CJK}]"
+
+# The lookahead spares other characters the comparison with each of the many ranges.
+_HIGH_MARK = rf"(?=[\U00010000-\U0001ffff])[{HIGH_MARKS}]"
+
+_SIGN = rf"[^\w\s{JOINERS}]"
+
+# A word is letters, marks and, after the first of them, joiners. Everything else is a word of its own: an ideograph, a
+# flag, a sign, or signs with joiners between, such as a family of emoji, each with its marks. So is a skin tone, which
+# lets a thumb be known in every tone, unless it is among signs that are joined.
+_WORDS = (
+    rf"{_CONTRACTED}"
+    rf"|(?:{_LETTER}++|[{MARKS}]|{_HIGH_MARK})(?:{_LETTER}++|[{MARKS}{JOINERS}]++|{_HIGH_MARK})*+"
+    rf"|(?:[{CJK}]|[{REGIONAL_INDICATORS}]{{2}}|{_SIGN})[{COMMON_MARKS}{TAGS}]*+"
+    rf"(?:(?:[{SKIN_TONES}]?\u200d{_SIGN}[{COMMON_MARKS}]*+)++[{SKIN_TONES}]?)?"
+)
+
+_MARKS_OF_RULES_1 = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0900-\u0963\u0966-\u096f\u0971-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e"
+    "\u0eb1-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
+)
+
+_WORDS_OF_RULES_1 = rf"{_CONTRACTED}|[{CJK}]|(?:[^\W{CJK}]|[{_MARKS_OF_RULES_1}])+|[^\w\s]"
+
+RULES: dict[int, Rules] = {
+    1: Rules(tag_pattern_of_rules_1, decode_entities_by_rules_1, lambda text: text, _WORDS_OF_RULES_1),
+    2: Rules(tag_pattern, decode_entities, _drop_invisible, _WORDS),
+}
+
+
+@cache
+def _words_pattern(rules: int) -> re.Pattern[str]:
+    """Return the compiled pattern of words; that takes milliseconds, which ASCII texts are spared."""
+    return re.compile(RULES[rules].words)

@@ -1,11 +1,14 @@
 """`textclf check`: checks the data of a config, or a saved model; `train --verify`: two trainings compared."""
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -19,8 +22,11 @@ from textclf.io.contract import FindingDocument, TruncationDocument
 from textclf.io.files import write_text
 from textclf.io.run_folder import Run
 from textclf.models.onnx.graph import read_graph
+from textclf.text.tokenizer import TextOptions, find_tags
 from textclf.training.data_checks import check_data
 from textclf.training.dataset import prepare
+
+MAX_TAGS = 3  # names that are shown
 
 
 class SuspectsDocument(TypedDict):
@@ -28,6 +34,18 @@ class SuspectsDocument(TypedDict):
 
     file: str
     rows: int
+
+
+class MarkupDocument(TypedDict):
+    """The HTML tags that cleaning drops from the training texts."""
+
+    characters: int
+    share_of_characters: float
+    """0 to 1, as the next."""
+    texts: int
+    share_of_texts: float
+    tags: dict[str, int]
+    """Occurrences by name, the most frequent first."""
 
 
 class CheckDocument(TypedDict):
@@ -43,6 +61,8 @@ class CheckDocument(TypedDict):
     truncated: TruncationDocument
     unknown_words: dict[str, float]
     """By part."""
+    html: NotRequired[MarkupDocument]
+    """Where `text.clean` has html."""
     findings: list[FindingDocument]
     suspects: NotRequired[SuspectsDocument]
 
@@ -86,12 +106,35 @@ def check_config(config: Config, *, suspects: Path | None = None, raw: bool = Fa
         "unknown_words": dataset.unknown,
         "findings": check_data(config, dataset).findings,
     }
+    if "html" in config.text.clean:
+        document["html"] = _count_tags(splits.train.rows.text_chunks(), config.text)
     if suspects is not None:
         from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
 
         rows = write_suspects(suspects, dataset, config, raw=raw)
         document["suspects"] = {"file": suspects.as_posix(), "rows": rows}
     return document
+
+
+_TAG_NAME = re.compile(r"!--|!?[a-zA-Z][^\s/>]*")
+
+
+def _count_tags(chunks: Iterable[list[str]], options: TextOptions) -> MarkupDocument:
+    """Count the tags in the texts, and the characters that they consist of."""
+    tags: Counter[str] = Counter()
+    all_texts = all_characters = texts = characters = 0
+    for text in chain.from_iterable(chunks):
+        dropped = find_tags(text, options)
+        all_texts, all_characters = all_texts + 1, all_characters + len(text)
+        texts, characters = texts + bool(dropped), characters + sum(map(len, dropped))
+        tags.update(name[0].lower() for tag in dropped if (name := _TAG_NAME.search(tag)))
+    return {
+        "characters": characters,
+        "share_of_characters": characters / max(1, all_characters),
+        "texts": texts,
+        "share_of_texts": texts / max(1, all_texts),
+        "tags": dict(tags.most_common(MAX_TAGS)),
+    }
 
 
 def check_run(run: Run) -> RunCheckDocument:

@@ -88,7 +88,9 @@ def resumable_staging(run: Run, now: Fingerprint) -> Run | None:
         logger.info("nothing to resume; training begins at the start")
         return None
     advice = "Go on with what it was begun with, or begin anew with --overwrite."
-    check_unchanged(Fingerprint(**read_json(staging.fingerprint)), now, f"{staging.path} was begun", advice)
+    before = Fingerprint(**read_json(staging.fingerprint))
+    before.settings.setdefault("text.rules", 1)
+    check_unchanged(before, now, f"{staging.path} was begun", advice)
     drop_all_but_checkpoint(staging)
     return staging
 

@@ -78,6 +78,7 @@ _UNTUNED = {
     "data": "trials on other rows could not be compared",
     "decision": "it is chosen when training has ended",
     "report": "no network depends on it",
+    "text.rules": "the newest is meant to be the best",
     "model.type": "tune each type by itself",
     "training.monitor": "it is what trials are compared by",
     "training.seed": "a luckier seed is no better setting",
