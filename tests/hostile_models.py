@@ -1,6 +1,6 @@
 """Damaged and malicious model/ folders: ways to make one of a good folder, each with the message that refuses it.
 
-The good one is tests/frozen/format_2/reviews: two labels, 398 words, one layer of 4 units, `last` pooling.
+The good one is tests/frozen/format_3/reviews: two labels, 398 words, one layer of 4 units, `last` pooling.
 """
 
 import os
@@ -165,6 +165,10 @@ JSON: dict[str, tuple[Damage, str]] = {
     "an option that is no choice": (
         field("text", "clean", 0, value="shell"),
         DAMAGED + "text.clean[0]: found 'shell', need html or nfkc or url or email or number or accents" + COPY,
+    ),
+    "rules of a newer textclf": (
+        field("text", "rules", value=3),
+        DAMAGED + "text.rules: found 3, need a whole number from 1 to 2" + COPY,
     ),
     "endless texts": (
         field("text", "max_length", value=10**12),

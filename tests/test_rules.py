@@ -55,5 +55,5 @@ def test_a_run_from_before_is_not_gone_on_with_by_other_rules(reviews: Path, tmp
 @pytest.mark.parametrize(("value", "range_"), [(0, "greater than or equal to 1"), (3, "less than or equal to 2")])
 def test_rules_that_this_textclf_lacks_are_refused(value: int, range_: str, tmp_path: Path) -> None:
     result = textclf("check", write_config(tmp_path, "reviews", f"text: {{rules: {value}}}"))
-    message = f"{tmp_path}/reviews.yaml:3:15: text.rules: should be {range_}, found {value}\n"
+    message = f"{tmp_path}/reviews.yaml:3:8: text.rules: should be {range_}, found {value}\n"
     assert (result.exit_code, result.output) == (1, message)
