@@ -91,7 +91,7 @@ def expected(sample: Sample) -> list[str]:
 
 def table() -> list[tuple[str, ...]]:
     """Return a table of the samples: words expected and found."""
-    rows = [("script", "language", "text", "words expected", "found", "found by rules 1")]
+    rows: list[tuple[str, ...]] = [("script", "language", "text", "words expected", "found", "found by rules 1")]
     for sample in SAMPLES:
         text = "".join(NAMES.get(character, character) for character in sample.text)
         words = (expected(sample), found(sample), found(sample, rules=1))
