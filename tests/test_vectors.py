@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import textclf
 
 from textclf.errors import UserError
 from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
-from textclf.text.vectors import WordVectors, read_vectors
+from textclf.text.vectors import WordVectors, read_vectors, vector_words
 
 VOCABULARY = ["good", "film", "café"]
 GLOVE = "the 0 0\nfilm 1 -2.5\ncafé 3e-1 4\n"
@@ -40,6 +41,14 @@ SAME_VECTORS = {
     "fastText": ("v.vec", "3 2\n" + GLOVE.replace("\n", " \n")),
     "CRLF": ("v.txt", GLOVE.replace("\n", "\r\n")),
     "no last newline": ("v.txt", GLOVE.rstrip()),
+    "a header with blanks": ("v.txt", f"  3  2\n{GLOVE}"),
+    "tabs": ("v.txt", "3\t2\n" + GLOVE.replace(" ", "\t")),
+    "a tab behind the word": ("v.txt", "the\t0 0\nfilm\t1 -2.5\ncafé\t3e-1 4\n"),
+    "commas": ("v.csv", GLOVE.replace(" ", ",")),
+    "semicolons and decimal commas": ("v.csv", "the;0;0\nfilm;1;-2,5\ncafé;0,3;4,0\n"),
+    "decimal commas": ("v.txt", "the 0 0\nfilm 1 -2,5\ncafé 0,3 4,0\n"),
+    "words that hold blanks": ("v.txt", f". . 1 2\nfilm star 1 2\n{GLOVE}. . . 1 2\n"),
+    "short lines": ("v.txt", f"good\nfilm 1\ncafé 1 2 3\n{GLOVE}"),
     "blank lines": ("v.txt", f"\n{GLOVE}\n"),
     "a word twice, of which the first counts": ("v.txt", f"{GLOVE}film 9 9\n"),
     "gzip": ("v.txt.gz", gzip.compress(GLOVE.encode())),
@@ -94,16 +103,30 @@ def test_lines_of_words_outside_the_vocabulary_are_not_checked() -> None:
     assert read(f"odd 1 x\n\xff\xfe\n. . . 1 2\n{GLOVE}").known_count == 2
 
 
+BINARY = (
+    "v.bin is binary. Save the vectors as text, such as gensim's "
+    "KeyedVectors.load_word2vec_format(NAME, binary=True).save_word2vec_format(NEW_NAME)."
+)
 REFUSED = {
     "another number of dimensions": (
         "v.txt",
         "the 1\nfilm 1 2 3",
         "v.txt:2: a vector of 3 numbers, but model.embedding_dim is 2. Make them the same.",
     ),
-    "a ragged line": (
+    "binary vectors": ("v.bin", b"2 2\nfilm \x9b#\n>\xca`?1\n", BINARY),
+    "fastText's binary file": ("v.bin", b"\xba\x16\x4f\x2f\x0c\0\0\0\n", BINARY),
+    "gzip without its name": ("v.txt", gzip.compress(GLOVE.encode()), "v.txt is a gzip file. Add .gz to its name."),
+    "zip without its name": ("v.txt", zipped(**{"v.txt": GLOVE}), "v.txt is a zip file. Unpack it."),
+    "words in capitals": (
         "v.txt",
-        "film 1 2\ngood 1\n",
-        "v.txt:2: a vector of 1 numbers, but model.embedding_dim is 2. Make them the same.",
+        GLOVE.title(),
+        "v.txt has none of the 3 words of the vocabulary; its first words: The, Film, Café. Set text.lowercase: false.",
+    ),
+    "words with a prefix": (
+        "v.txt",
+        "2 2\n/c/en/film 1 2\n/c/en/good 3 4\n",
+        "v.txt has none of the 3 words of the vocabulary; its first words: /c/en/film, /c/en/good. "
+        "Is it in another language?",
     ),
     "no number": ("v.txt", "film 1 x\n", "v.txt:1: not a number: could not convert string to float: b'x'."),
     "NaN": ("v.txt", "film 1 nan\n", "v.txt:1: a number that is not finite."),
@@ -111,7 +134,7 @@ REFUSED = {
     "none of the words": (
         "v.txt",
         "the 1 2\n",
-        "v.txt has none of the 3 words of the vocabulary. Is it in another language?",
+        "v.txt has none of the 3 words of the vocabulary; its first words: the. Is it in another language?",
     ),
     "an empty file": ("v.txt", "", "v.txt has none of the 3 words of the vocabulary. Is it in another language?"),
     "no gzip": ("v.txt.gz", GLOVE, "v.txt.gz cannot be read: Not a gzipped file (b'th'). Set model.pretrained."),
@@ -136,6 +159,39 @@ def test_invalid_files_are_refused(name: str, content: str | bytes, message: str
     with pytest.raises(UserError) as refused:
         read(content, name)
     assert str(refused.value) == message
+
+
+def test_skipped_lines_are_counted() -> None:
+    lines = [
+        "\ufeffgood 1 2", ". . . 1 2", "film star 1 2", "bad 1 3", "good 7 7", "good", "bad 1", "film 1 2", "film 1",
+    ]  # fmt: skip
+    Path("v.txt").write_text("\n".join(lines), encoding="utf-8")
+    rows = "".join(f"a good film {row},yes\na bad film {row},no\n" for row in range(10))
+    Path("rows.csv").write_text(f"text,label\n{rows}")
+    Path("c.yaml").write_text("data: {train: rows.csv}\nmodel: {embedding_dim: 2, pretrained: v.txt}\n")
+    result = textclf("check", "c.yaml")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "v.txt: skipped lines whose word holds a blank: 2, the first is line 2\n"
+        "v.txt: skipped lines that repeat a word: 4, the first is line 5\n",
+    )
+    Path("v.txt").write_text("good 1 2\nbad 1\nfilm 1 2\n")
+    assert textclf("check", "c.yaml").stderr == (
+        "v.txt: skipped lines with more or fewer numbers: 1, the first is line 2\n"
+    )
+
+
+def test_vectors_of_another_length_are_refused_before_the_file_ends() -> None:
+    words = [f"w{row}" for row in range(30)]
+    Path("v.txt").write_text("".join(f"{word} 1 2 3\n" for word in words) + "w29 1 x\n")
+    with pytest.raises(UserError) as refused:
+        read_vectors(Path("v.txt"), words, dimensions=2, seed=1)
+    assert str(refused.value) == ("v.txt:1: a vector of 3 numbers, but model.embedding_dim is 2. Make them the same.")
+
+
+def test_words_of_further_vectors_are_those_of_the_file() -> None:
+    Path("v.txt").write_text("2 2\ngood 1 2\nroute 66 1 2\napp store 1 2\nshort 1\n")
+    assert list(vector_words(Path("v.txt"), dimensions=2)) == ["good"]
 
 
 def test_a_zip_file_with_a_password_is_refused() -> None:

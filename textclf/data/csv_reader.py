@@ -21,9 +21,6 @@ logger = logging.getLogger(__name__)
 # the csv module's default limit of a field, 131,072 characters, is too low for some texts
 csv.field_size_limit(SIZE_LIMIT)
 
-Record = tuple[int, list[str]]
-"""Number of its first line, and its fields."""
-
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 HEAD_LINES = 100  # most lines, blank ones included, that are looked at
@@ -95,8 +92,8 @@ def _skips_blanks(names: str, header: str, row: str, delimiter: str) -> bool:
     return len(skipped) == width and (enclosed or len(as_it_is) != width)
 
 
-def _records(table: _Table) -> Iterator[Record]:
-    """Yield each record; a blank line is one only in a file of one column.
+def _records(table: _Table) -> Iterator[list[str]]:
+    """Yield the fields of each record; a blank line is one only in a file of one column.
 
     Raises:
         UserError: a record has more or fewer fields than the header, quotes are wrong, or one of them joins rows.
@@ -117,7 +114,7 @@ def _records(table: _Table) -> Iterator[Record]:
                 joined.check(fields, line, last_line)
             elif joined.sample_size > 0:
                 joined.add(fields)
-            yield line, fields
+            yield fields
     finally:
         joined.warn()
 
@@ -283,10 +280,10 @@ class _JoinedRows:
 def delimited(delimiter: str) -> TableFormat:
     """Return the format of files whose fields are separated by a delimiter, unless their header says otherwise."""
 
-    def open_table(stream: BinaryIO, name: str) -> tuple[_Table, Iterator[Record], list[str]]:
+    def open_table(stream: BinaryIO, name: str) -> tuple[_Table, Iterator[list[str]], list[str]]:
         table = _open_table(stream, name, delimiter)
         records = _records(table)
-        _, header = next(records, (0, None))
+        header = next(records, None)
         if header is None:
             raise UserError(f"{name} is empty. It needs a header line and rows.")
         return table, records, header
@@ -294,7 +291,7 @@ def delimited(delimiter: str) -> TableFormat:
     def column_names(stream: BinaryIO, name: str) -> list[str]:
         return open_table(stream, name)[2]
 
-    def open_rows(stream: BinaryIO, name: str) -> tuple[Iterator[Record], list[str]]:
+    def open_rows(stream: BinaryIO, name: str) -> tuple[Iterator[list[str]], list[str]]:
         table, records, header = open_table(stream, name)
         if table.delimiter != delimiter:
             separated = DELIMITERS.get(table.delimiter, f"'{table.delimiter}'")
@@ -304,14 +301,14 @@ def delimited(delimiter: str) -> TableFormat:
     def rows(stream: BinaryIO, name: str, columns: Mapping[str, str], _lists: Lists) -> Iterator[tuple[str, ...]]:
         records, header = open_rows(stream, name)
         indices = [column_index(name, header, column, key=key) for key, column in columns.items()]
-        for _, fields in records:
+        for fields in records:
             yield tuple([fields[index] for index in indices])
 
     def all_columns(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
         records, header = open_rows(stream, name)
         counts = Counter(header)
         indices = {column: index for index, column in enumerate(header) if counts[column] == 1}
-        for _, fields in records:
+        for fields in records:
             yield {column: fields[index] for column, index in indices.items()}
 
     return TableFormat(column_names, rows, all_columns)

@@ -1,12 +1,16 @@
 """Word vectors from text files: GloVe, word2vec and fastText's .vec."""
 
+import codecs
 import contextlib
 import gzip
+import io
+import logging
 import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,8 +19,10 @@ import numpy.typing as npt
 
 from textclf.errors import UserError
 from textclf.io.sanitize import join_names
-from textclf.io.streams import byte_lines
+from textclf.io.streams import byte_lines, check_content
 from textclf.text.encoding import PADDING, RESERVED, UNKNOWN
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class WordVectors:
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed: int) -> WordVectors:
-    """Read the vectors of a vocabulary's words from a file.
+    """Read the vectors of a vocabulary's words from a file; say how many lines are skipped.
 
     Words that the file lacks get random vectors of the same standard deviation; UNKNOWN, which stands for many words,
     gets the mean of all vectors.
@@ -45,13 +51,24 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
     """
     token_ids = {word.encode(): token_id for token_id, word in enumerate(vocabulary, start=RESERVED)}
     vectors: dict[int, npt.NDArray[np.float32]] = {}
+    skipped = _SkippedLines()
     with _open(path) as file:
-        for line_number, word, components in _entries(file, path):
+        for line_number, word, components in _entries(file, path, skipped):
             token_id = token_ids.get(word)
-            if token_id is not None and token_id not in vectors:
-                vectors[token_id] = _vector(components, f"{path}:{line_number}", dimensions)
+            if token_id is None:
+                continue
+            numbers = components.split()
+            if token_id in vectors:
+                skipped.add("that repeat a word", line_number)
+            elif len(numbers) == dimensions:
+                vectors[token_id] = _vector(numbers, f"{path}:{line_number}")
+            elif not vectors and skipped.count(_OTHER_LENGTH) == MAX_LENGTH_ERRORS:
+                break
+            else:
+                skipped.add(_OTHER_LENGTH, line_number, f"a vector of {len(numbers)} numbers")
     if not vectors:
-        raise UserError(f"{path} has none of the {len(vocabulary)} words of the vocabulary. Is it in another language?")
+        raise UserError(skipped.length_error(path, dimensions) or _no_words_message(path, vocabulary))
+    skipped.log(path)
     known_vectors = np.stack(list(vectors.values()))  # (known words, dimensions)
     rng = np.random.default_rng(seed)
     table = rng.normal(0, known_vectors.std(), (len(vocabulary) + RESERVED, dimensions))  # (token ids, dimensions)
@@ -60,6 +77,48 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
     known = np.zeros(len(table), np.bool_)
     known[list(vectors)] = True
     return WordVectors(table.astype(np.float32), known)
+
+
+MAX_LENGTH_ERRORS = 20  # lines with another number of numbers, and none with the right one: the file has another
+
+_OTHER_LENGTH = "with more or fewer numbers"
+
+
+class _SkippedLines:
+    """The lines that are skipped, by reason."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[int]] = {}  # number of lines, and the first of them
+        self._first_length = ""
+
+    def add(self, reason: str, line_number: int, what: str = "") -> None:
+        self._lines.setdefault(reason, [0, line_number])[0] += 1
+        self._first_length = self._first_length or what
+
+    def count(self, reason: str) -> int:
+        return self._lines.get(reason, [0])[0]
+
+    def length_error(self, path: Path, dimensions: int) -> str | None:
+        """Return the message for a file of another number of dimensions; None if no line has another."""
+        if _OTHER_LENGTH not in self._lines:
+            return None
+        place = f"{path}:{self._lines[_OTHER_LENGTH][1]}"
+        return f"{place}: {self._first_length}, but model.embedding_dim is {dimensions}. Make them the same."
+
+    def log(self, path: Path) -> None:
+        """Say how many lines are skipped."""
+        for reason, (count, first) in self._lines.items():
+            logger.info("%s: skipped lines %s: %d, the first is line %d", path, reason, count, first)
+
+
+def _no_words_message(path: Path, vocabulary: Sequence[str]) -> str:
+    """Return the message that the file has no word of the vocabulary, with its first words."""
+    words = list(islice(vector_words(path), 1000))
+    advice = "Is it in another language?"
+    if {word.lower() for word in words} & {*vocabulary}:
+        advice = "Set text.lowercase: false."
+    first = f"; its first words: {join_names(words[:3])}" if words else ""
+    return f"{path} has none of the {len(vocabulary)} words of the vocabulary{first}. {advice}"
 
 
 NEIGHBOURS = 10  # most per word
@@ -123,35 +182,75 @@ def _nearest(
     return rows, column[starts[rows][:, None] + rank]
 
 
-def vector_words(path: Path) -> Iterator[str]:
+def vector_words(path: Path, *, dimensions: int | None = None) -> Iterator[str]:
     """Yield the words of a file in its order, which in most files is by frequency.
+
+    Args:
+        dimensions: numbers of a vector; words of other vectors are left out. None: all words.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     with _open(path) as file:
-        for _, word, _ in _entries(file, path):
-            yield word.decode("utf-8", errors="replace")
+        for _, word, components in _entries(file, path, _SkippedLines()):
+            if dimensions is None or len(components.split()) == dimensions:
+                yield word.decode("utf-8", errors="replace")
 
 
-def _entries(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield line number, word and the rest of each line, without the header of word2vec and fastText."""
+def _entries(file: BinaryIO, path: Path, skipped: _SkippedLines) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield line number, word and components of each line, without the header of word2vec and fastText.
+
+    A word that holds blanks is skipped, since no token of a text does.
+
+    Raises:
+        UserError: a line is too long, or the file is binary.
+    """
+    has_header = False
     for line_number, line in enumerate(byte_lines(file, str(path)), start=1):
+        if line_number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+            fields = line.split()
+            has_header = len(fields) == 2 and all(map(bytes.isdigit, fields))
+            if has_header:
+                continue
         word, _, components = line.rstrip().partition(b" ")
-        is_header = line_number == 1 and word.isdigit() and components.isdigit()
-        if not is_header:
+        if not components or b"\t" in word:
+            word, components = _split_line(line.strip())
+        if line_number <= 2 and (b"\0" in line or (has_header and not _is_utf8(line))):
+            raise UserError(
+                f"{path} is binary. Save the vectors as text, such as gensim's "
+                "KeyedVectors.load_word2vec_format(NAME, binary=True).save_word2vec_format(NEW_NAME)."
+            )
+        if components and (components[0] not in _NUMBER_STARTS or components.startswith(b". ")):
+            skipped.add("whose word holds a blank", line_number)
+        else:
             yield line_number, word, components
 
 
-def _vector(components: bytes, where: str, dimensions: int) -> npt.NDArray[np.float32]:
-    fields = components.split()
-    if len(fields) != dimensions:
-        raise UserError(
-            f"{where}: a vector of {len(fields)} numbers, but model.embedding_dim is {dimensions}. Make them the same."
-        )
+_NUMBER_STARTS = frozenset(b"0123456789+-.")
+
+
+def _split_line(line: bytes) -> tuple[bytes, bytes]:
+    """Return word and components of a line that is separated by tabs, commas or semicolons."""
+    delimiter = next((mark for mark in (b"\t", b";", b",") if mark in line), b" ")
+    word, _, components = line.partition(delimiter)
+    return word, components.replace(delimiter, b" ")
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _vector(numbers: list[bytes], where: str) -> npt.NDArray[np.float32]:
+    if any(b"," in number for number in numbers) and not any(b"." in number for number in numbers):
+        numbers = [number.replace(b",", b".") for number in numbers]  # decimal commas
     try:
         with np.errstate(over="ignore"):  # becomes infinite, and is refused below
-            vector = np.array(fields, np.float32)
+            vector = np.array(numbers, np.float32)
     except ValueError as error:
         raise UserError(f"{where}: not a number: {error}.") from None
     if not np.isfinite(vector).all():
@@ -169,7 +268,9 @@ def _open(path: Path) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, stack.enter_context(archive.open(_only_member(archive, path))))
             else:
                 open_file = gzip.open if path.suffix.lower() == ".gz" else open
-                yield cast(BinaryIO, stack.enter_context(open_file(path, "rb")))
+                file = cast(io.BufferedReader, stack.enter_context(open_file(path, "rb")))
+                check_content(file.peek(1), str(path))
+                yield file
     except READ_ERRORS as error:
         raise UserError(f"{path} cannot be read: {str(error).rstrip('.')}. Set model.pretrained.") from None
 

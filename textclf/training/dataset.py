@@ -289,8 +289,9 @@ def _make_vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[l
     if not config.model.pretrained:
         return vocabulary, trained_words, None
     path = Path(expand_home(config.model.pretrained))
-    vocabulary = fill_vocabulary(vocabulary, vector_words(path), config.text)
-    vectors = read_vectors(path, vocabulary, dimensions=config.model.embedding_dim, seed=config.training.seed)
+    dimensions = config.model.embedding_dim
+    vocabulary = fill_vocabulary(vocabulary, vector_words(path, dimensions=dimensions), config.text)
+    vectors = read_vectors(path, vocabulary, dimensions=dimensions, seed=config.training.seed)
     return vocabulary, trained_words, vectors
 
 
