@@ -195,7 +195,6 @@ ROW_REFUSED = {
     "too few rows": (
         "a.csv",
         b"text,label\na,1\nb,2\n",
-        "warning: labels with too few distinct texts to be validated, all rows in train: 1, 2\n"
         "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
     ),
 }

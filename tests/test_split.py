@@ -46,7 +46,6 @@ def test_the_split_has_the_same_share_of_each_label(fraction: float, a: int, b: 
     parts = split(rows, fraction=fraction, seed=1)
     assert Counter(rows.labels[row] for row in parts.validation) == {"a": a, "b": b}
     assert is_partition(parts, 100)
-    assert parts.rare == []
 
 
 def test_the_split_depends_on_the_seed_alone() -> None:
@@ -85,7 +84,7 @@ def test_a_label_with_one_text_stays_in_train() -> None:
     rows = rows_of(*[(f"text {index}", "a") for index in range(10)], ("b", "b"), ("B ", "b"), ("c", "c"))
     parts = split(rows, fraction=0.5, seed=1)
     assert label_names(rows, parts.validation) == {"a"}
-    assert (parts.rare, is_partition(parts, 13)) == (["b", "c"], True)
+    assert (label_names(rows, parts.train), is_partition(parts, 13)) == ({"a", "b", "c"}, True)
 
 
 def test_a_label_with_two_texts_is_on_both_sides() -> None:
@@ -100,7 +99,7 @@ def test_a_label_that_only_a_doubled_text_has_stays_in_train() -> None:
     for seed in range(50):
         parts = split(rows, fraction=0.5, seed=seed)
         assert label_names(rows, parts.train) == {"a", "rare"}
-        assert parts.rare == ["rare"]
+        assert label_names(rows, parts.validation) == {"a"}
 
 
 def test_a_label_among_several_is_never_in_validation_alone() -> None:
@@ -120,7 +119,47 @@ def test_rows_of_several_labels_are_stratified_by_the_rarest() -> None:
 @pytest.mark.parametrize("fields", [[], ["a"], ["a", "b"]])
 def test_too_few_rows_are_all_in_train(fields: list[str]) -> None:
     parts = split(distinct_rows(*fields), fraction=0.5, seed=1)
-    assert (parts.train.tolist(), parts.validation.tolist(), parts.rare) == (list(range(len(fields))), [], fields)
+    assert (parts.train.tolist(), parts.validation.tolist()) == (list(range(len(fields))), [])
+
+
+MANY_LABELS = {
+    "two rows": [f"{index // 2}" for index in range(400)],
+    "two, three or many rows": [*"ab" * 200, *(f"{index // (2 + index % 2)}" for index in range(400))],
+    "one row": [*"ab" * 200, *map(str, range(400))],
+    "rows that round down": [f"{index // 14}" for index in range(1400)],
+    "rows that round up": [f"{index // 16}" for index in range(1600)],
+    "several labels a row": [*(f"a|{index // 2}" for index in range(800)), *["a|b"] * 400],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", MANY_LABELS.values(), ids=MANY_LABELS.keys())
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.25])
+def test_the_fraction_is_kept_to_a_point_with_many_rare_labels(fields: list[str], fraction: float) -> None:
+    rows = distinct_rows(*fields)
+    first, again, other = (split(rows, fraction=fraction, seed=seed, separator="|") for seed in (1, 1, 2))
+    assert first.validation.tolist() == again.validation.tolist() != other.validation.tolist()
+    assert abs(len(first.validation) / len(fields) - fraction) <= 0.01
+    assert is_partition(first, len(fields))
+    assert label_names(rows, first.train, "|") == set(labels(fields).names("|"))
+
+
+def test_the_fraction_is_kept_where_every_text_recurs() -> None:
+    rows = rows_of(*[(f"text {index // 4}", f"{index // 32}") for index in range(960)])
+    parts = split(rows, fraction=0.1, seed=1)
+    assert len(parts.validation) == 96
+    assert {rows.texts[row] for row in parts.train}.isdisjoint(rows.texts[row] for row in parts.validation)
+
+
+def test_labels_with_more_rows_come_first_where_not_all_can_be_validated() -> None:
+    rows = distinct_rows(*[f"two {index // 2}" for index in range(100)], *[f"six {index // 6}" for index in range(120)])
+    validated = label_names(rows, split(rows, fraction=0.1, seed=1).validation)
+    assert validated >= {f"six {index}" for index in range(20)}
+    assert len(validated) == 22
+
+
+def test_a_few_rows_are_split_as_if_they_were_many() -> None:
+    rows = distinct_rows(*"abc" * 3)
+    assert label_names(rows, split(rows, fraction=0.1, seed=1).validation) == {"a", "b", "c"}
 
 
 # Labels
@@ -177,4 +216,4 @@ def test_a_row_that_alone_has_its_label_is_held_out_by_no_fold() -> None:
     rows = distinct_rows(*"ab" * 4, "c")
     splits = folds(labels(rows.labels), text_keys(rows.texts).near, count=3, seed=1)
     assert sorted(index for parts in splits for index in parts.validation.tolist()) == list(range(8))
-    assert [parts.rare for parts in splits] == [["c"]] * 3
+    assert all("c" in label_names(rows, parts.train) for parts in splits)

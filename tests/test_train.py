@@ -40,8 +40,8 @@ def test_a_run_is_complete(reviews: Path) -> None:
     assert [name for name in files(reviews) if not name.startswith("evaluations/")] == FILES
     assert list(document(reviews)) == [
         "format", "data", "metrics", "labels", "confusion_matrix", "unseen_labels", "truncated", "unknown_words",
-        "intervals", "bootstrap", "slices", "lengths", "threshold", "parity", "validation", "decision", "checks",
-        "baselines", "comparisons",
+        "intervals", "bootstrap", "slices", "lengths", "positive", "threshold", "parity", "validation", "decision",
+        "checks", "baselines", "comparisons",
     ]  # fmt: skip
     assert document(reviews)["parity"] < 1e-5
     assert list(document(reviews)["baselines"]) == ["majority", "tfidf_logistic_regression"]
@@ -196,6 +196,6 @@ def test_a_label_too_rare_for_both_sides_stays_in_train(tmp_path: Path) -> None:
     result = textclf("train", config, "--run", tmp_path / "run", *overrides(*QUICK, "training.epochs=1"))
     assert result.exit_code == 0
     assert (
-        result.stderr.splitlines()[0]
-        == "warning: labels with too few distinct texts to be validated, all rows in train: rare"
-    )
+        "warning: validation, labels without rows: 1 of 3 labels have no row here: rare. No score is theirs. Add texts "
+        "of theirs, raise data.validation_split (0.1) or name data.validation."
+    ) in result.stderr.splitlines()

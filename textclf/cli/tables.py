@@ -9,10 +9,13 @@ from textclf.io.contract import DataDocument, FindingDocument, MetricsDocument, 
 from textclf.report.page import (
     MODEL_TITLES,
     TITLES,
+    averages_sentence,
     compression_sentences,
     metric_rows,
+    metric_title,
     seed_rows,
     seed_sentences,
+    threshold_sentence,
     verdict,
 )
 from textclf.tuning.results import settings_table, summary, trials_table
@@ -36,6 +39,7 @@ def metric_tables(document: MetricsDocument) -> list[str]:
         interval = f"{row.interval[0]:.4f} to {row.interval[1]:.4f}" if row.interval else ""
         rows.append([row.title, _metric(row.value), interval, *map(_metric, row.others)])
     parts = [[_rows_of_files(document["data"])], _table(rows), *_label_tables(document)]
+    parts += [[sentence] for sentence in (averages_sentence(document), threshold_sentence(document)) if sentence]
     if "compression" in document:
         parts.append(compression_sentences(document))
     if "seeds" in document:
@@ -120,10 +124,10 @@ def compare_tables(document: RunsDocument) -> list[str]:
     """Return the metrics of each run, its difference from the first, and the settings that differ."""
     runs = document["runs"]
     rows = [["", *runs]]
-    for name, title in TITLES.items():
+    for name in TITLES:
         values = [run["metrics"].get(name) for run in runs.values()]
         if any(value is not None for value in values):
-            rows.append([title, *map(_metric, values)])
+            rows.append([metric_title(name, document["positive"]), *map(_metric, values)])
     first = next(iter(runs))
     comparisons = [_comparison_lines(name, first, other) for name, other in document["against_first"].items()]
     parts = [[_rows_of_files(document["data"])], _table(rows), *comparisons]

@@ -19,6 +19,7 @@ from textclf.config.suggest import DataProfile, Setting, percent, profile_table,
 from textclf.config.yaml_source import ConfigDumper
 from textclf.data.columns import ColumnRoles, find_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
+from textclf.data.spelling import quoted, spellings
 from textclf.data.split import split
 from textclf.errors import UserError
 from textclf.io.files import temporary_file_errors, write_text
@@ -273,6 +274,10 @@ def _text_remarks(profile: DataProfile) -> Iterator[str]:
     if profile.repeated:
         contradicting = f", {profile.contradicting:,} of them with another label" if profile.contradicting else ""
         yield f"Rows that repeat an earlier text: {profile.repeated:,}{contradicting}. A split keeps them on one side."
+    alike = spellings(profile.labels)
+    if alike:
+        listed = "; ".join(" and ".join(map(quoted, group)) for group in alike[:MAX_LISTED_LABELS])
+        yield f"Labels that may be one: {listed}{'; ...' if len(alike) > MAX_LISTED_LABELS else ''}. Write them alike."
     rare = [label for label, rows in profile.labels.items() if rows == 1]
     if rare:
         listed = ", ".join(rare[:MAX_LISTED_LABELS]) + (", ..." if len(rare) > MAX_LISTED_LABELS else "")

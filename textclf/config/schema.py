@@ -98,16 +98,22 @@ class DecisionOptions:
     calibrate: bool = option(
         default=True, help="temperature scaling of the logits, fitted on validation rows, for calibrated probabilities"
     )
+    positive: str | None = option(
+        default=None,
+        help="the positive one of two labels, of which ROC AUC, average precision, `aim` and `threshold` are; "
+        "null: the second by the alphabet",
+        min_length=1,
+    )
     aim: str | None = option(
         default=None,
         help="objective of the threshold, which is chosen on validation rows: f1, accuracy, precision>=0.9, "
-        "recall>=0.9 (of the second of two labels; multilabel: over all labels); null: `threshold` is used",
+        "recall>=0.9 (of the positive one of two labels; multilabel: over all labels); null: `threshold` is used",
         pattern=AIM_PATTERN,
         examples=["f1", "accuracy", "precision>=0.9", "recall>=0.9"],
     )
     threshold: float = option(
         default=DEFAULT_THRESHOLD,
-        help="least probability at which the second of two labels is predicted; multilabel: each label",
+        help="least probability at which the positive one of two labels is predicted; multilabel: each label",
         gt=0,
         lt=1,
     )

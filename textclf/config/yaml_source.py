@@ -21,6 +21,9 @@ MAX_DEPTH = 20  # of nested keys; the schema has two levels
 Key = tuple[str, ...]
 """The names of the sections and the key itself, such as ("model", "units")."""
 
+TEXT_KEYS: set[Key] = {("decision", "positive")}
+"""Keys whose value is text as it is written: a label may be 1.0 or True."""
+
 
 @dataclass(frozen=True)
 class YamlSource:
@@ -112,7 +115,8 @@ def _to_values(node: yaml.Node | None, key: Key, name: str, locations: dict[Key,
         return _to_dict(node, key, name, locations)
     if isinstance(node, yaml.SequenceNode):
         return [_to_values(item, (*key, str(index)), name, locations) for index, item in enumerate(node.value)]
-    return _SCALARS[node.tag](_scalar_text(node, location))
+    as_written = key in TEXT_KEYS and node.tag != _TAG + "null"
+    return (str if as_written else _SCALARS[node.tag])(_scalar_text(node, location))
 
 
 def _to_dict(node: yaml.MappingNode, key: Key, name: str, locations: dict[Key, str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ PARTS = ("train", "validation", "test")
 
 
 class Rows(NamedTuple):
-    """Texts, label fields and further columns of n rows, unchanged from the file."""
+    """Texts, label fields and further columns of n rows, unchanged from the file but for blanks around labels."""
 
     texts: list[str]
     labels: list[str]
@@ -91,7 +91,8 @@ def read_rows(
     rows, size = Rows([], [], [[] for _ in columns]), 0
     records = read_columns(path, names, lists={keys[1]: options.label_separator}, sha256=sha256)
     for row, (text, label, *others) in enumerate(join_texts(records, len(text_names))):
-        if not label.strip() and options.label_separator is None:
+        label = label.strip()
+        if not label and options.label_separator is None:
             raise UserError(f"{path}: row {row} has no label (rows count from 0). Add it or drop the row.")
         rows.texts.append(text)
         rows.labels.append(label)
@@ -171,6 +172,15 @@ class Labels:
             for name in split_labels(field, separator):
                 counts[name] += rows
         return +counts
+
+    def first_rows(self, separator: str | None) -> dict[str, int]:
+        """Return the index of the first row of each label."""
+        codes, rows = np.unique(self.codes, return_index=True)  # (fields,) each
+        first: dict[str, int] = {}
+        for row, code in sorted(zip(rows.tolist(), codes.tolist(), strict=True)):
+            for name in split_labels(self.fields[code], separator):
+                first.setdefault(name, row)
+        return first
 
     def names(self, separator: str | None) -> list[str]:
         """Return the labels that occur, sorted, so that their order does not depend on the order of the rows."""

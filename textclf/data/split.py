@@ -14,8 +14,11 @@ class SplitRows:
 
     train: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
-    rare: list[str]
-    """Labels with too few texts for both parts; all their rows are training rows."""
+
+
+TOLERANCE = 0.01  # of the rows: how far the held-out rows may be from the fraction asked for
+
+MIN_HELD_OUT = 2  # rows: with fewer not even two labels can be validated
 
 
 def split(
@@ -24,7 +27,8 @@ def split(
     """Split rows into training and validation rows, stratified by label, with equal texts in the same part.
 
     Rows with equal keys form a group, which stays together. Groups are split label by label; multilabel: by the
-    rarest label of each row, so that rare labels reach both parts.
+    rarest label of each row, so that rare labels reach both parts. Each label has at least one row in both, unless so
+    many labels have few rows that the fraction could not be kept.
 
     Args:
         keys: hash of each row's text, shape (n,).
@@ -34,8 +38,10 @@ def split(
     sizes = np.bincount(group, minlength=len(first_rows))  # (groups,)
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(first_rows), bool)  # (groups,)
-    for stratum in _strata(labels, first_rows, separator):
-        held_out[_hold_out(stratum, sizes, fraction, rng)] = True
+    strata = [stratum[rng.permutation(len(stratum))] for stratum in _strata(labels, first_rows, separator)]
+    for stratum in strata:
+        _hold_out(stratum, sizes, held_out, rows=max(1, round(fraction * int(sizes[stratum].sum()))))
+    _keep_fraction(strata, sizes, held_out, fraction, rng)
     return _split_rows(labels, group, held_out, separator)
 
 
@@ -88,19 +94,55 @@ def _strata(labels: Labels, first_rows: npt.NDArray[np.int64], separator: str | 
 
 
 def _hold_out(
-    stratum: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], fraction: float, rng: np.random.Generator
-) -> list[int]:
-    """Return the groups of a stratum to hold out: the fraction of its rows, at least one row, never all groups."""
-    rows_left = max(1, round(fraction * int(sizes[stratum].sum())))
-    held_out: list[int] = []
-    for group in stratum[rng.permutation(len(stratum))].tolist():
-        if rows_left == 0 or len(held_out) == len(stratum) - 1:
+    stratum: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], *, rows: int
+) -> int:
+    """Hold out more groups of a stratum, of at most `rows` rows and never its last group; return their rows."""
+    left = rows
+    others = len(stratum) - int(held_out[stratum].sum())
+    for group in stratum.tolist():
+        if left == 0 or others <= 1:
             break
         # a larger group is skipped: one repeated text must not fill the validation rows
-        if sizes[group] <= rows_left:
-            held_out.append(group)
-            rows_left -= int(sizes[group])
-    return held_out
+        if not held_out[group] and sizes[group] <= left:
+            held_out[group] = True
+            left -= int(sizes[group])
+            others -= 1
+    return rows - left
+
+
+def _keep_fraction(
+    strata: list[npt.NDArray[np.int64]],
+    sizes: npt.NDArray[np.int64],
+    held_out: npt.NDArray[np.bool_],
+    fraction: float,
+    rng: np.random.Generator,
+) -> None:
+    """Give groups back, or hold out more, where the held-out rows are not the fraction of all rows.
+
+    Labels of a row or two, each of which has one held out, can be half of all rows; labels that round down, or have a
+    single text, can leave the validation rows too few.
+    """
+    total = int(sizes.sum())
+    target = max(fraction * total, min(MIN_HELD_OUT, total))
+    missing = target - int(sizes[held_out].sum())
+    if abs(missing) <= max(TOLERANCE * total, 1):
+        return
+    rows = np.array([sizes[stratum].sum() for stratum in strata])  # (strata,)
+    held_rows = np.array([sizes[stratum][held_out[stratum]].sum() for stratum in strata])
+    order = np.lexsort((rng.random(len(strata)), held_rows - fraction * rows)).tolist()  # fewest of their rows first
+    for index in reversed(order):
+        held = strata[index][held_out[strata[index]]]
+        if len(held) and sizes[held[-1]] <= -missing:
+            held_out[held[-1]] = False
+            missing += int(sizes[held[-1]])
+    progress = True
+    while progress and missing >= 1:
+        before = missing
+        for index in order:
+            smallest = int(sizes[strata[index]][~held_out[strata[index]]].min())
+            quota = min(missing, max(smallest, before * rows[index] / total))
+            missing -= _hold_out(strata[index], sizes, held_out, rows=int(quota))
+        progress = missing < before
 
 
 def _split_rows(
@@ -114,9 +156,7 @@ def _split_rows(
     """
     held_out = held_out.copy()
     held_out[_groups_of_lost_labels(labels, group, held_out[group], separator)] = False
-    validation, train = np.flatnonzero(held_out[group]), np.flatnonzero(~held_out[group])
-    validated = labels.take(validation).counts(separator)
-    return SplitRows(train, validation, [name for name in sorted(labels.counts(separator)) if name not in validated])
+    return SplitRows(np.flatnonzero(~held_out[group]), np.flatnonzero(held_out[group]))
 
 
 def _groups_of_lost_labels(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from textclf.evaluation.metrics import (
+    AVERAGES,
     CALIBRATION_BINS,
     MULTILABEL,
     calibration_bins,
@@ -61,6 +62,14 @@ def intervals(resampled: Resampled) -> Intervals:
     return {name: edges for name, values in resampled.items() if (edges := interval(values))}
 
 
+def accuracy_interval(correct: int, rows: int) -> Interval:
+    """Return the 95 % interval of Wilson 1927, which holds for few rows too, and where all are correct or none."""
+    from scipy.stats import binomtest
+
+    edges = binomtest(correct, rows).proportion_ci(method="wilson")
+    return [float(edges.low), float(edges.high)]
+
+
 def difference_intervals(resampled: Resampled, other: Resampled) -> Intervals:
     """Return the interval of each metric's difference between two models on the same rows."""
     return intervals({name: values - other[name] for name, values in resampled.items() if name in other})
@@ -99,7 +108,7 @@ def _single_label_metrics(y_true: Array, y_pred: Array, probabilities: Array, we
     metrics = {"accuracy": correct.sum(axis=0) / rows}
     metrics["balanced_accuracy"] = np.nanmean(np.where(actual > 0, safe_divide(correct, actual), np.nan), axis=0)
     metrics["matthews_corrcoef"] = _matthews(actual, predicted, correct, rows)
-    metrics |= _averages(actual, predicted, correct, macro=(actual + predicted) > 0)
+    metrics |= _averages(actual, predicted, correct)
     columns = [1] if labels == 2 else range(labels)
     metrics |= _ranking_metrics(((y_true == column, probabilities[:, column]) for column in columns), weights)
     return metrics | _loss_metrics(y_true, y_pred, probabilities, weights)
@@ -111,7 +120,7 @@ def _multilabel_metrics(y_true: Array, y_pred: Array, probabilities: Array, weig
     metrics["hamming_loss"] = (y_true != y_pred).mean(axis=1) @ weights / rows
     # (labels, n) @ (n, resamples) -> (labels, resamples)
     actual, predicted, correct = (binary.T.astype(float) @ weights for binary in (y_true, y_pred, y_true & y_pred))
-    metrics |= _averages(actual, predicted, correct, macro=np.ones_like(actual, bool))
+    metrics |= _averages(actual, predicted, correct)
     metrics |= _ranking_metrics(
         ((y_true[:, column] == 1, probabilities[:, column]) for column in range(labels)), weights
     )
@@ -127,16 +136,18 @@ def _matthews(actual: Array, predicted: Array, correct: Array, rows: int) -> Arr
     """Return the correlation (Gorodkin 2004), shape (resamples,), from counts of shape (labels, resamples)."""
     covariance = correct.sum(axis=0) * float(rows) - (actual * predicted.astype(float)).sum(axis=0)
     variances = [float(rows) ** 2 - (counts.astype(float) ** 2).sum(axis=0) for counts in (actual, predicted)]
-    return safe_divide(covariance, np.sqrt(variances[0] * variances[1]))
+    correlation = safe_divide(covariance, np.sqrt(variances[0] * variances[1]))
+    return np.where(variances[0] > 0, correlation, np.nan)
 
 
-def _averages(actual: Array, predicted: Array, correct: Array, *, macro: Array) -> Resampled:
+def _averages(actual: Array, predicted: Array, correct: Array) -> Resampled:
     """Return the averages of precision, recall and F1, computed from the rows of each label.
 
     Args:
         actual, predicted, correct: shape (labels, resamples).
-        macro: True for the labels that the macro average counts, of the same shape.
     """
+    has_rows = actual > 0  # (labels, resamples): the labels that macro averages go over
+    any_rows = has_rows.any(axis=0)  # (resamples,)
     fractions = {
         "precision": (correct, predicted),
         "recall": (correct, actual),
@@ -145,9 +156,11 @@ def _averages(actual: Array, predicted: Array, correct: Array, *, macro: Array) 
     metrics: Resampled = {}
     for name, (numerator, denominator) in fractions.items():
         scores = safe_divide(numerator, denominator)  # (labels, resamples)
-        metrics[f"{name}_macro"] = np.where(macro, scores, 0).sum(axis=0) / np.maximum(macro.sum(axis=0), 1)
-        metrics[f"{name}_micro"] = safe_divide(numerator.sum(axis=0), denominator.sum(axis=0))
-        metrics[f"{name}_weighted"] = safe_divide((scores * actual).sum(axis=0), actual.sum(axis=0))
+        macro = safe_divide(np.where(has_rows, scores, 0).sum(axis=0), has_rows.sum(axis=0))
+        micro = safe_divide(numerator.sum(axis=0), denominator.sum(axis=0))
+        weighted = safe_divide((scores * actual).sum(axis=0), actual.sum(axis=0))
+        for average, values in zip(AVERAGES, (macro, micro, weighted), strict=True):
+            metrics[f"{name}_{average}"] = np.where(any_rows, values, np.nan)
     return metrics
 
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from textclf.config.load import load_saved_config
 from textclf.config.schema import option_values
 from textclf.errors import UserError
-from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.predictions import Predictions, compare_predictions, read_predictions
 from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument, Settings
 from textclf.io.files import read_json, write_csv
@@ -44,6 +43,8 @@ class RunsDocument(TypedDict):
     """The result of `textclf compare`: runs side by side."""
 
     data: DataDocument
+    positive: str | None
+    """The positive one of two labels; None with more labels, or several of them per row."""
     runs: dict[str, ScoresDocument]
     against_first: dict[str, RunComparisonDocument]
     settings: dict[str, list[Any]]
@@ -66,9 +67,9 @@ def compare(paths: Sequence[Path], *, changed: Path | None = None, raw: bool = F
         write_csv(changed, ["row", "truth", *(run.name for run in runs)], _changed_rows(runs), raw=raw)
     return {
         "data": first.data,
+        "positive": first.predictions.positive,
         "runs": {
-            run.name: {"metrics": run.predictions.metrics, "intervals": intervals(run.predictions.resampled)}
-            for run in runs
+            run.name: {"metrics": run.predictions.metrics, "intervals": run.predictions.intervals} for run in runs
         },
         "against_first": {other.name: _against(first.predictions, other.predictions) for other in others},
         "settings": _differing_settings([run.settings for run in runs]),
@@ -84,6 +85,12 @@ def _read_run(path: Path) -> EvaluatedRun:
 
 
 def _check_same_rows(first: EvaluatedRun, other: EvaluatedRun) -> None:
+    labels = [run.predictions.label_names for run in (first, other)]
+    if labels[0] == labels[1][::-1]:
+        raise UserError(
+            f"{first.name} has the positive label '{first.predictions.positive}', {other.name} has "
+            f"'{other.predictions.positive}'. Train both with one decision.positive."
+        )
     same = (
         first.data["sha256"] == other.data["sha256"]
         and np.array_equal(first.predictions.row_ids, other.predictions.row_ids)

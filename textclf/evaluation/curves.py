@@ -40,7 +40,7 @@ def _precision_recall(binary: Array, scores: Array, name: str) -> Curve:
 
 
 def roc_curves(y_true: Array, probabilities: Array, label_names: Sequence[str]) -> list[Curve]:
-    """Return the ROC curve of the second of two labels; of more labels the mean curve, then those of least area.
+    """Return the ROC curve of the positive one of two labels; of more labels the mean curve, then those of least area.
 
     A label that all rows have, or none, has no curve; empty if no label has one.
     """

@@ -17,9 +17,10 @@ from textclf.config.schema import Config
 from textclf.data.readers import file_format, find_files
 from textclf.data.rows import DataOptions
 from textclf.data.source import RowIds, SourceFile, SourceReader, SourceRows, source_files
+from textclf.data.spelling import check_known_labels, spelling_advice
 from textclf.data.table_format import has_column
 from textclf.errors import UserError
-from textclf.evaluation.bootstrap import LEVEL, intervals
+from textclf.evaluation.bootstrap import LEVEL
 from textclf.evaluation.calibration import needs_threshold
 from textclf.evaluation.curves import length_histogram
 from textclf.evaluation.error_samples import sample_document
@@ -59,7 +60,10 @@ def evaluate_rows(
     predictions = predictions_for(classifier, rows.labels, np.concatenate(probabilities), rows.row_ids)
     unseen = predictions.label_names[len(classifier.labels) :]
     if unseen:
-        logger.warning("labels that training never saw, counted as wrong: %s", join_names(unseen))
+        advice = spelling_advice(unseen, classifier.labels)
+        logger.warning(
+            "labels that training never saw, counted as wrong: %s%s", join_names(unseen), advice and f". {advice}"
+        )
     lengths = np.concatenate(token_counts)
     counts, edges = length_histogram(lengths)
     y_true, y_pred, names = predictions.y_true, predictions.y_pred, predictions.label_names
@@ -72,7 +76,7 @@ def evaluate_rows(
         "unseen_labels": unseen,
         "truncated": truncation.summary(),
         "unknown_words": truncation.unknown_fraction(),
-        "intervals": intervals(predictions.resampled),
+        "intervals": predictions.intervals,
         "bootstrap": {"level": LEVEL, "resamples": len(predictions.resampled["accuracy"])},
         "slices": [
             by_length(predictions, lengths),
@@ -85,7 +89,10 @@ def evaluate_rows(
             "max_length": classifier.description.text.max_length,
         },
     }
-    if needs_threshold(len(classifier.labels), multilabel=predictions.separator is not None):
+    multilabel = predictions.separator is not None
+    if needs_threshold(len(classifier.labels), multilabel=multilabel):
+        if not multilabel:
+            document["positive"] = classifier.labels[1]
         at_half = predictions.with_probabilities(predictions.probabilities[:, : len(classifier.labels)])
         document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics}
     return predictions, document
@@ -125,6 +132,7 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
     reader = SourceReader(paths, options, columns=columns, texts=shows_texts, keys=("--text", "--label"))
     token_ids = _encode(classifier, reader)
     rows = reader.rows("all")
+    check_known_labels(data, rows.labels.counts(options.label_separator), classifier.labels, key="--label")
     predictions, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
     columns_read = [*options.text_columns, options.label]
     if columns_read != [*of_run.text_columns, of_run.label]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.io.contract import Metrics
+from textclf.io.contract import LabelDocument, Metrics
 
 Array = npt.NDArray[Any]
 
@@ -22,6 +22,9 @@ AVERAGES = ("macro", "micro", "weighted")
 
 def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metrics:
     """Compute all metrics of n rows; an undefined one, such as ROC AUC with a single label, is None.
+
+    Macro averages go over the labels that some row has: with other labels, which only a model gives, models with
+    different predictions would be averaged over different labels.
 
     A metric that is added here is also added to `bootstrap`, which resamples it, and to TITLES in `report.page`, which
     shows it; tests compare the names.
@@ -39,18 +42,27 @@ def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metri
         metrics["hamming_loss"] = float(sk.hamming_loss(y_true, y_pred))
     else:
         metrics["balanced_accuracy"] = _balanced_accuracy(y_true, y_pred)
-        # with a single label scikit-learn gives 0 too, but warns
-        several_occur = len(np.union1d(y_true, y_pred)) > 1
-        metrics["matthews_corrcoef"] = float(sk.matthews_corrcoef(y_true, y_pred)) if several_occur else 0.0
+        metrics["matthews_corrcoef"] = _matthews(y_true, y_pred)
+    with_rows = np.flatnonzero(y_true.any(axis=0)) if multilabel else np.unique(y_true)
     for average in AVERAGES:
-        scores = sk.precision_recall_fscore_support(y_true, y_pred, average=average, zero_division=0)[:3]
-        for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
-            metrics[f"{name}_{average}"] = float(score)
+        labels = with_rows if average == "macro" else None
+        scores: tuple[float | None, ...] = (None, None, None)
+        if len(with_rows):
+            scores = sk.precision_recall_fscore_support(y_true, y_pred, labels=labels, average=average, zero_division=0)
+        for name, score in zip(("precision", "recall", "f1"), scores, strict=False):
+            metrics[f"{name}_{average}"] = None if score is None else float(score)
     metrics["roc_auc"] = _ranking_metric(sk.roc_auc_score, y_true, probabilities)
     metrics["average_precision"] = _ranking_metric(sk.average_precision_score, y_true, probabilities)
     metrics |= {name: float(losses.mean()) for name, losses in row_losses(y_true, probabilities).items()}
     metrics["expected_calibration_error"] = calibration_error(*correct_and_confidence(y_true, y_pred, probabilities))
     return metrics
+
+
+def _matthews(y_true: Array, y_pred: Array) -> float | None:
+    """Return the correlation; None if all rows have one label: nothing can vary with it."""
+    import sklearn.metrics as sk
+
+    return float(sk.matthews_corrcoef(y_true, y_pred)) if len(np.unique(y_true)) > 1 else None
 
 
 def _balanced_accuracy(y_true: Array, y_pred: Array) -> float:
@@ -62,7 +74,7 @@ def _balanced_accuracy(y_true: Array, y_pred: Array) -> float:
 
 
 def _ranking_metric(score: Callable[[Array, Array], float], y_true: Array, probabilities: Array) -> float | None:
-    """Return the mean score of the labels that some but not all rows have; with two labels, the score of the second."""
+    """Return the mean score of the labels that some but not all rows have; of two labels, that of the positive one."""
     labels = probabilities.shape[1]
     binary = y_true if y_true.ndim == MULTILABEL else y_true[:, None] == np.arange(labels)  # (n, labels)
     has_label = binary.sum(axis=0)
@@ -123,17 +135,19 @@ def safe_divide(numerator: Array, denominator: Array, *, otherwise: float = 0.0)
     return np.divide(numerator, denominator, out=result, where=denominator != 0)
 
 
-def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and number of rows of each label."""
+def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> dict[str, LabelDocument]:
+    """Return precision, recall, F1 and number of rows of each label; without rows a label has no scores."""
     import sklearn.metrics as sk
 
     scores = sk.precision_recall_fscore_support(
         y_true, y_pred, labels=np.arange(len(label_names)), average=None, zero_division=0
     )
-    return {
-        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
-        for name, precision, recall, f1, support in zip(label_names, *scores, strict=True)
-    }
+    documents: dict[str, LabelDocument] = {}
+    for name, precision, recall, f1, support in zip(label_names, *scores, strict=True):
+        documents[name] = {"precision": None, "recall": None, "f1": None, "support": int(support)}
+        if support:
+            documents[name] |= {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+    return documents
 
 
 def confusion_matrix(y_true: Array, y_pred: Array, labels: int) -> Array:

@@ -12,12 +12,19 @@ import numpy.typing as npt
 
 from textclf.data.rows import ROWS_AT_ONCE, LabelBuilder, Labels
 from textclf.errors import UserError
-from textclf.evaluation.bootstrap import Resampled, difference_intervals, mcnemar, resampled_metrics
+from textclf.evaluation.bootstrap import (
+    Resampled,
+    accuracy_interval,
+    difference_intervals,
+    intervals,
+    mcnemar,
+    resampled_metrics,
+)
 from textclf.evaluation.metrics import compute_metrics
 from textclf.inference.classifier import Classifier, Probabilities, confidence_in, decide, label_fields
-from textclf.io.contract import ComparisonDocument, Metrics
+from textclf.io.contract import ComparisonDocument, Intervals, Metrics
 from textclf.io.files import write_csv
-from textclf.io.sanitize import unescape_formulas
+from textclf.io.sanitize import column_labels, label_columns, unescape_formulas
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +40,7 @@ class Predictions:
     separator: str | None
     """Separator of labels in a field; None: one label per row."""
     label_names: list[str]
-    """The classifier's labels, then those that only the rows have."""
+    """The classifier's labels, of two the positive one last; then those that only the rows have."""
     y_true: Array
     """Index of the label, shape (n,), or with several labels per row 0 or 1, shape (n, labels)."""
     y_pred: Array
@@ -43,6 +50,11 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.y_true)
+
+    @property
+    def positive(self) -> str | None:
+        """The positive one of two labels; None with more labels, or several of them per row."""
+        return self.label_names[1] if self.separator is None and len(self.label_names) == 2 else None
 
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -64,6 +76,15 @@ class Predictions:
     def resampled(self) -> Resampled:
         """Each metric on bootstrap resamples of the rows; models on the same rows get the same resamples."""
         return resampled_metrics(self.y_true, self.y_pred, self.probabilities)
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """The interval of each metric by its name."""
+        correct, rows = int(self.correct.sum()), len(self)
+        if 0 < correct < rows:
+            return intervals(self.resampled)
+        # no resample has another accuracy, but other rows may
+        return {**intervals(self.resampled), "accuracy": accuracy_interval(correct, rows)}
 
     def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Predictions":
         """Return the same rows with another model's probabilities, shape (n, the classifier's labels)."""
@@ -124,9 +145,12 @@ def metric_differences(metrics: Metrics, other: Metrics) -> dict[str, float]:
     return differences
 
 
+COLUMNS = ("row", "truth", "prediction")  # of predictions.csv, before those of the labels
+
+
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions.csv, with probabilities in full, so that `read_predictions` gives the same ones."""
-    write_csv(path, ["row", "truth", "prediction", *predictions.label_names], _csv_rows(predictions))
+    write_csv(path, [*COLUMNS, *label_columns(predictions.label_names, COLUMNS)], _csv_rows(predictions))
 
 
 def _csv_rows(predictions: Predictions) -> Iterator[list[object]]:
@@ -148,12 +172,13 @@ def read_predictions(path: Path, *, separator: str | None) -> Predictions:
         with path.open(encoding="utf-8", newline="") as file:
             header, *table = csv.reader(file)
         row_ids = np.array([row[0] for row in table], np.int64)
-        probabilities = np.array([row[3:] for row in table], np.float64).reshape(len(table), len(header) - 3)
+        probabilities = np.array([row[len(COLUMNS) :] for row in table], np.float64)
+        probabilities = probabilities.reshape(len(table), len(header) - len(COLUMNS))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: {path.parent} is no complete run.") from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}. Run `textclf evaluate` again.") from None
-    label_names = list(map(unescape_formulas, header[3:]))
+    label_names = column_labels(list(map(unescape_formulas, header[len(COLUMNS) :])), COLUMNS)
     true, predicted = (_labels([row[column] for row in table]) for column in (1, 2))
     y_true, y_pred = (labels.targets(label_names, separator) for labels in (true, predicted))
     return Predictions(row_ids, true, separator, label_names, y_true, y_pred, probabilities)

@@ -108,27 +108,24 @@ def _reliability(document: MetricsDocument, predictions: Predictions) -> str:
 
 
 def _score_histogram(document: MetricsDocument, predictions: Predictions) -> str:
-    """Draw the probability of the second of two labels by true label; else the confidence of correct and wrong rows."""
-    if not _is_binary(predictions):
+    """Draw the probability of the positive label by true label; else the confidence of correct and wrong rows."""
+    if predictions.positive is None:
         counts = curves.score_counts(predictions.confidence, predictions.correct.astype(np.int64))
         return plots.score_histogram(counts)
-    names = predictions.label_names
     counts = curves.score_counts(predictions.probabilities[:, 1], predictions.y_true)
     threshold = document["threshold"]["value"]
-    return plots.score_histogram(counts, names, of=f"probability of {names[1]}", threshold=threshold)
-
-
-def _is_binary(predictions: Predictions) -> bool:
-    return predictions.separator is None and len(predictions.label_names) == 2
+    of = f"probability of {predictions.positive}"
+    return plots.score_histogram(counts, predictions.label_names, of=of, threshold=threshold)
 
 
 def _thresholds(document: MetricsDocument, predictions: Predictions) -> str:
-    binary = _is_binary(predictions)
-    if "threshold" not in document or not (binary or predictions.separator is not None):
+    positive = predictions.positive
+    if "threshold" not in document or (positive is None and predictions.separator is None):
         return ""
-    scores = predictions.probabilities[:, 1] if binary else predictions.probabilities
+    scores = predictions.probabilities if positive is None else predictions.probabilities[:, 1]
     curve = curves.threshold_curve(predictions.y_true, scores, THRESHOLDS)
-    return plots.thresholds(curve, document["threshold"]["value"])
+    of = "threshold" if positive is None else f"least probability of {positive}"
+    return plots.thresholds(curve, document["threshold"]["value"], of=of)
 
 
 def _slices(index: int, document: MetricsDocument) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.evaluation.bootstrap import accuracy_interval
 from textclf.evaluation.metrics import safe_divide
 from textclf.evaluation.predictions import Predictions
-from textclf.io.contract import GroupDocument, Interval, SliceDocument
+from textclf.io.contract import GroupDocument, SliceDocument
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +42,7 @@ def by_unknown_words(predictions: Predictions, fractions: Array) -> SliceDocumen
 def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> SliceDocument:
     """Slice by the n values of a column; with two labels, add measures of fairness between the groups.
 
-    These are each group's selection rate (share of rows that are predicted the second label), true and false positive
+    These are each group's selection rate (share of rows that are predicted the positive label), true and false positive
     rate, the largest difference of each between groups, and the lowest selection rate divided by the highest (the
     four-fifths rule of the Uniform Guidelines on Employee Selection Procedures, 1978, asks for 0.8).
     """
@@ -49,7 +50,7 @@ def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> S
     indices = {name: index for index, name in enumerate(names)}
     group = np.array([indices.get(value, len(names)) for value in values])  # (n,)
     sliced = _sliced(predictions, column, group, [*(name or "(empty)" for name in names), "(other)"])
-    if predictions.separator is None and len(predictions.label_names) == 2:
+    if predictions.positive is not None:
         _add_rates(sliced, predictions, group)
     return sliced
 
@@ -73,14 +74,6 @@ def _sliced(predictions: Predictions, by: str, group: Array, names: list[str]) -
 
 def _large(groups: list[GroupDocument]) -> list[GroupDocument]:
     return [group for group in groups if group["rows"] >= MIN_ROWS]
-
-
-def accuracy_interval(correct: int, rows: int) -> Interval:
-    """Return the 95 % interval of Wilson 1927, which holds for few rows too."""
-    from scipy.stats import binomtest
-
-    edges = binomtest(correct, rows).proportion_ci(method="wilson")
-    return [float(edges.low), float(edges.high)]
 
 
 def _add_rates(sliced: SliceDocument, predictions: Predictions, group: Array) -> None:

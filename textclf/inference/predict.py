@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.inference.classifier import Classifier, Probabilities
-from textclf.io.sanitize import csv_lines, escape_formulas
+from textclf.io.sanitize import csv_lines, escape_formulas, label_columns
 from textclf.text.encoding import ConsecutiveIds
 
 # Limits of the cache of predicted texts, which is emptied when one of them is reached.
@@ -22,7 +22,7 @@ class Writer(NamedTuple):
     """An output format."""
 
     header: Callable[[list[str]], str]
-    """(labels of the classifier) -> lines above all rows."""
+    """(names of the columns of the labels' probabilities) -> lines above all rows."""
     rows: Callable[["PredictedChunk"], str]
     """(chunk) -> its lines."""
     spreadsheet: bool
@@ -62,7 +62,8 @@ def predict_stream(
         return
     writer = WRITERS[format]
     escape = escape_formulas if writer.spreadsheet and not raw else str
-    header = ("\ufeff" if bom else "") + writer.header(list(map(escape, classifier.labels)))
+    names = [escape(name) for name in label_columns(classifier.labels, CSV_COLUMNS)]
+    header = ("\ufeff" if bom else "") + writer.header(names)
     first = 0
     for probabilities in _predict_distinct(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
@@ -131,8 +132,11 @@ def _tsv_rows(chunk: PredictedChunk) -> str:
     return "".join([f"{_one_line(label)}\t{confidence:.6f}\n" for label, confidence in pairs])
 
 
+CSV_COLUMNS = ("label", "probability")  # before those of the labels
+
+
 def _csv_header(names: list[str]) -> str:
-    return _csv_text([["label", "probability", *names]])
+    return _csv_text([[*CSV_COLUMNS, *names]])
 
 
 def _csv_rows(chunk: PredictedChunk) -> str:

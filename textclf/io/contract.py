@@ -210,14 +210,22 @@ class CompressionDocument(CompressionSettings):
     """original and compressed: bytes of model/."""
 
 
+class LabelDocument(TypedDict):
+    """The scores of a label, and its number of rows; None for a label without rows."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
 class MetricsDocument(TypedDict):
     """metrics.json: every number of a report; an evaluation on another file has none of the keys about training."""
 
     format: int
     data: DataDocument
     metrics: Metrics
-    labels: dict[str, dict[str, float]]
-    """precision, recall, f1 and support (number of rows) of each label."""
+    labels: dict[str, LabelDocument]
     confusion_matrix: list[list[int]] | list[list[list[int]]]
     """Rows by true and predicted label, shape (labels, labels); with several labels per row shape (labels, 2, 2)."""
     unseen_labels: list[str]
@@ -228,6 +236,9 @@ class MetricsDocument(TypedDict):
     """level of the intervals, and number of resamples."""
     slices: list[SliceDocument]
     lengths: LengthsDocument
+    positive: NotRequired[str]
+    """The positive one of two labels, which the threshold is for, and unless there are unseen labels `roc_auc` and
+    `average_precision`."""
     threshold: NotRequired[ThresholdDocument]
     parity: NotRequired[float]
     """Largest difference between the probabilities of model/ and of the Keras model."""

@@ -86,6 +86,30 @@ def unescape_formulas(cell: str) -> str:
     return _ADDED_APOSTROPHE.sub("", cell)
 
 
+PROBABILITY_OF = "probability of "
+
+
+def label_columns(labels: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return names of the columns that hold the probability of each label: the label itself, unless it is in `others`.
+
+    Args:
+        others: names of the other columns.
+    """
+    return [PROBABILITY_OF + label if _is_taken(label, others) else label for label in labels]
+
+
+def column_labels(columns: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Undo `label_columns`."""
+    return [name.removeprefix(PROBABILITY_OF) if _is_taken(name, others) else name for name in columns]
+
+
+def _is_taken(name: str, others: Sequence[str]) -> bool:
+    """Return whether the name is in `others`, after any number of prefixes, so that removing one undoes adding one."""
+    while name.startswith(PROBABILITY_OF):
+        name = name.removeprefix(PROBABILITY_OF)
+    return name in others
+
+
 def csv_lines(rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
     """Yield each row as a line of CSV, with the formulas in texts escaped unless `raw`."""
     # with \r\n as line end the writer quotes a carriage return in a cell, which would otherwise end the line

@@ -8,7 +8,7 @@ import jinja2
 import numpy as np
 
 from textclf.io.contract import DifferenceDocument, Interval, MetricsDocument, SamplesDocument, defined
-from textclf.io.sanitize import printable
+from textclf.io.sanitize import excerpt, join_names, printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -33,6 +33,8 @@ TITLES = {
     "brier_score_loss": "Brier score",
     "expected_calibration_error": "Expected calibration error",
 }
+
+OF_POSITIVE = ("roc_auc", "average_precision")  # metrics of the positive one of two labels
 
 SEED_METRICS = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # shown for each seed
 
@@ -109,8 +111,10 @@ def render(
         metric_rows=metric_rows(document),
         others=list(document.get("baselines", {})),
         model_titles=MODEL_TITLES,
+        averages_sentence=averages_sentence(document),
         comparisons=comparison_sentences(document),
         confused=[] if is_multilabel(document) else most_confused(document),
+        threshold_sentence=threshold_sentence(document),
         coverage_sentence=coverage,
         compression_sentences=compression_sentences(document, throughput),
         seed_rows=seed_rows(document),
@@ -145,16 +149,21 @@ def metric_rows(document: MetricsDocument) -> list[MetricRow]:
     against = document.get("comparisons", {}).get(list(others)[-1], nothing) if others else nothing
     return [
         MetricRow(
-            title,
+            metric_title(name, None if document["unseen_labels"] else document.get("positive")),
             document["metrics"][name],
             document["intervals"].get(name),
             [metrics.get(name) for metrics in others.values()],
             against["difference"].get(name),
             against["intervals"].get(name),
         )
-        for name, title in TITLES.items()
+        for name in TITLES
         if name in document["metrics"]
     ]
+
+
+def metric_title(name: str, positive: str | None) -> str:
+    """Return the title of a metric, which names the positive one of two labels where the metric is of that alone."""
+    return f"{TITLES[name]} of {excerpt(positive, longest=30)}" if positive and name in OF_POSITIVE else TITLES[name]
 
 
 def most_confused(document: MetricsDocument) -> list[tuple[int, str, str]]:
@@ -214,6 +223,26 @@ def summary(document: MetricsDocument) -> str:
             f"{percent:.1f} %."
         )
     return " ".join([*sentences, verdict(document)]).strip()
+
+
+def threshold_sentence(document: MetricsDocument) -> str:
+    """Return a sentence on the probability from which a label is predicted; empty where no threshold decides."""
+    if "threshold" not in document:
+        return ""
+    positive, decision = document.get("positive"), document.get("decision")
+    label = "A label" if positive is None else f"The positive label, {positive},"
+    sentence = f"{label} is predicted from a probability of {document['threshold']['value']:.3f}"
+    if decision and decision["aim"]:
+        unreached = "" if decision["reached"] else " (which no threshold reaches there)"
+        of = "" if positive is None else f" of {positive}"
+        sentence += f", chosen on the validation rows for {decision['aim']}{of}{unreached}"
+    return f"{sentence}."
+
+
+def averages_sentence(document: MetricsDocument) -> str:
+    """Return a sentence on the labels that macro averages leave out; empty if they go over all labels."""
+    without = [label for label, scores in document["labels"].items() if not scores["support"]]
+    return f"Macro averages go over the labels that have rows, so not over: {join_names(without)}." if without else ""
 
 
 def verdict(document: MetricsDocument) -> str:

@@ -97,7 +97,7 @@ def precision_recall(curves: Sequence[Curve]) -> str:
 
 def _areas(curves: Sequence[Curve]) -> str:
     if len(curves) == 1:
-        return f"{curves[0].area:.4f}"
+        return f"{clean_name(curves[0].name, 60)} {curves[0].area:.4f}"
     worst = ", ".join(f"{clean_name(curve.name, 60)} {curve.area:.4f}" for curve in curves[1:])
     return f"{curves[0].name} {curves[0].area:.4f}; lowest: {worst}"
 
@@ -106,10 +106,8 @@ def _unit_square(drawing: Drawing, curves: Sequence[Curve], up: str, across: str
     """Draw the curves on axes of 0 to 1, with a legend of their names and areas beside them."""
     axes = drawing.axes(right=drawing.width - drawing.height + 0.3)
     for (name, x, y, area), (color, style) in zip(curves, LINES, strict=False):
-        label = f"area {area:.3f}" if len(curves) == 1 else f"{area:.3f} {drawing.name(name, 17)}"
-        axes.plot(x, y, style, color=color, clip_on=False, label=label)
-    title = "area" if len(curves) > 1 else None
-    axes.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), fontsize=9.5, title=title, alignment="left")
+        axes.plot(x, y, style, color=color, clip_on=False, label=f"{area:.3f} {drawing.name(name, 17)}")
+    axes.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), fontsize=9.5, title="area", alignment="left")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=across, title=up)
     for axis in (axes.xaxis, axes.yaxis):
         tick(axis, (0, 0.5, 1))
@@ -157,8 +155,12 @@ def _bins(axes: Any, rows: Any, bins: Bins, name: str, index: int, lines: int) -
     rows.bar((np.arange(len(count)) + 0.1) * width + index * bar, count, bar, align="edge", color=color)
 
 
-def thresholds(curve: Thresholds, chosen: float) -> str:
-    """Draw precision, recall, F1 and accuracy by threshold, and mark 0.5 and the threshold that the model uses."""
+def thresholds(curve: Thresholds, chosen: float, *, of: str = "threshold") -> str:
+    """Draw precision, recall, F1 and accuracy by threshold, and mark 0.5 and the threshold that the model uses.
+
+    Args:
+        of: name of the threshold.
+    """
     grid, *scores = curve
     names = ("precision", "recall", "F1", "accuracy")
     with Drawing("thresholds") as drawing:
@@ -170,7 +172,7 @@ def thresholds(curve: Thresholds, chosen: float) -> str:
         alignment = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
         note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=alignment)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="threshold")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=drawing.name(of, 48))
         tick(axes.yaxis, (0, 0.5, 1))
         tick(axes.xaxis, (0, 0.25, 0.5, 0.75, 1))
         return drawing.svg(
@@ -227,7 +229,7 @@ def score_histogram(
         counts: number of rows by group, in equally wide bins from 0 to 1, shape (2, bins).
         names: of the two groups.
         of: name of the score.
-        threshold: score from which the second label is predicted.
+        threshold: score from which the second group's label is predicted.
     """
     # the square root keeps the few rows in the middle visible
     shares = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # (2, bins)

@@ -1,6 +1,6 @@
 """Checks of the data before training: duplicates, leaks, bad labels, and what to do about them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,9 @@ from scipy.sparse import csr_matrix
 from textclf.config.schema import Config
 from textclf.data.rows import TextKeys
 from textclf.data.source import RowIds
+from textclf.data.spelling import quoted, spelling_advice, spellings
 from textclf.io.contract import ExampleDocument, FindingDocument
+from textclf.io.sanitize import join_names
 from textclf.text.encoding import RESERVED
 from textclf.training.dataset import Dataset, Split
 
@@ -47,6 +49,9 @@ def check_data(config: Config, dataset: Dataset) -> DataChecks:
         *(finding for part, split in parts.items() for finding in _check_texts(part, split)),
         *(finding for part in parts if part in earlier for finding in _check_leaks(part, parts[part], earlier[part])),
         *_check_labels(config, parts["train"]),
+        *_check_spellings(config, parts["train"]),
+        *_check_unknown_labels(config, dataset),
+        *_check_labels_without_rows(config, dataset),
         *_check_truncation(config, dataset),
         *_check_unknown_words(config, dataset),
         *_check_telling_words(config, dataset),
@@ -141,6 +146,57 @@ def _check_labels(config: Config, train: Split) -> Iterator[FindingDocument]:
         named = ", ".join(f"{label} ({rows})" for rows, label in rare[:EXAMPLES])
         what = f"{len(rare)} labels have fewer than {FEW_ROWS} rows: {named}{', ...' if len(rare) > EXAMPLES else ''}"
         yield _finding("rare labels", "train", len(rare), what, "Add rows, or merge such labels.")
+
+
+def _check_spellings(config: Config, train: Split) -> Iterator[FindingDocument]:
+    """Find labels of the training files that are probably one."""
+    separator, labels = config.data.label_separator, train.rows.all_labels
+    counts, first_rows = labels.counts(separator), labels.first_rows(separator)
+    groups = spellings(counts)
+    if groups:
+        what = "; ".join(
+            f"{', '.join(_label_rows(label, counts, first_rows) for label in others)} may be "
+            f"{_label_rows(most_frequent, counts, first_rows)}"
+            for most_frequent, *others in groups[:EXAMPLES]
+        )
+        advice = "If they mean the same, write them alike in data.train: each spelling is a label of its own now."
+        rows = [first_rows[label] for group in groups[:EXAMPLES] for label in group]
+        what += "; ..." if len(groups) > EXAMPLES else ""
+        yield _finding("label spellings", "train", sum(map(len, groups)), what, advice, rows)
+
+
+def _check_unknown_labels(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
+    """Find labels of the rows to evaluate on that training does not know; validation rows have none."""
+    separator, splits = config.data.label_separator, dataset.splits
+    for part, split in splits.parts().items():
+        counts, first_rows = split.labels.counts(separator), split.labels.first_rows(separator)
+        unknown = sorted(counts.keys() - set(splits.labels))
+        if unknown:
+            named = ", ".join(_label_rows(label, counts, first_rows) for label in unknown[:EXAMPLES])
+            what = f"training does not know {named}{', ...' if len(unknown) > EXAMPLES else ''}"
+            advice = spelling_advice(unknown, splits.labels) or "Add training rows of these labels, or drop theirs."
+            rows = [first_rows[label] for label in unknown[:EXAMPLES]]
+            yield _finding("unknown labels", part, len(unknown), what, f"They count as wrong. {advice}", rows)
+
+
+def _check_labels_without_rows(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
+    """Find labels that no row to validate or to evaluate on has."""
+    data, splits = config.data, dataset.splits
+    held_out = f"Add texts of theirs, raise data.validation_split ({data.validation_split:g}) or name data.validation."
+    advice = {
+        "validation": "Add rows of theirs to data.validation." if data.validation else held_out,
+        "test": "Add rows of theirs to data.test.",
+    }
+    for part in list(splits.parts())[1:]:
+        counts = splits.parts()[part].labels.counts(data.label_separator)
+        missing = [label for label in splits.labels if label not in counts]
+        if missing:
+            what = f"{len(missing)} of {len(splits.labels)} labels have no row here: {join_names(missing)}"
+            yield _finding("labels without rows", part, len(missing), what, f"No score is theirs. {advice[part]}")
+
+
+def _label_rows(label: str, counts: Mapping[str, int], first_rows: Mapping[str, int]) -> str:
+    return f"{quoted(label)} ({_count_rows(counts[label])}, the first is {first_rows[label]})"
 
 
 def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:

@@ -13,6 +13,7 @@ from textclf.config.schema import Config
 from textclf.data.readers import find_files
 from textclf.data.rows import ROWS_AT_ONCE, Labels, TextKeys, text_keys
 from textclf.data.source import RowIds, SourceReader, SourceRows
+from textclf.data.spelling import check_known_labels, quoted, spelling_advice
 from textclf.data.split import SplitRows, folds, split
 from textclf.errors import UserError
 from textclf.io.contract import SplitDocument
@@ -75,7 +76,7 @@ class Splits:
     """The rows to train on, to validate on and to evaluate on."""
 
     labels: list[str]
-    """Names of the labels, sorted."""
+    """Names of the labels, sorted; of two labels the positive one is the last."""
     train: Split
     validation: Split
     evaluation: Split
@@ -217,15 +218,13 @@ def _read_splits(config: Config, words: WordCounts, folder: Path | None, fold: F
         validation = read("validation")
     else:
         indices = _split_rows(config, train, fold)
-        if indices.rare:
-            logger.warning(
-                "labels with too few distinct texts to be validated, all rows in train: %s", join_names(indices.rare)
-            )
         document["validation"] = indices.validation.tolist()
         held_out = replace(train, rows=replace(train.rows, part="validation"))
         train, validation = train.take(indices.train), held_out.take(indices.validation)
     labels = _check_labels(train.labels, validation.labels, data.label_separator, [file.path for file in files])
+    labels = _positive_last(labels, config)
     evaluation = read("test") if data.test else validation
+    check_known_labels("data.test", evaluation.labels.counts(data.label_separator), labels)
     return Splits(labels, train, validation, evaluation, document)
 
 
@@ -274,8 +273,27 @@ def _check_labels(train: Labels, validation: Labels, separator: str | None, path
         raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
     unseen = sorted(set(validation.names(separator)) - set(labels))
     if unseen:
-        raise UserError(f"data.validation has labels that data.train lacks: {join_names(unseen)}.")
+        advice = spelling_advice(unseen, labels) or "Add training rows of them, or drop theirs."
+        raise UserError(f"data.validation has labels that data.train lacks: {join_names(unseen)}. {advice}")
     return labels
+
+
+def _positive_last(labels: list[str], config: Config) -> list[str]:
+    """Return the labels with the positive one of two at the end, where metrics, threshold and slices look for it.
+
+    Raises:
+        UserError: `decision.positive` names no label, or there are not two of which a row has one.
+    """
+    positive = config.decision.positive
+    if positive is None:
+        return labels
+    if len(labels) != 2 or config.data.label_separator is not None:
+        several = "a row may have several labels" if config.data.label_separator else f"there are {len(labels)} labels"
+        raise UserError(f"decision.positive: {several}, of which none is the positive one. Leave the key out.")
+    if positive not in labels:
+        known = " or ".join(map(quoted, labels))
+        raise UserError(f"decision.positive: no training row has the label {quoted(positive)}. Set {known}.")
+    return sorted(labels, key=lambda label: label == positive)
 
 
 def _make_vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[list[str], int, WordVectors | None]:

@@ -52,7 +52,8 @@ def fit_decision(config: Config, dataset: Dataset, network: Any) -> Decision:
     scores = 1 / (1 + np.exp(-logits / temperature))  # (rows, outputs)
     threshold, reached = choose_threshold(objective, targets.reshape(scores.shape), scores)
     if not reached:
-        logger.warning("no threshold reaches %s on the validation rows; %.4f comes nearest", objective, threshold)
+        of = "" if config.data.label_separator is not None else f" of {dataset.splits.labels[1]}"
+        logger.warning("no threshold reaches %s%s on the validation rows; %.4f comes nearest", objective, of, threshold)
     return Decision(temperature, threshold, reached)
 
 

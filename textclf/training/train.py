@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textclf.config.schema import Config
-from textclf.evaluation.bootstrap import intervals
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows
 from textclf.evaluation.predictions import Predictions, compare_predictions
@@ -210,7 +209,7 @@ def _add_checks(document: MetricsDocument, predictions: Predictions, checks: Dat
     if checks.leaked.any() and not checks.leaked.all():
         unseen = predictions.take(~checks.leaked)
         document["without_seen"] = {
-            "rows": len(unseen), "metrics": unseen.metrics, "intervals": intervals(unseen.resampled)
+            "rows": len(unseen), "metrics": unseen.metrics, "intervals": unseen.intervals
         }  # fmt: skip
 
 
