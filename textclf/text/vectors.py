@@ -6,11 +6,12 @@ import gzip
 import io
 import logging
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -193,7 +194,8 @@ def vector_words(path: Path, *, dimensions: int | None = None) -> Iterator[str]:
     """
     with _open(path) as file:
         for _, word, components in _entries(file, path, _SkippedLines()):
-            if dimensions is None or len(components.split()) == dimensions:
+            # counting blanks takes a fifth of the time
+            if dimensions in (None, components.count(b" ") + 1) or len(components.split()) == dimensions:
                 yield word.decode("utf-8", errors="replace")
 
 
@@ -205,29 +207,41 @@ def _entries(file: BinaryIO, path: Path, skipped: _SkippedLines) -> Iterator[tup
     Raises:
         UserError: a line is too long, or the file is binary.
     """
-    has_header = False
-    for line_number, line in enumerate(byte_lines(file, str(path)), start=1):
-        if line_number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-            fields = line.split()
-            has_header = len(fields) == 2 and all(map(bytes.isdigit, fields))
-            if has_header:
-                continue
+    lines = byte_lines(file, str(path))
+    head = list(islice(lines, 2))
+    header_lines = _check_head(head, path)
+    for line_number, line in enumerate(chain(head[header_lines:], lines), start=header_lines + 1):
         word, _, components = line.rstrip().partition(b" ")
         if not components or b"\t" in word:
             word, components = _split_line(line.strip())
-        if line_number <= 2 and (b"\0" in line or (has_header and not _is_utf8(line))):
-            raise UserError(
-                f"{path} is binary. Save the vectors as text, such as gensim's "
-                "KeyedVectors.load_word2vec_format(NAME, binary=True).save_word2vec_format(NEW_NAME)."
-            )
-        if components and (components[0] not in _NUMBER_STARTS or components.startswith(b". ")):
+        if components and components[0] not in _NUMBER_STARTS and not _NUMBER_WITHOUT_ZERO.match(components):
             skipped.add("whose word holds a blank", line_number)
         else:
             yield line_number, word, components
 
 
-_NUMBER_STARTS = frozenset(b"0123456789+-.")
+_NUMBER_STARTS = frozenset(b"0123456789+-")
+
+_NUMBER_WITHOUT_ZERO = re.compile(rb"\.\d")
+
+
+def _check_head(head: list[bytes], path: Path) -> int:
+    """Remove the byte order mark from the first of two lines; return 1 if it is a header, else 0.
+
+    Raises:
+        UserError: the file is binary.
+    """
+    if not head:
+        return 0
+    head[0] = head[0].removeprefix(codecs.BOM_UTF8)
+    fields = head[0].split()
+    has_header = len(fields) == 2 and all(map(bytes.isdigit, fields))
+    if b"\0" in b"".join(head) or (has_header and not all(map(_is_utf8, head))):
+        raise UserError(
+            f"{path} is binary. Save the vectors as text, such as gensim's "
+            "KeyedVectors.load_word2vec_format(NAME, binary=True).save_word2vec_format(NEW_NAME)."
+        )
+    return int(has_header)
 
 
 def _split_line(line: bytes) -> tuple[bytes, bytes]:
@@ -246,13 +260,13 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _vector(numbers: list[bytes], where: str) -> npt.NDArray[np.float32]:
-    if any(b"," in number for number in numbers) and not any(b"." in number for number in numbers):
-        numbers = [number.replace(b",", b".") for number in numbers]  # decimal commas
     try:
         with np.errstate(over="ignore"):  # becomes infinite, and is refused below
             vector = np.array(numbers, np.float32)
     except ValueError as error:
-        raise UserError(f"{where}: not a number: {error}.") from None
+        if not any(b"," in number for number in numbers) or any(b"." in number for number in numbers):
+            raise UserError(f"{where}: not a number: {error}.") from None
+        return _vector([number.replace(b",", b".") for number in numbers], where)  # decimal commas
     if not np.isfinite(vector).all():
         raise UserError(f"{where}: a number that is not finite.")
     return vector
