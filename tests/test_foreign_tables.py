@@ -121,6 +121,21 @@ def test_quotes_around_a_whole_field_of_a_tsv_are_those_of_a_writer() -> None:
     assert read("rows.tsv", content) == [('say "hi"', "x"), ("a\tb", "y"), ('two\n"lines"', "z"), ("", "w")]
 
 
+def test_a_text_of_lines_with_tabs_is_told_in_a_tsv_and_read_where_the_header_is_quoted() -> None:
+    text = "one\ttwo\nthree"
+    content = table("\t", [*LINES, (f'"{text}"', "yes")], end="\n")
+    Path("rows.tsv").write_text(content)
+    assert check("rows.tsv")[2].splitlines()[0] == (
+        "warning: rows.tsv: rows that could be a quoted text with a tab in each line: 1, the first in line 42. "
+        "If they are, quote the names in the header too"
+    )
+    rows = [*LINES, (text, "yes")]
+    assert read("rows.tsv", content.replace("text\tlabel", '"text"\t"label"', 1)) == rows
+    rows = [*LINES, ('"I came', "yes"), ('I saw"', "no")]
+    assert read("rows.tsv", table("\t", rows)) == rows
+    assert check("rows.tsv")[2] == ""
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
 def test_a_stray_quote_that_joins_rows_is_refused(name: str) -> None:
     separator = "," if name == "rows.csv" else "\t"

@@ -84,7 +84,8 @@ def row_seeds() -> list[bytes]:
     csv = b'text,label\ngood film,yes\n"so ""bad"",\nreally",no\n,1\n\xc3\xa9 x,no\n'
     tsv = b"text\tlabel\ngood film\tyes\nbad\tno\n"
     jsonl = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS).encode()
-    contents = [csv, tsv, jsonl, table.getvalue()]
+    records = json.dumps([{"text": text, "label": [label]} for text, label in ROWS], indent=1).encode()
+    contents = [csv, tsv, jsonl, jsonl, records, table.getvalue()]
     plain = [bytes([index]) + content for index, content in enumerate(contents)]
     to_compress = [bytes([index + 8]) + content for index, content in enumerate(contents)]
     compressed = [bytes([index + 16]) + gzip.compress(content, mtime=0) for index, content in enumerate(contents)]
@@ -99,7 +100,7 @@ def read_rows(data: bytes) -> None:
     path = Path(name + (".gz" if compressed else ""))
     path.write_bytes(gzip.compress(content, 1, mtime=0) if compressed == 1 else content)
     attempts: list[Callable[[], Any]] = [
-        lambda: list(read_columns(path, {"data.text": "text", "data.label": "label"})),
+        lambda: list(read_columns(path, {"data.text": "text", "data.label": "label"}, lists={"data.label": "|"})),
         lambda: list(read_lines(io.BytesIO(content), "-")),
         lambda: data_problems(DataOptions(train=str(path)), ["stars"]),
         lambda: suggest(path),

@@ -62,7 +62,7 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        if is_table(path):
+        if is_table(path) and path.suffix.lower() != ".json":  # a config may be written in JSON
             raise UserError(
                 f"{path} is a table, and this command takes a config. "
                 f"Write one for it: textclf init {shlex.quote(str(path))}"

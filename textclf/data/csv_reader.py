@@ -98,8 +98,8 @@ def _records(table: _Table) -> Iterator[list[str]]:
     Raises:
         UserError: a record has more or fewer fields than the header, quotes are wrong, or one of them joins rows.
     """
-    records = _quoted_records(table) if table.quotes else _tab_records(table)
     joined = _JoinedRows(table)
+    records = _quoted_records(table) if table.quotes else _tab_records(table, joined)
     width = 0
     try:
         for line, last_line, fields in records:
@@ -172,7 +172,7 @@ _CSV_ERRORS = {
 }
 
 
-def _tab_records(table: _Table) -> Iterator[tuple[int, int, list[str]]]:
+def _tab_records(table: _Table, joined: "_JoinedRows") -> Iterator[tuple[int, int, list[str]]]:
     """Yield the first line, the last line and the fields of each record.
 
     A line with as many tabs as the header is a row: a field of it is unquoted where its quotes are those that a writer
@@ -188,6 +188,7 @@ def _tab_records(table: _Table) -> Iterator[tuple[int, int, list[str]]]:
             if "\r" in text:
                 raise UserError(f"{table.name}:{number}: {_CARRIAGE_RETURN}")
         elif len(fields) == width or not width:
+            joined.check_letters(fields, number)
             fields = [_unquote(field) for field in fields]
         else:
             rest = table._replace(lines=chain([line], table.lines), first_line=number)
@@ -206,7 +207,7 @@ def _unquote(field: str) -> str:
 
 
 class _JoinedRows:
-    """A search for records of several lines whose lines are rows that a stray quote joined.
+    """A search for rows that a stray quote joined into one record, and for records that were read as several rows.
 
     Args:
         table: the file; its first rows tell which values its columns have.
@@ -216,8 +217,9 @@ class _JoinedRows:
         self.sample_size = 1000  # rows still to be looked at for the values of the columns
         self._table = table
         self._values: list[set[str]] = []
-        self._doubtful = 0
-        self._first = 0  # line of the first doubtful record
+        self._joined: list[int] = []  # first lines of records that may be several rows
+        self._parted: list[int] = []  # lines of rows that may be the beginnings of a record
+        self._open_line = 0  # the last row of a field that begins with a quote and goes on
 
     def add(self, fields: list[str]) -> None:
         """Take note of the values of a row."""
@@ -254,8 +256,18 @@ class _JoinedRows:
                 "these lines looks like a row. Double a quote that means itself; if this is one text, save the file as "
                 ".jsonl."
             )
-        self._doubtful += 1
-        self._first = self._first or line
+        self._joined.append(line)
+
+    def check_letters(self, fields: list[str], line: int) -> None:
+        """Count two rows in turn that look like a text of two lines: one opens a quote, the next one closes it."""
+        odd = [index for index, field in enumerate(fields) if field.count('"') % 2]
+        if len(odd) != 1:
+            return
+        [index] = odd
+        if fields[index].endswith('"') and self._open_line == line - 1:
+            self._parted.append(self._open_line)
+        elif fields[index].startswith('"') and not self._has_known_value(fields, index):
+            self._open_line = line
 
     def _is_row(self, row: list[str], fields: list[str]) -> bool:
         """Return True if a line has as many fields as the record, and none that is blank or follows a blank."""
@@ -269,11 +281,17 @@ class _JoinedRows:
         return any(field in values for field, values in zip(others, self._values, strict=False))
 
     def warn(self) -> None:
-        """Say how many records are doubtful."""
-        if self._doubtful:
+        """Say how many records are in doubt."""
+        name = self._table.name
+        if self._joined:
             logger.warning(
                 "%s: quoted texts with lines that could be rows: %d, the first in line %d. If a stray quote joined "
-                "rows there, double it to mean itself", self._table.name, self._doubtful, self._first,
+                "rows there, double it to mean itself", name, len(self._joined), self._joined[0],
+            )  # fmt: skip
+        if self._parted:
+            logger.warning(
+                "%s: rows that could be a quoted text with a tab in each line: %d, the first in line %d. If they are, "
+                "quote the names in the header too", name, len(self._parted), self._parted[0],
             )  # fmt: skip
 
 
