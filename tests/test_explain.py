@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import QUICK, textclf, trained
+from conftest import QUICK, ROOT, textclf, trained
 
 from textclf.inference.classifier import NO_PROBE, Classifier, load_classifier
 from textclf.inference.explain import MAX_GROUPS, Explanation, Word, explain, strongest_words
@@ -160,6 +160,16 @@ def test_several_labels_are_explained_one_by_one(topics: Path) -> None:
 def test_what_was_cut_off_is_said(tmp_path: Path) -> None:
     run = trained(tmp_path, "reviews", "text.max_length=3", "training.epochs=1", "report.baseline=false", network=QUICK)
     assert "; 2 tokens cut off\n" in textclf("explain", "one two three four five", "--run", run).stdout
+
+
+def test_the_name_of_a_file_is_explained_with_a_word_on_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("good.txt").write_text("bad\n")
+    result = textclf("explain", "good.txt", "--run", ROOT / "tests" / "frozen" / "format_2" / "reviews", "--json")
+    expected = "explaining the words of the name good.txt; for the lines of the file: textclf explain - < good.txt\n"
+    assert (result.exit_code, result.stderr, json.loads(result.stdout)["text"]) == (0, expected, "good.txt")
 
 
 def test_hostile_text_is_shown_as_text(reviews: Path, tmp_path: Path) -> None:

@@ -107,8 +107,11 @@ def test_predicting_starts_as_many_threads(tmp_path: Path, monkeypatch: pytest.M
         return ThreadPoolExecutor(threads)
 
     monkeypatch.setattr(classifier, "ThreadPoolExecutor", executor)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "restored")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
     result = textclf("predict", "--run", ROOT / "tests" / "frozen" / "format_2" / "reviews", stdin="good\n")
     assert (result.stdout, started) == ("positive\t0.811026\n", [3])
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(None, "3"), (2, "2")])

@@ -288,7 +288,10 @@ def explain(
     from textclf.inference.classifier import load_classifier
     from textclf.inference.explain import explain_lines
     from textclf.inference.inputs import read_texts
+    from textclf.io.streams import is_regular_file
 
+    if is_regular_file(text):
+        print_stderr(f"explaining the words of the name {text}; for the lines of the file: textclf explain - < {text}")
     classifier = load_classifier(selected_run(run).path)
     texts = read_texts(Path("-")) if text == "-" else iter([[text]])
     write_explanations(explain_lines(classifier, texts, label), "jsonl" if as_json else format, output)

@@ -13,7 +13,7 @@ import click
 from textclf import __version__
 from textclf.cli.commands import COMMANDS
 from textclf.cli.console import StopSignal, open_streams, print_stderr, signals_raise
-from textclf.cli.environment import ignore_foreign_settings
+from textclf.cli.environment import prepare_environment
 from textclf.errors import UserError, out_of_memory, says_out_of_memory
 from textclf.io.sanitize import printable_lines
 
@@ -78,7 +78,7 @@ class StderrHandler(logging.Handler):
 @click.version_option(__version__, prog_name="textclf")
 def main() -> None:
     """From a CSV of texts and labels to a small text classifier that can be trusted and shipped."""
-    ignore_foreign_settings()
+    prepare_environment()
     open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
