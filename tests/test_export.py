@@ -237,11 +237,11 @@ def refusal(*arguments: str | Path) -> str:
 
 def test_only_an_export_is_replaced(reviews: Path, tmp_path: Path) -> None:
     file, folder, package = tmp_path / "a.onnx", tmp_path / "b", tmp_path / "c"
-    for path, name in ((file, "onnx"), (folder, "savedmodel"), (package, "python")):
+    for path, name, kind in ((file, "onnx", "file"), (folder, "savedmodel", "folder"), (package, "python", "folder")):
         arguments = ("--run", reviews, "--format", name, "--output")
         assert textclf("export", *arguments, path).exit_code == 0
         assert refusal(*arguments, path) == (
-            f"{path} exists. Replace it with --overwrite, or choose another path with --output.\n"
+            f"{path} exists. Replace it with --overwrite, or choose another {kind} with --output.\n"
         )
         assert textclf("export", *arguments, path, "--overwrite").exit_code == 0
     assert sorted(tmp_path.iterdir()) == [file, folder, package]
@@ -250,11 +250,9 @@ def test_only_an_export_is_replaced(reviews: Path, tmp_path: Path) -> None:
         (file, "savedmodel"),
         (folder, "python"),
         (reviews / "model", "python"),
-        (reviews / "model" / "model.onnx", "onnx"),
-        (reviews / "model.keras", "keras"),
     ):
         assert refusal("--run", reviews, "--format", name, "--output", path, "--overwrite") == (
-            f"{path} exists and is no export as {name}. Choose another path with --output.\n"
+            f"{path} exists and is no export as {name}. Choose another folder with --output.\n"
         )
 
 

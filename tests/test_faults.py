@@ -42,14 +42,14 @@ def commands(run: Path) -> dict[str, list[str | Path]]:
     out, new, other = run.parent / "out.txt", run.parent / "new" / "out.txt", run.parent.parent / "other.csv"
     shutil.copyfile(SAMPLES / "reviews.csv", other)
     return {
-        "predict": ["predict", SAMPLES / "lines.txt", "--run", run, "--output", out],
+        "predict": ["predict", SAMPLES / "lines.txt", "--run", run, "--output", out, "--overwrite"],
         "predict, new": ["predict", SAMPLES / "lines.txt", "--run", run, "--output", new, "--json"],
-        "explain": ["explain", "good", "--run", run, "--format", "html", "--output", out],
+        "explain": ["explain", "good", "--run", run, "--format", "html", "--output", out, "--overwrite"],
         "evaluate": ["evaluate", "--run", run],
         "evaluate, again": ["evaluate", SAMPLES / "reviews.csv", "--run", run],
         "evaluate, new": ["evaluate", other, "--run", run],
         "report": ["report", run],
-        "compare": ["compare", run, run, "--changed", out],
+        "compare": ["compare", run, run, "--changed", out, "--overwrite"],
         "check": ["check", write_config(run.parent.parent, "reviews"), "--suspects", new],
         "init": ["init", SAMPLES / "reviews.csv", "--output", out, "--overwrite"],
     }
@@ -170,7 +170,7 @@ def test_a_read_only_folder_is_named(run: Path) -> None:
 def test_a_signal_ends_it_and_leaves_the_earlier_file(number: str, code: int, message: bytes, run: Path) -> None:
     folder = run.parent
     before = contents(folder)
-    arguments = ["predict", "-", "--run", run, "--output", folder / "out.txt"]
+    arguments = ["predict", "-", "--run", run, "--output", folder / "out.txt", "--overwrite"]
     with start_textclf(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdin.write(b"good\n" * 1000)
         process.stdin.flush()
@@ -232,7 +232,7 @@ def test_a_reader_that_has_left_is_no_error(arguments: list[str], run: Path) -> 
 def test_closed_streams_do_no_harm(descriptors: str, run: Path) -> None:
     out = run.parent / "out.txt"
     command = [sys.executable, "-m", "textclf", "predict", str(SAMPLES / "lines.txt"), "--run", str(run)]
-    shell = ["sh", "-c", f'exec "$@" {descriptors}', "sh", *command, "--output", str(out)]
+    shell = ["sh", "-c", f'exec "$@" {descriptors}', "sh", *command, "--output", str(out), "--overwrite"]
     assert subprocess.run(shell, cwd=ROOT, check=False, capture_output=True).returncode == 0
     assert out.read_text().count("\n") == len((SAMPLES / "lines.txt").read_bytes().splitlines())
 

@@ -213,13 +213,13 @@ def test_a_process_that_died_while_it_put_the_run_in_place_loses_neither(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # the earlier run was taken away, and the new one was not complete
-    shutil.copytree(reviews, "runs/a.old")
+    shutil.copytree(reviews, "runs/a.textclf-replaced")
     shutil.copytree(reviews, "runs/a.partial")
     Path("runs/a.partial/metrics.json").unlink()
     assert textclf("check", "runs/a").exit_code == 0
     assert contents(Path("runs/a")) == contents(reviews)
     # it was taken away, and the new one was ready
-    shutil.copytree(reviews, "runs/b.old")
+    shutil.copytree(reviews, "runs/b.textclf-replaced")
     shutil.copytree(questions, "runs/b.partial")
     found = textclf("predict", "-", stdin="why?\n")
     assert (found.exit_code, found.stderr) == (0, "using runs/b, the newest run\n")

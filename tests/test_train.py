@@ -99,7 +99,9 @@ def test_a_folder_that_cannot_be_written_is_named_before_training(tmp_path: Path
     (tmp_path / "file").write_text("")
     result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "file" / "run")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"{tmp_path}/file cannot be read or written: File exists.\n"
+    assert result.stderr == (
+        f"{tmp_path}/file/run cannot be written: File exists ({tmp_path}/file). Choose another place.\n"
+    )
 
 
 def test_a_failed_training_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def main() -> None:
     source, _ = short_texts(arguments.data)
     output = CACHE / "textclf.tsv"
     commands = {
-        str(count): [*TEXTCLF, "predict", lines_file(source, count), "--run", RUN, "--output", output]
+        str(count): [*TEXTCLF, "predict", lines_file(source, count), "--run", RUN, "--output", output, "--overwrite"]
         for count in arguments.lines
     }
     results = alternating(commands, 1)

@@ -50,7 +50,7 @@ def predictions(source: Path, count: int, repeats: int) -> dict[str, Any]:
     """Return what each program takes to predict `count` lines, and how many lines it wrote."""
     lines = lines_file(source, count)
     outputs = {name: CACHE / f"{model_folder(name).name}.tsv" for name in ("textclf", *SCRIPTS)}
-    commands = {"textclf": [*TEXTCLF, "predict", lines, "--run", RUN, "--output", outputs["textclf"]]}
+    commands = {"textclf": [*TEXTCLF, "predict", lines, "--run", RUN, "--output", outputs["textclf"], "--overwrite"]}
     commands |= {name: peer(name, "predict", model_folder(name), lines, outputs[name]) for name in SCRIPTS}
     results = alternating(commands, repeats)
     for name in results:

@@ -74,7 +74,8 @@ def flipped_labels(train: Path, validation: Path) -> dict[str, Any]:
             label = labels[1 - labels.index(row["label"])] if row_id in flipped else row["label"]
             writer.writerow([row["text"], label])
     config.write_text(json.dumps({"data": {"train": str(noisy), "validation": str(validation)}}))
-    subprocess.run([*TEXTCLF, "check", config, "--suspects", suspects], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    command = [*TEXTCLF, "check", config, "--suspects", suspects, "--overwrite"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     with suspects.open(encoding="utf-8", newline="") as file:
         listed = [int(row["row"]) for row in csv.DictReader(file)]
     hits = len(flipped.intersection(listed))

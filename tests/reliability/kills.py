@@ -160,7 +160,7 @@ def run_chain(folder: Path, name: str, reference: Reference, rng: random.Random)
     config, run = write_config(folder, name), folder / "run"
     shutil.copytree(reference.earlier, run)
     before = contents(run)
-    stage, retired = folder / "run.partial", folder / "run.old"
+    stage, retired = folder / "run.partial", folder / "run.textclf-replaced"
     kills: Counter[str] = Counter()
     while not same(contents(run), reference.files):
         resumable = (stage / "checkpoint" / "state.npz").exists()

@@ -117,7 +117,10 @@ def background(train: Path, count: int) -> dict[str, Any]:
     """Predict `count` lines alone and beside trainings, and compare."""
     lines = lines_file(train, count)
     outputs = {name: FOLDER / f"{name}.tsv" for name in ("alone", "loaded")}
-    commands = {name: [*TEXTCLF, "predict", lines, "--run", RUN, "--output", path] for name, path in outputs.items()}
+    commands = {
+        name: [*TEXTCLF, "predict", lines, "--run", RUN, "--output", path, "--overwrite"]
+        for name, path in outputs.items()
+    }
     alone = measure(commands["alone"])
     start_time = time.perf_counter()
     predicting = start(commands["loaded"])

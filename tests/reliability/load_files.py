@@ -130,7 +130,7 @@ def predict_onto(folder: Path) -> dict[str, str]:
     output.write_text("earlier\n")
     lines = FOLDER / "lines.txt"
     lines.write_text("".join(f"a film {random.random()}\n" for _ in range(count)))
-    command = [*TEXTCLF, "predict", lines, "--run", RUN, "--output", output]
+    command = [*TEXTCLF, "predict", lines, "--run", RUN, "--output", output, "--overwrite"]
     code, _, stderr = finish(start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     expected = f"{output} cannot be written: No space left on device. Free space, or choose another place.\n"
     require((code, stderr.decode()) == (1, expected), code, stderr.decode())

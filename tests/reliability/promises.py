@@ -19,7 +19,9 @@ from measuring import ROOT, report  # noqa: E402
 from scripts import SAMPLES, expected, found  # noqa: E402
 
 BAD_INPUT = ("bad_input", "bad_tables", "bad_training_files", "damaged_files")
-COUNTED = (*BAD_INPUT, "hostile_models", "faults", "resume", "safe_output", "properties", "seen")
+COUNTED = (
+    *BAD_INPUT, "hostile_models", "faults", "resume", "safe_output", "properties", "seen", "outputs", "replaced_runs",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -71,6 +73,14 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
             "No file is half written: a full disk, Ctrl-C, SIGTERM or a closed pipe leaves earlier files as they were.",
             "Each write of each command fails in turn; file size limits; signals; two trainings of one run.",
             f"{faults} tests",
+            "`make check`",
+        ),
+        (
+            "Nothing of yours is overwritten: no file that a command reads, none that exists without `--overwrite`, "
+            "and of a run only what textclf wrote.",
+            "Each output of each command over each file that it reads, by path, link and descriptor; runs that are "
+            "links, mount points or read-only, with files of others in them.",
+            f"{cases['outputs'] + cases['replaced_runs']} cases",
             "`make check`",
         ),
         (

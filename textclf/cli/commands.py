@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textclf.cli.console import print_json, print_result, print_stderr, print_stdout, write_output
+from textclf.io.outputs import STREAM, check_output
 from textclf.io.sanitize import printable_json, printable_lines
 from textclf.io.streams import expand_home
 
@@ -44,6 +45,12 @@ set_option = click.option(
 
 raw_option = click.option(
     "--raw", is_flag=True, help="Write texts unchanged, also those that a spreadsheet would run as formulas."
+)
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+
+overwrite_run_option = click.option(
+    "--overwrite", is_flag=True, help="Replace an existing run once the new one is complete; your own files in it stay."
 )
 
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -83,7 +90,7 @@ def selected_run(path: Path | None) -> "Run":
 @click.option("--text", help="Column of the texts [default: found by its values].")
 @click.option("--label", help="Column of the labels [default: found by its values].")
 @click.option("--output", "-o", help="Config to write, or - for stdout [default: NAME.yaml of the data].")
-@click.option("--overwrite", is_flag=True, help="Replace an existing config.")
+@overwrite_option
 @json_option
 def init(data: str, text: str | None, label: str | None, output: str | None, overwrite: bool, as_json: bool) -> None:
     """Write a commented config that trains on DATA as it stands."""
@@ -105,9 +112,12 @@ def init(data: str, text: str | None, label: str | None, output: str | None, ove
 @click.argument("config", metavar="CONFIG|RUN", type=PATH)
 @set_option
 @click.option("--suspects", type=PATH, help="CSV to write: training rows that are probably labelled wrong.")
+@overwrite_option
 @raw_option
 @json_option
-def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: bool, as_json: bool) -> None:
+def check(
+    config: Path, overrides: tuple[str, ...], suspects: Path | None, overwrite: bool, raw: bool, as_json: bool
+) -> None:  # fmt: skip
     """Check a config and its data, or a run's saved model. Trains nothing."""
     from textclf.cli import tables
     from textclf.io.run_folder import Run
@@ -121,7 +131,8 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: 
             raise click.UsageError("--set and --suspects are for a config, not for a run.")
         print_result(check_run(run), tables.run_check_table, as_json=as_json)
     else:
-        result = check_config(load_space(config, overrides)[0], suspects=suspects, raw=raw)
+        loaded, _ = load_space(config, overrides)
+        result = check_config(loaded, config, suspects=suspects, raw=raw, overwrite=overwrite)
         print_result(result, tables.check_table, as_json=as_json)
 
 
@@ -130,7 +141,7 @@ def check(config: Path, overrides: tuple[str, ...], suspects: Path | None, raw: 
 @set_option
 @click.option("--run", type=PATH, help="Folder to write [default: runs/NAME of the config].")
 @click.option("--resume", is_flag=True, help="Continue a training that was stopped; the run is the same.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
+@overwrite_run_option
 @click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
 @click.option("--seeds", metavar="N", help="Train N networks and keep the best on validation rows [training.seeds].")
 @click.option("--ensemble", is_flag=True, help="Keep all networks as one model [training.ensemble].")
@@ -176,7 +187,9 @@ def train(
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 100), default=1, show_default=True, help="Trials at the same time.")
 @click.option("--resume", is_flag=True, help="Continue a search that was stopped, or extend one.")
-@click.option("--overwrite", is_flag=True, help="Remove an earlier search and start anew.")
+@click.option(
+    "--overwrite", is_flag=True, help="Remove an earlier search and start anew; your own files in its folder stay."
+)
 @json_option
 def tune(
     config: Path, overrides: tuple[str, ...], run: Path | None, trials: int | None, minutes: float | None, folds: int,
@@ -198,7 +211,7 @@ def tune(
         result = search(
             loaded, space, Tuning(run) if run else tuning_for_config(config), trial_callback=trial_callback,
             callback=callback, trials=trials, minutes=minutes, folds=folds, jobs=jobs, resume=resume,
-            overwrite=overwrite,
+            overwrite=overwrite, sources=[config],
         )  # fmt: skip
     print_result(result, tables.tuning_tables, as_json=as_json)
 
@@ -223,22 +236,25 @@ def evaluate(data: str | None, run: Path | None, text: tuple[str, ...], label: s
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=PATH)
 @click.option("--changed", type=PATH, help="CSV to write: rows with different predictions.")
+@overwrite_option
 @raw_option
 @json_option
-def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bool) -> None:
+def compare(runs: tuple[Path, ...], changed: Path | None, overwrite: bool, raw: bool, as_json: bool) -> None:
     """Compare runs on the same rows, with a significance test."""
     from textclf.cli import tables
     from textclf.evaluation.compare import compare as compare_runs
 
     if len(runs) < 2:
         raise click.UsageError("name two runs at least.")
-    print_result(compare_runs(list(runs), changed=changed, raw=raw), tables.compare_tables, as_json=as_json)
+    result = compare_runs(list(runs), changed=changed, raw=raw, overwrite=overwrite)
+    print_result(result, tables.compare_tables, as_json=as_json)
 
 
 @click.command()
 @click.argument("file", default="-", type=PATH)
 @run_option
 @click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
+@overwrite_option
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
 @click.option(
     "--column", "columns", multiple=True, help="Column of the texts in a table; several are joined by blanks."
@@ -254,12 +270,13 @@ def compare(runs: tuple[Path, ...], changed: Path | None, raw: bool, as_json: bo
 @raw_option
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
 def predict(
-    file: Path, run: Path | None, output: Path | None, format: str, columns: tuple[str, ...],
+    file: Path, run: Path | None, output: Path | None, overwrite: bool, format: str, columns: tuple[str, ...],
     input_format: str | None, bom: bool, min_confidence: float, raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the label of each line of FILE or standard input. Row n out is row n in."""
     from textclf.inference.classifier import load_classifier
     from textclf.inference.inputs import read_texts
+    from textclf.inference.model_folder import run_files
     from textclf.inference.predict import predict_stream
 
     if columns and input_format == "lines":
@@ -267,7 +284,9 @@ def predict(
     output_format = "json" if as_json else format
     if bom and output_format in ("json", "jsonl"):
         raise click.UsageError("--bom is for csv and tsv: JSON has no byte order mark.")
-    classifier = load_classifier(selected_run(run).path)
+    selected = selected_run(run)
+    check_output(output, [file, *run_files(selected)], overwrite=overwrite)
+    classifier = load_classifier(selected.path)
     texts = read_texts(file, columns=columns, default_columns=classifier.description.columns, input_format=input_format)
     chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom)
     write_output(chunks, output, sanitize=printable_json if output_format in ("json", "jsonl") else printable_lines)
@@ -279,21 +298,26 @@ def predict(
 @click.option("--label", help="Label to explain [default: the predicted one].")
 @click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
 @click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
+@overwrite_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def explain(
-    text: str, run: Path | None, label: str | None, format: str, output: Path | None, as_json: bool
+    text: str, run: Path | None, label: str | None, format: str, output: Path | None, overwrite: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Show which words speak for and against a label. Explains TEXT, or each line of standard input."""
     from textclf.cli.explanations import write_explanations
     from textclf.inference.classifier import load_classifier
     from textclf.inference.explain import explain_lines
     from textclf.inference.inputs import read_texts
+    from textclf.inference.model_folder import run_files
     from textclf.io.streams import is_regular_file
 
     if is_regular_file(text):
         print_stderr(f"explaining the words of the name {text}; for the lines of the file: textclf explain - < {text}")
-    classifier = load_classifier(selected_run(run).path)
-    texts = read_texts(Path("-")) if text == "-" else iter([[text]])
+    selected = selected_run(run)
+    lines = [Path(text)] if text == STREAM else []
+    check_output(output, [*lines, *run_files(selected)], overwrite=overwrite)
+    classifier = load_classifier(selected.path)
+    texts = read_texts(Path("-")) if text == STREAM else iter([[text]])
     write_explanations(explain_lines(classifier, texts, label), "jsonl" if as_json else format, output)
 
 
@@ -315,7 +339,7 @@ def report(run: Path, as_json: bool) -> None:
 @run_option
 @click.option("--format", "-f", type=click.Choice(["keras", "onnx", "python", "savedmodel", "tflite"]), required=True)
 @click.option("--output", "-o", type=PATH, required=True, help="File or folder to write.")
-@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@overwrite_option
 @json_option
 def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json: bool) -> None:
     """Write a run in the format of another tool. The export is compared with the run before it is written.
@@ -360,7 +384,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     "--max-loss", type=click.FloatRange(0, 1), default=0.01, show_default=True,
     help="Largest loss of accuracy, 0 to 1.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing run once the new one is complete.")
+@overwrite_run_option
 @json_option
 def compress(
     run: Path | None, method: str | None, budget: int | None, output: Path, keep: float | None, student: str | None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -18,6 +20,7 @@ from textclf.compression.candidates import (
     read_original,
 )
 from textclf.compression.distill import distill
+from textclf.config.load import input_files, load_saved_config
 from textclf.errors import UserError
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows, measure_throughput
@@ -71,10 +74,10 @@ def compress(
         UserError: the run or its data cannot be read, the target must not be written, nothing fits the budget, or
             more accuracy is lost than is allowed.
     """
-    if target.path.resolve() == run.path.resolve():
+    if os.path.realpath(target.path) == os.path.realpath(run.path):
         raise UserError(f"--output {target.path} is the run itself. Choose another folder.")
-    with locked(target):
-        staging = create_staging(target, overwrite=overwrite, option="--output")
+    with locked(target, option="--output"):
+        staging = create_staging(target, _sources(run, request), overwrite=overwrite, option="--output")
         with publishing(staging, target):
             original = read_original(run, folder=staging.path.parent)
             kinds = METHODS[request.method].candidates(original, request) if request.method else _all(original, request)
@@ -85,6 +88,12 @@ def compress(
             metrics = _write(staging, original, compressed, request.max_loss, name=target.path.name)
     logger.info("wrote %s; open %s", target.path, target.report)
     return metrics
+
+
+def _sources(run: Run, request: CompressionRequest) -> list[Path]:
+    """Return the files that are read, besides those of the run, as far as they are known before."""
+    data = input_files(load_saved_config(run.config)) if run.config.is_file() else []
+    return data + ([request.unlabelled] if request.unlabelled else [])
 
 
 def _all(original: Original, request: CompressionRequest) -> dict[str, Iterable[Candidate]]:

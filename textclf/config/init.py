@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -13,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from textclf.config.load import load_config
+from textclf.config.load import check_source, raise_problems
 from textclf.config.schema import option_rows
 from textclf.config.suggest import DataProfile, Setting, percent, profile_table, suggest_settings
-from textclf.config.yaml_source import ConfigDumper
+from textclf.config.yaml_source import ConfigDumper, parse_yaml
 from textclf.data.columns import ColumnRoles, find_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
 from textclf.data.spelling import quoted, spellings
 from textclf.data.split import split
 from textclf.errors import UserError
-from textclf.io.files import temporary_file_errors, write_text
+from textclf.io.files import write_pieces
+from textclf.io.outputs import STREAM, check_output
 from textclf.io.sanitize import excerpt, is_encodable
 from textclf.io.streams import expand_home, is_regular_file
 
@@ -113,12 +113,12 @@ def create_config(
         label: the column of the labels; None: found by its values.
 
     Raises:
-        UserError: the table cannot be read or trained on, or the config exists and `overwrite` is False.
+        UserError: the table cannot be read or trained on, or the config must not be written.
     """
     data = expand_home(data)
-    path = None if output == "-" else Path(expand_home(output or f"{_data_name(data)}.yaml"))
-    if path and path.exists() and not overwrite:
-        raise UserError(f"{path} exists. Replace it with --overwrite, or choose another file with --output.")
+    path = None if output == STREAM else Path(expand_home(output or f"{_data_name(data)}.yaml"))
+    sources = [data, *(companion for _, companion in _companion_paths(data))]
+    check_output(path, map(Path, sources), overwrite=overwrite)
     if not is_encodable(data):
         raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
@@ -127,12 +127,10 @@ def create_config(
     _check_trainable(data, profile, roles, keys)
     companions = [_read_companion(key, path, roles, keys) for key, path in _companion_paths(data)]
     created = CreatedConfig(data, path, profile, companions)
-    with temporary_file_errors(), tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "config.yaml"
-        write_text(draft, created.yaml)
-        load_config(draft)
+    source = parse_yaml(created.yaml, str(path or output))
+    raise_problems(source, check_source(source)[1])
     if path:
-        write_text(path, created.yaml)
+        write_pieces(path, [created.yaml])
     return created
 
 

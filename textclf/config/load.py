@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from textclf.config.schema import TUNE_SECTION, Config, option_rows, section_types
 from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
-from textclf.data.rows import data_problems
+from textclf.data.readers import find_files
+from textclf.data.rows import PARTS, data_problems
 from textclf.errors import UserError
 from textclf.io.streams import expand_home, is_regular_file, missing_file
 from textclf.models.bilstm.network import BilstmOptions
@@ -60,6 +61,17 @@ def load_saved_config(path: Path) -> Config:
 def dump_config(config: Config) -> str:
     """Return the complete config as YAML, which loads as the same config."""
     return yaml.dump(dataclasses.asdict(config), Dumper=ConfigDumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def input_files(config: Config) -> list[Path]:
+    """Return the files of data and of word vectors that a config names.
+
+    Raises:
+        UserError: a name or a glob matches no file.
+    """
+    patterns = {part: getattr(config.data, part) for part in PARTS}
+    files = [file for part, names in patterns.items() if names for file in find_files(names, key=f"data.{part}")]
+    return files + ([Path(expand_home(config.model.pretrained))] if config.model.pretrained else [])
 
 
 def json_schema() -> dict[str, Any]:

@@ -47,15 +47,20 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
     Raises:
         UserError: the file cannot be read or is not YAML, or an override is not KEY=VALUE.
     """
+    return parse_yaml(_read_text(path), str(path), overrides)
+
+
+def parse_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> YamlSource:
+    """Do the same with the text of a YAML file; `name` is the file in messages."""
     locations: dict[Key, str] = {}
-    values = _to_values(_parse(_read_text(path), str(path)), (), str(path), locations)
+    values = _to_values(_parse(text, name), (), name, locations)
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise UserError(f"{path}:1:1: should hold sections with keys, found {json.dumps(values)[:60]}")
+        raise UserError(f"{name}:1:1: should hold sections with keys, found {json.dumps(values)[:60]}")
     for override in overrides:
         _apply_override(values, override, locations)
-    return YamlSource(str(path), values, locations)
+    return YamlSource(name, values, locations)
 
 
 def _read_text(path: Path) -> str:

@@ -14,6 +14,7 @@ from textclf.errors import UserError
 from textclf.evaluation.predictions import Predictions, compare_predictions, read_predictions
 from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument, Settings
 from textclf.io.files import read_json, write_csv
+from textclf.io.outputs import check_output
 from textclf.io.run_folder import Run
 from textclf.io.staging import recover
 
@@ -51,15 +52,23 @@ class RunsDocument(TypedDict):
     """Values of each option that differs, in the order of the runs."""
 
 
-def compare(paths: Sequence[Path], *, changed: Path | None = None, raw: bool = False) -> RunsDocument:
+def compare(
+    paths: Sequence[Path], *, changed: Path | None = None, raw: bool = False, overwrite: bool = False
+) -> RunsDocument:  # fmt: skip
     """Compare runs with the first of them, and write the rows on which they differ to the file `changed`.
 
     Args:
         raw: write texts as they are, even those that a spreadsheet would take for formulas.
+        overwrite: replace the file if it exists.
 
     Raises:
-        UserError: a folder holds no results, or the runs were not evaluated on the same rows.
+        UserError: a folder holds no results, the runs were not evaluated on the same rows, or the file must not be
+            written.
     """
+    if changed is not None:
+        # of an evaluation the config of its run, which is two folders above
+        sources = [file for path in paths for file in (*Run(path).files, Run(path.parent.parent).config)]
+        check_output(changed, sources, overwrite=overwrite, option="--changed")
     first, *others = runs = [_read_run(path) for path in paths]
     for other in others:
         _check_same_rows(first, other)

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,7 +112,7 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
     """Evaluate a run on a file, or again on its own rows; return the document of metrics.json.
 
     For a file, metrics, predictions and report are written to `evaluations/NAME`, unless the run is a bare model/
-    folder.
+    folder or read-only.
 
     Args:
         text: columns of the texts in the file; none: the run's.
@@ -137,7 +138,7 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
     columns_read = [*options.text_columns, options.label]
     if columns_read != [*of_run.text_columns, of_run.label]:
         document["data"]["columns"] = columns_read
-    if run.complete:
+    if _keeps_evaluations(run):
         target = _evaluation_folder(run, document["data"])
         with replacing_files(target) as new:
             if shows_texts:
@@ -145,6 +146,14 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
             write_evaluation(new, predictions, document, name=f"{run.path.name}: {data}")
         logger.info("wrote %s", target.path)
     return document
+
+
+def _keeps_evaluations(run: Run) -> bool:
+    """Return whether an evaluation can be written into the run; log that it is read-only."""
+    if run.complete and not os.access(run.path, os.W_OK):
+        logger.warning("%s is read-only: the evaluation is not kept in it", run.path)
+        return False
+    return run.complete
 
 
 def _encode(classifier: Classifier, reader: SourceReader, row_ids: RowIds | None = None) -> TokenIds:
@@ -173,14 +182,15 @@ def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
 
 
 def _evaluation_folder(run: Run, data: DataDocument) -> Run:
-    """Return evaluations/NAME, by the file's name; NAME-2 and so on if other files or columns were evaluated."""
+    """Return evaluations/NAME, by the file's name; NAME-2 and so on if that is not of these files and columns."""
     files = data["file"]
     file = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
     name = file.rpartition(".")[0] or file
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(
         folder for folder in map(run.evaluation, names)
-        if not folder.metrics.is_file() or _source(read_json(folder.metrics)["data"]) == _source(data)
+        if (folder.metrics.is_file() and _source(read_json(folder.metrics)["data"]) == _source(data))
+        or not any(os.path.lexists(file) for file in folder.files)
     )  # fmt: skip
 
 
@@ -209,6 +219,8 @@ def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
     chunks = map(token_ids.take, rows.chunks())
     predictions, evaluated = evaluate_rows(classifier, rows, chunks, slices=config.report.slices)
     document: MetricsDocument = {**before, **evaluated}
+    if not _keeps_evaluations(run):
+        return document
     with replacing_files(run) as new:
         for file in (run.history, run.samples, run.environment):
             if file.is_file():

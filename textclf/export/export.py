@@ -20,8 +20,9 @@ from textclf.export.keras_formats import (
 )
 from textclf.export.portable_formats import is_package_name, load_onnx, load_python, write_onnx, write_python
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
-from textclf.inference.model_folder import model_folder
+from textclf.inference.model_folder import run_files
 from textclf.io.files import replacing, replacing_folder, size_in_bytes
+from textclf.io.outputs import already_exists, check_output
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
 
@@ -97,18 +98,14 @@ def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> No
             f"--output {output}: the name must be one that Python can import and that nothing else has, such as "
             "my_classifier or my_classifier.zip."
         )
-    if not os.path.lexists(output):
-        return
-    replaceable = (output / exporter.marker).is_file() if _is_folder(format, output) else output.is_file()
-    if not replaceable or _is_part_of(run, output):
-        raise UserError(f"{output} exists and is no export as {format}. Choose another path with --output.")
-    if not overwrite:
-        raise UserError(f"{output} exists. Replace it with --overwrite, or choose another path with --output.")
-
-
-def _is_part_of(run: Run, output: Path) -> bool:
-    """Return True if the path is a file that the run itself needs."""
-    return output.resolve() in {path.resolve() for path in (run.keras_model, model_folder(run.path) / "model.onnx")}
+    kind = "folder" if _is_folder(format, output) else "file"
+    if kind == "file":
+        check_output(output, run_files(run), overwrite=overwrite)
+    replaceable = (output / exporter.marker).is_file() if kind == "folder" else output.is_file()
+    if os.path.lexists(output) and not replaceable:
+        raise UserError(f"{output} exists and is no export as {format}. Choose another {kind} with --output.")
+    if replaceable and not overwrite:
+        raise UserError(already_exists(output, option="--output", kind=kind))
 
 
 def _difference(exporter: Exporter, path: Path, run: Run, classifier: Classifier) -> float:

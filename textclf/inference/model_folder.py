@@ -31,6 +31,7 @@ from textclf.inference.json_fields import (
 )
 from textclf.io.contract import ModelDocument, ProbeDocument
 from textclf.io.files import replacing, write_json
+from textclf.io.run_folder import Run
 from textclf.models.architecture import Shape
 from textclf.models.ensemble import rewrite_onnx_model
 from textclf.models.onnx.graph import ForeignGraph, read_graph, read_model
@@ -111,6 +112,11 @@ def model_folder(folder: Path) -> Path:
     """Return the `model/` folder of a run, or the folder itself if it is one."""
     inside = folder / "model"
     return inside if not os.path.lexists(folder / "model.json") and os.path.lexists(inside / "model.json") else folder
+
+
+def run_files(run: Run) -> list[Path]:
+    """Return the files of a run, or of a bare `model/` folder, some of which may not exist."""
+    return [*run.files, *(model_folder(run.path) / name for name in ("model.json", "model.onnx"))]
 
 
 def read_model_files(folder: Path) -> ModelFiles:

@@ -329,6 +329,8 @@ class EnvironmentDocument(TypedDict):
     """sha256 by path."""
     seconds: dict[str, float]
     """By phase."""
+    finished: NotRequired[str]
+    """When the training ended, in ISO 8601; an earlier textclf wrote none."""
     rows_a_second: NotRequired[dict[str, float]]
     """By model, where models were compared."""
 

@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
+from textclf.io.outputs import is_stream
 from textclf.io.sanitize import csv_lines, printable_lines
+
+logger = logging.getLogger(__name__)
 
 
 def size_in_bytes(path: Path) -> int:
@@ -27,16 +32,19 @@ def size_in_bytes(path: Path) -> int:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path; rename it to `path` at the end of the block, or remove it if the block fails.
 
+    Where `path` is a link, the file that it leads to is replaced.
+
     Raises:
         UserError: the file cannot be written, for example because the disk is full.
     """
+    real = Path(os.path.realpath(path))
     # the suffix stays last: Keras chooses the file format by it
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    with write_errors(path, temporary), make_parents(path):
+    temporary = real.with_name(f".{os.getpid()}.{real.name}")
+    with write_errors(path, temporary), make_parents(real):
         try:
             yield temporary
             _to_disk(temporary)
-            temporary.replace(path)
+            temporary.replace(real)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -44,8 +52,20 @@ def replacing(path: Path) -> Iterator[Path]:
 def _to_disk(path: Path) -> None:
     """Wait until the file is on the disk: else a crash of the machine could leave its new name without its bytes."""
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NO_FSYNC:
+                raise
+            _warn_once(error.strerror)
 
+
+@cache
+def _warn_once(reason: str) -> None:
+    logger.warning("the disk cannot be asked to keep files (fsync: %s); a crash may lose them", reason)
+
+
+_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -83,14 +103,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Write pieces of text as they come, without holding all in memory; write directly to a pipe or device.
+    """Write pieces of text as they come, without holding all in memory; append to a pipe, a device or /dev/stdout.
 
     Raises:
         UserError: the file cannot be written, for example because the disk is full.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        with write_errors(path, path), path.open("w", encoding="utf-8", newline="") as file:
+    if is_stream(path):
+        with write_errors(path, path), path.open("a", encoding="utf-8", newline="") as file:
             file.writelines(map(printable_lines, pieces) if file.isatty() else pieces)
         return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -124,24 +143,42 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder, which replaces `path` at the end of the block, or is removed if the block fails.
 
+    What the earlier folder has and the new one lacks is kept: a user may have put it there. Where `path` is a link, the
+    folder that it leads to is replaced.
+
     Raises:
         UserError: the file cannot be written, for example because the disk is full.
     """
-    new, earlier = (path.with_name(f".{os.getpid()}.{path.name}{suffix}") for suffix in ("", ".old"))
-    with write_errors(path, new), make_parents(path):
+    real = Path(os.path.realpath(path))
+    new, earlier = (real.with_name(f".{os.getpid()}.{real.name}{suffix}") for suffix in ("", ".old"))
+    with write_errors(path, new), make_parents(real):
         try:
             new.mkdir()
             yield new
-            if path.exists():
-                path.replace(earlier)
-            new.replace(path)
+            if real.exists():
+                _copy_missing(real, new)
+                real.replace(earlier)
+            new.replace(real)
         except BaseException:
-            if earlier.exists() and not path.exists():
-                earlier.replace(path)
+            if earlier.exists() and not real.exists():
+                earlier.replace(real)
             raise
         finally:
             for folder in (new, earlier):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy_missing(folder: Path, other: Path) -> None:
+    """Copy what a folder has and the other lacks, but for what Python compiled."""
+    for path in folder.iterdir():
+        target = other / path.name
+        if path.name == "__pycache__":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            target.mkdir(exist_ok=True)
+            _copy_missing(path, target)
+        elif not os.path.lexists(target):
+            shutil.copy2(path, target, follow_symlinks=False)
 
 
 def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike, *, folder: Path | None) -> npt.NDArray[Any]:
@@ -170,7 +207,14 @@ def temporary_file_errors(folder: Path | None = None) -> Iterator[None]:
     except OSError as error:
         advice = "Free space there, or choose another place."
         if folder is None:
-            folder, advice = Path(tempfile.gettempdir()), "Free space there, or set TMPDIR to another folder."
+            try:
+                folder = Path(tempfile.gettempdir())
+            except OSError:
+                raise UserError(
+                    "no folder can hold temporary files, neither /tmp nor the working directory. Set TMPDIR to one "
+                    "that can."
+                ) from None
+            advice = "Free space there, or set TMPDIR to another folder."
         raise UserError(f"{folder} cannot hold temporary files: {error.strerror or error}. {advice}") from None
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,11 @@ class Run:
     def graph(self) -> Path:
         """The weights and the graph in `model/`."""
         return self.model / "model.onnx"
+
+    @property
+    def description(self) -> Path:
+        """Text options, vocabulary and labels in `model/`."""
+        return self.model / "model.json"
 
     @property
     def history(self) -> Path:
@@ -102,9 +108,65 @@ class Run:
     def complete(self) -> bool:
         return self.metrics.is_file() and self.environment.is_file()
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of a finished run, some of which not every run has; metrics.json last."""
+        return [
+            self.config, self.keras_model, self.graph, self.description, self.history, self.split, self.suspects,
+            self.samples, self.environment, self.predictions, self.report, self.metrics,
+        ]  # fmt: skip
+
+    @property
+    def evaluations(self) -> Path:
+        """The folder of the evaluations on other data."""
+        return self.path / "evaluations"
+
     def evaluation(self, name: str) -> "Run":
         """Return the folder of an evaluation on other data, with metrics, predictions and report like the run's own."""
-        return Run(self.path / "evaluations" / name)
+        return Run(self.evaluations / name)
+
+
+def other_paths(run: Run) -> list[Path]:
+    """Return what is in a run folder and not textclf's; a folder that textclf did not make as a whole."""
+    own = {path for path in _own_files(run) if path.is_symlink() or not path.is_dir()}
+    own |= {*_own_folders(run), run.evaluations, *_temporary_paths(run)}
+    return [path for path in _paths_in(run) if path not in own]
+
+
+def remove_run(run: Run, *, keep: Collection[Path] = ()) -> None:
+    """Remove the files of a run as far as the system allows, and its folders unless something else is in them."""
+    for path in _temporary_paths(run):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in {*_own_files(run), *_temporary_paths(run)}.difference(keep):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    for folder in (*_own_folders(run), run.path):
+        with contextlib.suppress(OSError):  # something is left in it
+            folder.rmdir()
+
+
+def _own_files(run: Run) -> list[Path]:
+    """Return the files that textclf writes into a run folder, and instead of those in a linked folder the link."""
+    links = [folder for folder in _own_folders(run) if folder.is_symlink()]
+    files = [*run.files, run.fingerprint, *run.checkpoint.parent.glob("state*.npz")]
+    return links + [file for file in files if file.parent not in links]
+
+
+def _own_folders(run: Run) -> tuple[Path, Path]:
+    return run.model, run.checkpoint.parent
+
+
+def _paths_in(run: Run) -> list[Path]:
+    """Return what is in a run folder and in the folders in it that textclf makes."""
+    folders = [run.path, *(folder for folder in _own_folders(run) if not folder.is_symlink())]
+    return [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
+
+
+def _temporary_paths(run: Run) -> list[Path]:
+    """Return the temporary files that only a process that was killed leaves."""
+    names = {"new", *(file.name for file in _own_files(run))}
+    matches = [(path, re.match(r"\.\d+\.(.+)", path.name)) for path in _paths_in(run)]
+    return [path for path, match in matches if match and match[1] in names]
 
 
 def run_for_config(config: Path) -> Run:

@@ -14,12 +14,13 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from textclf.config.load import dump_config
+from textclf.config.load import dump_config, input_files
 from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.inference.classifier import PARITY_LIMIT, load_classifier
 from textclf.io.contract import FindingDocument, TruncationDocument
-from textclf.io.files import write_text
+from textclf.io.files import temporary_file_errors, write_text
+from textclf.io.outputs import check_output
 from textclf.io.run_folder import Run
 from textclf.models.onnx.graph import read_graph
 from textclf.text.tokenizer import TextOptions, find_tags
@@ -82,15 +83,21 @@ class VerifyDocument(TypedDict):
     sha256: dict[str, str]
 
 
-def check_config(config: Config, *, suspects: Path | None = None, raw: bool = False) -> CheckDocument:
+def check_config(
+    config: Config, path: Path, *, suspects: Path | None = None, raw: bool = False, overwrite: bool = False
+) -> CheckDocument:  # fmt: skip
     """Return the size of a config's dataset and what is wrong with it; train nothing.
 
     Args:
+        path: of the config.
         suspects: file to write the rows to that are probably labelled wrong; see `write_suspects` for `raw`.
+        overwrite: replace that file if it exists.
 
     Raises:
-        UserError: the data cannot be learnt from.
+        UserError: the data cannot be learnt from, or the file of suspects must not be written.
     """
+    if suspects is not None:
+        check_output(suspects, [path, *input_files(config)], overwrite=overwrite, option="--suspects")
     dataset = prepare(config)
     splits, tokens = dataset.splits, dataset.train.token_ids.token_counts
     document: CheckDocument = {
@@ -176,7 +183,9 @@ def verify(config: Config) -> VerifyDocument:
         UserError: the config cannot be trained on, or the trainings differ.
     """
     short = replace(config, training=replace(config.training, epochs=1))
-    with tempfile.TemporaryDirectory(prefix="textclf-") as folder:
+    with temporary_file_errors():
+        temporary = tempfile.TemporaryDirectory(prefix="textclf-")
+    with temporary as folder:
         path = Path(folder) / "config.yaml"
         write_text(path, dump_config(short))
         runs = [_train(path, Run(Path(folder) / name)) for name in ("first", "second")]

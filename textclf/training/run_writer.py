@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -108,7 +109,7 @@ def environment_document(
     seconds: dict[str, float],
     rows_a_second: dict[str, float] | None = None,
 ) -> EnvironmentDocument:
-    """Return the versions, the device, the processors, and the data with the sha256 of each file.
+    """Return the versions, the device, the processors, the time, and the data with the sha256 of each file.
 
     Args:
         seconds: by phase.
@@ -124,6 +125,7 @@ def environment_document(
         "seed": config.training.seed,
         "data": data,
         "seconds": seconds,
+        "finished": datetime.now(UTC).isoformat(),
     }
     if rows_a_second:
         document["rows_a_second"] = rows_a_second

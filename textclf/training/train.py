@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textclf.config.load import input_files
 from textclf.config.schema import Config
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows
@@ -75,7 +76,9 @@ def train(
         if before and is_complete(run, before):
             logger.info("%s was complete already", run.path)
             return read_json(run.metrics)
-        staging = (before and resumable_staging(run, before)) or create_staging(run, overwrite=overwrite)
+        staging = (before and resumable_staging(run, before)) or create_staging(
+            run, input_files(config), overwrite=overwrite
+        )
         with publishing(staging, run):
             document = _train(config, staging, before, callback, name=run.path.name)
     logger.info("wrote %s; open %s", run.path, run.report)

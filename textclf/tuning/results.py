@@ -51,6 +51,12 @@ class Tuning:
     def report(self) -> Path:
         return self.path / "report.html"
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of a search, but for those of the best run; the first marks the folder as one."""
+        lock = self.journal.with_name(f"{self.journal.name}.lock")
+        return [self.fingerprint, self.journal, lock, self.best_config, self.document, self.report]
+
 
 def tuning_for_config(config: Path) -> Tuning:
     """Return the default folder for tuning a config: runs/imdb-tune for configs/imdb.yaml."""

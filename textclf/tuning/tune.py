@@ -1,17 +1,20 @@
 """`textclf tune`: search for better settings of a config, and train a run with the best."""
 
+import contextlib
 import logging
-import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
-from textclf.config.load import dump_config, load_saved_config
+from textclf.config.load import dump_config, input_files, load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.errors import UserError
 from textclf.io.contract import MetricsDocument, TuningDocument
 from textclf.io.files import read_json, write_json, write_text
+from textclf.io.outputs import check_not_read
 from textclf.io.run_folder import Run
-from textclf.io.staging import locked, staging_of
+from textclf.io.staging import is_empty, locked, staging_of
 from textclf.training.loop import TrainingCallback
 from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 from textclf.training.train import train
@@ -27,7 +30,7 @@ logger = logging.getLogger(__name__)
 def tune(
     config: Config, space: Space, tuning: Tuning, *, trial_callback: TrialCallback, callback: TrainingCallback,
     trials: int | None, minutes: float | None = None, folds: int = 1, jobs: int = 1, resume: bool = False,
-    overwrite: bool = False, runner: MakeRunner = TrialRunner,
+    overwrite: bool = False, sources: Sequence[Path] = (), runner: MakeRunner = TrialRunner,
 ) -> TuningDocument:  # fmt: skip
     """Search the space, train with the best settings, and write the folder; return the document of its tuning.json.
 
@@ -43,6 +46,7 @@ def tune(
         jobs: trials that run at the same time.
         resume: continue an earlier search, or extend it.
         overwrite: remove an earlier search first.
+        sources: files that were read for it, such as the config's.
         runner: returns the object that trains the trials.
 
     Raises:
@@ -50,6 +54,7 @@ def tune(
             or the data cannot be learnt from.
     """
     load_optuna()
+    sources = [*sources, *input_files(config)]
     if folds > 1 and config.data.validation:
         raise UserError(
             f"data.validation names rows to validate on, {config.data.validation}, and --folds {folds} takes them from "
@@ -58,13 +63,13 @@ def tune(
     now = _fingerprint(config, space, folds)
     search = Search(tuning.journal, config, space, folds, trials, runner=runner)
     with locked(Run(tuning.path)):
-        _open_folder(tuning, now, resume=resume, overwrite=overwrite)
+        _open_folder(tuning, now, sources, resume=resume, overwrite=overwrite)
         study = _search(search, tuning, minutes, trial_callback, jobs=jobs)
         done = study.trials()
         best = best_trial(done, monitor=config.training.monitor)
         best_config = with_settings(config, best.settings)
         write_text(tuning.best_config, dump_config(best_config))
-        metrics = _train_best(best_config, tuning.best, callback)
+        metrics = _train_best(best_config, tuning.best, callback, data=now.data)
         document = tuning_document(done, best, config, space, folds, importance=study.importance(), metrics=metrics)
         write_json(tuning.document, document)
         write_tuning_report(tuning)
@@ -79,11 +84,11 @@ def _fingerprint(config: Config, space: Space, folds: int) -> Fingerprint:
     return replace(of_config, settings={**of_config.settings, **candidates_by_key, "--folds": folds})
 
 
-def _open_folder(tuning: Tuning, now: Fingerprint, *, resume: bool, overwrite: bool) -> None:
+def _open_folder(tuning: Tuning, now: Fingerprint, sources: Sequence[Path], *, resume: bool, overwrite: bool) -> None:
     """Make the folder of a new search, or check that the search in it can be continued."""
-    if overwrite and tuning.fingerprint.is_file():
-        shutil.rmtree(tuning.path)
-    if tuning.fingerprint.is_file():
+    for file in (*tuning.files, *tuning.best.files):
+        check_not_read(file, sources, option="--run", kind="folder")
+    if tuning.fingerprint.is_file() and not overwrite:
         if not resume:
             raise UserError(
                 f"{tuning.path} exists. Go on with its search with --resume, replace it with --overwrite, or choose "
@@ -92,10 +97,13 @@ def _open_folder(tuning: Tuning, now: Fingerprint, *, resume: bool, overwrite: b
         advice = "Go on with what it was begun with, or begin anew with --overwrite."
         check_unchanged(Fingerprint(**read_json(tuning.fingerprint)), now, f"{tuning.path} was begun", advice)
         return
-    if tuning.path.exists() and (not tuning.path.is_dir() or any(tuning.path.iterdir())):
-        raise UserError(f"{tuning.path} exists and is no tuning of textclf. Choose another folder with --run.")
-    if resume:
-        logger.info("nothing to resume; the search begins at the start")
+    if not tuning.fingerprint.is_file():
+        if tuning.path.exists() and not is_empty(tuning.path):
+            raise UserError(f"{tuning.path} exists and is no tuning of textclf. Choose another folder with --run.")
+        if resume:
+            logger.info("nothing to resume; the search begins at the start")
+    for file in tuning.files[1:]:
+        file.unlink(missing_ok=True)
     write_json(tuning.fingerprint, asdict(now))
 
 
@@ -123,15 +131,31 @@ def _search(search: Search, tuning: Tuning, minutes: float | None, callback: Tri
         if any(trial.state != "running" for trial in study.trials()):
             logger.warning("what was tried is kept in %s; go on with --resume", tuning.path)
         else:
-            shutil.rmtree(tuning.path, ignore_errors=True)
+            _remove_search(tuning)
         raise
     return study
 
 
-def _train_best(config: Config, run: Run, callback: TrainingCallback) -> MetricsDocument:
-    """Train the run, or continue its training, unless it is complete; return the document of its metrics.json."""
+def _remove_search(tuning: Tuning) -> None:
+    """Remove a search without trials; keep the file that says whose the folder is where something else is in it."""
+    for file in tuning.files[1:]:
+        file.unlink(missing_ok=True)
+    if [*tuning.path.iterdir()] == [tuning.fingerprint]:
+        tuning.fingerprint.unlink()
+        with contextlib.suppress(OSError):  # a link to a folder is not ours to remove
+            tuning.path.rmdir()
+
+
+def _train_best(config: Config, run: Run, callback: TrainingCallback, *, data: Mapping[str, str]) -> MetricsDocument:
+    """Train the run, or continue its training, unless it is complete; return the document of its metrics.json.
+
+    Args:
+        data: sha256 of each file by its path.
+    """
     staging = staging_of(run)
-    if run.complete and load_saved_config(run.config) == config and not staging.checkpoint.exists():
+    complete = run.complete and not staging.checkpoint.exists()
+    # after --overwrite the folder may hold the best run of an earlier search
+    if complete and load_saved_config(run.config) == config and read_json(run.environment)["data"] == data:
         return train(config, run, callback, resume=True)
     started = staging.checkpoint.exists() and read_json(staging.fingerprint)["settings"] == option_values(config)
     return train(config, run, callback, resume=started, overwrite=not started)

@@ -1,0 +1,75 @@
+"""The rule for each file that a user asks a command to write: which paths may be written."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from textclf.errors import UserError
+
+STREAM = "-"
+"""Standard input or output in place of a file."""
+
+# An open descriptor may be a file, opened by a shell's > or >>, but it is not for us to replace
+_DESCRIPTOR = re.compile(r"/dev/(?:stdout|stderr)|/(?:dev|proc/self)/fd/\d+")
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe, a device or an open descriptor, to which one appends: nothing is replaced."""
+    special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112, PTH113
+    return special or bool(_DESCRIPTOR.fullmatch(os.path.abspath(path)))  # noqa: PTH100
+
+
+def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool, option: str = "--output") -> None:
+    """Refuse an output file that the command also reads, or that exists and must not be overwritten.
+
+    Args:
+        path: the file to write; None or - is standard output.
+        sources: the files that the command reads; - is standard input.
+        option: the command-line option that names the file.
+
+    Raises:
+        UserError: the path is refused.
+    """
+    to_stdout = path is None or str(path) == STREAM
+    check_not_read("standard output" if path is None or to_stdout else path, sources, option=option, kind="file")
+    if path is None or to_stdout or is_stream(path):
+        return
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name a file in it with {option}.")
+    if path.exists() and not overwrite:
+        raise UserError(already_exists(path, option=option, kind="file"))
+
+
+def already_exists(path: Path, *, option: str, kind: str) -> str:
+    """Return the message for a file or folder, as `kind` says, that is replaced only with --overwrite."""
+    return f"{path} exists. Replace it with --overwrite, or choose another {kind} with {option}."
+
+
+def check_not_read(path: Path | str, sources: Iterable[Path], *, option: str, kind: str) -> None:
+    """Refuse a file that the command reads, by whatever path or link.
+
+    Args:
+        path: the file to write; a text is standard output.
+
+    Raises:
+        UserError: the path is refused.
+    """
+    output = _regular_file(1 if isinstance(path, str) else path)
+    for source in sources if output else ():
+        from_stdin = str(source) == STREAM
+        read = _regular_file(0 if from_stdin else source)
+        if output and read and os.path.samestat(output, read):
+            name = "standard input" if from_stdin else str(source)
+            known = "a file that" if source == path else f"{name}, which"
+            raise UserError(f"{path} is {known} this command reads. Choose another {kind} with {option}.")
+
+
+def _regular_file(file: Path | int) -> os.stat_result | None:
+    """Return the status of a regular file, given as a path or as a descriptor; None for anything else."""
+    try:
+        status = os.stat(file)  # noqa: PTH116 - of a descriptor too
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
