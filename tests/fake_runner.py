@@ -49,6 +49,15 @@ class RefusingRunner(FakeRunner):
         return super().loss(config)
 
 
+class FullRunner(FakeRunner):
+    """From its second trial on it lacks memory."""
+
+    def loss(self, config: Config) -> float:
+        if self.trials == 2:
+            raise MemoryError("Unable to allocate 7.45 GiB")
+        return super().loss(config)
+
+
 class DyingRunner(FakeRunner):
     """In its third trial its process is killed."""
 

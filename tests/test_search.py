@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_config
-from fake_runner import DivergingRunner, DyingRunner, FakeRunner, RefusingRunner, SlowRunner
+from fake_runner import DivergingRunner, DyingRunner, FakeRunner, FullRunner, RefusingRunner, SlowRunner
 from faults import failing_writes
 from test_tune import SETTINGS, SPACE
 
@@ -152,6 +152,18 @@ def test_the_message_of_a_process_is_raised(jobs: Callable[..., tuple[Search, Ev
     with pytest.raises(UserError) as refused:
         jobs(RefusingRunner)
     assert refused.value.lines == ("data/train.csv: no words.", "Add some.")
+
+
+@pytest.mark.slow
+def test_a_process_that_lacks_memory_says_what_helps(jobs: Callable[..., tuple[Search, Events]]) -> None:
+    with pytest.raises(UserError) as refused:
+        jobs(FullRunner)
+    assert refused.value.lines == (
+        "out of memory (Unable to allocate 7.45 GiB).",
+        "Allow more (a container and `ulimit -v` set limits too), or need less: fewer rows at once; in training a "
+        "smaller training.batch_size, text.max_length or text.vocab_size.",
+        "Fewer --jobs need less too; go on with --resume.",
+    )
 
 
 @pytest.mark.slow
