@@ -116,6 +116,8 @@ JSON: dict[str, tuple[Damage, str]] = {
         field("sha256", value="../model.onnx"),
         DAMAGED + "sha256: found '../model.onnx', need 64 hexadecimal digits" + COPY,
     ),
+    "no column": (field("column", value=[]), DAMAGED + "column: found a list of 0, need one column at least" + COPY),
+    "a column that is a number": (field("column", value=["text", 1]), DAMAGED + "column[1]: found 1, need text" + COPY),
     "a word twice": (
         field("vocabulary", 1, value="."),
         DAMAGED + "vocabulary[1]: found '.', need texts that are not empty, each once" + COPY,

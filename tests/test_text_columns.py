@@ -54,6 +54,22 @@ def test_a_text_may_be_joined_from_several_columns() -> None:
     )
 
 
+def test_init_takes_several_columns() -> None:
+    write("train.csv")
+    Path("test.csv").write_text("title,body,label\nRude 1,,negative\n")
+    result = textclf("init", "train.csv", "--text", "title", "--text", "body", "--output", "c.yaml")
+    assert (result.exit_code, "have texts in 'title, body'" in result.stderr) == (0, True)
+    settings = Path("c.yaml").read_text()
+    assert "  text: [title, body]  " in settings
+    assert "1 of 1 texts of test.csv are in the training file too." in settings
+    assert textclf("check", "c.yaml").exit_code == 0
+    missing = textclf("init", "train.csv", "--text", "title", "--text", "nope")
+    assert (missing.exit_code, missing.stderr) == (
+        1,
+        "train.csv has no column 'nope'; it has: title, body, label. Set --text.\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -87,12 +87,14 @@ def selected_run(path: Path | None) -> "Run":
 
 @click.command()
 @click.argument("data")
-@click.option("--text", help="Column of the texts [default: found by its values].")
+@click.option("--text", multiple=True, help="Column of the texts, repeatable [default: found by its values].")
 @click.option("--label", help="Column of the labels [default: found by its values].")
 @click.option("--output", "-o", help="Config to write, or - for stdout [default: NAME.yaml of the data].")
 @overwrite_option
 @json_option
-def init(data: str, text: str | None, label: str | None, output: str | None, overwrite: bool, as_json: bool) -> None:
+def init(
+    data: str, text: tuple[str, ...], label: str | None, output: str | None, overwrite: bool, as_json: bool
+) -> None:  # fmt: skip
     """Write a commented config that trains on DATA as it stands."""
     from textclf.config.init import create_config
 

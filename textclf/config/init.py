@@ -16,7 +16,7 @@ from textclf.config.load import check_source, raise_problems
 from textclf.config.schema import option_rows
 from textclf.config.suggest import DataProfile, Setting, percent, profile_table, suggest_settings
 from textclf.config.yaml_source import ConfigDumper, parse_yaml
-from textclf.data.columns import ColumnRoles, find_columns, read_table
+from textclf.data.columns import ColumnRoles, find_columns, join_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
 from textclf.data.spelling import quoted, spellings
 from textclf.data.split import split
@@ -53,6 +53,7 @@ class CreatedConfig:
     path: Path | None
     """Path of the config; None if it is not written to a file."""
     profile: DataProfile
+    text_columns: str | list[str]
     companions: list[CompanionFile]
 
     @property
@@ -67,7 +68,7 @@ class CreatedConfig:
         used = [companion for companion in self.companions if not companion.problem]
         has_validation_file = any(companion.key == "data.validation" for companion in used)
         settings = [
-            *_data_settings(self.data, self.profile, used),
+            *_data_settings(self.data, self.profile, self.text_columns, used),
             *suggest_settings(self.profile, has_validation_file=has_validation_file),
         ]
         head = f"# By `textclf init`, from {_rows_read(self.profile)} of {excerpt(self.data)}."
@@ -102,14 +103,14 @@ class CreatedConfig:
 
 
 def create_config(
-    data: str, output: str | None = None, *, text: str | None = None, label: str | None = None, overwrite: bool = False
+    data: str, output: str | None = None, *, text: Sequence[str] = (), label: str | None = None, overwrite: bool = False
 ) -> CreatedConfig:
     """Write a config that trains on a table as it stands.
 
     Args:
         data: path of the table.
         output: the file to write, or `-` to write none; None: NAME.yaml of the data, in the working directory.
-        text: the column of the texts; None: found by its values.
+        text: the columns of the texts; none: one, found by its values.
         label: the column of the labels; None: found by its values.
 
     Raises:
@@ -122,11 +123,14 @@ def create_config(
     if not is_encodable(data):
         raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
-    roles = find_columns(table, data, text=text, label=label)
+    if len(text) > 1:
+        table = join_columns(table, data, text)
+    roles = find_columns(table, data, text=", ".join(text) or None, label=label)
+    text_columns = [*text] if len(text) > 1 else roles.text.name
     profile, keys = profile_table(table, roles), text_keys(roles.text.values).near
     _check_trainable(data, profile, roles, keys)
-    companions = [_read_companion(key, path, roles, keys) for key, path in _companion_paths(data)]
-    created = CreatedConfig(data, path, profile, companions)
+    companions = [_read_companion(key, path, roles, text_columns, keys) for key, path in _companion_paths(data)]
+    created = CreatedConfig(data, path, profile, text_columns, companions)
     source = parse_yaml(created.yaml, str(path or output))
     raise_problems(source, check_source(source)[1])
     if path:
@@ -188,11 +192,11 @@ def _with_case_of(model: str, word: str) -> str:
     return word.upper() if model.isupper() else word.capitalize() if model[0].isupper() else word
 
 
-def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[np.uint64]) -> CompanionFile:
+def _read_companion(
+    key: str, path: str, roles: ColumnRoles, text_columns: str | list[str], keys: npt.NDArray[np.uint64]
+) -> CompanionFile:
     """Read a companion file and check if it can be used, given the key of each training text."""
-    options = DataOptions(
-        train=path, text=roles.text.name, label=roles.label.name, label_separator=roles.label.separator
-    )
+    options = DataOptions(train=path, text=text_columns, label=roles.label.name, label_separator=roles.label.separator)
     training_keys = set(keys.tolist())
     labels: set[str] = set()
     rows = repeated = 0
@@ -213,7 +217,9 @@ def _read_companion(key: str, path: str, roles: ColumnRoles, keys: npt.NDArray[n
 # The config as YAML
 
 
-def _data_settings(data: str, profile: DataProfile, companions: list[CompanionFile]) -> Iterator[Setting]:
+def _data_settings(
+    data: str, profile: DataProfile, text_columns: str | list[str], companions: list[CompanionFile]
+) -> Iterator[Setting]:
     more = "more than " if profile.more else ""
     yield Setting("data.train", data, f"{more}{profile.rows:,} rows; the path is relative to where textclf is started")
     for companion in companions:
@@ -221,7 +227,7 @@ def _data_settings(data: str, profile: DataProfile, companions: list[CompanionFi
         reason = f"beside it, with the same columns and {companion.rows:,} rows: {use}"
         yield Setting(companion.key, companion.path, reason)
     script = "" if profile.script == "Unknown" else f", in {profile.script} script"
-    yield Setting("data.text", profile.text, f"{profile.rows - profile.repeated:,} different texts{script}")
+    yield Setting("data.text", text_columns, f"{profile.rows - profile.repeated:,} different texts{script}")
     yield Setting("data.label", profile.label, _label_shares(profile))
     if profile.label_separator is not None:
         none = f", {profile.unlabelled:,} rows have none" if profile.unlabelled else ""

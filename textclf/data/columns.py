@@ -3,6 +3,7 @@
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from textclf.data.readers import read_records
 from textclf.data.rows import split_labels
-from textclf.data.table_format import as_text, column_index, label_items
+from textclf.data.table_format import as_text, column_index, join_texts, label_items
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt, is_encodable
 
@@ -203,6 +204,18 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
     others = [] if named_label else [column for column in equals if column is not label_column]
     label_column = Column(label_column.name, [value.strip() for value in label_column.values])
     return ColumnRoles(text_column, label_column, others)
+
+
+def join_columns(table: Table, file: str, names: Sequence[str]) -> Table:
+    """Return the table with the named columns replaced by one, whose texts are theirs joined by blanks.
+
+    Raises:
+        UserError: a column does not exist.
+    """
+    columns = [_named_column(table, file, name, "--text") for name in names]
+    rows = join_texts(zip(*(column.values for column in columns), strict=True), len(columns))
+    joined = Column(", ".join(names), [text for (text,) in rows])
+    return table._replace(columns=[joined, *(column for column in table.columns if column not in columns)])
 
 
 def _named_column(table: Table, file: str, name: str, option: str) -> Column:

@@ -40,7 +40,7 @@ class _Table(NamedTuple):
     """True if double quotes enclose fields; False if a quote is a letter, unless the row shows that it is more."""
 
 
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?')
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?\r?\n?')
 
 _QUOTED = re.compile('"[^"]*"?')
 

@@ -51,6 +51,15 @@ def check_text_or_null(value: Any, name: str) -> None:
         require(value, value, name, "text that is not empty, or null")
 
 
+def check_columns(value: Any, name: str) -> None:
+    """Refuse a value that is neither the name of a column nor a list of names."""
+    if isinstance(value, list):
+        check_words(value, name)
+        require(value, value, name, "one column at least")
+    else:
+        check_text(value, name)
+
+
 def check_digest(value: Any, name: str) -> None:
     """Refuse a value that is not a sha256."""
     require(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value), value, name, "64 hexadecimal digits")

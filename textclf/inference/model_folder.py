@@ -18,6 +18,7 @@ from textclf import __version__
 from textclf.errors import UserError
 from textclf.inference.json_fields import (
     InvalidField,
+    check_columns,
     check_digest,
     check_fraction,
     check_keys,
@@ -200,7 +201,7 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
     "vocabulary": check_words,
     "labels": check_labels,
     "label_separator": check_text_or_null,
-    "column": lambda value, name: (check_words if isinstance(value, list) else check_text)(value, name),
+    "column": check_columns,
     "label_column": check_text,
     "threshold": check_fraction,
     "probe": check_object,
