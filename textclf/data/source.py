@@ -1,7 +1,6 @@
 """Rows of data files, read once: labels in memory, texts in a temporary file, and the sha256 of the files."""
 
 import hashlib
-import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from textclf.data.readers import find_files
 from textclf.data.rows import COLUMN_KEYS, DataOptions, LabelBuilder, Labels, check_labels, read_rows
 from textclf.errors import UserError
 from textclf.io.contract import DataDocument
-from textclf.io.files import temporary_file_errors
+from textclf.io.files import temporary_file, temporary_file_errors
 from textclf.io.streams import open_file
 
 RowIds = npt.NDArray[np.int64]
@@ -51,8 +50,7 @@ class StoredTexts:
 
     def __init__(self, *, folder: Path | None = None):
         self._folder = folder
-        with temporary_file_errors(folder):
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the next line
+        self._file = temporary_file(folder)
         weakref.finalize(self, self._file.close)
         self._ends = [np.zeros(1, np.int64)]
 

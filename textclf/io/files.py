@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,12 +57,12 @@ def _to_disk(path: Path) -> None:
         except OSError as error:
             if error.errno not in _NO_FSYNC:
                 raise
-            _warn_once(error.strerror)
+            _warn_once(f"the disk cannot be asked to keep files (fsync: {error.strerror}); a crash may lose them")
 
 
 @cache
-def _warn_once(reason: str) -> None:
-    logger.warning("the disk cannot be asked to keep files (fsync: %s); a crash may lose them", reason)
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
 
 
 _NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -191,12 +191,36 @@ def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike, *, f
     Raises:
         UserError: the folder is full or cannot be written.
     """
-    with temporary_file_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+    with temporary_file_errors(folder), temporary_file(folder) as file:
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype).data)
         file.flush()
         # an empty file cannot be mapped
         return np.memmap(file, dtype, mode="r") if file.tell() else np.zeros(0, dtype)
+
+
+def temporary_file(folder: Path | None = None) -> IO[bytes]:
+    """Open a file without a name, which is deleted when it is closed; in memory if no folder can hold it.
+
+    Args:
+        folder: where the file is; None: the system's folder for temporary files.
+
+    Raises:
+        UserError: the folder is full or cannot be written.
+    """
+    with temporary_file_errors(folder):
+        if folder is None and not _has_temporary_folder() and hasattr(os, "memfd_create"):
+            _warn_once("no folder can hold temporary files, so they are kept in memory. Set TMPDIR to one that can.")
+            return os.fdopen(os.memfd_create("textclf"), "w+b")
+        return tempfile.TemporaryFile(dir=folder)
+
+
+def _has_temporary_folder() -> bool:
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -210,10 +234,7 @@ def temporary_file_errors(folder: Path | None = None) -> Iterator[None]:
             try:
                 folder = Path(tempfile.gettempdir())
             except OSError:
-                raise UserError(
-                    "no folder can hold temporary files, neither /tmp nor the working directory. Set TMPDIR to one "
-                    "that can."
-                ) from None
+                raise UserError("no folder can hold temporary files. Set TMPDIR to one that can.") from None
             advice = "Free space there, or set TMPDIR to another folder."
         raise UserError(f"{folder} cannot hold temporary files: {error.strerror or error}. {advice}") from None
 

@@ -3,12 +3,11 @@
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from textclf.errors import UserError
-from textclf.io.files import temporary_file_errors
+from textclf.io.files import temporary_file
 from textclf.io.processors import usable_processors
 
 # Variables of TensorFlow and of XLA that change what is computed, or end the process where they hold a mistake
@@ -68,9 +67,7 @@ def quiet_stderr() -> Iterator[None]:
     """
     sys.stderr.flush()
     stderr = os.dup(2)
-    with temporary_file_errors():
-        captured = tempfile.TemporaryFile()  # noqa: SIM115 - its own errors alone are the file's
-    with captured:
+    with temporary_file() as captured:
         os.dup2(captured.fileno(), 2)
         try:
             yield
