@@ -16,7 +16,7 @@ from textclf.config.load import load_saved_config
 from textclf.config.schema import AugmentOptions, Config
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, load_classifier
-from textclf.io.contract import CompressionSettings, MetricsDocument
+from textclf.io.contract import CompressionSettings, MetricsDocument, SplitDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.models.architecture import Architecture, Shape
@@ -159,9 +159,15 @@ def read_original(run: Run, *, folder: Path) -> Original:
     path = keras_file(run)
     dataset = prepare(config, folder=folder, vocabulary=classifier.description.vocabulary)
     splits = dataset.splits
-    changed = splits.document["sha256"] != read_json(run.split)["sha256"]
+    split: SplitDocument = read_json(run.split)
+    changed = splits.document["sha256"] != split["sha256"]
     if changed or splits.evaluation.rows.describe()["sha256"] != metrics["data"]["sha256"]:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
+    if splits.document["validation"] != split["validation"] or splits.labels != classifier.labels:
+        raise UserError(
+            f"{run.path}: this textclf splits its rows, or reads its labels, otherwise than the one that trained it. "
+            "Train it again, and compress that."
+        )
     dataset = replace(dataset, splits=splits.without_keys(keep_words=False))  # words are for baselines
     device = start_tensorflow(device=config.training.device)
     return Original(run, config, metrics, classifier, load_network(path), dataset, device)

@@ -151,9 +151,10 @@ def _check_labels(config: Config, train: Split) -> Iterator[FindingDocument]:
 def _check_spellings(config: Config, train: Split) -> Iterator[FindingDocument]:
     """Find labels of the training files that are probably one."""
     separator, labels = config.data.label_separator, train.rows.all_labels
-    counts, first_rows = labels.counts(separator), labels.first_rows(separator)
+    counts = labels.counts(separator)
     groups = spellings(counts)
     if groups:
+        first_rows = labels.first_rows(separator)
         what = "; ".join(
             f"{', '.join(_label_rows(label, counts, first_rows) for label in others)} may be "
             f"{_label_rows(most_frequent, counts, first_rows)}"
@@ -169,9 +170,10 @@ def _check_unknown_labels(config: Config, dataset: Dataset) -> Iterator[FindingD
     """Find labels of the rows to evaluate on that training does not know; validation rows have none."""
     separator, splits = config.data.label_separator, dataset.splits
     for part, split in splits.parts().items():
-        counts, first_rows = split.labels.counts(separator), split.labels.first_rows(separator)
+        counts = split.labels.counts(separator)
         unknown = sorted(counts.keys() - set(splits.labels))
         if unknown:
+            first_rows = split.labels.first_rows(separator)
             named = ", ".join(_label_rows(label, counts, first_rows) for label in unknown[:EXAMPLES])
             what = f"training does not know {named}{', ...' if len(unknown) > EXAMPLES else ''}"
             advice = spelling_advice(unknown, splits.labels) or "Add training rows of these labels, or drop theirs."
