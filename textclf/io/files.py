@@ -199,6 +199,9 @@ def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike, *, f
         return np.memmap(file, dtype, mode="r") if file.tell() else np.zeros(0, dtype)
 
 
+NO_TEMPORARY_FOLDER = "no folder can hold temporary files. Set TMPDIR to one that can."
+
+
 def temporary_file(folder: Path | None = None) -> IO[bytes]:
     """Open a file without a name, which is deleted when it is closed; in memory if no folder can hold it.
 
@@ -209,13 +212,14 @@ def temporary_file(folder: Path | None = None) -> IO[bytes]:
         UserError: the folder is full or cannot be written.
     """
     with temporary_file_errors(folder):
-        if folder is None and not _has_temporary_folder() and hasattr(os, "memfd_create"):
+        if folder is None and not has_temporary_folder() and hasattr(os, "memfd_create"):
             _warn_once("no folder can hold temporary files, so they are kept in memory. Set TMPDIR to one that can.")
             return os.fdopen(os.memfd_create("textclf"), "w+b")
         return tempfile.TemporaryFile(dir=folder)
 
 
-def _has_temporary_folder() -> bool:
+def has_temporary_folder() -> bool:
+    """Return whether the system has a folder that can hold temporary files."""
     try:
         tempfile.gettempdir()
     except OSError:
@@ -234,7 +238,7 @@ def temporary_file_errors(folder: Path | None = None) -> Iterator[None]:
             try:
                 folder = Path(tempfile.gettempdir())
             except OSError:
-                raise UserError("no folder can hold temporary files. Set TMPDIR to one that can.") from None
+                raise UserError(NO_TEMPORARY_FOLDER) from None
             advice = "Free space there, or set TMPDIR to another folder."
         raise UserError(f"{folder} cannot hold temporary files: {error.strerror or error}. {advice}") from None
 

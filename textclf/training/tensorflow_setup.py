@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from textclf.errors import UserError
-from textclf.io.files import temporary_file
+from textclf.io.files import NO_TEMPORARY_FOLDER, has_temporary_folder, temporary_file
 from textclf.io.processors import usable_processors
 
 # Variables of TensorFlow and of XLA that change what is computed, or end the process where they hold a mistake
@@ -22,8 +22,10 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
         threads: most at the same time; None: as many as the process may use processors.
 
     Raises:
-        UserError: the device is "gpu" and there is none.
+        UserError: the device is "gpu" and there is none, or no folder can hold temporary files.
     """
+    if not has_temporary_folder():  # TensorFlow asks for one as soon as it is imported
+        raise UserError(NO_TEMPORARY_FOLDER)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in IGNORED:
         os.environ.pop(name, None)
