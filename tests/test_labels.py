@@ -205,6 +205,22 @@ def test_evaluate_names_the_known_spelling_of_a_label(reviews: Path) -> None:
     )
 
 
+def test_explain_names_the_known_spelling_of_a_label(reviews: Path) -> None:
+    result = textclf("explain", "good", "--label", "Positive", "--run", reviews)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "--label Positive: the model does not know it; it knows: negative, positive. Write them as in training: "
+        "'positive' for 'Positive'.\n",
+    )
+
+
+def test_init_names_the_known_spelling_of_a_label_in_a_file_beside() -> None:
+    write_rows("train.csv", ["0", "1"])
+    write_rows("test.csv", ["0.0", "1.0"])
+    remark = f"test.csv is not used: its label '0.0' is in no training row looked at. {HINT}"
+    assert remark in textclf("init", "train.csv", "-o", "c.yaml").stderr.splitlines()
+
+
 # Names of columns
 
 

@@ -18,7 +18,7 @@ from textclf.config.suggest import DataProfile, Setting, percent, profile_table,
 from textclf.config.yaml_source import ConfigDumper, parse_yaml
 from textclf.data.columns import ColumnRoles, find_columns, join_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
-from textclf.data.spelling import quoted, spellings
+from textclf.data.spelling import quoted, spelling_advice, spellings
 from textclf.data.split import split
 from textclf.errors import UserError
 from textclf.io.files import write_pieces
@@ -210,7 +210,9 @@ def _read_companion(
     unknown = labels - set(roles.label.labels)
     # training refuses validation rows with unknown labels; in test rows they count as errors
     if unknown and (key == "data.validation" or unknown == labels):
-        return CompanionFile(key, path, problem=f"its label '{excerpt(min(unknown))}' is in no training row looked at")
+        advice = spelling_advice(sorted(unknown), roles.label.labels)
+        problem = f"its label '{excerpt(min(unknown))}' is in no training row looked at{advice and f'. {advice}'}"
+        return CompanionFile(key, path, problem=problem)
     return CompanionFile(key, path, rows, repeated)
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.data.spelling import spelling_advice
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, Probabilities, Words, decide
 from textclf.io.contract import ExplanationDocument, LabelWordDocument
@@ -103,7 +104,9 @@ def explain(
     """
     labels = classifier.labels
     if label is not None and label not in labels:
-        raise UserError(f"--label {label}: the model does not know it; it knows: {', '.join(labels)}.")
+        advice = spelling_advice([label], labels)
+        known = f"it knows: {', '.join(labels)}.{advice and f' {advice}'}"
+        raise UserError(f"--label {label}: the model does not know it; {known}")
     together = max(1, COALITIONS_TOGETHER // max(coalitions, 2 * MAX_GROUPS))
     for start in range(0, len(texts), together):
         yield from _explain_together(classifier, texts[start : start + together], label, coalitions, seed)
