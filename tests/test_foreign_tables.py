@@ -126,7 +126,7 @@ def test_a_text_of_lines_with_tabs_is_told_in_a_tsv_and_read_where_the_header_is
     content = table("\t", [*LINES, (f'"{text}"', "yes")], end="\n")
     Path("rows.tsv").write_text(content)
     assert check("rows.tsv")[2].splitlines()[0] == (
-        "warning: rows.tsv: rows that could be a quoted text with a tab in each line: 1, the first in line 42. "
+        "warning: rows.tsv: rows that could be one quoted text of several lines: 1, the first in line 42. "
         "If they are, quote the names in the header too"
     )
     rows = [*LINES, (text, "yes")]
@@ -134,6 +134,28 @@ def test_a_text_of_lines_with_tabs_is_told_in_a_tsv_and_read_where_the_header_is
     rows = [*LINES, ('"I came', "yes"), ('I saw"', "no")]
     assert read("rows.tsv", table("\t", rows)) == rows
     assert check("rows.tsv")[2] == ""
+
+
+def test_predict_tells_of_texts_of_several_lines_in_a_tsv_of_one_column(reviews: Path) -> None:
+    content = 'text\ngood\n"bad\nand slow\nand dear"\nfine\n'
+    Path("rows.tsv").write_text(content)
+    result = textclf("predict", "rows.tsv", "--run", reviews)
+    assert (result.stdout.count("\n"), result.stderr) == (
+        5,
+        "warning: rows.tsv: rows that could be one quoted text of several lines: 1, the first in line 3. "
+        "If they are, quote the names in the header too\n",
+    )
+    Path("rows.tsv").write_text(content.replace("text", '"text"').replace('"dear', "dear"))
+    result = textclf("predict", "rows.tsv", "--run", reviews)
+    assert (result.stdout.count("\n"), result.stderr) == (3, "")
+
+
+def test_a_carriage_return_in_a_row_with_a_quote_after_a_blank_is_refused() -> None:
+    Path("rows.csv").write_bytes(b'text,label\na\r, "b"\n')
+    assert refusal("rows.csv") == (
+        "rows.csv:2: a carriage return outside double quotes. "
+        "Quote the field, or save the file with LF or CRLF line ends.\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])

@@ -4,7 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -202,7 +202,7 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
     has_label_name = label_column.name_has(LABEL_NAMES)
     equals = [column for column in candidates if column.name_has(LABEL_NAMES) == has_label_name]
     others = [] if named_label else [column for column in equals if column is not label_column]
-    label_column = Column(label_column.name, [value.strip() for value in label_column.values])
+    label_column = replace(label_column, values=[value.strip() for value in label_column.values])
     return ColumnRoles(text_column, label_column, others)
 
 

@@ -82,7 +82,7 @@ def _skips_blanks(names: str, header: str, row: str, delimiter: str) -> bool:
     following = names.split(delimiter)[1:]
     if following and all(name[:1] == " " for name in following):
         return True
-    if not re.search(re.escape(delimiter) + ' +"', row):
+    if "\r" in header + row or not re.search(re.escape(delimiter) + ' +"', row):  # a carriage return is refused later
         return False
     as_it_is, skipped = (
         next(csv.reader([row], delimiter=delimiter, skipinitialspace=skips), []) for skips in (False, True)
@@ -259,13 +259,18 @@ class _JoinedRows:
         self._joined.append(line)
 
     def check_letters(self, fields: list[str], line: int) -> None:
-        """Count two rows in turn that look like a text of two lines: one opens a quote, the next one closes it."""
+        """Count rows that look like the first line of a quoted text: a field opens a quote, which a later row closes.
+
+        The next row must close it; with one column, where each line of a text is a row, one of the next hundred.
+        """
         odd = [index for index, field in enumerate(fields) if field.count('"') % 2]
         if len(odd) != 1:
             return
         [index] = odd
-        if fields[index].endswith('"') and self._open_line == line - 1:
+        distance = 1 if len(fields) > 1 else 100
+        if fields[index].endswith('"') and 0 < line - self._open_line <= distance and self._open_line:
             self._parted.append(self._open_line)
+            self._open_line = 0
         elif fields[index].startswith('"') and not self._has_known_value(fields, index):
             self._open_line = line
 
@@ -290,8 +295,8 @@ class _JoinedRows:
             )  # fmt: skip
         if self._parted:
             logger.warning(
-                "%s: rows that could be a quoted text with a tab in each line: %d, the first in line %d. If they are, "
-                "quote the names in the header too", name, len(self._parted), self._parted[0],
+                "%s: rows that could be one quoted text of several lines: %d, the first in line %d. If they are, quote "
+                "the names in the header too", name, len(self._parted), self._parted[0],
             )  # fmt: skip
 
 
