@@ -4,7 +4,10 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from conftest import ROOT, textclf
@@ -60,6 +63,30 @@ def test_a_model_that_has_no_room_is_not_called_broken(method: str, monkeypatch:
     result = textclf("predict", "--run", MODEL, stdin="good\n")
     expected = f"out of memory (running Scan node: std::bad_alloc).\n{ADVICE}"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (pa.ArrowMemoryError("malloc of size 64 failed"), f"out of memory (malloc of size 64 failed).\n{ADVICE}"),
+        (
+            OSError("Unknown error: Failed to launch worker thread"),
+            f"out of memory (Unknown error: Failed to launch worker thread).\n{ADVICE}",
+        ),
+        (OSError("no magic bytes"), "a.parquet is a damaged parquet file: no magic bytes. Write it again.\n"),
+    ],
+)
+def test_a_table_that_has_no_room_is_not_called_damaged(
+    error: Exception, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_stream: object) -> None:
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    Path("a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    result = textclf("predict", "a.parquet", "--run", MODEL)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
 
 
 def test_another_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

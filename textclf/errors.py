@@ -18,11 +18,11 @@ class UserError(Exception):
         self.lines = lines
 
 
-# What libraries say instead of raising MemoryError: C++, ONNX Runtime, TensorFlow, CUDA, Python's threads, the linker
+# What is said instead of raising MemoryError by C++, ONNX Runtime, TensorFlow, CUDA, threads, the system and the linker
 _OUT_OF_MEMORY = (
     "bad_alloc", "bad allocation", "failed to allocate memory", "out of memory", "out_of_memory",
-    "oom when allocating", "dst tensor is not initialized", "can't start new thread", "cannot allocate memory",
-    "failed to map segment",
+    "oom when allocating", "dst tensor is not initialized", "can't start new thread", "failed to launch worker thread",
+    "cannot allocate memory", "failed to map segment",
 )  # fmt: skip
 
 

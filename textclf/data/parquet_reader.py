@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from textclf.data.table_format import Lists, TableFormat, as_labels, as_text, column_index
-from textclf.errors import UserError
+from textclf.errors import UserError, says_out_of_memory
+from textclf.io.processors import usable_processors
 
 ROWS = 1024  # read at once
 
@@ -46,12 +47,15 @@ def _open(stream: BinaryIO, name: str) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
+    pyarrow.set_cpu_count(usable_processors())  # it knows of no CPU quota
     try:
         yield pyarrow.parquet.ParquetFile(stream)
-    except (gzip.BadGzipFile, MemoryError):
+    except gzip.BadGzipFile:
         raise
     # ValueError and OverflowError: dates out of Python's range
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        if says_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{name} is a damaged parquet file: {reason}. Write it again.") from None
 

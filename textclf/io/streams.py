@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from textclf.errors import UserError
+from textclf.errors import UserError, says_out_of_memory
 
 # Bytes per line and characters per row: ten times the longest novel. Without a limit, a few kilobytes of gzip with an
 # endless line could take all memory.
@@ -42,6 +42,8 @@ def open_data(path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None"
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
     except OSError as error:
+        if says_out_of_memory(error):
+            raise
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
