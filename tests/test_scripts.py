@@ -47,7 +47,8 @@ def test_of_the_format_characters_only_those_that_are_seen_are_signs() -> None:
     formats = "".join(character for character in CHARACTERS if category(character) == "Cf")
     seen = re.sub(f"[{INVISIBLE}{JOINERS}{TAGS}{ZERO_WIDTH_SPACE}]", "", formats)
     arabic, egyptian = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2", "\U00013430-\U0001343f"
-    assert re.sub(f"[{arabic}\ufff9-\ufffb\U000110bd\U000110cd{egyptian}]", "", seen) == ""
+    music_and_shorthand = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    assert re.sub(f"[{arabic}{egyptian}{music_and_shorthand}\ufff9-\ufffb\U000110bd\U000110cd]", "", seen) == ""
 
 
 @pytest.mark.parametrize(

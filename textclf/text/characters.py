@@ -44,10 +44,11 @@ COMMON_MARKS = "\u0300-\u034e\u0350-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f
 JOINERS = "\u200c\u200d\u180e"
 
 # Soft hyphen, grapheme joiner, direction marks, word joiner, byte order mark, variation selectors, and so on: what
-# Unicode lets programs ignore (Default_Ignorable_Code_Point), but for joiners, ZERO_WIDTH_SPACE and fillers of Hangul.
+# Unicode lets programs ignore (Default_Ignorable_Code_Point), but for joiners, ZERO_WIDTH_SPACE, fillers of Hangul, and
+# controls of music and shorthand.
 INVISIBLE = (
     "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180d\u180f\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e0fff"
+    "\ufff0-\ufff8\U000e0000-\U000e001f\U000e0080-\U000e0fff"
 )
 
 ZERO_WIDTH_SPACE = "\u200b"  # stands between words of Khmer, Thai, Lao and Burmese, where a line may break

@@ -8,6 +8,8 @@ import html
 import re
 from functools import cache
 from html.entities import html5
+from itertools import groupby
+from operator import itemgetter
 
 # The elements of HTML, and what was an element of HTML once and stands in old pages.
 _ELEMENTS = (
@@ -28,7 +30,6 @@ _BOOLEAN_ATTRIBUTES = (
     "nowrap|open|playsinline|readonly|required|reversed|selected"
 )
 
-
 _COMMENT = r"<!--(?:(?!<!--).)*?-->"
 
 
@@ -39,12 +40,13 @@ def tag_pattern() -> re.Pattern[str]:
     A tag has the name of an element, all in lower or all in upper case, and attributes with values or known ones
     without. So the words of `List<Object>`, `<user>` and `a <b and c> d` stay.
     """
+    # grouped by first letter, so that few names are compared with a text's
+    by_letter = {letter: [name[1:] for name in names] for letter, names in groupby(_ELEMENTS.split("|"), itemgetter(0))}
+    names = "|".join(f"{letter}(?:{'|'.join(rests)})" for letter, rests in by_letter.items())
     value = r"""\"[^"]*+"|'[^']*+'|[^\s"'<>][^\s<>]*+"""
     attribute = rf"""[^\s"'<>/=]++\s*+=\s*+(?:{value})|(?i:{_BOOLEAN_ATTRIBUTES})(?=[\s/>])"""
-    return re.compile(
-        rf"{_COMMENT}|<!(?i:doctype)(?=[\s>])[^<>]*+>|</?(?:{_ELEMENTS}|{_ELEMENTS.upper()})(?=[\s/>])(?:[\s/]*+(?:{attribute}))*+[\s/]*+>",
-        re.DOTALL,
-    )
+    tag = rf"</?(?:{names}|{names.upper()})(?=[\s/>])(?:[\s/]*+(?:{attribute}))*+[\s/]*+>"
+    return re.compile(rf"{_COMMENT}|<!(?i:doctype)(?=[\s>])[^<>]*+>|{tag}", re.DOTALL)
 
 
 @cache

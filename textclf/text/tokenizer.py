@@ -192,11 +192,15 @@ class Rules(NamedTuple):
     """Pattern of a word or sign in a text that is not ASCII."""
 
 
-_INVISIBLE = re.compile(rf"[{INVISIBLE}]+|(?<![{BLACK_FLAG}{TAGS}])[{TAGS}]+")
+_INVISIBLE = re.compile(f"[{INVISIBLE}{TAGS}]+")
+
+_INVISIBLE_BUT_OF_FLAGS = re.compile(rf"[{INVISIBLE}]+|(?<![{BLACK_FLAG}{TAGS}])[{TAGS}]+")
 
 
 def _drop_invisible(text: str) -> str:
-    return _INVISIBLE.sub("", text.replace(ZERO_WIDTH_SPACE, " "))
+    text = text.replace(ZERO_WIDTH_SPACE, " ")
+    # the first pattern takes a quarter of the time
+    return (_INVISIBLE_BUT_OF_FLAGS if BLACK_FLAG in text else _INVISIBLE).sub("", text)
 
 
 _LETTER = rf"[^\W{CJK}]"
@@ -211,8 +215,9 @@ _SIGN = rf"[^\w\s{JOINERS}]"
 # lets a thumb be known in every tone, unless it is among signs that are joined.
 _WORDS = (
     rf"{_CONTRACTED}"
+    rf"|[{CJK}][{COMMON_MARKS}]*+"
     rf"|(?:{_LETTER}++|[{MARKS}]|{_HIGH_MARK})(?:{_LETTER}++|[{MARKS}{JOINERS}]++|{_HIGH_MARK})*+"
-    rf"|(?:[{CJK}]|[{REGIONAL_INDICATORS}]{{2}}|{_SIGN})[{COMMON_MARKS}{TAGS}]*+"
+    rf"|(?:[{REGIONAL_INDICATORS}]{{2}}|{_SIGN})[{COMMON_MARKS}{TAGS}]*+"
     rf"(?:(?:[{SKIN_TONES}]?\u200d{_SIGN}[{COMMON_MARKS}]*+)++[{SKIN_TONES}]?)?"
 )
 
