@@ -94,6 +94,21 @@ def test_blanks_after_the_separator_may_be_no_part_of_a_field(content: str) -> N
     assert read("rows.csv", content) == [("a", "x"), ("b", "y")]
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ('"text", "label"', '"{text}", "{label}"'),
+        ("label, text", '{label}, "{text}, really"'),
+        ("text, label", "{text}, {label}"),
+    ],
+)
+def test_blanks_after_the_separator_are_no_part_of_names_and_labels(header: str, row: str) -> None:
+    Path("rows.csv").write_text("\n".join([header, *(row.format(text=text, label=label) for text, label in LINES)]))
+    assert check("rows.csv") == (40, {"no": 18, "yes": 18}, "")
+    settings = textclf("init", "rows.csv", "--output", "-").stdout
+    assert ("  text: text  " in settings, "  label: label  " in settings) == (True, True)
+
+
 def test_a_quoted_text_after_a_blank_may_hold_a_comma() -> None:
     assert read("rows.csv", 'label, text\nx, "a, really"\n') == [("a, really", "x")]
 

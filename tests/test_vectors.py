@@ -161,23 +161,36 @@ def test_invalid_files_are_refused(name: str, content: str | bytes, message: str
     assert str(refused.value) == message
 
 
-def test_skipped_lines_are_counted() -> None:
-    lines = [
-        "\ufeffgood 1 2", ". . . 1 2", "film star 1 2", "bad 1 3", "good 7 7", "good", "bad 1", "film 1 2", "film 1",
-    ]  # fmt: skip
-    Path("v.txt").write_text("\n".join(lines), encoding="utf-8")
+def check(vectors: str | bytes) -> tuple[int, str]:
+    """Return exit code and stderr of `check` with word vectors."""
+    Path("v.txt").write_bytes(vectors if isinstance(vectors, bytes) else vectors.encode())
     rows = "".join(f"a good film {row},yes\na bad film {row},no\n" for row in range(10))
     Path("rows.csv").write_text(f"text,label\n{rows}")
     Path("c.yaml").write_text("data: {train: rows.csv}\nmodel: {embedding_dim: 2, pretrained: v.txt}\n")
     result = textclf("check", "c.yaml")
-    assert (result.exit_code, result.stderr) == (
+    return result.exit_code, result.stderr
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    ["good 1 2\nbad 1 3\n", "\ufeff 2  2\ngood 1 2\n", "good\t1\t2\n", "good\t1 2\n", "good,1,2\n", "good 1,5 2,5\n"],
+)
+def test_check_reads_every_form(vectors: str) -> None:
+    assert check(vectors) == (0, "")
+
+
+def test_skipped_lines_are_counted() -> None:
+    lines = [
+        "\ufeffgood 1 2", ". . . 1 2", "film star 1 2", "bad 1 3", "good 7 7", "good", "bad 1", "film 1 2", "film 1",
+    ]  # fmt: skip
+    assert check("\n".join(lines)) == (
         0,
         "v.txt: skipped lines whose word holds a blank: 2, the first is line 2\n"
         "v.txt: skipped lines that repeat a word: 4, the first is line 5\n",
     )
-    Path("v.txt").write_text("good 1 2\nbad 1\nfilm 1 2\n")
-    assert textclf("check", "c.yaml").stderr == (
-        "v.txt: skipped lines with more or fewer numbers: 1, the first is line 2\n"
+    assert check("good 1 2\nbad 1\nfilm 1 2\n") == (
+        0,
+        "v.txt: skipped lines with more or fewer numbers: 1, the first is line 2\n",
     )
 
 
