@@ -325,6 +325,7 @@ def test_the_newest_run_is_the_one_trained_last_whatever_the_dates_of_its_files(
         del document["finished"]
         (folder / "environment.json").write_text(json.dumps(document | ({"finished": finished} if finished else {})))
     os.utime("runs/a/environment.json")  # as after a copy
+    Path("runs/a link").symlink_to("b")
     os.utime(
         "runs/old/environment.json", (1_767_225_600, 1_767_225_600)
     )  # by an earlier textclf, on the first of January

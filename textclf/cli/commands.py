@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textclf.cli.console import print_json, print_result, print_stderr, print_stdout, write_output
-from textclf.io.outputs import STREAM, check_output
+from textclf.io.outputs import STDIN, check_output
 from textclf.io.sanitize import printable_json, printable_lines
 from textclf.io.streams import expand_home
 
@@ -46,6 +46,11 @@ set_option = click.option(
 raw_option = click.option(
     "--raw", is_flag=True, help="Write texts unchanged, also those that a spreadsheet would run as formulas."
 )
+
+output_option = click.option(
+    "--output", "-o", type=PATH, callback=lambda _context, _option, path: None if path == Path("-") else path,
+    help="File to write, or - for stdout [default: stdout].",
+)  # fmt: skip
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 
@@ -255,7 +260,7 @@ def compare(runs: tuple[Path, ...], changed: Path | None, overwrite: bool, raw: 
 @click.command()
 @click.argument("file", default="-", type=PATH)
 @run_option
-@click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
+@output_option
 @overwrite_option
 @click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
 @click.option(
@@ -299,7 +304,7 @@ def predict(
 @run_option
 @click.option("--label", help="Label to explain [default: the predicted one].")
 @click.option("--format", "-f", type=click.Choice(["text", "html", "jsonl"]), default="text", show_default=True)
-@click.option("--output", "-o", type=PATH, help="File to write [default: stdout].")
+@output_option
 @overwrite_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def explain(
@@ -316,10 +321,9 @@ def explain(
     if is_regular_file(text):
         print_stderr(f"explaining the words of the name {text}; for the lines of the file: textclf explain - < {text}")
     selected = selected_run(run)
-    lines = [Path(text)] if text == STREAM else []
-    check_output(output, [*lines, *run_files(selected)], overwrite=overwrite)
+    check_output(output, [*([STDIN] if text == "-" else []), *run_files(selected)], overwrite=overwrite)
     classifier = load_classifier(selected.path)
-    texts = read_texts(Path("-")) if text == STREAM else iter([[text]])
+    texts = read_texts(Path("-")) if text == "-" else iter([[text]])
     write_explanations(explain_lines(classifier, texts, label), "jsonl" if as_json else format, output)
 
 

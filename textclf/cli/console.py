@@ -15,7 +15,6 @@ from typing import TextIO, TypeVar
 import click
 
 from textclf.errors import UserError
-from textclf.io.outputs import STREAM
 from textclf.io.sanitize import printable, printable_json, printable_lines
 
 Document = TypeVar("Document", bound=Mapping[str, object])
@@ -86,8 +85,8 @@ def print_stdout(chunks: Iterable[str], *, sanitize: Callable[[str], str] = prin
 def write_output(
     chunks: Iterable[str], path: Path | None, *, sanitize: Callable[[str], str] = printable_lines
 ) -> None:  # fmt: skip
-    """Write the chunks to a file, or print them on stdout where `path` is None or -."""
-    if path is None or str(path) == STREAM:
+    """Write the chunks to a file, or print them on stdout where `path` is None."""
+    if path is None:
         print_stdout(chunks, sanitize=sanitize)
         return
     from textclf.io.files import write_pieces

@@ -11,7 +11,6 @@ import click
 
 from textclf.cli.console import write_output
 from textclf.inference.explain import Explanation, Word
-from textclf.io.outputs import STREAM
 from textclf.io.sanitize import printable, printable_json
 from textclf.report.page import page_environment
 
@@ -30,7 +29,7 @@ def write_explanations(rows: Iterable[ExplainedRow], format: str, output: Path |
     elif format == "html":
         write_output(_as_html(rows), output)
     else:
-        colour = (output is None or str(output) == STREAM) and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
         # words and labels are sanitized already, and colours are control characters
         write_output(_as_text(rows, colour=colour), output, sanitize=str)
 

@@ -22,7 +22,7 @@ from textclf.data.spelling import quoted, spelling_advice, spellings
 from textclf.data.split import split
 from textclf.errors import UserError
 from textclf.io.files import write_pieces
-from textclf.io.outputs import STREAM, check_output
+from textclf.io.outputs import check_output
 from textclf.io.sanitize import excerpt, is_encodable
 from textclf.io.streams import expand_home, is_regular_file
 
@@ -117,7 +117,7 @@ def create_config(
         UserError: the table cannot be read or trained on, or the config must not be written.
     """
     data = expand_home(data)
-    path = None if output == STREAM else Path(expand_home(output or f"{_data_name(data)}.yaml"))
+    path = None if output == "-" else Path(expand_home(output or f"{_data_name(data)}.yaml"))
     sources = [data, *(companion for _, companion in _companion_paths(data))]
     check_output(path, map(Path, sources), overwrite=overwrite)
     if not is_encodable(data):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from textclf.errors import UserError
 
-STREAM = "-"
-"""Standard input or output in place of a file."""
+STDIN = Path("-")
+"""Standard input in place of a file."""
 
 # An open descriptor may be a file, opened by a shell's > or >>, but it is not for us to replace
 _DESCRIPTOR = re.compile(r"/dev/(?:stdout|stderr)|/(?:dev|proc/self)/fd/\d+")
@@ -25,16 +25,15 @@ def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool,
     """Refuse an output file that the command also reads, or that exists and must not be overwritten.
 
     Args:
-        path: the file to write; None or - is standard output.
-        sources: the files that the command reads; - is standard input.
+        path: the file to write; None is standard output.
+        sources: the files that the command reads, STDIN for standard input.
         option: the command-line option that names the file.
 
     Raises:
         UserError: the path is refused.
     """
-    to_stdout = path is None or str(path) == STREAM
-    check_not_read("standard output" if path is None or to_stdout else path, sources, option=option, kind="file")
-    if path is None or to_stdout or is_stream(path):
+    check_not_read("standard output" if path is None else path, sources, option=option, kind="file")
+    if path is None or is_stream(path):
         return
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name a file in it with {option}.")
@@ -58,10 +57,9 @@ def check_not_read(path: Path | str, sources: Iterable[Path], *, option: str, ki
     """
     output = _regular_file(1 if isinstance(path, str) else path)
     for source in sources if output else ():
-        from_stdin = str(source) == STREAM
-        read = _regular_file(0 if from_stdin else source)
+        read = _regular_file(0 if source == STDIN else source)
         if output and read and os.path.samestat(output, read):
-            name = "standard input" if from_stdin else str(source)
+            name = "standard input" if source == STDIN else str(source)
             known = "a file that" if source == path else f"{name}, which"
             raise UserError(f"{path} is {known} this command reads. Choose another {kind} with {option}.")
 

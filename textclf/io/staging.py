@@ -171,11 +171,16 @@ def newest_run() -> Run:
     for suffix in (STAGING, REPLACED):
         for path in RUNS.glob(f"*{suffix}"):
             recover(Run(path.with_name(path.name.removesuffix(suffix))))
-    paths = [path for path in sorted(RUNS.glob("*")) if path.suffix not in (STAGING, REPLACED)]
+    paths = [path for path in sorted(RUNS.glob("*"), key=_real_first) if path.suffix not in (STAGING, REPLACED)]
     complete = [run for run in map(Run, paths) if run.complete]
     if not complete:
         raise UserError(f"no complete run in {RUNS}/. Train one with `textclf train CONFIG`, or name one with --run.")
     return max(complete, key=_time_of_training)
+
+
+def _real_first(path: Path) -> tuple[bool, Path]:
+    """Return the sort key of a run: of equal ones a link such as `runs/latest` and a copy are not named."""
+    return path.is_symlink(), path
 
 
 def _time_of_training(run: Run) -> datetime:
