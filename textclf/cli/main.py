@@ -87,3 +87,4 @@ def main() -> None:
     logger.handlers = [StderrHandler()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home without room for its cache, and draws
