@@ -153,7 +153,7 @@ TOKENIZERS: dict[str, Tokenizer] = {
 }
 
 # Each pattern takes linear time on any text: no characters are scanned again from a later start.
-_URL = re.compile(rf"(?:https?://|\bwww\.)[^\s{CJK}]+", re.IGNORECASE)
+_URL = re.compile(rf"(?i:https?://|\bwww\.)[^\s{CJK}]+")
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+\b", re.ASCII)
 
