@@ -8,14 +8,9 @@ from textclf.text.tokenizer import NEWEST_RULES, TextOptions, tokenize
 ZWSP, ZWNJ, ZWJ, SHY, LRM = "\u200b", "\u200c", "\u200d", "\xad", "\u200e"
 
 NAMES = {
-    ZWSP: "[ZWSP]",
-    ZWNJ: "[ZWNJ]",
-    ZWJ: "[ZWJ]",
-    SHY: "[SHY]",
-    LRM: "[LRM]",
-    "\ufe0f": "[VS16]",
-    "\u180e": "[MVS]",
-}
+    ZWSP: "[ZWSP]", ZWNJ: "[ZWNJ]", ZWJ: "[ZWJ]", SHY: "[SHY]", LRM: "[LRM]", "\ufe0f": "[VS16]", "\u180e": "[MVS]",
+    "\u2060": "[WJ]", "\ufeff": "[BOM]", "\xa0": "[NBSP]",
+}  # fmt: skip
 
 
 class Sample(NamedTuple):
@@ -30,6 +25,7 @@ class Sample(NamedTuple):
 
 SAMPLES = [
     Sample("Latin", "German, soft hyphens", f"Die Donau{SHY}dampf{SHY}schifffahrt", "die donaudampfschifffahrt"),
+    Sample("Latin", "English, unseen characters", "won\u2060derful \ufeffvery\xa0good", "wonderful very good"),
     Sample("Latin", "Vietnamese, decomposed", normalize("NFD", "Tôi thích cà phê"), "tôi thích cà phê"),
     Sample("Latin", "Yoruba", "Ọjọ́ dára púpọ̀", "ọjọ́ dára púpọ̀"),
     Sample("Greek", "Greek", "Καλημέρα, όμορφε κόσμε", "καλημέρα , όμορφε κόσμε"),
