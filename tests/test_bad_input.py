@@ -132,7 +132,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
         "train nowhere.csv",
         "no config 'nowhere.csv' (looked in HERE). The shortest says: data: {train: DATA.csv}",
     ),
-    "a name too long": ({}, "check LONG.yaml", "LONG.yaml cannot be read or written: File name too long."),
+    "a name too long": ({}, "check LONG.yaml", "HERE/LONG.yaml cannot be read or written: File name too long."),
     "a deep --set": (
         {"c.yaml": GOOD},
         "check c.yaml --set a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=|",
