@@ -63,7 +63,12 @@ WRITING = [
 
 def compute_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has what takes seconds and writes nothing computed once, however often a command runs."""
-    for name in ("evaluate.evaluate_rows", "evaluate.sample_document", "run_report.render", "compare.intervals"):
+    for name in (
+        "evaluate.evaluate_rows",
+        "evaluate.sample_document",
+        "run_report.render",
+        "predictions.resampled_metrics",
+    ):
         monkeypatch.setattr(f"textclf.evaluation.{name}", remembered(name))
 
 

@@ -71,8 +71,8 @@ def test_stopped_within_an_epoch_it_goes_on_to_the_same_bits(
     assert is_same(tmp_path / "run", copy_run(name))
 
 
-def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(reviews: Path, tmp_path: Path) -> None:
-    shutil.copytree(reviews, tmp_path / "run")
+def test_a_disk_that_is_full_from_any_write_on_leaves_the_earlier_run_whole(copy_run: CopyRun, tmp_path: Path) -> None:
+    shutil.copytree(copy_run("reviews"), tmp_path / "run")
     write_config(tmp_path, "reviews")
     before = contents(tmp_path / "run")
     settings = ("training.epochs=1", "report.baseline=false")
@@ -209,9 +209,10 @@ def test_two_trainings_of_one_run_are_refused_and_a_dead_one_is_not_in_the_way(t
 
 
 def test_a_process_that_died_while_it_put_the_run_in_place_loses_neither(
-    reviews: Path, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copy_run: CopyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    reviews, questions = copy_run("reviews"), copy_run("questions")
     # the earlier run was taken away, and the new one was not complete
     shutil.copytree(reviews, "runs/a.textclf-replaced")
     shutil.copytree(reviews, "runs/a.partial")
