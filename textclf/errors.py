@@ -1,4 +1,4 @@
-"""The one exception that a user sees, and the message where memory is used up."""
+"""The one exception that a user sees, and its message for a lack of memory."""
 
 import errno
 
@@ -18,7 +18,7 @@ class UserError(Exception):
         self.lines = lines
 
 
-# What is said instead of raising MemoryError by C++, ONNX Runtime, TensorFlow, CUDA, threads, the system and the linker
+# Messages of C++, ONNX Runtime, TensorFlow, CUDA, threads, the system and the linker, which raise no MemoryError
 _OUT_OF_MEMORY = (
     "bad_alloc", "bad allocation", "failed to allocate memory", "out of memory", "out_of_memory",
     "oom when allocating", "dst tensor is not initialized", "can't start new thread", "failed to launch worker thread",
@@ -30,17 +30,19 @@ def says_out_of_memory(error: BaseException) -> bool:
     """Return True for an error by which Python, the system or a library says that memory is used up."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return _says_it(str(error))
+    return _names_memory(str(error))
 
 
-def _says_it(text: str) -> bool:
+def _names_memory(text: str) -> bool:
     return any(phrase in text.lower() for phrase in _OUT_OF_MEMORY)
 
 
 def out_of_memory(error: BaseException) -> UserError:
-    """Return the message for an error that `says_out_of_memory`."""
+    """Return the error that a user sees for one that `says_out_of_memory`."""
     lines = str(error).strip().splitlines()
-    reason = next(filter(_says_it, lines), lines[0] if lines else type(error).__name__)  # TensorFlow's has many lines
+    reason = next(
+        filter(_names_memory, lines), lines[0] if lines else type(error).__name__
+    )  # TensorFlow's has many lines
     return UserError(
         f"out of memory ({reason:.200}).",
         "Allow more (a container and `ulimit -v` set limits too), or need less: fewer rows at once; in training a "

@@ -1,4 +1,4 @@
-"""The environment of the process, without what is meant for other programs and would stop or change this one."""
+"""The environment of the process: variables for other programs that would stop or change a command are removed."""
 
 import os
 import sys
@@ -14,11 +14,11 @@ IGNORED = (
 
 
 def prepare_environment() -> None:
-    """Remove the variables in IGNORED, and bound the threads of NumPy, for the processes started from here too."""
+    """Remove the variables in IGNORED and limit the threads of NumPy, for this process and those that it starts."""
     if os.environ.get("PYTHONWARNINGS"):
-        sys.warnoptions.clear()  # handed on to other processes
+        sys.warnoptions.clear()  # multiprocessing hands them on
         warnings.simplefilter("ignore")
     for name in IGNORED:
         os.environ.pop(name, None)
-    # NumPy's matrix products know of no CPU quota; read when it is imported, which is later
+    # OpenBLAS ignores CPU quotas, and reads this when NumPy is imported, which is later
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(usable_processors()))

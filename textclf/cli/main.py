@@ -87,4 +87,5 @@ def main() -> None:
     logger.handlers = [StderrHandler()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home without room for its cache, and draws
+    # matplotlib warns of a home without room for its cache, which does not keep it from drawing
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -95,7 +95,7 @@ def check_table(document: CheckDocument) -> list[str]:
 
 
 def _markup_rows(document: CheckDocument) -> list[list[str]]:
-    """Return the HTML that cleaning drops; no rows where it drops none."""
+    """Return the rows on the HTML tags that cleaning drops; empty if it drops none."""
     html = document.get("html")
     if html is None or not html["texts"]:
         return []

@@ -91,7 +91,7 @@ def compress(
 
 
 def _sources(run: Run, request: CompressionRequest) -> list[Path]:
-    """Return the files that are read, besides those of the run, as far as they are known before."""
+    """Return the files, other than the run's own, that compressing is known to read before it starts."""
     data = input_files(load_saved_config(run.config)) if run.config.is_file() else []
     return data + ([request.unlabelled] if request.unlabelled else [])
 

@@ -18,7 +18,7 @@ from textclf.config.suggest import DataProfile, Setting, percent, profile_table,
 from textclf.config.yaml_source import ConfigDumper, parse_yaml
 from textclf.data.columns import ColumnRoles, find_columns, join_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
-from textclf.data.spelling import quoted, spelling_advice, spellings
+from textclf.data.spelling import quoted, spelling_advice, spelling_groups
 from textclf.data.split import split
 from textclf.errors import UserError
 from textclf.io.files import write_pieces
@@ -280,7 +280,7 @@ def _text_remarks(profile: DataProfile) -> Iterator[str]:
     if profile.repeated:
         contradicting = f", {profile.contradicting:,} of them with another label" if profile.contradicting else ""
         yield f"Rows that repeat an earlier text: {profile.repeated:,}{contradicting}. A split keeps them on one side."
-    alike = spellings(profile.labels)
+    alike = spelling_groups(profile.labels)
     if alike:
         listed = "; ".join(" and ".join(map(quoted, group)) for group in alike[:MAX_LISTED_LABELS])
         yield f"Labels that may be one: {listed}{'; ...' if len(alike) > MAX_LISTED_LABELS else ''}. Write them alike."

@@ -43,7 +43,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def load_saved_config(path: Path) -> Config:
-    """Load the config of a run; its data files need not exist any more, and a run without `text.rules` has rules 1.
+    """Load the config of a run, whose data files need not exist any more; without `text.rules` it has rules 1.
 
     Raises:
         UserError: the config is damaged.

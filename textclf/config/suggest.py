@@ -112,7 +112,7 @@ def find_script(texts: list[str]) -> str:
 def suitable_tokenizer(script: str, texts: list[str]) -> Literal["word", "char"]:
     """Return `char` for scripts without blanks between words, and where most texts are single words, such as names.
 
-    Where most texts have zero-width spaces, these are the blanks.
+    A script without blanks gets `word` if most texts have zero-width spaces between words.
     """
     mostly_single_words = sum(len(text.split()) < 2 for text in texts) > 0.5 * len(texts)
     if script in UNSPACED_SCRIPTS:
@@ -190,13 +190,13 @@ def _text_settings(profile: DataProfile) -> Iterator[Setting]:
         "url": (profile.urls, 0.05, "a URL"),
         "email": (profile.emails, 0.05, "an e-mail address"),
     }
-    held = {
-        name: f"{percent(share)} of the texts hold {what}"
-        for name, (share, least, what) in cleanings.items()
+    reasons = {
+        name: f"{percent(share)} of the texts hold {forms}"
+        for name, (share, least, forms) in cleanings.items()
         if share >= least
     }
-    if held:
-        yield Setting("text.clean", ["html", *held], ", ".join(held.values()))
+    if reasons:
+        yield Setting("text.clean", ["html", *reasons], ", ".join(reasons.values()))
     yield _vocab_size(profile)
     yield _max_length(profile)
 

@@ -22,7 +22,7 @@ Key = tuple[str, ...]
 """The names of the sections and the key itself, such as ("model", "units")."""
 
 TEXT_KEYS: set[Key] = {("decision", "positive")}
-"""Keys whose value is text as it is written: a label may be 1.0 or True."""
+"""Keys whose value is taken as written: a label may be 1.0 or True."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
 
 
 def parse_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> YamlSource:
-    """Do the same with the text of a YAML file; `name` is the file in messages."""
+    """Parse the text of a YAML file as `read_yaml` does; `name` is its name for messages."""
     locations: dict[Key, str] = {}
     values = _to_values(_parse(text, name), (), name, locations)
     if values is None:

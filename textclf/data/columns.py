@@ -152,7 +152,7 @@ def _text_or_labels(value: object) -> str | list[str] | None:
 
 
 def _column(name: str, values: list[str | list[str]]) -> Column:
-    """Return the column; lists of labels are joined by a character that is in none of them."""
+    """Return the column, in which lists of labels are joined by a character that is in none of them."""
     lists = [value for value in values if isinstance(value, list)]
     if not lists:
         return Column(name, [value for value in values if isinstance(value, str)])
@@ -207,7 +207,7 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
 
 
 def join_columns(table: Table, file: str, names: Sequence[str]) -> Table:
-    """Return the table with the named columns replaced by one, whose texts are theirs joined by blanks.
+    """Return the table with the named columns replaced by one column of their texts, joined by blanks.
 
     Raises:
         UserError: a column does not exist.

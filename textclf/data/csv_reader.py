@@ -1,7 +1,7 @@
-"""The reader of .csv and .tsv files, and of those that are separated in another way than their name says.
+"""The reader of .csv and .tsv files, also of those with another delimiter than their name says.
 
-How a file is read follows from its header and its first row, so that it may come through a pipe. In a file whose
-fields are separated by tabs a double quote is a letter, unless the row shows that it is more; see `_tab_records`.
+The header and the first row say how a file is read, so that it may come through a pipe. Between tabs a double quote is
+an ordinary character, unless the row shows that it encloses a field; see `_tab_records`.
 """
 
 import csv
@@ -23,7 +23,7 @@ csv.field_size_limit(SIZE_LIMIT)
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
-HEAD_LINES = 100  # most lines, blank ones included, that are looked at
+HEAD_LINES = 100  # most lines, blank ones included, in which the header and the first row are looked for
 
 
 class _Table(NamedTuple):
@@ -37,7 +37,7 @@ class _Table(NamedTuple):
     skips_blanks: bool
     """True if blanks after a delimiter are no part of a field, as in `text, label`."""
     quotes: bool
-    """True if double quotes enclose fields; False if a quote is a letter, unless the row shows that it is more."""
+    """True if double quotes enclose fields; False to read the file by `_tab_records`."""
 
 
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?\r?\n?')
@@ -78,7 +78,7 @@ def _open_table(stream: BinaryIO, name: str, delimiter: str) -> _Table:
 
 
 def _skips_blanks(names: str, header: str, row: str, delimiter: str) -> bool:
-    """Return True if each name in the header follows a blank, or a quoted field of the first row needs it."""
+    """Return True if each name in the header follows a blank, or a field of the first row is quoted after one."""
     following = names.split(delimiter)[1:]
     if following and all(name[:1] == " " for name in following):
         return True
@@ -120,8 +120,8 @@ def _records(table: _Table) -> Iterator[list[str]]:
 
 
 def _ragged(table: _Table, line: int, fields: int, width: int) -> UserError:
-    held = repr(table.delimiter) if table.delimiter != "\t" else "a tab"
-    cause = held if fields > width else "a line break"
+    delimiter = "a tab" if table.delimiter == "\t" else repr(table.delimiter)
+    cause = delimiter if fields > width else "a line break"
     return UserError(
         f"{table.name}:{line}: the header has {width} fields, this row {fields}. "
         f"Put a text that holds {cause} in double quotes."
@@ -175,9 +175,9 @@ _CSV_ERRORS = {
 def _tab_records(table: _Table, joined: "_JoinedRows") -> Iterator[tuple[int, int, list[str]]]:
     """Yield the first line, the last line and the fields of each record.
 
-    A line with as many tabs as the header is a row: a field of it is unquoted where its quotes are those that a writer
-    of CSV puts, at both ends and doubled inside; any other quote is a letter. Only where the tabs are more or fewer
-    are fields read as quoted, over several lines if need be.
+    A line with as many tabs as the header is a row, whose fields are unquoted where a writer of CSV quoted them: quotes
+    at both ends, and those inside doubled. Other quotes are ordinary characters. A line with more or fewer tabs begins
+    a record with quoted fields, which may go over several lines.
     """
     number, width = table.first_line - 1, 0
     for line in table.lines:
@@ -188,7 +188,7 @@ def _tab_records(table: _Table, joined: "_JoinedRows") -> Iterator[tuple[int, in
             if "\r" in text:
                 raise UserError(f"{table.name}:{number}: {_CARRIAGE_RETURN}")
         elif len(fields) == width or not width:
-            joined.check_letters(fields, number)
+            joined.note_open_quote(fields, number)
             fields = [_unquote(field) for field in fields]
         else:
             rest = table._replace(lines=chain([line], table.lines), first_line=number)
@@ -207,10 +207,10 @@ def _unquote(field: str) -> str:
 
 
 class _JoinedRows:
-    """A search for rows that a stray quote joined into one record, and for records that were read as several rows.
+    """A search for rows that a stray quote joined into one record, and for records that were split into rows.
 
     Args:
-        table: the file; its first rows tell which values its columns have.
+        table: the file, whose first rows show the values of its columns.
     """
 
     def __init__(self, table: _Table):
@@ -218,11 +218,11 @@ class _JoinedRows:
         self._table = table
         self._values: list[set[str]] = []
         self._joined: list[int] = []  # first lines of records that may be several rows
-        self._parted: list[int] = []  # lines of rows that may be the beginnings of a record
+        self._split: list[int] = []  # lines of rows that may be the first of a split record
         self._open_line = 0  # the last row of a field that begins with a quote and goes on
 
     def add(self, fields: list[str]) -> None:
-        """Take note of the values of a row."""
+        """Add the values of a row to those of the columns."""
         self.sample_size -= 1
         self._values = self._values or [set() for _ in fields]
         for values, field in zip(self._values, fields, strict=True):
@@ -230,12 +230,12 @@ class _JoinedRows:
                 values.add(field)
 
     def check(self, fields: list[str], line: int, last_line: int) -> None:
-        """Refuse a record whose lines are rows of the table, by the number of their fields and by their values.
+        """Refuse a record whose lines look like rows of the table; count one whose lines might be rows.
 
-        A record whose lines have the fields of a row, but other values, is counted.
+        Lines with as many fields as a row might be rows; they look like rows if their values occur in other rows too.
 
         Raises:
-            UserError: its lines are rows.
+            UserError: its lines look like rows.
         """
         with_lines = [index for index, field in enumerate(fields) if "\n" in field]
         if len(with_lines) != 1 or len(fields) == 1:
@@ -258,10 +258,10 @@ class _JoinedRows:
             )
         self._joined.append(line)
 
-    def check_letters(self, fields: list[str], line: int) -> None:
-        """Count rows that look like the first line of a quoted text: a field opens a quote, which a later row closes.
+    def note_open_quote(self, fields: list[str], line: int) -> None:
+        """Count a row as the first of a split record if it opens a quote that the next row closes.
 
-        The next row must close it; with one column, where each line of a text is a row, one of the next hundred.
+        With one column, where each line of a text is a row, one of the next hundred rows may close it.
         """
         odd = [index for index, field in enumerate(fields) if field.count('"') % 2]
         if len(odd) != 1:
@@ -269,7 +269,7 @@ class _JoinedRows:
         [index] = odd
         distance = 1 if len(fields) > 1 else 100
         if fields[index].endswith('"') and 0 < line - self._open_line <= distance and self._open_line:
-            self._parted.append(self._open_line)
+            self._split.append(self._open_line)
             self._open_line = 0
         elif fields[index].startswith('"') and not self._has_known_value(fields, index):
             self._open_line = line
@@ -286,17 +286,17 @@ class _JoinedRows:
         return any(field in values for field, values in zip(others, self._values, strict=False))
 
     def warn(self) -> None:
-        """Say how many records are in doubt."""
+        """Log how many records may be joined or split."""
         name = self._table.name
         if self._joined:
             logger.warning(
                 "%s: quoted texts with lines that could be rows: %d, the first in line %d. If a stray quote joined "
                 "rows there, double it to mean itself", name, len(self._joined), self._joined[0],
             )  # fmt: skip
-        if self._parted:
+        if self._split:
             logger.warning(
                 "%s: rows that could be one quoted text of several lines: %d, the first in line %d. If they are, quote "
-                "the names in the header too", name, len(self._parted), self._parted[0],
+                "the names in the header too", name, len(self._split), self._split[0],
             )  # fmt: skip
 
 

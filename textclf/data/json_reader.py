@@ -114,10 +114,11 @@ class _Window:
             self._read()
 
     def take(self, character: str) -> None:
-        found = self.next_character()
-        if found != character:
-            found = f"found {found}" if found else "it ends"
-            raise UserError(f"{self._name}: not JSON: {found} where '{character}' should follow. Write it again.")
+        """Step over the next character, which must be this one."""
+        next_character = self.next_character()
+        if next_character != character:
+            problem = f"found {next_character}" if next_character else "it ends"
+            raise UserError(f"{self._name}: not JSON: {problem} where '{character}' should follow. Write it again.")
         self._position += 1
 
     def value(self, where: str) -> _Item:
@@ -141,7 +142,7 @@ class _Window:
             self._read()
 
     def _read(self) -> None:
-        """Read on; what is parsed is dropped."""
+        """Read more of the stream, and drop what has been parsed."""
         rest = self._text[self._position :]
         block = self._stream.read(max(BLOCK, len(rest)))  # twice as much each time
         self._complete = not block
@@ -163,8 +164,8 @@ def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists)
         texts = []
         for setting, column in columns.items():
             key = column if column in record else _key(record, column, where, setting)
-            value, place = record[key], f"{where}: '{key}'"
-            texts.append(as_labels(value, place, lists[setting]) if setting in lists else as_text(value, place))
+            value, cell = record[key], f"{where}: '{key}'"
+            texts.append(as_labels(value, cell, lists[setting]) if setting in lists else as_text(value, cell))
         yield tuple(texts)
 
 

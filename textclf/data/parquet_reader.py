@@ -11,7 +11,7 @@ from textclf.data.table_format import Lists, TableFormat, as_labels, as_text, co
 from textclf.errors import UserError, says_out_of_memory
 from textclf.io.processors import usable_processors
 
-ROWS = 1024  # read at once
+BATCH_ROWS = 1024
 
 
 def _columns(stream: BinaryIO, name: str) -> list[str]:
@@ -22,22 +22,22 @@ def _columns(stream: BinaryIO, name: str) -> list[str]:
 def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists) -> Iterator[tuple[str, ...]]:
     with _open(stream, name) as file:
         header = list(file.schema_arrow.names)
-        chosen = [header[column_index(name, header, column, key=key)] for key, column in columns.items()]
+        names = [header[column_index(name, header, column, key=key)] for key, column in columns.items()]
         row = 0
-        for batch in file.iter_batches(ROWS, columns=chosen):
+        for batch in file.iter_batches(BATCH_ROWS, columns=names):
             texts = []
-            for key, column in zip(columns, chosen, strict=True):
+            for key, column in zip(columns, names, strict=True):
                 values = batch.column(column).to_pylist()
-                places = (f"{name}: row {number}, '{column}'" for number in itertools.count(row))
+                cells = (f"{name}: row {number}, '{column}'" for number in itertools.count(row))
                 convert = partial(as_labels, separator=lists[key]) if key in lists else as_text
-                texts.append(list(map(convert, values, places)))
+                texts.append(list(map(convert, values, cells)))
             yield from zip(*texts, strict=True)
             row += batch.num_rows
 
 
 def _records(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
     with _open(stream, name) as file:
-        for batch in file.iter_batches(ROWS):
+        for batch in file.iter_batches(BATCH_ROWS):
             yield from batch.to_pylist()
 
 

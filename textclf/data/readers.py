@@ -22,8 +22,8 @@ def read_columns(
 
     Args:
         columns: name of each column by the setting that chose it, such as `{"data.text": "review"}`.
-        lists: settings whose columns may hold lists of labels, which JSON and parquet have, each with the separator
-            that joins them; None as a separator: a list has one label.
+        lists: separator for lists of labels, which JSON and parquet have, by the setting of their column; None as a
+            separator: a list has one label.
         sha256: updated with the bytes of the file; complete once the last row has been read.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Spellings of labels: labels that are probably one, and labels of a file that training does not know."""
+"""Spellings of labels: groups of labels that are probably the same, and advice on labels that training lacks."""
 
 import re
 import unicodedata
@@ -17,9 +17,9 @@ MAX_DIGITS = 25  # Decimal rounds longer numbers
 
 
 def spelling_key(label: str) -> str:
-    """Return the same key for labels that differ only in what a reader overlooks.
+    """Return a key that is the same for all spellings of a label.
 
-    That is case, blanks, hyphens, invisible characters, the Unicode form, and how a number is written (1 and 1.0).
+    Spellings differ in case, blanks, hyphens, invisible characters, Unicode form, or the form of a number (1 and 1.0).
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
     visible = "".join(character for character in folded if not _is_invisible(character)).strip()
@@ -32,26 +32,26 @@ def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"  # variation selectors
 
 
-def spellings(rows: Mapping[str, int]) -> list[list[str]]:
-    """Return the labels that are probably one, in groups, the most frequent label of each group first.
+def spelling_groups(counts: Mapping[str, int]) -> list[list[str]]:
+    """Return groups of labels that are spellings of one, the most frequent of each group first.
 
     Args:
-        rows: number of rows of each label.
+        counts: number of rows of each label.
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for label in sorted(rows, key=lambda label: (-rows[label], label)):
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
         groups[spelling_key(label)].append(label)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def other_spellings(labels: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Return the known label of which each label is probably another spelling, for those that are one."""
+    """Return the known label for each label that is another spelling of one."""
     by_key = {spelling_key(label): label for label in known}
     return {label: by_key[key] for label in labels if (key := spelling_key(label)) in by_key}
 
 
 def quoted(label: str) -> str:
-    """Return the label in quotes, with escapes for what cannot be seen: invisible characters, another Unicode form."""
+    """Return the label in quotes, with escapes for invisible characters and for another Unicode form than NFC."""
     composed = unicodedata.is_normalized("NFC", label)
     shown = "".join(
         character if character.isascii() or (composed and character.isprintable()) else ascii(character)[1:-1]
@@ -68,7 +68,7 @@ def spelling_advice(unknown: Iterable[str], known: Iterable[str], *, most: int =
 
 
 def check_known_labels(name: str, counts: Counter[str], known: Sequence[str], *, key: str = "data.label") -> None:
-    """Refuse rows of which training knows no label.
+    """Refuse rows if training knows none of their labels.
 
     Args:
         name: of the files, for messages.

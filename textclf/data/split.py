@@ -16,9 +16,9 @@ class SplitRows:
     validation: npt.NDArray[np.int64]
 
 
-TOLERANCE = 0.01  # of the rows: how far the held-out rows may be from the fraction asked for
+TOLERANCE = 0.01  # largest difference between the requested and the actual fraction of held-out rows
 
-MIN_HELD_OUT = 2  # rows: with fewer not even two labels can be validated
+MIN_HELD_OUT = 2  # rows; fewer cannot validate even two labels
 
 
 def split(
@@ -27,8 +27,8 @@ def split(
     """Split rows into training and validation rows, stratified by label, with equal texts in the same part.
 
     Rows with equal keys form a group, which stays together. Groups are split label by label; multilabel: by the
-    rarest label of each row, so that rare labels reach both parts. Each label has at least one row in both, unless so
-    many labels have few rows that the fraction could not be kept.
+    rarest label of each row, so that rare labels reach both parts. Each label has at least one row in both, unless too
+    many labels have few rows to keep the fraction.
 
     Args:
         keys: hash of each row's text, shape (n,).
@@ -96,18 +96,18 @@ def _strata(labels: Labels, first_rows: npt.NDArray[np.int64], separator: str | 
 def _hold_out(
     stratum: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], *, rows: int
 ) -> int:
-    """Hold out more groups of a stratum, of at most `rows` rows and never its last group; return their rows."""
-    left = rows
-    others = len(stratum) - int(held_out[stratum].sum())
+    """Hold out up to `rows` more rows of a stratum, but never its last group; return how many it held out."""
+    missing = rows
+    kept = len(stratum) - int(held_out[stratum].sum())
     for group in stratum.tolist():
-        if left == 0 or others <= 1:
+        if missing == 0 or kept <= 1:
             break
         # a larger group is skipped: one repeated text must not fill the validation rows
-        if not held_out[group] and sizes[group] <= left:
+        if not held_out[group] and sizes[group] <= missing:
             held_out[group] = True
-            left -= int(sizes[group])
-            others -= 1
-    return rows - left
+            missing -= int(sizes[group])
+            kept -= 1
+    return rows - missing
 
 
 def _keep_fraction(
@@ -117,10 +117,10 @@ def _keep_fraction(
     fraction: float,
     rng: np.random.Generator,
 ) -> None:
-    """Give groups back, or hold out more, where the held-out rows are not the fraction of all rows.
+    """Return groups to training, or hold out more, until the held-out rows are the fraction of all rows.
 
-    Labels of a row or two, each of which has one held out, can be half of all rows; labels that round down, or have a
-    single text, can leave the validation rows too few.
+    Where many labels have two rows, one of each is held out, which can be half of all rows. Where many labels round
+    down, or have a single text, too few rows are held out.
     """
     total = int(sizes.sum())
     target = max(fraction * total, min(MIN_HELD_OUT, total))

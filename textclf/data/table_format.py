@@ -1,4 +1,4 @@
-"""What the readers of all kinds of tables share: how columns are found, and how values become text."""
+"""The parts that all readers of tables share: finding columns by name, and converting values to text."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from textclf.io.sanitize import excerpt, join_names
 from textclf.io.streams import SIZE_LIMIT, too_long_error
 
 Lists = Mapping[str, str | None]
-"""The settings whose columns may hold lists of labels, each with the separator that joins the labels."""
+"""Separator that joins a list of labels, by the setting of each column that may hold such lists."""
 
 
 class TableFormat(NamedTuple):
@@ -56,7 +56,7 @@ def _composed(name: str) -> str:
 
 
 def join_texts(rows: Iterator[tuple[str, ...]], count: int) -> Iterator[tuple[str, ...]]:
-    """Return the rows with their first `count` fields, but for empty ones, joined by blanks into one text."""
+    """Return the rows with their first `count` fields joined by blanks into one text; empty fields are left out."""
     if count == 1:
         return rows
     return ((" ".join([field for field in row[:count] if field.strip()]), *row[count:]) for row in rows)
@@ -66,7 +66,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")  # surrogates, which JSON can escape
 
 
 def as_text(value: object, where: str) -> str:
-    """Return a value of JSON or parquet as text; a missing one, as null and NaN are, is empty.
+    """Return a value of JSON or parquet as text; null and NaN are missing values, and empty.
 
     Args:
         where: location of the value, for messages.
@@ -120,7 +120,7 @@ def as_labels(value: object, where: str, separator: str | None) -> str:
 
 
 def label_items(value: object) -> list[object] | None:
-    """Return the labels of a list, or of an object with 1 or 0 for each label, as spaCy has them; None for others."""
+    """Return the labels of a list, or of an object that has 1 or 0 for each, as spaCy does; None for other values."""
     if isinstance(value, dict) and value and all(str(number) in _ON_OFF for number in value.values()):
         return [label for label, number in value.items() if _ON_OFF[str(number)]]
     return value if isinstance(value, list) else None

@@ -63,7 +63,7 @@ def intervals(resampled: Resampled) -> Intervals:
 
 
 def accuracy_interval(correct: int, rows: int) -> Interval:
-    """Return the 95 % interval of Wilson 1927, which holds for few rows too, and where all are correct or none."""
+    """Return the 95 % interval of Wilson 1927, which also holds for few rows, and if all or none are correct."""
     from scipy.stats import binomtest
 
     edges = binomtest(correct, rows).proportion_ci(method="wilson")

@@ -47,7 +47,7 @@ def without_temperature(probabilities: Array, temperature: float, *, multilabel:
 
 
 def needs_threshold(labels: int, *, multilabel: bool) -> bool:
-    """Return whether a threshold decides: between two labels, or with several labels per row for each."""
+    """Return True if a threshold decides: between two labels, or with several labels per row for each."""
     return multilabel or labels == 2
 
 

@@ -124,7 +124,7 @@ def _against(first: Predictions, other: Predictions) -> RunComparisonDocument:
 
 
 def _differ(predictions: Sequence[Predictions]) -> npt.NDArray[np.bool_]:
-    """Return whether the predicted labels of a row differ between models, shape (n,)."""
+    """Return True where the predicted labels of a row differ between models, shape (n,)."""
     y_pred = np.array([model.y_pred for model in predictions])  # (models, n) or (models, n, labels)
     differs = (y_pred != y_pred[0]).any(axis=0)
     return differs if differs.ndim == 1 else differs.any(axis=1)

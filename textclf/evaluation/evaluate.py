@@ -1,6 +1,5 @@
 """`textclf evaluate`: the numbers of metrics.json, and the predictions behind them, of a classifier on given rows."""
 
-import itertools
 import logging
 import os
 import shutil
@@ -31,7 +30,7 @@ from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
 from textclf.io.contract import DataDocument, MetricsDocument, SplitDocument
 from textclf.io.files import read_json, write_json
-from textclf.io.run_folder import Run, replacing_files
+from textclf.io.run_folder import Run, numbered, replacing_files
 from textclf.io.sanitize import join_names
 from textclf.io.streams import open_data
 from textclf.text.encoding import TokenIds, Truncation, token_ids_on_disk
@@ -149,7 +148,7 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
 
 
 def _keeps_evaluations(run: Run) -> bool:
-    """Return whether an evaluation can be written into the run; log that it is read-only."""
+    """Return True if an evaluation can be written into the run; warn if it is read-only."""
     if run.complete and not os.access(run.path, os.W_OK):
         logger.warning("%s is read-only: the evaluation is not kept in it", run.path)
         return False
@@ -182,13 +181,12 @@ def _columns_in(paths: list[Path], names: list[str]) -> list[str]:
 
 
 def _evaluation_folder(run: Run, data: DataDocument) -> Run:
-    """Return evaluations/NAME, by the file's name; NAME-2 and so on if that is not of these files and columns."""
+    """Return evaluations/NAME, by the file's name; NAME-2 and so on if NAME is of other files or columns."""
     files = data["file"]
     file = Path(files if isinstance(files, str) else files[0]).name.removesuffix(".gz")
     name = file.rpartition(".")[0] or file
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(
-        folder for folder in map(run.evaluation, names)
+        folder for folder in map(Run, numbered(run.evaluation(name).path))
         if (folder.metrics.is_file() and _source(read_json(folder.metrics)["data"]) == _source(data))
         or not any(os.path.lexists(file) for file in folder.files)
     )  # fmt: skip

@@ -23,8 +23,8 @@ AVERAGES = ("macro", "micro", "weighted")
 def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metrics:
     """Compute all metrics of n rows; an undefined one, such as ROC AUC with a single label, is None.
 
-    Macro averages go over the labels that some row has: with other labels, which only a model gives, models with
-    different predictions would be averaged over different labels.
+    Macro averages go over the labels that some row has. With labels that are only predicted, models with different
+    predictions would be averaged over different labels.
 
     A metric that is added here is also added to `bootstrap`, which resamples it, and to TITLES in `report.page`, which
     shows it; tests compare the names.
@@ -59,7 +59,7 @@ def compute_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> Metri
 
 
 def _matthews(y_true: Array, y_pred: Array) -> float | None:
-    """Return the correlation; None if all rows have one label: nothing can vary with it."""
+    """Return Matthews' correlation; None, as undefined, if all rows have the same label."""
     import sklearn.metrics as sk
 
     return float(sk.matthews_corrcoef(y_true, y_pred)) if len(np.unique(y_true)) > 1 else None
@@ -136,7 +136,7 @@ def safe_divide(numerator: Array, denominator: Array, *, otherwise: float = 0.0)
 
 
 def label_metrics(y_true: Array, y_pred: Array, label_names: Sequence[str]) -> dict[str, LabelDocument]:
-    """Return precision, recall, F1 and number of rows of each label; without rows a label has no scores."""
+    """Return precision, recall, F1 and number of rows of each label; the scores of a label without rows are None."""
     import sklearn.metrics as sk
 
     scores = sk.precision_recall_fscore_support(

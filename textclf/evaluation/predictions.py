@@ -79,11 +79,11 @@ class Predictions:
 
     @cached_property
     def intervals(self) -> Intervals:
-        """The interval of each metric by its name."""
+        """The interval of each metric."""
         correct, rows = int(self.correct.sum()), len(self)
         if 0 < correct < rows:
             return intervals(self.resampled)
-        # no resample has another accuracy, but other rows may
+        # resamples would all have the same accuracy, as if it were certain
         return {**intervals(self.resampled), "accuracy": accuracy_interval(correct, rows)}
 
     def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Predictions":

@@ -1,4 +1,4 @@
-"""The texts to predict, as they arrive: the lines of a file or of standard input, or the columns of a table."""
+"""Reading the texts to predict as they arrive: lines of a file or of standard input, or columns of a table."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ READ_BYTES = 1 << 20  # most bytes of one read
 
 CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
 
-TABLE_LINES = 20  # most lines that are looked at, whether they are a table
+TABLE_LINES = 20  # most lines that are compared with those of a table
 
 
 def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
@@ -62,8 +62,8 @@ def read_texts(
     """Yield the texts in chunks; `-` is standard input.
 
     Args:
-        columns: of a table, whose values are joined by blanks; none: `default_columns`.
-        input_format: `lines`, or csv, tsv or jsonl for a table; None: by the name of the file; standard input has
+        columns: columns of a table, whose values are joined by blanks; none: `default_columns`.
+        input_format: `lines`, or csv, tsv or jsonl for a table; None: by the name of the file; standard input then has
             lines, or CSV if there are `columns`.
 
     Raises:
@@ -111,11 +111,11 @@ def _read_columns(stream: BinaryIO, name: str, table: TableFormat, columns: Sequ
         size = min(2 * size, CHUNK_ROWS)
 
 
-# Lines that are no texts
+# Lines that look like a table
 
 
 def _warn_of_table(lines: list[str], name: str, columns: Sequence[str]) -> None:
-    """Warn of lines that look like those of a table; they are predicted as lines all the same."""
+    """Warn if the first lines look like those of a table."""
     input_format = _looks_like(lines, columns)
     if input_format:
         logger.warning(
@@ -155,5 +155,5 @@ def _is_object(line: str) -> bool:
 
 
 def _same_fields(row: list[str], header: list[str]) -> bool:
-    """Return True if a row has as many fields as the header, none of which follows a blank, as prose has them."""
+    """Return True if a row has as many fields as the header, and no blanks after delimiters, as prose has."""
     return len(row) == len(header) and not any(field.startswith(" ") for field in row[1:])

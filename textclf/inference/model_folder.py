@@ -62,7 +62,7 @@ class Description:
     labels: list[str]
     label_separator: str | None
     column: str | list[str]
-    """Default column of a table that the texts are in, or several."""
+    """Default column of the texts in a table, or several whose values are joined."""
     label_column: str
     """Default column of a table that the labels are in."""
     threshold: float = 0.5
@@ -116,7 +116,7 @@ def model_folder(folder: Path) -> Path:
 
 
 def run_files(run: Run) -> list[Path]:
-    """Return the files of a run, or of a bare `model/` folder, some of which may not exist."""
+    """Return the files that a run, or a bare `model/` folder, may have."""
     return [*run.files, *(model_folder(run.path) / name for name in ("model.json", "model.onnx"))]
 
 
@@ -161,7 +161,7 @@ def _read_file(path: Path, *, limit: int) -> bytes:
         if state.st_size > limit:
             raise UserError(f"{path} has {state.st_size} bytes, more than any model: at most {limit} are read.")
         with path.open("rb") as file:
-            return file.read(state.st_size)  # room is made for all that is asked for, so not for `limit`
+            return file.read(state.st_size)  # not `limit`: Python allocates as much as is requested
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -209,7 +209,7 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
 
 
 def _check_document(document: dict[str, Any]) -> ModelDocument:
-    """Check every field of model.json except the content of the probe; return it as of the newest format.
+    """Check every field of model.json except the content of the probe; return it in the newest format.
 
     Raises:
         InvalidField: a field is missing or invalid.

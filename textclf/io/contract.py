@@ -202,7 +202,7 @@ class CompressionSettings(_UnlabelledTexts):
 
 
 class CompressionDocument(CompressionSettings):
-    """How a run was compressed, and its size."""
+    """The compression of a run, and its size."""
 
     of: str
     """Name of the original run."""

@@ -143,11 +143,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder, which replaces `path` at the end of the block, or is removed if the block fails.
 
-    What the earlier folder has and the new one lacks is kept: a user may have put it there. Where `path` is a link, the
+    Files of the earlier folder that the new one lacks are kept: they may be the user's. Where `path` is a link, the
     folder that it leads to is replaced.
 
     Raises:
-        UserError: the file cannot be written, for example because the disk is full.
+        UserError: the folder cannot be written, for example because the disk is full.
     """
     real = Path(os.path.realpath(path))
     new, earlier = (real.with_name(f".{os.getpid()}.{real.name}{suffix}") for suffix in ("", ".old"))
@@ -169,7 +169,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def _copy_missing(folder: Path, other: Path) -> None:
-    """Copy what a folder has and the other lacks, but for what Python compiled."""
+    """Copy the files of a folder that the other lacks, except those that Python compiled."""
     for path in folder.iterdir():
         target = other / path.name
         if path.name == "__pycache__":
@@ -219,7 +219,7 @@ def temporary_file(folder: Path | None = None) -> IO[bytes]:
 
 
 def has_temporary_folder() -> bool:
-    """Return whether the system has a folder that can hold temporary files."""
+    """Return True if the system has a folder that can hold temporary files."""
     try:
         tempfile.gettempdir()
     except OSError:

@@ -1,4 +1,4 @@
-"""The rule for each file that a user asks a command to write: which paths may be written."""
+"""Checks of the files that a user asks a command to write."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _DESCRIPTOR = re.compile(r"/dev/(?:stdout|stderr)|/(?:dev|proc/self)/fd/\d+")
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether a path is a pipe, a device or an open descriptor, to which one appends: nothing is replaced."""
+    """Return True if a path is a pipe, a device or an open descriptor: it is appended to, and never replaced."""
     special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112, PTH113
     return special or bool(_DESCRIPTOR.fullmatch(os.path.abspath(path)))  # noqa: PTH100
 
@@ -32,7 +32,7 @@ def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool,
     Raises:
         UserError: the path is refused.
     """
-    check_not_read("standard output" if path is None else path, sources, option=option, kind="file")
+    check_not_read(path, sources, option=option, kind="file")
     if path is None or is_stream(path):
         return
     if path.is_dir():
@@ -46,22 +46,27 @@ def already_exists(path: Path, *, option: str, kind: str) -> str:
     return f"{path} exists. Replace it with --overwrite, or choose another {kind} with {option}."
 
 
-def check_not_read(path: Path | str, sources: Iterable[Path], *, option: str, kind: str) -> None:
-    """Refuse a file that the command reads, by whatever path or link.
+def check_not_read(path: Path | None, sources: Iterable[Path], *, option: str, kind: str) -> None:
+    """Refuse an output file that the command also reads, by whatever path or link.
 
     Args:
-        path: the file to write; a text is standard output.
+        path, sources, option: as for `check_output`.
+        kind: file or folder, whichever the option names.
 
     Raises:
         UserError: the path is refused.
     """
-    output = _regular_file(1 if isinstance(path, str) else path)
-    for source in sources if output else ():
+    output = _regular_file(1 if path is None else path)
+    if output is None:
+        return
+    for source in sources:
         read = _regular_file(0 if source == STDIN else source)
-        if output and read and os.path.samestat(output, read):
-            name = "standard input" if source == STDIN else str(source)
-            known = "a file that" if source == path else f"{name}, which"
-            raise UserError(f"{path} is {known} this command reads. Choose another {kind} with {option}.")
+        if read and os.path.samestat(output, read):
+            name = "standard input" if source == STDIN else source
+            same = "a file that" if source == path else f"{name}, which"
+            raise UserError(
+                f"{path or 'standard output'} is {same} this command reads. Choose another {kind} with {option}."
+            )
 
 
 def _regular_file(file: Path | int) -> os.stat_result | None:

@@ -1,4 +1,4 @@
-"""The processors that this process may use: in a container often fewer than the machine has."""
+"""The number of processors that this process may use: in a container often fewer than the machine has."""
 
 import math
 import os
@@ -24,13 +24,14 @@ def _scheduled_on() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+# Files with the quota and its period, by the version of the control groups
 _VERSION_1, _VERSION_2 = ["cpu.cfs_quota_us", "cpu.cfs_period_us"], ["cpu.max"]
 
 
 def _quotas() -> Iterator[float]:
     """Yield the CPU quotas, in processors, of the control groups of this process and of all groups above them.
 
-    Source of the files: the kernel's documentation, admin-guide/cgroup-v2 and scheduler/sched-bwc.
+    Their files are described in the documentation of Linux: admin-guide/cgroup-v2 and scheduler/sched-bwc.
     """
     for line in _read(ROOT / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -41,14 +42,14 @@ def _quotas() -> Iterator[float]:
         else:
             continue
         group = Path(posixpath.normpath(path).lstrip("/"))
-        # a container may see its own group as the uppermost, and yet be told its path on the machine
+        # a container may see its own group as the root, and yet read its path on the machine
         for folder in folders:
             for above in (group, *group.parents):
                 yield from _quota(ROOT / "sys/fs/cgroup" / folder / above, files)
 
 
 def _quota(group: Path, files: list[str]) -> Iterator[float]:
-    """Yield the quota of a group, if it has one: microseconds of processor time in a period, and the period."""
+    """Yield the quota of a group, if it has one: microseconds of processor time divided by those of a period."""
     numbers = " ".join(_read(group / file) for file in files).split()
     if len(numbers) == 2 and all(map(str.isdecimal, numbers)) and int(numbers[1]) > 0:  # else "max", or -1
         yield int(numbers[0]) / int(numbers[1])

@@ -1,13 +1,12 @@
-"""Putting a complete run in its place, renamed if possible, else file by file, without losing the user's own files."""
+"""Publishing a complete run: by renaming it, else file by file, and always without losing the user's own files."""
 
 import errno
-import itertools
 import logging
 import os
 import shutil
 from pathlib import Path
 
-from textclf.io.run_folder import Run, other_paths, remove_run
+from textclf.io.run_folder import Run, numbered, other_paths, remove_run
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +15,7 @@ _CANNOT_RENAME = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES)
 
 
 def can_be_renamed(folder: Path) -> bool:
-    """Return whether the system renames this folder: it is no mount point, and its parent can be written."""
+    """Return True if the system can rename a folder: it is no mount point, and its parent can be written."""
     return not folder.is_dir() or (os.access(folder.parent, os.W_OK) and not _is_mount_point(folder))
 
 
@@ -36,7 +35,7 @@ def publish(staging: Run, run: Run, replaced: Run) -> None:
     """Put a complete staging folder in the place of the run; if the process dies, a second call does the rest.
 
     Args:
-        replaced: the folder to which an earlier run is renamed until what is the user's was moved out of it.
+        replaced: folder to which an earlier run is renamed until the user's own files are moved out of it.
 
     Raises:
         OSError: the run cannot be put there; it stays in the staging folder.
@@ -64,7 +63,7 @@ def publish(staging: Run, run: Run, replaced: Run) -> None:
 
 def _fill(staging: Run, run: Run) -> None:
     """Move the files of a complete staging folder into the run folder, metrics.json last."""
-    if run.metrics.exists():  # until it is removed nothing was moved, also by a process that died
+    if run.metrics.exists():  # it is removed before any file is moved; so no process that died has moved one
         _keep_evaluations(run, run)
         for file in run.files:
             if not _counterpart(file, run, staging).exists():
@@ -79,7 +78,7 @@ def _fill(staging: Run, run: Run) -> None:
 
 
 def retire(replaced: Run, run: Run) -> None:
-    """Move what textclf did not write from a folder into the run, and remove the rest of the folder."""
+    """Move the user's own files and the evaluations from an earlier run into the new one; remove the rest."""
     try:
         for path in other_paths(replaced):
             target = _counterpart(path, replaced, run)
@@ -95,7 +94,7 @@ def retire(replaced: Run, run: Run) -> None:
 
 
 def _keep_evaluations(replaced: Run, run: Run) -> None:
-    """Move evaluations to `earlier_evaluations/`, each with the config of its run: the new model gave none of them."""
+    """Move evaluations, which are of the earlier model, to `earlier_evaluations/`, each with the config of its run."""
     if not replaced.evaluations.is_dir():
         return
     kept = run.path / "earlier_evaluations"
@@ -104,13 +103,12 @@ def _keep_evaluations(replaced: Run, run: Run) -> None:
         if evaluation.metrics.is_file() and replaced.config.is_file() and not evaluation.config.exists():
             shutil.copyfile(replaced.config, evaluation.config)
         kept.mkdir(exist_ok=True)
-        names = itertools.chain([path.name], (f"{path.name}-{number}" for number in itertools.count(2)))
-        shutil.move(path, next(kept / name for name in names if not os.path.lexists(kept / name)))
+        shutil.move(path, next(target for target in numbered(kept / path.name) if not os.path.lexists(target)))
     replaced.evaluations.rmdir()
     if kept.is_dir():
         logger.info("evaluations of the earlier model are kept in %s", kept)
 
 
 def _counterpart(path: Path, folder: Run, other: Run) -> Path:
-    """Return the path in the other folder that a path in this folder has there."""
+    """Return a path in the other folder for one in this folder."""
     return other.path / path.relative_to(folder.path)

@@ -1,6 +1,7 @@
 """The run folder: the name of every file in it."""
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -127,7 +128,7 @@ class Run:
 
 
 def other_paths(run: Run) -> list[Path]:
-    """Return what is in a run folder and not textclf's; a folder that textclf did not make as a whole."""
+    """Return the files and folders in a run folder that textclf did not write."""
     own = {path for path in _own_files(run) if path.is_symlink() or not path.is_dir()}
     own |= {*_own_folders(run), run.evaluations, *_temporary_paths(run)}
     return [path for path in _paths_in(run) if path not in own]
@@ -146,7 +147,7 @@ def remove_run(run: Run, *, keep: Collection[Path] = ()) -> None:
 
 
 def _own_files(run: Run) -> list[Path]:
-    """Return the files that textclf writes into a run folder, and instead of those in a linked folder the link."""
+    """Return the files that textclf writes into a run folder; of a folder in it that is a link only the link."""
     links = [folder for folder in _own_folders(run) if folder.is_symlink()]
     files = [*run.files, run.fingerprint, *run.checkpoint.parent.glob("state*.npz")]
     return links + [file for file in files if file.parent not in links]
@@ -157,13 +158,13 @@ def _own_folders(run: Run) -> tuple[Path, Path]:
 
 
 def _paths_in(run: Run) -> list[Path]:
-    """Return what is in a run folder and in the folders in it that textclf makes."""
+    """Return the files and folders in a run folder, and in its `model/` and `checkpoint/`."""
     folders = [run.path, *(folder for folder in _own_folders(run) if not folder.is_symlink())]
     return [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
 
 
 def _temporary_paths(run: Run) -> list[Path]:
-    """Return the temporary files that only a process that was killed leaves."""
+    """Return the temporary files that a killed process left."""
     names = {"new", *(file.name for file in _own_files(run))}
     matches = [(path, re.match(r"\.\d+\.(.+)", path.name)) for path in _paths_in(run)]
     return [path for path, match in matches if match and match[1] in names]
@@ -179,6 +180,13 @@ def run_for_config(config: Path) -> Run:
         return Run(RUNS / folder.name)
     of_tuning = config.name == "best.yaml" and (folder / "tuning.json").is_file()
     return Run(RUNS / (f"{folder.name}-best" if of_tuning else config.stem))
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield NAME, NAME-2, NAME-3 and so on."""
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 @contextlib.contextmanager

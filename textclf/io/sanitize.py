@@ -11,7 +11,7 @@ JOINERS = "\u200c\u200d\ufe0f"  # unprintable for Python, but parts of emoji and
 
 
 def is_encodable(text: str) -> bool:
-    """Return whether the text can be written as UTF-8: a lone surrogate, from an escape or a file name, cannot."""
+    """Return True if the text can be written as UTF-8: a lone surrogate, from an escape or a file name, cannot."""
     return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
@@ -104,7 +104,7 @@ def column_labels(columns: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def _is_taken(name: str, others: Sequence[str]) -> bool:
-    """Return whether the name is in `others`, after any number of prefixes, so that removing one undoes adding one."""
+    """Return True if the name is in `others`, after any number of prefixes, so that removing one undoes adding one."""
     while name.startswith(PROBABILITY_OF):
         name = name.removeprefix(PROBABILITY_OF)
     return name in others

@@ -17,10 +17,10 @@ from textclf.io.run_folder import RUNS, Run, remove_run
 
 logger = logging.getLogger(__name__)
 
-# Beside a run, where a user may have files too: one of the second name is moved and removed without asking.
+# Suffixes of names beside a run. What has the second is moved and removed without asking, so it must be textclf's own.
 STAGING, REPLACED, LOCK = ".partial", ".textclf-replaced", ".lock"
 
-INSIDE = ".textclf"  # how these names begin in a folder that nothing can be beside
+INSIDE = ".textclf"  # their prefix inside a run folder that nothing can stand beside, such as a mount point
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
@@ -74,13 +74,13 @@ def _lock(run: Run, path: Path, option: str) -> Iterator[None]:
 
 
 def _is_lock(path: Path) -> bool:
-    """Return whether a file is free or a lock: other tools name files that one must not lose poetry.lock, uv.lock."""
+    """Return True if a path is free or a lock; a file such as poetry.lock or uv.lock must not be lost."""
     content = path.read_bytes() if path.is_file() else b""
     return not content or content[:1].isdigit()  # filelock writes the process number where the system has no locks
 
 
 def _check_links(run: Run, option: str) -> None:
-    """Refuse a folder that is, or is in, a link that leads nowhere, such as to a disk that is not there."""
+    """Refuse a run whose path goes through a link that leads nowhere, such as to a disk that is not mounted."""
     for path in (run.path, *run.path.absolute().parents):
         if path.is_symlink() and not path.exists():
             raise UserError(
@@ -179,12 +179,12 @@ def newest_run() -> Run:
 
 
 def _real_first(path: Path) -> tuple[bool, Path]:
-    """Return the sort key of a run: of equal ones a link such as `runs/latest` and a copy are not named."""
+    """Return a sort key that puts a link such as `runs/latest` after the run itself."""
     return path.is_symlink(), path
 
 
 def _time_of_training(run: Run) -> datetime:
-    """Return when the training ended, by environment.json; by the file's date where an earlier textclf wrote it."""
+    """Return when the training ended: by environment.json, or by its date where an earlier textclf wrote it."""
     with contextlib.suppress(UserError, KeyError, TypeError, ValueError):
         environment: EnvironmentDocument = read_json(run.environment)
         return datetime.fromisoformat(environment["finished"]).astimezone(UTC)
@@ -230,7 +230,7 @@ def _check_target(run: Run, sources: Iterable[Path], *, overwrite: bool, option:
 
 
 def is_empty(path: Path) -> bool:
-    """Return whether a folder holds nothing but what a new disk has, and textclf's lock."""
+    """Return True if a folder holds nothing but `lost+found`, as a new disk does, and textclf's lock."""
     return path.is_dir() and all(file.name == "lost+found" or file.name.startswith(INSIDE) for file in path.iterdir())
 
 

@@ -47,7 +47,7 @@ def open_data(path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None"
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-# the first bytes of files that are no text, what they are, and what to do
+# Pattern of the first bytes of a file that is no text, its kind, and advice
 _CONTENTS = (
     (re.compile(rb"\x1f\x8b\x08"), "a gzip file", "Add .gz to its name."),
     (re.compile(rb"PK\x03\x04.*?(\[Content_Types\]|xl/)", re.DOTALL), "an Excel file", "Save it as CSV, in UTF-8."),
@@ -61,19 +61,22 @@ _CONTENTS = (
 
 
 def check_content(start: bytes, name: str) -> None:
-    """Refuse a file whose first bytes, after decompression, are those of another kind of file than its name says.
+    """Refuse a file that is no text or table, or another one than its name says.
+
+    Args:
+        start: the first bytes of the file, decompressed.
 
     Raises:
-        UserError: it is a spreadsheet, an archive and the like.
+        UserError: it is a spreadsheet, an archive or the like.
     """
     is_parquet = name.lower().removesuffix(".gz").endswith(".parquet")
-    for pattern, what, advice in _CONTENTS:
-        if pattern.match(start) and not (is_parquet and what == "a parquet file"):
-            raise UserError(f"{name} is {what}. {advice}")
+    for pattern, kind, advice in _CONTENTS:
+        if pattern.match(start) and not (is_parquet and kind == "a parquet file"):
+            raise UserError(f"{name} is {kind}. {advice}")
 
 
 def missing_file(name: str, *, beside: Path | None = None) -> str:
-    """Return the message that there is no file of this name, and where it was looked for.
+    """Return the message that there is no file of this name, with the folder in which it was looked for.
 
     Args:
         beside: folder of the config, if the file is there.
@@ -158,7 +161,7 @@ def open_file(path: Path, *, pipes: bool = False) -> io.BufferedReader:
 
 
 def is_regular_file(name: str) -> bool:
-    """Return whether this is a regular file: no folder, pipe or device."""
+    """Return True if this is a regular file: no folder, pipe or device."""
     return os.path.isfile(name)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 

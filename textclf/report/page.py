@@ -126,7 +126,7 @@ def render(
 
 
 def is_multilabel(document: MetricsDocument) -> bool:
-    """Return whether a row may have several labels, which gives a confusion matrix for each label."""
+    """Return True if a row may have several labels, which gives a confusion matrix for each label."""
     return isinstance(document["confusion_matrix"][0][0], list)
 
 
@@ -162,7 +162,7 @@ def metric_rows(document: MetricsDocument) -> list[MetricRow]:
 
 
 def metric_title(name: str, positive: str | None) -> str:
-    """Return the title of a metric, which names the positive one of two labels where the metric is of that alone."""
+    """Return the title of a metric, with the positive one of two labels if the metric is of that label alone."""
     return f"{TITLES[name]} of {excerpt(positive, longest=30)}" if positive and name in OF_POSITIVE else TITLES[name]
 
 

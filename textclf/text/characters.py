@@ -1,4 +1,4 @@
-"""Classes of characters, as they stand between the brackets of a regular expression."""
+"""Classes of characters, written for the brackets of a regular expression."""
 
 # Han, kana and bopomofo have no blanks between words. Hangul has, and is split at them.
 CJK = (
@@ -21,7 +21,7 @@ MARKS = (
     "\uaa7b-\uaac1\uaaeb-\uaaef\uaaf5\uaaf6\uabe3-\uabea\uabec\uabed\ufb1e\ufe20-\ufe2f"
 )
 
-# Likewise, beyond U+FFFF: apart, since Python compares a character with such ranges one by one.
+# Marks beyond U+FFFF. They are apart, since `re` compares a character with such ranges one by one.
 HIGH_MARKS = (
     "\U000101fd-\U0001037a\U00010a01-\U00010a3f\U00010ae5\U00010ae6\U00010d24-\U00010d6d\U00010eab\U00010eac"
     "\U00010ecb-\U00010ecf\U00010ef0-\U00010f50\U00010f82-\U00010f85\U00011000-\U00011046\U00011070-\U000110ba"
@@ -43,9 +43,9 @@ COMMON_MARKS = "\u0300-\u034e\u0350-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f
 # Zero-width non-joiner and joiner, and Mongolian's vowel separator: a word with one is not the word without it.
 JOINERS = "\u200c\u200d\u180e"
 
-# Soft hyphen, grapheme joiner, direction marks, word joiner, byte order mark, variation selectors, and so on: what
-# Unicode lets programs ignore (Default_Ignorable_Code_Point), but for joiners, ZERO_WIDTH_SPACE, fillers of Hangul, and
-# controls of music and shorthand.
+# Soft hyphen, grapheme joiner, direction marks, word joiner, byte order mark, variation selectors, and so on: all of
+# Unicode's Default_Ignorable_Code_Point except joiners, ZERO_WIDTH_SPACE, fillers of Hangul, and controls of music and
+# shorthand.
 INVISIBLE = (
     "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180d\u180f\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
     "\ufff0-\ufff8\U000e0000-\U000e001f\U000e0080-\U000e0fff"

@@ -1,4 +1,4 @@
-"""HTML in texts: which parts of a text are tags, comments and entities.
+"""HTML in texts: patterns of tags and comments, and decoding of entities.
 
 Each pattern takes linear time on any text: a search from a later start scans no character again, or, within the quoted
 values of attributes, at most two times.
@@ -11,7 +11,7 @@ from html.entities import html5
 from itertools import groupby
 from operator import itemgetter
 
-# The elements of HTML, and what was an element of HTML once and stands in old pages.
+# The elements of HTML, also obsolete ones, which old pages have.
 _ELEMENTS = (
     "a|abbr|acronym|address|applet|area|article|aside|audio|b|base|basefont|bdi|bdo|bgsound|big|blink|blockquote|"
     "body|br|button|canvas|caption|center|cite|code|col|colgroup|data|datalist|dd|del|details|dfn|dialog|dir|div|"
@@ -23,7 +23,7 @@ _ELEMENTS = (
     "thead|time|title|tr|track|tt|u|ul|var|video|wbr|xmp"
 )
 
-# Attributes that stand without a value.
+# Attributes that need no value.
 _BOOLEAN_ATTRIBUTES = (
     "allowfullscreen|async|autofocus|autoplay|checked|compact|controls|declare|default|defer|disabled|download|"
     "formnovalidate|hidden|inert|ismap|itemscope|loop|multiple|muted|nohref|nomodule|noresize|noshade|novalidate|"
@@ -73,5 +73,5 @@ def _decode(entity: re.Match[str]) -> str:
 
 
 def decode_entities_by_rules_1(text: str) -> str:
-    """Return a text with its entities decoded, and every word that begins with "&" and the name of one."""
+    """Return a text with its entities decoded, even where "&" and the name of one only begin a word."""
     return html.unescape(_ENDLESS_ENTITY.sub("&#0", text))

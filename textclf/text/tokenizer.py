@@ -28,7 +28,7 @@ from textclf.text.markup import (
     tag_pattern_of_rules_1,
 )
 
-NEWEST_RULES = 2  # an entry of RULES
+NEWEST_RULES = 2  # a key of RULES
 
 
 @options
@@ -135,7 +135,7 @@ def find_tags(text: str, options: TextOptions) -> list[str]:
 
 
 def _normalize(text: str, options: TextOptions) -> str:
-    """Return the text cleaned but for html, lower-cased if the options say so, in Unicode's composed form (NFC)."""
+    """Return the text in Unicode's composed form (NFC), with all cleanings but html, and in lower case if set."""
     text = text if text.isascii() else RULES[options.rules].drop_invisible(text)
     for name, replace in CLEANINGS.items():
         if name in options.clean:
@@ -187,7 +187,7 @@ class Rules(NamedTuple):
     """() -> pattern of an HTML tag or comment."""
     decode_entities: Callable[[str], str]
     drop_invisible: Callable[[str], str]
-    """From a text that is not ASCII to one without characters that nobody sees."""
+    """(text that is not ASCII) -> the text without invisible characters."""
     words: str
     """Pattern of a word or sign in a text that is not ASCII."""
 
@@ -237,5 +237,5 @@ RULES: dict[int, Rules] = {
 
 @cache
 def _words_pattern(rules: int) -> re.Pattern[str]:
-    """Return the compiled pattern of words; that takes milliseconds, which ASCII texts are spared."""
+    """Return the pattern of words; compiling it takes milliseconds, which ASCII texts are spared."""
     return re.compile(RULES[rules].words)

@@ -42,7 +42,7 @@ class WordVectors:
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed: int) -> WordVectors:
-    """Read the vectors of a vocabulary's words from a file; say how many lines are skipped.
+    """Read the vectors of a vocabulary's words from a file; log how many lines are skipped.
 
     Words that the file lacks get random vectors of the same standard deviation; UNKNOWN, which stands for many words,
     gets the mean of all vectors.
@@ -80,21 +80,21 @@ def read_vectors(path: Path, vocabulary: Sequence[str], *, dimensions: int, seed
     return WordVectors(table.astype(np.float32), known)
 
 
-MAX_LENGTH_ERRORS = 20  # lines with another number of numbers, and none with the right one: the file has another
+MAX_LENGTH_ERRORS = 20  # lines of another length before any of the right one: then the whole file has that length
 
 _OTHER_LENGTH = "with more or fewer numbers"
 
 
 class _SkippedLines:
-    """The lines that are skipped, by reason."""
+    """The number of skipped lines and the first of them, by reason."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, list[int]] = {}  # number of lines, and the first of them
-        self._first_length = ""
+        self._lines: dict[str, list[int]] = {}  # [number of lines, number of the first]
+        self._first_length = ""  # the vector in the first line of another length, in words
 
-    def add(self, reason: str, line_number: int, what: str = "") -> None:
+    def add(self, reason: str, line_number: int, vector: str = "") -> None:
         self._lines.setdefault(reason, [0, line_number])[0] += 1
-        self._first_length = self._first_length or what
+        self._first_length = self._first_length or vector
 
     def count(self, reason: str) -> int:
         return self._lines.get(reason, [0])[0]
@@ -103,11 +103,11 @@ class _SkippedLines:
         """Return the message for a file of another number of dimensions; None if no line has another."""
         if _OTHER_LENGTH not in self._lines:
             return None
-        place = f"{path}:{self._lines[_OTHER_LENGTH][1]}"
-        return f"{place}: {self._first_length}, but model.embedding_dim is {dimensions}. Make them the same."
+        where = f"{path}:{self._lines[_OTHER_LENGTH][1]}"
+        return f"{where}: {self._first_length}, but model.embedding_dim is {dimensions}. Make them the same."
 
     def log(self, path: Path) -> None:
-        """Say how many lines are skipped."""
+        """Log how many lines are skipped, by reason."""
         for reason, (count, first) in self._lines.items():
             logger.info("%s: skipped lines %s: %d, the first is line %d", path, reason, count, first)
 
@@ -187,7 +187,7 @@ def vector_words(path: Path, *, dimensions: int | None = None) -> Iterator[str]:
     """Yield the words of a file in its order, which in most files is by frequency.
 
     Args:
-        dimensions: numbers of a vector; words of other vectors are left out. None: all words.
+        dimensions: leave out words whose vectors have more or fewer; None: yield all words.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -226,7 +226,7 @@ _NUMBER_WITHOUT_ZERO = re.compile(rb"\.\d")
 
 
 def _check_head(head: list[bytes], path: Path) -> int:
-    """Remove the byte order mark from the first of two lines; return 1 if it is a header, else 0.
+    """Remove the byte order mark from the first two lines of a file; return how many of them are a header: 0 or 1.
 
     Raises:
         UserError: the file is binary.

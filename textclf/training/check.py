@@ -27,7 +27,7 @@ from textclf.text.tokenizer import TextOptions, find_tags
 from textclf.training.data_checks import check_data
 from textclf.training.dataset import prepare
 
-MAX_TAGS = 3  # names that are shown
+MAX_TAGS = 3  # names that are shown, the most frequent ones
 
 
 class SuspectsDocument(TypedDict):
@@ -127,20 +127,22 @@ _TAG_NAME = re.compile(r"!--|!?[a-zA-Z][^\s/>]*")
 
 
 def _count_tags(chunks: Iterable[list[str]], options: TextOptions) -> MarkupDocument:
-    """Count the tags in the texts, and the characters that they consist of."""
-    tags: Counter[str] = Counter()
+    """Count the tags in the texts, the texts that have some, and the characters that are dropped with them."""
+    names: Counter[str] = Counter()
     all_texts = all_characters = texts = characters = 0
     for text in chain.from_iterable(chunks):
-        dropped = find_tags(text, options)
-        all_texts, all_characters = all_texts + 1, all_characters + len(text)
-        texts, characters = texts + bool(dropped), characters + sum(map(len, dropped))
-        tags.update(name[0].lower() for tag in dropped if (name := _TAG_NAME.search(tag)))
+        tags = find_tags(text, options)
+        all_texts += 1
+        all_characters += len(text)
+        texts += bool(tags)
+        characters += sum(map(len, tags))
+        names.update(name[0].lower() for tag in tags if (name := _TAG_NAME.search(tag)))
     return {
         "characters": characters,
         "share_of_characters": characters / max(1, all_characters),
         "texts": texts,
         "share_of_texts": texts / max(1, all_texts),
-        "tags": dict(tags.most_common(MAX_TAGS)),
+        "tags": dict(names.most_common(MAX_TAGS)),
     }
 
 

@@ -30,12 +30,12 @@ class Epoch:
 
 
 def higher_is_better(monitor: str) -> bool:
-    """Return whether a higher score is better."""
+    """Return True if a higher score is better."""
     return monitor == "val_accuracy"
 
 
 def better(epoch: Epoch, best: Epoch, monitor: str) -> bool:
-    """Return whether an epoch has a better validation score than the best so far."""
+    """Return True if an epoch has a better validation score than the best so far."""
     new, old = asdict(epoch)[monitor], asdict(best)[monitor]
     return bool(new > old if higher_is_better(monitor) else new < old)
 
@@ -78,7 +78,7 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def due(self) -> bool:
-        """Return whether it is time to save within an epoch."""
+        """Return True if it is time to save within an epoch."""
         return self._seconds is not None and time.monotonic() - self._saved >= self._seconds
 
     def save(self, state: TrainingState, variables: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from textclf.config.schema import Config
 from textclf.data.rows import TextKeys
 from textclf.data.source import RowIds
-from textclf.data.spelling import quoted, spelling_advice, spellings
+from textclf.data.spelling import quoted, spelling_advice, spelling_groups
 from textclf.io.contract import ExampleDocument, FindingDocument
 from textclf.io.sanitize import join_names
 from textclf.text.encoding import RESERVED
@@ -38,7 +38,7 @@ class DataChecks:
 
     findings: list[FindingDocument]
     leaked: npt.NDArray[np.bool_]
-    """Whether training saw the text of each row to evaluate on, shape (n,); case, blanks and punctuation aside."""
+    """True where training saw the text of a row to evaluate on, shape (n,); case, blanks and punctuation aside."""
 
 
 def check_data(config: Config, dataset: Dataset) -> DataChecks:
@@ -117,7 +117,7 @@ def _check_texts(part: str, split: Split) -> Iterator[FindingDocument]:
 
 
 def _repeats(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Return whether an earlier key is equal, shape (n,)."""
+    """Return True where an earlier key is equal, shape (n,)."""
     repeats = np.ones(len(keys), bool)
     repeats[np.unique(keys, return_index=True)[1]] = False
     return repeats
@@ -149,10 +149,10 @@ def _check_labels(config: Config, train: Split) -> Iterator[FindingDocument]:
 
 
 def _check_spellings(config: Config, train: Split) -> Iterator[FindingDocument]:
-    """Find labels of the training files that are probably one."""
+    """Find labels of the training files that are probably spellings of one."""
     separator, labels = config.data.label_separator, train.rows.all_labels
     counts = labels.counts(separator)
-    groups = spellings(counts)
+    groups = spelling_groups(counts)
     if groups:
         first_rows = labels.first_rows(separator)
         what = "; ".join(
@@ -167,7 +167,7 @@ def _check_spellings(config: Config, train: Split) -> Iterator[FindingDocument]:
 
 
 def _check_unknown_labels(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
-    """Find labels of the rows to evaluate on that training does not know; validation rows have none."""
+    """Find labels of the test rows that training does not know; those of validation rows it refuses."""
     separator, splits = config.data.label_separator, dataset.splits
     for part, split in splits.parts().items():
         counts = split.labels.counts(separator)
@@ -189,8 +189,8 @@ def _check_labels_without_rows(config: Config, dataset: Dataset) -> Iterator[Fin
         "validation": "Add rows of theirs to data.validation." if data.validation else held_out,
         "test": "Add rows of theirs to data.test.",
     }
-    for part in list(splits.parts())[1:]:
-        counts = splits.parts()[part].labels.counts(data.label_separator)
+    for part, split in list(splits.parts().items())[1:]:
+        counts = split.labels.counts(data.label_separator)
         missing = [label for label in splits.labels if label not in counts]
         if missing:
             what = f"{len(missing)} of {len(splits.labels)} labels have no row here: {join_names(missing)}"

@@ -282,14 +282,14 @@ def _positive_last(labels: list[str], config: Config) -> list[str]:
     """Return the labels with the positive one of two at the end, where metrics, threshold and slices look for it.
 
     Raises:
-        UserError: `decision.positive` names no label, or there are not two of which a row has one.
+        UserError: `decision.positive` names no label, there are not two labels, or a row may have several.
     """
     positive = config.decision.positive
     if positive is None:
         return labels
     if len(labels) != 2 or config.data.label_separator is not None:
-        several = "a row may have several labels" if config.data.label_separator else f"there are {len(labels)} labels"
-        raise UserError(f"decision.positive: {several}, of which none is the positive one. Leave the key out.")
+        reason = "a row may have several labels" if config.data.label_separator else f"there are {len(labels)} labels"
+        raise UserError(f"decision.positive: {reason}, of which none is the positive one. Leave the key out.")
     if positive not in labels:
         known = " or ".join(map(quoted, labels))
         raise UserError(f"decision.positive: no training row has the label {quoted(positive)}. Set {known}.")

@@ -27,13 +27,13 @@ DECISION_ROWS = 10_000  # more make no difference to one number
 
 @dataclass(frozen=True)
 class Decision:
-    """How logits become labels."""
+    """The rule that turns logits into labels."""
 
     temperature: float
     """Number that the logits were divided by."""
     threshold: float
     reached: bool
-    """Whether the threshold reaches the objective on the validation rows."""
+    """True if the threshold reaches the objective on the validation rows."""
 
 
 def fit_decision(config: Config, dataset: Dataset, network: Any) -> Decision:

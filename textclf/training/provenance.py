@@ -63,7 +63,7 @@ def _data_files(config: Config) -> Iterator[SourceFile]:
 
 
 def is_complete(run: Run, now: Fingerprint) -> bool:
-    """Return whether nothing is left to train of the run.
+    """Return True if nothing is left to train of the run.
 
     Raises:
         UserError: it is complete, and was trained with other settings or data.

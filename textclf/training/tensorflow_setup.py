@@ -10,7 +10,7 @@ from textclf.errors import UserError
 from textclf.io.files import NO_TEMPORARY_FOLDER, has_temporary_folder, temporary_file
 from textclf.io.processors import usable_processors
 
-# Variables of TensorFlow and of XLA that change what is computed, or end the process where they hold a mistake
+# Variables of TensorFlow and XLA that change the results, or end the process if they hold a mistake
 IGNORED = ("TF_ENABLE_ONEDNN_OPTS", "TF_SET_ONEDNN_FPMATH_MODE", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
@@ -19,7 +19,7 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
 
     Args:
         device: "auto", "cpu" or "gpu".
-        threads: most at the same time; None: as many as the process may use processors.
+        threads: most that run at the same time; None: one for each processor that the process may use.
 
     Raises:
         UserError: the device is "gpu" and there is none, or no folder can hold temporary files.
@@ -29,7 +29,7 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in IGNORED:
         os.environ.pop(name, None)
-    # TensorFlow knows of no CPU quota; once it has started, it refuses to be told otherwise than by the environment
+    # TensorFlow ignores CPU quotas, and refuses tf.config.threading once it has started
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads or usable_processors())
     with quiet_stderr(), _without("sklearn"), _default_keras():
         import keras  # noqa: F401 - its first import writes to stderr
@@ -84,7 +84,7 @@ def quiet_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _default_keras() -> Iterator[None]:
-    """Hide the user's settings of Keras from an import of it in the block: variables, and ~/.keras/keras.json."""
+    """Hide the user's settings of Keras, in variables and ~/.keras/keras.json, while the block imports it."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("KERAS_")}
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = __file__  # no folder, so that Keras neither reads nor writes a keras.json in it

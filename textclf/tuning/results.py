@@ -53,7 +53,7 @@ class Tuning:
 
     @property
     def files(self) -> list[Path]:
-        """The files of a search, but for those of the best run; the first marks the folder as one."""
+        """The files of a search without those of the best run; the first marks the folder as that of a search."""
         lock = self.journal.with_name(f"{self.journal.name}.lock")
         return [self.fingerprint, self.journal, lock, self.best_config, self.document, self.report]
 

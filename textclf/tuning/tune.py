@@ -46,7 +46,7 @@ def tune(
         jobs: trials that run at the same time.
         resume: continue an earlier search, or extend it.
         overwrite: remove an earlier search first.
-        sources: files that were read for it, such as the config's.
+        sources: files that the command has read, such as the config's.
         runner: returns the object that trains the trials.
 
     Raises:
@@ -137,12 +137,12 @@ def _search(search: Search, tuning: Tuning, minutes: float | None, callback: Tri
 
 
 def _remove_search(tuning: Tuning) -> None:
-    """Remove a search without trials; keep the file that says whose the folder is where something else is in it."""
+    """Remove a search without trials; where the user has files in its folder, keep the folder and what marks it."""
     for file in tuning.files[1:]:
         file.unlink(missing_ok=True)
     if [*tuning.path.iterdir()] == [tuning.fingerprint]:
         tuning.fingerprint.unlink()
-        with contextlib.suppress(OSError):  # a link to a folder is not ours to remove
+        with contextlib.suppress(OSError):  # fails for a link to a folder, which stays
             tuning.path.rmdir()
 
 
