@@ -14,6 +14,7 @@ from conftest import QUICK, ROOT, SAMPLES, CopyRun, overrides, textclf, write_co
 from faults import contents, failing_writes
 
 from textclf.io import files, publishing
+from textclf.io.run_folder import Run
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such folders")
 SETTINGS = overrides(*QUICK, "training.epochs=1", "training.seed=7", "report.baseline=false")
@@ -85,6 +86,17 @@ def test_backups_and_locks_of_others_beside_a_run_stay(run: Path, tmp_path: Path
         "folder with --run.\n",
     )
     assert (tmp_path / "new.partial" / "download").read_text() == "half"
+
+
+def test_temporary_files_that_a_killed_training_left_are_not_in_the_way(tmp_path: Path) -> None:
+    whole = Run(tmp_path / "new.partial")
+    inside = Run(whole.path / ".7.new")
+    for file in [*whole.files, whole.fingerprint, whole.state(0), whole.state(1), inside.metrics]:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(f".7.{file.name}").write_text("half")
+    assert retrain(tmp_path, "--run", tmp_path / "new").exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "reviews.yaml"]
+    assert not [name for name in contents(tmp_path / "new") if ".7." in name]
 
 
 def test_a_run_that_is_read_is_not_replaced(run: Path, tmp_path: Path) -> None:

@@ -165,9 +165,10 @@ def _paths_in(run: Run) -> list[Path]:
 
 def _temporary_paths(run: Run) -> list[Path]:
     """Return the temporary files that a killed process left."""
-    names = {"new", *(file.name for file in _own_files(run))}
-    matches = [(path, re.match(r"\.\d+\.(.+)", path.name)) for path in _paths_in(run)]
-    return [path for path, match in matches if match and match[1] in names]
+    names = "|".join(re.escape(file.name) for file in (*run.files, run.fingerprint))
+    # a first state may have no other name yet
+    temporary = re.compile(rf"\.\d+\.(new|state(_\d+)?\.npz|{names})")
+    return [path for path in _paths_in(run) if temporary.fullmatch(path.name)]
 
 
 def run_for_config(config: Path) -> Run:
