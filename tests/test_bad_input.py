@@ -105,7 +105,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "a link to nothing": (
         {"c.yaml": link("nowhere")},
         "check c.yaml",
-        "no config 'c.yaml' (looked in HERE). The shortest says: data: {train: DATA.csv}",
+        "no config 'c.yaml' (looked in HERE). Write one for your table: textclf init DATA.csv",
     ),
     "a link to itself": (
         {"config.yaml": link("config.yaml")},
@@ -130,7 +130,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "a table that there is not": (
         {},
         "train nowhere.csv",
-        "no config 'nowhere.csv' (looked in HERE). The shortest says: data: {train: DATA.csv}",
+        "no config 'nowhere.csv' (looked in HERE). Write one for your table: textclf init DATA.csv",
     ),
     "a name too long": ({}, "check LONG.yaml", "HERE/LONG.yaml cannot be read or written: File name too long."),
     "a deep --set": (
@@ -273,7 +273,9 @@ def test_a_file_to_predict_or_evaluate_is_refused(
 @pytest.mark.parametrize("name", ["\udcff.yaml", "\x1b[31m.yaml"])
 def test_unprintable_characters_of_a_name_are_replaced_in_messages(name: str) -> None:
     result = textclf_process("check", name)
-    message = f"no config '{printable(name)}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
+    message = (
+        f"no config '{printable(name)}' (looked in {Path.cwd()}). Write one for your table: textclf init DATA.csv\n"
+    )
     assert (result.returncode, result.stdout, result.stderr.decode()) == (1, b"", message)
 
 

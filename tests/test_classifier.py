@@ -24,6 +24,12 @@ def test_check_predicts_the_stored_rows_again(name: str, request: pytest.Fixture
     assert json.loads(result.stdout)["probe_difference"] < 1e-6
 
 
+def test_a_model_that_gives_the_saved_probabilities_passes(reviews: Path) -> None:
+    result = textclf("check", reviews)
+    last_line = "The model gives the probabilities that it gave when it was saved."
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, last_line)
+
+
 def test_a_model_that_gives_other_probabilities_is_refused(model: Path) -> None:
     document = json.loads((model / "model.json").read_text(encoding="utf-8"))
     probe = document["probe"]

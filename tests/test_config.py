@@ -218,7 +218,7 @@ def test_missing_columns_of_several_files_are_shown_at_once() -> None:
 
 def test_a_config_that_is_missing_is_refused() -> None:
     result = textclf("check", "nowhere.yaml")
-    message = f"no config 'nowhere.yaml' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}\n"
+    message = f"no config 'nowhere.yaml' (looked in {Path.cwd()}). Write one for your table: textclf init DATA.csv\n"
     assert (result.exit_code, result.output) == (1, message)
 
 

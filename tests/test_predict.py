@@ -194,6 +194,23 @@ def test_output_goes_to_a_file(tmp_path: Path, reviews: Path, classifier: Classi
     assert (tmp_path / "out.tsv").read_text(encoding="utf-8") == expected_tsv(classifier, lines)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("out.csv", [], "out.csv is written as tsv, whatever its name; for csv: --format csv\n"),
+        ("out.tsv", ["--format", "csv"], "out.tsv is written as csv, whatever its name; for tsv: --format tsv\n"),
+        ("out.csv", ["--format", "csv"], ""),
+        ("out.txt", [], ""),
+    ],
+)
+def test_an_output_of_another_format_than_its_name_says_is_told(
+    name: str, options: list[str], message: str, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = textclf("predict", "--run", reviews, "--output", name, *options, stdin="good\n")
+    assert (result.exit_code, result.stderr) == (0, message)
+
+
 def test_the_model_folder_alone_is_enough(tmp_path: Path, reviews: Path) -> None:
     moved = tmp_path / "elsewhere"
     moved.mkdir()

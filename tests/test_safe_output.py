@@ -143,7 +143,7 @@ def test_no_command_prints_a_control_character(hostile: Path, arguments: list[st
 def test_a_line_end_in_a_name_does_not_end_the_line(tmp_path: Path) -> None:
     result = textclf("train", tmp_path / "a\nwarning: forged")
     expected = f"no config '{tmp_path}/a\ufffdwarning: forged' (looked in {Path.cwd()}). "
-    assert result.stderr == f"{expected}The shortest says: data: {{train: DATA.csv}}\n"
+    assert result.stderr == f"{expected}Write one for your table: textclf init DATA.csv\n"
 
 
 def test_json_with_escapes_has_the_same_content() -> None:
@@ -177,7 +177,7 @@ def test_predictions_on_a_terminal_have_no_control_characters(hostile: Path, for
 
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "p", "nav", "a", "div", "table",
-    "caption", "tr", "th", "td", "span", "figure", "details", "summary", "b", "ul", "li", "q", "br", "footer",
+    "caption", "tr", "th", "td", "span", "figure", "details", "summary", "b", "ul", "li", "q", "code", "br", "footer",
     "svg", "g", "path", "use", "defs", "text", "tspan", "desc", "clippath", "rect", "line", "polyline", "circle",
 }  # fmt: skip
 ATTRIBUTES = {

@@ -22,19 +22,25 @@ def predictions(y_true: list[int], y_pred: list[int]) -> Predictions:
 
 
 def test_lengths_are_cut_at_their_quarters() -> None:
-    sliced = by_length(predictions([0] * 8, [0, 0, 0, 0, 0, 0, 1, 1]), np.arange(1, 9))
+    sliced = by_length(predictions([0] * 40, [0] * 30 + [1] * 10), np.arange(1, 9).repeat(5))
     assert [(group["name"], group["rows"], group["accuracy"]) for group in sliced["slices"]] == [
-        ("1 to 2", 2, 1.0),
-        ("3 to 4", 2, 1.0),
-        ("5 to 6", 2, 1.0),
-        ("7 to 8", 2, 0.0),
+        ("1 to 2", 10, 1.0),
+        ("3 to 4", 10, 1.0),
+        ("5 to 6", 10, 1.0),
+        ("7 to 8", 10, 0.0),
     ]
     assert sliced["worst"] == "7 to 8"
 
 
 def test_texts_of_one_length_are_one_group_and_none_is_the_worst() -> None:
     sliced = by_length(predictions([0] * 4, [0] * 4), np.full(4, 3))
-    assert [group["name"] for group in sliced["slices"]] == ["3 to 3"]
+    assert [group["name"] for group in sliced["slices"]] == ["3"]
+    assert sliced["worst"] is None
+
+
+def test_a_group_of_few_rows_is_not_the_worst_and_a_large_one_beside_it_neither() -> None:
+    sliced = by_column(predictions([0] * 19, [0] * 10 + [1] * 9), "sex", ["f"] * 10 + ["m"] * 9)
+    assert [(group["rows"], group["accuracy"]) for group in sliced["slices"]] == [(10, 1.0), (9, 0.0)]
     assert sliced["worst"] is None
 
 

@@ -52,6 +52,11 @@ def test_a_text_may_be_joined_from_several_columns() -> None:
         1,
         "other.csv has no column 'title'; it has: head, text. Set --column.\n",
     )
+    lines = textclf("predict", "--run", "run", stdin='pos,"a, b"\nneg,c\nneg,d\n')
+    assert lines.stderr == (
+        "warning: -: the lines look like CSV, and each is taken for a text. --input-format csv reads the columns "
+        "'title' and 'body' of a table, or those that --column names\n"
+    )
 
 
 def test_init_takes_several_columns() -> None:

@@ -262,7 +262,10 @@ def compare(runs: tuple[Path, ...], changed: Path | None, overwrite: bool, raw: 
 @run_option
 @output_option
 @overwrite_option
-@click.option("--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True)
+@click.option(
+    "--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True,
+    help="Format of the output, whatever its name.",
+)  # fmt: skip
 @click.option(
     "--column", "columns", multiple=True, help="Column of the texts in a table; several are joined by blanks."
 )
@@ -293,6 +296,11 @@ def predict(
         raise click.UsageError("--bom is for csv and tsv: JSON has no byte order mark.")
     selected = selected_run(run)
     check_output(output, [file, *run_files(selected)], overwrite=overwrite)
+    suffix = output.suffix.lower() if output else ""
+    if suffix in (".csv", ".tsv", ".jsonl") and suffix != f".{output_format}":
+        print_stderr(
+            f"{output} is written as {output_format}, whatever its name; for {suffix[1:]}: --format {suffix[1:]}"
+        )
     classifier = load_classifier(selected.path)
     texts = read_texts(file, columns=columns, default_columns=classifier.description.columns, input_format=input_format)
     chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom)

@@ -153,14 +153,13 @@ def _comparison_lines(name: str, first: str, comparison: RunComparisonDocument) 
 
 
 def run_check_table(document: RunCheckDocument) -> list[str]:
-    """Return the properties of a saved model."""
-    return _table(
-        [
-            ["labels", ", ".join(document["labels"])],
-            ["words in the vocabulary", str(document["vocabulary"])],
-            ["largest difference from when it was saved", f"{document['probe_difference']:.1e}"],
-        ]
-    )
+    """Return the properties of a saved model, and that its probabilities are the saved ones."""
+    rows = [
+        ["labels", ", ".join(document["labels"])],
+        ["words in the vocabulary", str(document["vocabulary"])],
+        ["largest difference of a probability", f"{document['probe_difference']:.1e}"],
+    ]
+    return [*_table(rows), "", "The model gives the probabilities that it gave when it was saved."]
 
 
 def verify_table(document: VerifyDocument) -> list[str]:

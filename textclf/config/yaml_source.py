@@ -75,7 +75,7 @@ def _read_text(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(
-            f"no config '{path}' (looked in {Path.cwd()}). The shortest says: data: {{train: DATA.csv}}"
+            f"no config '{path}' (looked in {Path.cwd()}). Write one for your table: textclf init DATA.csv"
         ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None

@@ -82,7 +82,9 @@ def file_format(path: Path) -> TableFormat:
     """
     suffix = _suffix(path)
     if suffix not in FORMATS:
-        raise UserError(f"{path}: unknown kind of file '{suffix}'; known: {', '.join(FORMATS)}, each also .gz.")
+        raise UserError(
+            f"{path}: unknown kind of file '{suffix}'; known: {', '.join(FORMATS)}, each also .gz. Save it as one."
+        )
     return FORMATS[suffix]
 
 

@@ -143,6 +143,5 @@ def coverage_sentence(predictions: Predictions) -> str:
     return (
         f"On the 80 % of the rows with the highest confidence ({predictions.confidence[kept[-1]]:.2f} or more) the "
         f"accuracy is {100 * predictions.correct[kept].mean():.1f} %, on all rows "
-        f"{100 * predictions.correct.mean():.1f} %. `textclf predict --min-confidence` leaves the label of the other "
-        "rows empty."
+        f"{100 * predictions.correct.mean():.1f} %."
     )

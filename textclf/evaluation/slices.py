@@ -14,7 +14,7 @@ from textclf.io.contract import GroupDocument, SliceDocument
 
 Array = npt.NDArray[Any]
 
-MIN_ROWS = 10  # of a group that can be the worst; the accuracy of fewer rows says too little
+MIN_ROWS = 10  # of a group that can be the worst, as the report says; the accuracy of fewer rows says too little
 
 MAX_GROUPS = 20  # most frequent values of a column, a group each; all others are one group
 
@@ -28,8 +28,12 @@ def by_length(predictions: Predictions, tokens: Array) -> SliceDocument:
     edges = np.unique([-1, *np.quantile(tokens, QUARTERS, method="lower"), tokens.max()])  # (groups + 1,)
     group = np.searchsorted(edges[1:], tokens)  # (n,): group i holds lengths above edge i, up to edge i + 1
     inside = [tokens[group == index] for index in range(len(edges) - 1)]
-    names = [f"{lengths.min()} to {lengths.max()}" if len(lengths) else "" for lengths in inside]
+    names = [_range(lengths.min(), lengths.max()) if len(lengths) else "" for lengths in inside]
     return _sliced(predictions, "tokens", group, names)
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low} to {high}" if low < high else str(low)
 
 
 def by_unknown_words(predictions: Predictions, fractions: Array) -> SliceDocument:
@@ -56,7 +60,7 @@ def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> S
 
 
 def _sliced(predictions: Predictions, by: str, group: Array, names: list[str]) -> SliceDocument:
-    """Return rows, accuracy and interval of each group that has rows, and the name of the worst.
+    """Return rows, accuracy and interval of each group that has rows, and the name of the worst of those with MIN_ROWS.
 
     Args:
         group: index of each row's group, shape (n,).
@@ -68,8 +72,9 @@ def _sliced(predictions: Predictions, by: str, group: Array, names: list[str]) -
         groups.append(
             {"name": names[index], "rows": len(correct), "accuracy": float(correct.mean()), "interval": interval}
         )
-    worst = min(_large(groups) or groups, key=lambda group: group["accuracy"])["name"]
-    return {"by": by, "slices": groups, "worst": worst if len(groups) > 1 else None}
+    large = _large(groups)
+    worst = min(large, key=lambda group: group["accuracy"])["name"] if len(large) > 1 else None
+    return {"by": by, "slices": groups, "worst": worst}
 
 
 def _large(groups: list[GroupDocument]) -> list[GroupDocument]:

@@ -119,8 +119,9 @@ def _warn_of_table(lines: list[str], name: str, columns: Sequence[str]) -> None:
     input_format = _looks_like(lines, columns)
     if input_format:
         logger.warning(
-            "%s: the lines look like %s, and each is taken for a text. --input-format %s reads the column '%s' of a "
-            "table, or those that --column names", name, input_format.upper(), input_format, "', '".join(columns),
+            "%s: the lines look like %s, and each is taken for a text. --input-format %s reads %s '%s' of a table, or "
+            "those that --column names", name, input_format.upper(), input_format,
+            "the column" if len(columns) == 1 else "the columns", "' and '".join(columns),
         )  # fmt: skip
 
 

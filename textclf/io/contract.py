@@ -64,6 +64,7 @@ class SliceDocument(TypedDict):
     by: str
     slices: list[GroupDocument]
     worst: str | None
+    """Name of the group with the lowest accuracy among those of at least 10 rows; None if there are not two such."""
     label: NotRequired[str]
     gaps: NotRequired[dict[str, float]]
     """Largest difference between groups, by the name of the rate."""

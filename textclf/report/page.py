@@ -270,8 +270,8 @@ def comparison_sentences(document: MetricsDocument) -> list[str]:
         test = against["mcnemar"]
         p_value = f"p = {test['p_value']:.2g}" if test["p_value"] >= MIN_P_VALUE else f"p < {MIN_P_VALUE}"
         sentences.append(
-            f"Against {MODEL_TITLES[name]}: {test['only_this_right']:,} rows only the network has right, "
-            f"{test['only_other_right']:,} only the other. If both were equally good, a difference this large would "
+            f"Against {MODEL_TITLES[name]}: rows that only the network has right: {test['only_this_right']:,}; "
+            f"only the other: {test['only_other_right']:,}. If both were equally good, a difference this large would "
             f"arise by chance with {p_value} (McNemar's exact test)."
         )
     return sentences
