@@ -41,7 +41,7 @@ class DivergingRunner(FakeRunner):
 
 
 class RefusingRunner(FakeRunner):
-    """From its second trial on it refuses the data."""
+    """A runner that refuses the data in its second trial."""
 
     def loss(self, config: Config) -> float:
         if self.trials == 2:
@@ -50,7 +50,7 @@ class RefusingRunner(FakeRunner):
 
 
 class FullRunner(FakeRunner):
-    """From its second trial on it lacks memory."""
+    """A runner that lacks memory in its second trial."""
 
     def loss(self, config: Config) -> float:
         if self.trials == 2:
@@ -59,7 +59,7 @@ class FullRunner(FakeRunner):
 
 
 class DyingRunner(FakeRunner):
-    """In its third trial its process is killed."""
+    """A runner whose process is killed in its third trial."""
 
     def loss(self, config: Config) -> float:
         if self.trials == 3:
@@ -68,7 +68,7 @@ class DyingRunner(FakeRunner):
 
 
 class SlowRunner(FakeRunner):
-    """Its second trial takes until it is stopped."""
+    """A runner whose second trial goes on until it is stopped."""
 
     def loss(self, config: Config) -> float:
         if self.trials == 2:

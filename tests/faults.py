@@ -27,17 +27,17 @@ def ctrl_c(_path: str) -> BaseException:
 
 @dataclass
 class Disk:
-    """What is written beneath a folder, and what becomes of it."""
+    """A disk whose writes beneath a folder fail from some number on."""
 
     folder: str
     first: int
-    """How many writes go well."""
+    """Number of writes that go well."""
     lasting: bool
     error: Callable[[str], BaseException]
     only: str
     writes: int = 0
     failed: list[str] = field(default_factory=list)
-    """What was not written, such as `open /tmp/a`."""
+    """The writes that failed, such as `open /tmp/a`."""
 
     def audit(self, event: str, arguments: tuple[object, ...]) -> None:
         path = _written(event, arguments)

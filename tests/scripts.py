@@ -76,20 +76,21 @@ SAMPLES = [
 ]
 
 
-def found(sample: Sample, *, rules: int = NEWEST_RULES) -> list[str]:
-    """Return the words that textclf finds."""
+def tokens_of(sample: Sample, *, rules: int = NEWEST_RULES) -> list[str]:
+    """Return the words that textclf finds in a sample."""
     return tokenize(sample.text, TextOptions(rules=rules))
 
 
-def expected(sample: Sample) -> list[str]:
+def expected_tokens(sample: Sample) -> list[str]:
+    """Return the words that a reader finds in a sample."""
     return [normalize("NFC", word) for word in sample.words.split(" ")]
 
 
 def table() -> list[tuple[str, ...]]:
-    """Return a table of the samples: words expected and found."""
+    """Return a table of the samples, with the number of words expected and found."""
     rows: list[tuple[str, ...]] = [("script", "language", "text", "words expected", "found", "found by rules 1")]
     for sample in SAMPLES:
         text = "".join(NAMES.get(character, character) for character in sample.text)
-        words = (expected(sample), found(sample), found(sample, rules=1))
+        words = (expected_tokens(sample), tokens_of(sample), tokens_of(sample, rules=1))
         rows.append((sample.script, sample.language, text, *(str(len(each)) for each in words)))
     return rows

@@ -155,17 +155,17 @@ TRAINING_FILES: dict[str, tuple[Any, Any, str]] = {
     "one row": (
         "a.csv",
         b"text,label\na,b\n",
-        ("a.csv: only the label 'b' in 1 training rows. There must be something to tell apart."),
+        "a.csv: only the label 'b' in 1 training rows. There must be something to tell apart.",
     ),
     "texts that are all empty": (
         "a.csv",
         b"text,label\n" + b",a\n,b\n" * 9,
-        ("a.csv: too few rows to hold any out for validation. Add rows, or name data.validation."),
+        "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
     ),
     "texts of NUL bytes": (
         "a.csv",
         b"text,label\n" + b"\0,a\n\0\0,a\n\0,b\n" * 9,
-        ("a.csv: too few rows to hold any out for validation. Add rows, or name data.validation."),
+        "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
     ),
     "an id for a label": (
         "a.csv",

@@ -1,4 +1,4 @@
-"""What check finds wrong with data, and how train shows it."""
+"""Problems that check finds in data, and how train shows them."""
 
 import json
 from pathlib import Path

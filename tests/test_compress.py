@@ -285,8 +285,8 @@ def test_a_run_that_cannot_be_compared_is_refused(reviews: Path, tmp_path: Path)
     )
     (own / "split.json").write_text(json.dumps(split | {"validation": split["validation"][1:]}))
     assert refusal("--run", own, "--output", tmp_path / "small") == (
-        f"{own}: this textclf splits its rows, or reads its labels, otherwise than the one that trained it. Train it "
-        "again, and compress that.\n"
+        f"{own}: this textclf splits its rows, or reads its labels, differently from the one that trained it. Train "
+        "it again, and compress that.\n"
     )
     (own / "model.keras").unlink()
     assert refusal("--run", own, "--output", tmp_path / "small").startswith(f"{own}/model.keras is missing")

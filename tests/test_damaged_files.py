@@ -17,7 +17,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(name: str, content: bytes) -> str:
-    """What `check` says on stderr against a training file, after exit code 1 and nothing on stdout."""
+    """Return stderr of a `check` that refuses a training file with exit code 1 and nothing on stdout."""
     Path(name).write_bytes(content)
     Path("c.yaml").write_text(f"data: {{train: {name}}}\n")
     result = textclf("check", "c.yaml")

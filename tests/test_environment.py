@@ -1,4 +1,4 @@
-"""Variables and settings that are meant for other programs: they end no command, and the run is the same."""
+"""Variables and settings for other programs, which end no command and do not change a run."""
 
 import json
 import os

@@ -1,7 +1,8 @@
-"""Names of files: `~`, names that are relative to another folder, and contents that the name does not tell."""
+"""Names of files: `~`, names relative to another folder, and names of another kind of file than the content."""
 
 import gzip
 import io
+import json
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -39,7 +40,8 @@ def test_a_tilde_is_the_home_folder(folder: Path) -> None:
 
 def test_a_tilde_may_be_a_part_of_a_name() -> None:
     put({"~rows.csv": ROWS, "c.yaml": b"data: {train: ~rows.csv}"})
-    assert textclf("check", "c.yaml").exit_code == 0
+    result = textclf("check", "c.yaml", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["labels"]) == (0, {"no": 4, "yes": 4})
 
 
 def test_a_file_beside_the_config_is_named() -> None:
@@ -117,4 +119,5 @@ def test_texts_that_begin_alike_are_texts() -> None:
     for start in ("PAR1", "PK", "BZh", "version https", "%PDF"):
         put({"rows.csv": ROWS.replace(b"text,", start.encode() + b",")})
         put({"c.yaml": f"data: {{train: rows.csv, text: '{start}'}}".encode()})
-        assert textclf("check", "c.yaml").exit_code == 0
+        result = textclf("check", "c.yaml", "--json")
+        assert (result.exit_code, json.loads(result.stdout)["labels"]) == (0, {"no": 4, "yes": 4})

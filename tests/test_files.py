@@ -58,11 +58,9 @@ def in_format(rows: list[tuple[str, str]], suffix: str) -> bytes:
     """Return the rows in the format of a suffix."""
     if suffix == ".parquet":
         return parquet({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
-    return (
-        json_lines(rows)
-        if suffix in (".jsonl", ".ndjson", ".json")
-        else delimited(rows, "\t" if suffix == ".tsv" else ",")
-    )
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return json_lines(rows)
+    return delimited(rows, "\t" if suffix == ".tsv" else ",")
 
 
 def read(name: str, content: str | bytes) -> list[tuple[str, ...]]:

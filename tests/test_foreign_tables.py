@@ -27,9 +27,13 @@ def read(name: str, content: str) -> list[tuple[str, ...]]:
     return list(read_columns(Path(name), TEXT_AND_LABEL))
 
 
+def write_config(name: str, *settings: str) -> None:
+    Path("c.yaml").write_text(f"data: {{{', '.join([f'train: {name}', *settings])}}}\n")
+
+
 def check(name: str, *settings: str) -> tuple[int, dict[str, int], str]:
     """Return the rows, the labels and stderr of `check` with a file."""
-    Path("c.yaml").write_text(f"data: {{train: {name}{''.join(f', {setting}' for setting in settings)}}}\n")
+    write_config(name, *settings)
     result = textclf("check", "c.yaml", "--json")
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
@@ -37,7 +41,8 @@ def check(name: str, *settings: str) -> tuple[int, dict[str, int], str]:
 
 
 def refusal(name: str, *settings: str) -> str:
-    Path("c.yaml").write_text(f"data: {{train: {name}{''.join(f', {setting}' for setting in settings)}}}\n")
+    """Return stderr of a `check` that refuses a file."""
+    write_config(name, *settings)
     result = textclf("check", "c.yaml")
     assert (result.exit_code, result.stdout) == (1, "")
     return result.stderr
@@ -62,10 +67,10 @@ def table(separator: str, rows: Sequence[tuple[str, str]] = LINES, *, end: str =
 )
 def test_the_first_line_says_how_fields_are_separated(name: str, content: str, separated: str) -> None:
     Path(name).write_bytes(content.replace("here", "here" if "commas" in separated else "here, 1,5 EUR").encode())
-    said = f"{name}: its fields are separated by {separated}, as its first line says\n"
-    assert check(name) == (40, {"no": 18, "yes": 18}, said)
+    message = f"{name}: its fields are separated by {separated}, as its first line says\n"
+    assert check(name) == (40, {"no": 18, "yes": 18}, message)
     result = textclf("init", name, "--output", "-")
-    assert (result.exit_code, result.stderr.startswith(said), "label: label" in result.stdout) == (0, True, True)
+    assert (result.exit_code, result.stderr.startswith(message), "label: label" in result.stdout) == (0, True, True)
 
 
 def test_a_line_of_excel_counts_as_a_line() -> None:
@@ -302,10 +307,10 @@ def test_a_list_of_one_label_is_a_label(name: str) -> None:
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
 def test_a_list_of_labels_is_several_labels(name: str) -> None:
     write(name, lists(SEVERAL))
-    rows, labels, said = check(name, 'label_separator: "|"')
-    assert (rows, list(labels), said) == (40, ["a", "b", "new"], "")
-    place = "rows.jsonl:2:" if name == "rows.jsonl" else "rows.parquet: row 1,"
-    assert refusal(name) == f"{place} 'label': 2 labels: b, new. Set data.label_separator, such as \"|\".\n"
+    rows, labels, stderr = check(name, 'label_separator: "|"')
+    assert (rows, list(labels), stderr) == (40, ["a", "b", "new"], "")
+    where = "rows.jsonl:2:" if name == "rows.jsonl" else "rows.parquet: row 1,"
+    assert refusal(name) == f"{where} 'label': 2 labels: b, new. Set data.label_separator, such as \"|\".\n"
     settings = textclf("init", name, "--output", "-").stdout
     assert 'label_separator: "|"' in settings or "label_separator: '|'" in settings
 
@@ -362,9 +367,8 @@ def test_labels_of_parquet_may_have_any_type(values: list[object], labels: dict[
 def test_missing_labels_in_parquet_are_refused() -> None:
     for values in ([1, None], [1.0, float("nan")], [True, None]):
         pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"], "label": values}), "rows.parquet")
-        assert (
-            refusal("rows.parquet") == "rows.parquet: row 1 has no label (rows count from 0). Add it or drop the row.\n"
-        )
+        message = "rows.parquet: row 1 has no label (rows count from 0). Add it or drop the row.\n"
+        assert refusal("rows.parquet") == message
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Labels that are missing, written in several ways, unknown, or called as a column."""
+"""Labels that are missing, spelled in several ways, unknown to training, or named as a column."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def write_rows(name: str, labels: Sequence[str]) -> Path:
 
 
 def check_findings(labels: Sequence[str], *settings: str) -> dict[str, list[str]]:
-    """Return what `check` prints of each of its findings, by its first words."""
+    """Return the lines that `check` prints for each finding, by the first words of the first line."""
     Path("c.yaml").write_text(f"data: {{train: {write_rows('rows.csv', labels)}}}")
     result = textclf("check", "c.yaml", *overrides(*settings))
     assert (result.exit_code, result.stderr) == (0, "")
@@ -83,13 +83,13 @@ def test_blanks_around_a_label_are_no_part_of_it(settings: tuple[str, ...]) -> N
 
 def test_spellings_of_a_label_are_one_finding_of_check_and_of_train() -> None:
     labels = ["bar", "caf\xe9", "bar", "Cafe\u0301", "bar", "caf\xe9", "bar", "caf\xe9\u200b"]
-    found = check_findings(labels)["label spellings (train)"]
+    finding = check_findings(labels)["label spellings (train)"]
     what = (
         "'Cafe\\u0301' (5 rows, the first is 3), 'caf\xe9\\u200b' (5 rows, the first is 7) may be 'caf\xe9' "
         "(10 rows, the first is 1)"
     )
     advice = "If they mean the same, write them alike in data.train: each spelling is a label of its own now."
-    assert found == [
+    assert finding == [
         f"label spellings (train): {what}.",
         f"  {advice}",
         "  row 1  caf\xe9  the tram number 0 was dull",
@@ -137,8 +137,8 @@ def test_labels_that_differ_are_no_spellings_of_one(pair: tuple[str, str]) -> No
 
 
 def test_spellings_are_found_among_several_labels_a_row() -> None:
-    found = check_findings(["a|B", "b", "a"], "data.label_separator=|")
-    assert found["label spellings (train)"][0] == (
+    findings = check_findings(["a|B", "b", "a"], "data.label_separator=|")
+    assert findings["label spellings (train)"][0] == (
         "label spellings (train): 'b' (13 rows, the first is 1) may be 'B' (14 rows, the first is 0)."
     )
 
@@ -224,7 +224,7 @@ def test_init_names_the_known_spelling_of_a_label_in_a_file_beside() -> None:
 # Names of columns
 
 
-def test_labels_that_are_called_as_a_column_have_columns_of_their_own() -> None:
+def test_labels_with_the_name_of_a_column_have_columns_of_their_own() -> None:
     labels = ["row", "label", "probability of row", "truth", "=1"]
     Path("c.yaml").write_text(f"data: {{train: {write_rows('rows.csv', labels)}, validation_split: 0.5}}")
     result = textclf("train", "c.yaml", "--run", "run", *overrides(*QUICK, "report.baseline=false"))

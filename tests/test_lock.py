@@ -14,7 +14,7 @@ PYTHONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
 
 
 def asked(*, extra: str) -> list[Requirement]:
-    """What the extra asks for, those that it names of textclf itself taken in."""
+    """Return the requirements of an extra, with those of other extras that it names."""
     requirements = [Requirement(text) for text in PROJECT["optional-dependencies"][extra]]
     other = [requirement for requirement in requirements if requirement.name != PROJECT["name"]]
     extras = [name for requirement in requirements if requirement not in other for name in requirement.extras]

@@ -1,4 +1,4 @@
-"""Little memory: what a file holds is read, not what it might hold, and a lack of memory is one message."""
+"""A lack of memory ends in one message, and reading a model takes no more memory than its files."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ ADVICE = (
     "training.batch_size, text.max_length or text.vocab_size.\n"
 )
 
-# What libraries raise, and what of it is shown
+# Errors of Python, the system and libraries, with the part that is shown
 SHORTAGES = {
     "Python": (MemoryError(), "MemoryError"),
     "NumPy": (MemoryError("Unable to allocate 7.45 GiB for an array"), "Unable to allocate 7.45 GiB for an array"),

@@ -14,24 +14,26 @@ from textclf.evaluation.metrics import compute_metrics
 MACRO = ("precision_macro", "recall_macro", "f1_macro")
 
 
-def evaluated(run: Path, rows: str, folder: Path) -> dict[str, Any]:
+def evaluate(run: Path, rows: str, folder: Path, *options: str) -> str:
+    """Return stdout of `evaluate` on rows of text and label."""
     (folder / "new.csv").write_text(f"text,label\n{rows}")
-    result = textclf("evaluate", folder / "new.csv", "--run", run / "model", "--json")
+    result = textclf("evaluate", folder / "new.csv", "--run", run / "model", *options)
     assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
+    return result.stdout
+
+
+def evaluated(run: Path, rows: str, folder: Path) -> dict[str, Any]:
+    return json.loads(evaluate(run, rows, folder, "--json"))
 
 
 def table(run: Path, rows: str, folder: Path) -> dict[str, str]:
-    """Return what `evaluate` prints, by the first words of each line."""
-    (folder / "new.csv").write_text(f"text,label\n{rows}")
-    result = textclf("evaluate", folder / "new.csv", "--run", run / "model")
-    assert result.exit_code == 0, result.stderr
-    parts = [line.partition("  ") for line in result.stdout.splitlines()]
+    """Return the lines that `evaluate` prints, by their first words."""
+    parts = [line.partition("  ") for line in evaluate(run, rows, folder).splitlines()]
     return {title: " ".join(rest.split()) for title, _, rest in parts}
 
 
 def texts_predicted(run: Path, label: str) -> list[str]:
-    """Return words of which the run gives the label to each alone."""
+    """Return words of the vocabulary that have this label as a text."""
     vocabulary = json.loads((run / "model" / "model.json").read_text())["vocabulary"]
     words = [word for word in vocabulary if word.isalpha()][:60]
     lines = textclf("predict", "-", "--run", run, stdin="\n".join(words)).stdout.splitlines()
@@ -45,7 +47,7 @@ def test_rows_of_one_label_that_are_all_right_have_no_correlation(reviews: Path,
     assert shown["F1, macro"] == "1.0000 1.0000 to 1.0000"
     assert (shown["Matthews correlation"], shown["ROC AUC of positive"]) == ("-", "-")
     assert (shown["positive"], shown["negative"]) == ("1.0000 1.0000 1.0000 8", "- - - 0")
-    assert "Macro averages go over the labels that have rows, so not over: negative." in shown
+    assert "Macro averages leave out the labels without rows: negative." in shown
 
 
 def test_one_row_says_little(reviews: Path, tmp_path: Path) -> None:
@@ -109,15 +111,17 @@ def test_labels_of_two_rows_do_not_fill_the_validation_rows(tmp_path: Path) -> N
     named = finding["what"].removeprefix("24 of 31 labels have no row here: ").removesuffix(" and 4 more")
     assert len(named.split(", ")) == 20
     assert set(named.split(", ")) < {f"pair {n:02}" for n in range(30)}
-    assert (
-        finding["advice"]
-        == "No score is theirs. Add texts of theirs, raise data.validation_split (0.1) or name data.validation."
+    assert finding["advice"] == (
+        "They have no scores. Add texts with these labels, raise data.validation_split (0.1) or name data.validation."
     )
 
 
 @pytest.mark.parametrize(
     ("setting", "advice"),
-    [("data.test", "Add rows of theirs to data.test."), ("data.validation", "Add rows of theirs to data.validation.")],
+    [
+        ("data.test", "Add rows with these labels to data.test."),
+        ("data.validation", "Add rows with these labels to data.validation."),
+    ],
 )
 def test_a_file_that_lacks_a_label_is_a_finding(setting: str, advice: str, tmp_path: Path) -> None:
     for name, labels in (("rows.csv", "abc"), ("other.csv", "ab")):
@@ -127,4 +131,4 @@ def test_a_file_that_lacks_a_label_is_a_finding(setting: str, advice: str, tmp_p
     lines = textclf("check", tmp_path / "c.yaml", *overrides(f"{setting}={tmp_path / 'other.csv'}")).stdout.splitlines()
     part = setting.removeprefix("data.")
     line = lines.index(f"labels without rows ({part}): 1 of 3 labels have no row here: c.")
-    assert lines[line + 1] == f"  No score is theirs. {advice}"
+    assert lines[line + 1] == f"  They have no scores. {advice}"

@@ -38,7 +38,7 @@ def texts(count: int, seed: int = 0) -> TokenIds:
 
 
 def counts(token_ids: TokenIds) -> Array:
-    """How often each text has each word, shape (texts, VOCABULARY): the dense rows that the network does without."""
+    """Return the count of each word in each text, shape (texts, VOCABULARY), which the network never builds."""
     return np.stack([np.bincount(token_ids.row(row), minlength=VOCABULARY) for row in range(len(token_ids))])
 
 

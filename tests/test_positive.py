@@ -1,4 +1,4 @@
-"""decision.positive: the label of two that precision, recall, ROC AUC, the threshold and the tables are about."""
+"""decision.positive: the one of two labels that ROC AUC, average precision, the threshold and the tables are about."""
 
 import csv
 import json
@@ -86,7 +86,7 @@ def test_a_smaller_run_has_the_same_positive_label(run: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "small" / "model" / "model.json").read_text())["labels"] == ["ok", "defect"]
 
 
-def test_another_file_is_measured_by_the_same_positive_label(run: Path, tmp_path: Path) -> None:
+def test_another_file_is_evaluated_by_the_same_positive_label(run: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\npart 1 is bent,defect\npart 2 is fine,ok\npart 3 is odd,odd\n")
     result = textclf("evaluate", tmp_path / "new.csv", "--run", run / "model")
     titles = [line.partition("  ")[0] for line in result.stdout.splitlines()]
@@ -97,7 +97,7 @@ def test_another_file_is_measured_by_the_same_positive_label(run: Path, tmp_path
 def test_runs_with_other_positive_labels_are_not_compared(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert textclf("train", write_config(tmp_path), "--run", other, *overrides(*SETTINGS)).exit_code == 0
-    assert json.loads((other / "metrics.json").read_text())["positive"] == "ok"  # the second by the alphabet
+    assert json.loads((other / "metrics.json").read_text())["positive"] == "ok"  # the second in alphabetical order
     result = textclf("compare", run, other)
     message = f"{run} has the positive label 'defect', {other} has 'ok'. Train both with one decision.positive.\n"
     assert (result.exit_code, result.stderr) == (1, message)
@@ -138,8 +138,9 @@ def test_a_positive_label_that_there_is_not(labels: str, settings: str, message:
 
 
 @pytest.mark.parametrize("label", ["0", "true", "1.0"])
-def test_a_positive_label_is_text_as_it_is_written(label: str, tmp_path: Path) -> None:
+def test_a_positive_label_is_taken_as_written(label: str, tmp_path: Path) -> None:
     rows = "".join(f"text {number},{(label, 'z')[number % 2]}\n" for number in range(30))
     (tmp_path / "rows.csv").write_text(f"text,label\n{rows}")
     (tmp_path / "c.yaml").write_text(f"data: {{train: {tmp_path / 'rows.csv'}}}\ndecision: {{positive: {label}}}")
-    assert textclf("check", tmp_path / "c.yaml").exit_code == 0
+    result = textclf("check", tmp_path / "c.yaml", "--json")
+    assert (result.exit_code, result.stderr, [*json.loads(result.stdout)["labels"]]) == (0, "", [label, "z"])

@@ -1,4 +1,4 @@
-"""What holds for any text, any bytes and any setting: hypothesis looks for an example against it."""
+"""Properties of any text, any bytes and any setting: hypothesis looks for counterexamples."""
 
 import csv
 import io

@@ -45,7 +45,7 @@ OWN = ["notes.md", ".hidden", "model.onnx", "plots/one.png", "model/card.md"]
 
 
 def assert_kept(run: Path) -> None:
-    """What is the user's is in the new run, and the evaluation of the earlier model apart from those to come."""
+    """Assert that the new run has the user's files, and keeps the evaluation of the earlier model apart."""
     assert seed(run) == 7
     assert [(run / name).read_text() for name in OWN] == ["mine"] * len(OWN)
     assert not (run / "evaluations").exists()
@@ -139,19 +139,19 @@ def test_a_link_that_leads_nowhere_is_found_before_training(name: str, tmp_path:
     assert not (tmp_path / "no disk").exists()
 
 
-@pytest.mark.parametrize("found", ["mount point", "while renaming"])
+@pytest.mark.parametrize("cause", ["mount point", "busy"])
 def test_a_folder_that_cannot_be_renamed_is_filled(
-    found: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cause: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run / "samples.json").write_text("{}")  # the new run has no file of this name
-    if found == "mount point":
+    if cause == "mount point":
         monkeypatch.setattr(publishing, "_is_mount_point", lambda folder: folder == run)
     moved: list[str] = []
     move = shutil.move
     monkeypatch.setattr(shutil, "move", lambda *paths: moved.append(paths[1].name) or move(*paths))
-    with failing_writes(99 * (found == "mount point"), tmp_path, error=busy, lasting=False, only="/run") as disk:
+    with failing_writes(99 * (cause == "mount point"), tmp_path, error=busy, lasting=False, only="/run") as disk:
         result = retrain(tmp_path, "--overwrite", "--set", "report.texts=false")
-    assert (result.exit_code, disk.failed) == (0, [] if found == "mount point" else [f"os.rename {run}"])
+    assert (result.exit_code, disk.failed) == (0, [] if cause == "mount point" else [f"os.rename {run}"])
     assert_kept(run)
     assert not (run / "samples.json").exists()
     assert moved[-1] == "metrics.json"
@@ -338,9 +338,8 @@ def test_the_newest_run_is_the_one_trained_last_whatever_the_dates_of_its_files(
         (folder / "environment.json").write_text(json.dumps(document | ({"finished": finished} if finished else {})))
     os.utime("runs/a/environment.json")  # as after a copy
     Path("runs/a link").symlink_to("b")
-    os.utime(
-        "runs/old/environment.json", (1_767_225_600, 1_767_225_600)
-    )  # by an earlier textclf, on the first of January
+    # an earlier textclf wrote no time, so the date of the file counts: the first of January
+    os.utime("runs/old/environment.json", (1_767_225_600, 1_767_225_600))
     assert textclf("predict", "-", stdin="good\n").stderr == "using runs/b, the newest run\n"
-    os.utime("runs/old/environment.json", (1_775_000_000, 1_775_000_000))  # at the end of March
+    os.utime("runs/old/environment.json", (1_775_000_000, 1_775_000_000))  # the end of March
     assert textclf("predict", "-", stdin="good\n").stderr == "using runs/old, the newest run\n"

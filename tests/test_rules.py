@@ -1,4 +1,4 @@
-"""The version of the rules of words and tags: a run keeps its own, an old one is known to have none."""
+"""The version of the rules that find words and tags: a run keeps its own, and runs without one have version 1."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def test_a_run_keeps_the_rules_that_its_config_names(tmp_path: Path) -> None:
     assert words(run)[1:4] == ["won", "\xad", "der"]
 
 
-def test_a_run_from_before_is_not_gone_on_with_by_other_rules(reviews: Path, tmp_path: Path) -> None:
+def test_an_earlier_run_is_not_resumed_with_other_rules(reviews: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(reviews, tmp_path / "run"))
     config = run / "config.yaml"
     text = config.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Words in every script: a table of samples, combining marks, joiners and characters that nobody sees."""
+"""Words in every script: a table of samples, combining marks, joiners and invisible characters."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from unicodedata import category, normalize
 
 import pytest
 from conftest import textclf
-from scripts import SAMPLES, Sample, expected, found
+from scripts import SAMPLES, Sample, expected_tokens, tokens_of
 
 from textclf.text.characters import HIGH_MARKS, INVISIBLE, JOINERS, MARKS, TAGS, ZERO_WIDTH_SPACE
 from textclf.text.tokenizer import TextOptions, tokenize
@@ -18,14 +18,14 @@ CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1)]
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.script}, {sample.language}")
 def test_the_words_of_a_script_are_found(sample: Sample) -> None:
-    assert found(sample) == expected(sample)
+    assert tokens_of(sample) == expected_tokens(sample)
 
 
 def test_there_are_thirty_scripts() -> None:
     assert len({sample.script for sample in SAMPLES}) >= 30
 
 
-def test_every_mark_belongs_to_its_word_unless_nobody_sees_it() -> None:
+def test_every_mark_belongs_to_its_word_unless_it_is_invisible() -> None:
     marks = [character for character in CHARACTERS if category(character).startswith("M")]
     words = {mark: tokenize(f"x{mark}y", TextOptions()) for mark in marks}
     assert [
@@ -65,7 +65,7 @@ def test_of_the_format_characters_only_those_that_are_seen_are_signs() -> None:
         ("very\xa0good", ["very", "good"]),
     ],
 )
-def test_characters_that_nobody_sees(text: str, words: list[str]) -> None:
+def test_invisible_characters(text: str, words: list[str]) -> None:
     assert tokenize(text, TextOptions(clean=[])) == words
 
 
@@ -77,7 +77,7 @@ def test_characters_as_tokens_are_those_that_are_seen_and_joiners() -> None:
 def test_explain_shows_the_words_of_a_script(sample: Sample, reviews: Path) -> None:
     result = textclf("explain", sample.text, "--run", reviews, "--format", "jsonl")
     [explanation] = json.loads(result.stdout)["explanations"]
-    assert [word["word"] for word in explanation["words"]] == expected(sample)
+    assert [word["word"] for word in explanation["words"]] == expected_tokens(sample)
 
 
 def test_entities_of_invisible_characters_are_these() -> None:

@@ -30,7 +30,7 @@ sys.addaudithook(_count)  # for good: Python takes none away
 
 @pytest.fixture
 def opened() -> Iterator[Counter[str]]:
-    """How often each file was opened during the test."""
+    """The number of times that each file was opened during the test."""
     global OPENED
     OPENED = Counter()
     yield OPENED

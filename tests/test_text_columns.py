@@ -1,4 +1,4 @@
-"""Several columns of texts, and the formats of what `predict` reads."""
+"""Texts joined from several columns, and the formats that `predict` reads."""
 
 import json
 from pathlib import Path

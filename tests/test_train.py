@@ -198,6 +198,6 @@ def test_a_label_too_rare_for_both_sides_stays_in_train(tmp_path: Path) -> None:
     result = textclf("train", config, "--run", tmp_path / "run", *overrides(*QUICK, "training.epochs=1"))
     assert result.exit_code == 0
     assert (
-        "warning: validation, labels without rows: 1 of 3 labels have no row here: rare. No score is theirs. Add texts "
-        "of theirs, raise data.validation_split (0.1) or name data.validation."
+        "warning: validation, labels without rows: 1 of 3 labels have no row here: rare. They have no scores. Add "
+        "texts with these labels, raise data.validation_split (0.1) or name data.validation."
     ) in result.stderr.splitlines()

@@ -199,7 +199,7 @@ def test_vectors_of_another_length_are_refused_before_the_file_ends() -> None:
     Path("v.txt").write_text("".join(f"{word} 1 2 3\n" for word in words) + "w29 1 x\n")
     with pytest.raises(UserError) as refused:
         read_vectors(Path("v.txt"), words, dimensions=2, seed=1)
-    assert str(refused.value) == ("v.txt:1: a vector of 3 numbers, but model.embedding_dim is 2. Make them the same.")
+    assert str(refused.value) == "v.txt:1: a vector of 3 numbers, but model.embedding_dim is 2. Make them the same."
 
 
 def test_words_of_further_vectors_are_those_of_the_file() -> None:

@@ -28,7 +28,7 @@ def package_files(folder: Path) -> set[str]:
 
 
 def metadata(wheel: zipfile.ZipFile) -> Message:
-    """What the wheel says of itself."""
+    """Return the metadata of the wheel."""
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     return email.message_from_bytes(wheel.read(name))
 
@@ -61,7 +61,7 @@ def empty_environment(folder: Path, wheel: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, stdin: str | None = None) -> str:
-    """What the command writes to stdout; an error with all that it wrote if it fails."""
+    """Return stdout of a command; raise an error with all that it wrote if it fails."""
     arguments = [str(part) for part in command]
     done = subprocess.run(arguments, cwd=cwd, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"

@@ -271,7 +271,7 @@ def compare(runs: tuple[Path, ...], changed: Path | None, overwrite: bool, raw: 
 )
 @click.option(
     "--input-format", type=click.Choice(["lines", "csv", "tsv", "jsonl"]),
-    help="What the input is [default: by the name of FILE; standard input: lines].",
+    help="Format of the input [default: by the name of FILE; standard input: lines].",
 )  # fmt: skip
 @click.option("--bom", is_flag=True, help="Begin csv or tsv with a byte order mark: spreadsheets then read UTF-8.")
 @click.option(

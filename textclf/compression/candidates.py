@@ -165,8 +165,8 @@ def read_original(run: Run, *, folder: Path) -> Original:
         raise UserError(f"{run.path}: the data have changed since it was trained. Train it again, and compress that.")
     if splits.document["validation"] != split["validation"] or splits.labels != classifier.labels:
         raise UserError(
-            f"{run.path}: this textclf splits its rows, or reads its labels, otherwise than the one that trained it. "
-            "Train it again, and compress that."
+            f"{run.path}: this textclf splits its rows, or reads its labels, differently from the one that trained "
+            "it. Train it again, and compress that."
         )
     dataset = replace(dataset, splits=splits.without_keys(keep_words=False))  # words are for baselines
     device = start_tensorflow(device=config.training.device)

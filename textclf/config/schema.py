@@ -100,8 +100,8 @@ class DecisionOptions:
     )
     positive: str | None = option(
         default=None,
-        help="the positive one of two labels, of which ROC AUC, average precision, `aim` and `threshold` are; "
-        "null: the second by the alphabet",
+        help="the positive one of two labels, which ROC AUC, average precision, `aim` and `threshold` are about; "
+        "null: the second in alphabetical order",
         min_length=1,
     )
     aim: str | None = option(

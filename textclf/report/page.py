@@ -242,7 +242,7 @@ def threshold_sentence(document: MetricsDocument) -> str:
 def averages_sentence(document: MetricsDocument) -> str:
     """Return a sentence on the labels that macro averages leave out; empty if they go over all labels."""
     without = [label for label, scores in document["labels"].items() if not scores["support"]]
-    return f"Macro averages go over the labels that have rows, so not over: {join_names(without)}." if without else ""
+    return f"Macro averages leave out the labels without rows: {join_names(without)}." if without else ""
 
 
 def verdict(document: MetricsDocument) -> str:

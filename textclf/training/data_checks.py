@@ -184,17 +184,18 @@ def _check_unknown_labels(config: Config, dataset: Dataset) -> Iterator[FindingD
 def _check_labels_without_rows(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
     """Find labels that no row to validate or to evaluate on has."""
     data, splits = config.data, dataset.splits
-    held_out = f"Add texts of theirs, raise data.validation_split ({data.validation_split:g}) or name data.validation."
+    share = f"{data.validation_split:g}"
+    held_out = f"Add texts with these labels, raise data.validation_split ({share}) or name data.validation."
     advice = {
-        "validation": "Add rows of theirs to data.validation." if data.validation else held_out,
-        "test": "Add rows of theirs to data.test.",
+        "validation": "Add rows with these labels to data.validation." if data.validation else held_out,
+        "test": "Add rows with these labels to data.test.",
     }
     for part, split in list(splits.parts().items())[1:]:
         counts = split.labels.counts(data.label_separator)
         missing = [label for label in splits.labels if label not in counts]
         if missing:
             what = f"{len(missing)} of {len(splits.labels)} labels have no row here: {join_names(missing)}"
-            yield _finding("labels without rows", part, len(missing), what, f"No score is theirs. {advice[part]}")
+            yield _finding("labels without rows", part, len(missing), what, f"They have no scores. {advice[part]}")
 
 
 def _label_rows(label: str, counts: Mapping[str, int], first_rows: Mapping[str, int]) -> str:

@@ -172,5 +172,5 @@ def run_job(search: Search, threads: int, turn: contextlib.AbstractContextManage
     except Exception as error:
         if not says_out_of_memory(error):
             raise
-        study.set_error(*out_of_memory(error).lines, "Fewer --jobs need less too; go on with --resume.")
+        study.set_error(*out_of_memory(error).lines, "Fewer --jobs need less memory too; go on with --resume.")
         sys.exit(1)
