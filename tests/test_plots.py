@@ -172,7 +172,7 @@ PLOTS: dict[str, Callable[[], str]] = {
     "coverage": lambda: plots.coverage(curves.coverage_curve(*flat_pairs(*TWO))),
     "all right": lambda: plots.coverage(curves.coverage_curve(np.ones(3), np.ones(3))),
     "lengths": partial(plots.text_lengths, [5, 9, 1], [1, 2, 4, 8], 4, 0.1),
-    "slices": partial(plots.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8, key="slices"),
+    "slices": partial(plots.slices, HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8, worst=HOSTILE[0], key="slices"),
 }  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def test_all_ids_of_a_plot_begin_with_its_key_and_links_lead_to_them(draw: Calla
 
 
 def test_hostile_names_come_out_as_text() -> None:
-    drawn = plots.slices(HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8, key="slices")
+    drawn = plots.slices(HOSTILE, [0.8] * 14, [0.7] * 14, [0.9] * 14, 0.8, worst=HOSTILE[0], key="slices")
     texts = {"".join(part.itertext()) for part in ElementTree.fromstring(drawn).iter() if part.tag.endswith("text")}
     assert {
         "<script>alert(1)</scrip…", "</svg>", "{{ 7*7 }}", "$x^", "a����b", "�evil", "正面评价", "🎉👩‍💻",

@@ -129,11 +129,12 @@ def _thresholds(document: MetricsDocument, predictions: Predictions) -> str:
 
 
 def _slices(index: int, document: MetricsDocument) -> str:
-    groups = document["slices"][index]["slices"]
+    sliced = document["slices"][index]
+    groups = sliced["slices"]
     names, accuracies = [group["name"] for group in groups], [group["accuracy"] for group in groups]
     lows, highs = zip(*(group["interval"] for group in groups), strict=True)
     overall = defined(document["metrics"], "accuracy")
-    return plots.slices(names, accuracies, lows, highs, overall, key=f"slices-{index}")
+    return plots.slices(names, accuracies, lows, highs, overall, worst=sliced["worst"], key=f"slices-{index}")
 
 
 def coverage_sentence(predictions: Predictions) -> str:

@@ -294,7 +294,9 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         )
 
 
-def slices(names: Sequence[str], values: Values, lows: Values, highs: Values, overall: float, *, key: str) -> str:
+def slices(
+    names: Sequence[str], values: Values, lows: Values, highs: Values, overall: float, *, worst: str | None, key: str
+) -> str:  # fmt: skip
     """Draw the accuracy of several groups of rows, each with its interval, the worst in another colour.
 
     Args:
@@ -302,18 +304,19 @@ def slices(names: Sequence[str], values: Values, lows: Values, highs: Values, ov
         values: accuracy of each group, shape (groups,).
         lows, highs: ends of its interval, shape (groups,).
         overall: accuracy of all rows.
+        worst: name of the group to draw in another colour, if any.
         key: prefix of the ids, different for each such plot of a page.
     """
-    worst = int(np.argmin(values))
+    lowest = int(np.argmin(values))
     with Drawing(key, height=0.95 + 0.27 * len(names)) as drawing:
         shown = [drawing.name(name, 24) for name in names]
         widest = max(min(columns(name), 24) for name in shown)
         axes = drawing.axes(left=0.2 + 0.085 * widest, right=0.6, top=0.4, grid="x")
         for row, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
-            color = ORANGE if row == worst else BLUE
+            color = ORANGE if names[row] == worst else BLUE
             axes.plot([low, high], [row, row], color=color, linewidth=2, alpha=0.6, clip_on=False)
             axes.plot(value, row, "o", color=color, markersize=6, clip_on=False)
-            ink = ORANGE if row == worst else INK
+            ink = ORANGE if names[row] == worst else INK
             note(axes, f"{value:.3f}", (1, row), (8, 0), ("axes fraction", "data"), color=ink, va="center")
         axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
         text = f"all rows {overall:.3f}"
@@ -323,6 +326,6 @@ def slices(names: Sequence[str], values: Values, lows: Values, highs: Values, ov
         axes.locator_params(axis="x", nbins=4)
         return drawing.svg(
             "Accuracy of groups of rows",
-            f"All rows: {overall:.3f}. Lowest of {len(names)} groups: {clean_name(names[worst], 60)}, "
-            f"{values[worst]:.3f} ({lows[worst]:.3f} to {highs[worst]:.3f}).",
+            f"All rows: {overall:.3f}. Lowest of {len(names)} groups: {clean_name(names[lowest], 60)}, "
+            f"{values[lowest]:.3f} ({lows[lowest]:.3f} to {highs[lowest]:.3f}).",
         )
