@@ -14,7 +14,7 @@ from PIL import Image
 
 PICTURE = Path(__file__).resolve().parent / "report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FRAME = (960, 1080)
+FRAME = (960, 1120)
 """Width and height of each of the two frames, in pixels."""
 COLOURS = 256
 """The report has few; a palette makes the file a third as large."""
