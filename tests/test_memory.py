@@ -18,8 +18,8 @@ from textclf.inference import classifier
 MODEL = ROOT / "tests" / "frozen" / "format_2" / "reviews"
 
 ADVICE = (
-    "Allow more (a container and `ulimit -v` set limits too), or need less: fewer rows at once; in training a smaller "
-    "training.batch_size, text.max_length or text.vocab_size.\n"
+    "Allow more memory (a container and `ulimit -v` set limits too), or use less: fewer rows at once; in training "
+    "a smaller training.batch_size, text.max_length or text.vocab_size.\n"
 )
 
 # Errors of Python, the system and libraries, with the part that is shown

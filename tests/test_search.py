@@ -160,8 +160,8 @@ def test_a_process_that_lacks_memory_says_what_helps(jobs: Callable[..., tuple[S
         jobs(FullRunner)
     assert refused.value.lines == (
         "out of memory (Unable to allocate 7.45 GiB).",
-        "Allow more (a container and `ulimit -v` set limits too), or need less: fewer rows at once; in training a "
-        "smaller training.batch_size, text.max_length or text.vocab_size.",
+        "Allow more memory (a container and `ulimit -v` set limits too), or use less: fewer rows at once; in training "
+        "a smaller training.batch_size, text.max_length or text.vocab_size.",
         "Fewer --jobs need less memory too; go on with --resume.",
     )
 

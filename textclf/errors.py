@@ -45,6 +45,6 @@ def out_of_memory(error: BaseException) -> UserError:
     )  # TensorFlow's has many lines
     return UserError(
         f"out of memory ({reason:.200}).",
-        "Allow more (a container and `ulimit -v` set limits too), or need less: fewer rows at once; in training a "
-        "smaller training.batch_size, text.max_length or text.vocab_size.",
+        "Allow more memory (a container and `ulimit -v` set limits too), or use less: fewer rows at once; in training "
+        "a smaller training.batch_size, text.max_length or text.vocab_size.",
     )

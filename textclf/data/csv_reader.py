@@ -60,7 +60,7 @@ def _open_table(stream: BinaryIO, name: str, delimiter: str) -> _Table:
             delimiter, first_line = separator_line[1], 2
             continue
         head.append(line)
-        if (not line.isspace() and sum(not line.isspace() for line in head) == 2) or len(head) == HEAD_LINES:
+        if sum(not line.isspace() for line in head) == 2 or len(head) == HEAD_LINES:
             break
     header, row = [*(line.rstrip("\r\n") for line in head if not line.isspace()), "", ""][:2]
     names = _QUOTED.sub("", header)

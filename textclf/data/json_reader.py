@@ -1,6 +1,7 @@
 """The reader of JSON files: an object on each line, or one list of objects."""
 
 import codecs
+import itertools
 import json
 import re
 from collections import Counter
@@ -78,7 +79,7 @@ def _list_items(stream: BinaryIO, name: str) -> Iterator[_Item]:
     """Yield the items of a list, in memory that does not grow with the list."""
     window = _Window(stream, name)
     window.take("[")
-    for row in range(1 << 62):
+    for row in itertools.count():
         if window.next_character() == "]":
             break
         if row:

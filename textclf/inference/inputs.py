@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -74,11 +74,10 @@ def read_texts(
         if table:
             yield from _read_columns(stream, str(path), table, columns or default_columns)
             return
-        chunks = read_lines(stream, str(path))
-        first = next(chunks, [])
-        if input_format is None and default_columns:
-            _warn_of_table(first[:TABLE_LINES], str(path), default_columns)
-        yield from chain([first] if first else [], chunks)
+        for chunk, lines in enumerate(read_lines(stream, str(path))):
+            if chunk == 0 and input_format is None and default_columns:
+                _warn_of_table(lines[:TABLE_LINES], str(path), default_columns)
+            yield lines
 
 
 def _table_format(path: Path, columns: Sequence[str], input_format: str | None) -> TableFormat | None:
