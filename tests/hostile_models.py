@@ -37,7 +37,7 @@ READS = "; this textclf (0.1.0) reads 1 to 3."
 FILES: dict[str, tuple[Damage, str]] = {
     "model.json is missing": (
         lambda folder: (folder / "model.json").unlink(),
-        "{model} holds no model: {model}/model.json is missing. Name a run or a model/ folder with --run.",
+        "{model} holds no model: {model}/model.json is missing. Name a run or a model/ folder.",
     ),
     "model.onnx is missing": (
         lambda folder: (folder / "model.onnx").unlink(),

@@ -186,7 +186,8 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "texts that are the labels": (
         {"c.yaml": b"data: {train: rows.csv, text: label}"},
         "check c.yaml",
-        "rows.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
+        "rows.csv: no label has two different texts, one to learn from and one to validate on. Add rows, "
+        "name data.validation, or set data.text to another column.",
     ),
 }
 

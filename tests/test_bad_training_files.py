@@ -160,12 +160,14 @@ TRAINING_FILES: dict[str, tuple[Any, Any, str]] = {
     "texts that are all empty": (
         "a.csv",
         b"text,label\n" + b",a\n,b\n" * 9,
-        "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
+        "a.csv: no label has two different texts, one to learn from and one to validate on. Add rows, "
+        "name data.validation, or set data.text to another column.",
     ),
     "texts of NUL bytes": (
         "a.csv",
         b"text,label\n" + b"\0,a\n\0\0,a\n\0,b\n" * 9,
-        "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
+        "a.csv: no label has two different texts, one to learn from and one to validate on. Add rows, "
+        "name data.validation, or set data.text to another column.",
     ),
     "an id for a label": (
         "a.csv",

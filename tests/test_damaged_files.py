@@ -197,7 +197,8 @@ ROW_REFUSED = {
     "too few rows": (
         "a.csv",
         b"text,label\na,1\nb,2\n",
-        "a.csv: too few rows to hold any out for validation. Add rows, or name data.validation.",
+        "a.csv: no label has two different texts, one to learn from and one to validate on. Add rows, "
+        "name data.validation, or set data.text to another column.",
     ),
 }
 

@@ -202,6 +202,24 @@ def test_predict_refuses_a_stray_quote_too(reviews: Path) -> None:
     assert (result.exit_code, result.stderr) == (1, refusal("rows.csv"))
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_the_header_of_a_file_that_was_joined_to_another_is_told(name: str, mark: str) -> None:
+    content = table("," if name == "rows.csv" else "\t", end="\n")
+    Path(name).write_text(f"{mark}{content}{mark}{content}")
+    assert check(name)[0] == 2 * len(LINES) + 1
+    assert check(name)[2].splitlines()[0] == (
+        f"warning: {name}: rows that repeat the header: 1, the first in line {len(LINES) + 2}. They are read as rows. "
+        "If files were joined into this one, drop the headers of all but the first"
+    )
+
+
+def test_a_row_of_one_column_that_is_the_name_of_the_column_is_a_row(reviews: Path) -> None:
+    Path("rows.csv").write_text("text\ngood\ntext\n")
+    result = textclf("predict", "rows.csv", "--run", reviews)
+    assert (result.stdout.count("\n"), result.stderr) == (2, "")
+
+
 def test_lines_that_may_be_rows_are_counted() -> None:
     texts = [("first line,with a comma\nand,another\nend", "yes")] * 3
     content = table(",", [(f'"{text}"', label) for text, label in texts] + LINES, end="\n")

@@ -92,6 +92,27 @@ def test_a_link_to_a_file_that_a_command_reads_is_never_written(name: str, evalu
         link.unlink()
 
 
+@posix
+@pytest.mark.parametrize("name", [*COMMANDS, "export, folder", "train", "tune", "compress"])
+def test_a_path_back_from_a_folder_that_does_not_exist_is_refused(name: str, evaluated: Path, folder: Path) -> None:
+    commands: dict[str, Arguments] = {
+        "export, folder": ["export", "--run", evaluated, "--format", "python", "--output"],
+        "train": ["train", folder / "c.yaml", "--run"],
+        "tune": ["tune", folder / "c.yaml", "--run"],
+        "compress": ["compress", "--run", evaluated, "--method", "int8", "--output"],
+    }
+    arguments = commands.get(name) or COMMANDS[name](evaluated, folder)[0]
+    there = folder / ("there" if name in commands else "there.keras")
+    there.write_text("years of work")
+    path = folder / "none" / ".." / there.name
+    refused = textclf(*arguments, path)
+    kind = "folder" if name in commands else "file"
+    message = f"{path} steps back from {folder}/none, which is no folder. Choose another {kind} with {arguments[-1]}.\n"
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (1, "", message)
+    assert there.read_text() == "years of work"
+    assert not (folder / "none").exists()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_file_that_is_there_is_replaced_only_when_asked(name: str, evaluated: Path, folder: Path) -> None:
     arguments, _ = COMMANDS[name](evaluated, folder)
@@ -134,6 +155,16 @@ def test_a_link_is_written_through_and_a_device_is_written(name: str, evaluated:
 def test_a_minus_is_standard_output(name: str, evaluated: Path, folder: Path) -> None:
     arguments, _ = COMMANDS[name](evaluated, folder)
     assert textclf(*arguments, "-").stdout == textclf(*arguments[:-1]).stdout != ""
+
+
+@posix
+@pytest.mark.parametrize("name", ["predict", "init", "export"])
+def test_a_replaced_file_keeps_who_may_read_it(name: str, evaluated: Path, folder: Path) -> None:
+    arguments, _ = COMMANDS[name](evaluated, folder)
+    output = folder / "private.keras"
+    output.touch(mode=0o600)
+    assert textclf(*arguments, output, "--overwrite").exit_code == 0
+    assert (output.stat().st_size > 0, output.stat().st_mode & 0o777) == (True, 0o600)
 
 
 def shell(command: str, folder: Path) -> tuple[int, str, str]:

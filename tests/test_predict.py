@@ -41,13 +41,31 @@ def expected_tsv(classifier: Classifier, texts: list[str]) -> str:
         ("\n\n\n", ["", "", ""]),
         ("", []),
         ("one", ["one"]),
-        ("a\rb\n", ["a\rb"]),
         ("nul\0byte\n", ["nul\0byte"]),
     ],
 )
 def test_a_line_in_is_a_line_out(stdin: str, texts: list[str], reviews: Path, classifier: Classifier) -> None:
     result = textclf("predict", "--run", reviews, stdin=stdin.encode())
     assert (result.exit_code, result.stdout, result.stderr) == (0, expected_tsv(classifier, texts), "")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "texts", "line"),
+    [
+        ("a\rb\n", ["a\rb"], 1),
+        ("good\r\nbad\rslow\nfine\rcheap\n", ["good", "bad\rslow", "fine\rcheap"], 2),
+        ("good\r\nbad\r\r\nslow\r", ["good", "bad", "slow"], None),
+    ],
+)
+def test_lines_with_a_carriage_return_inside_are_told(
+    stdin: str, texts: list[str], line: int | None, reviews: Path, classifier: Classifier
+) -> None:
+    result = textclf("predict", "--run", reviews, stdin=stdin)
+    warning = (
+        f"warning: -:{line}: a line holds a carriage return and is one text, since only line feeds end lines. If it is "
+        "several, save the file with LF or CRLF line ends\n"
+    )
+    assert (result.stdout, result.stderr) == (expected_tsv(classifier, texts), warning if line else "")
 
 
 def test_a_probability_does_not_depend_on_the_rows_beside_it(classifier: Classifier) -> None:

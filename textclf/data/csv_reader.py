@@ -101,6 +101,8 @@ def _records(table: _Table) -> Iterator[list[str]]:
     joined = _JoinedRows(table)
     records = _quoted_records(table) if table.quotes else _tab_records(table, joined)
     width = 0
+    header: list[str] = []
+    headers: list[int] = []  # lines of later headers
     try:
         for line, last_line, fields in records:
             if not fields and width != 1:
@@ -109,7 +111,9 @@ def _records(table: _Table) -> Iterator[list[str]]:
             if len(fields) != width:
                 if width:
                     raise _ragged(table, line, len(fields), width)
-                width = len(fields)
+                width, header = len(fields), fields
+            elif fields[-1] == header[-1] and width > 1 and _is_header(fields, header):
+                headers.append(line)
             elif last_line > line:
                 joined.check(fields, line, last_line)
             elif joined.sample_size > 0:
@@ -117,6 +121,16 @@ def _records(table: _Table) -> Iterator[list[str]]:
             yield fields
     finally:
         joined.warn()
+        if headers:
+            logger.warning(
+                "%s: rows that repeat the header: %d, the first in line %d. They are read as rows. If files were "
+                "joined into this one, drop the headers of all but the first", table.name, len(headers), headers[0],
+            )  # fmt: skip
+
+
+def _is_header(fields: list[str], header: list[str]) -> bool:
+    """Return True if a row repeats the header, with the byte order mark of another file before it or without."""
+    return fields[1:] == header[1:] and fields[0].removeprefix("\ufeff").strip('"') == header[0]
 
 
 def _ragged(table: _Table, line: int, fields: int, width: int) -> UserError:

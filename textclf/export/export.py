@@ -22,7 +22,7 @@ from textclf.export.portable_formats import is_package_name, load_onnx, load_pyt
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import run_files
 from textclf.io.files import replacing, replacing_folder, size_in_bytes
-from textclf.io.outputs import already_exists, check_output
+from textclf.io.outputs import already_exists, check_output, check_steps_back
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
 
@@ -99,6 +99,7 @@ def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> No
             "my_classifier or my_classifier.zip."
         )
     kind = "folder" if _is_folder(format, output) else "file"
+    check_steps_back(output, option="--output", kind=kind)
     if kind == "file":
         check_output(output, run_files(run), overwrite=overwrite)
     replaceable = (output / exporter.marker).is_file() if kind == "folder" else output.is_file()

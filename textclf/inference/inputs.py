@@ -74,10 +74,17 @@ def read_texts(
         if table:
             yield from _read_columns(stream, str(path), table, columns or default_columns)
             return
-        for chunk, lines in enumerate(read_lines(stream, str(path))):
-            if chunk == 0 and input_format is None and default_columns:
-                _warn_of_table(lines[:TABLE_LINES], str(path), default_columns)
-            yield lines
+        yield from _warn_of_carriage_returns(_lines(stream, str(path), input_format, default_columns), str(path))
+
+
+def _lines(
+    stream: BinaryIO, name: str, input_format: str | None, default_columns: Sequence[str]
+) -> Iterator[list[str]]:
+    """Yield lines in chunks; warn if they look like those of a table, unless `input_format` says that they are lines."""
+    for chunk, lines in enumerate(read_lines(stream, name)):
+        if chunk == 0 and input_format is None and default_columns:
+            _warn_of_table(lines[:TABLE_LINES], name, default_columns)
+        yield lines
 
 
 def _table_format(path: Path, columns: Sequence[str], input_format: str | None) -> TableFormat | None:
@@ -122,6 +129,22 @@ def _warn_of_table(lines: list[str], name: str, columns: Sequence[str]) -> None:
             "those that --column names", name, input_format.upper(), input_format,
             "the column" if len(columns) == 1 else "the columns", "' and '".join(columns),
         )  # fmt: skip
+
+
+def _warn_of_carriage_returns(chunks: Iterator[list[str]], name: str) -> Iterator[list[str]]:
+    """Yield the chunks; warn of the first line that holds a carriage return, with which old programs end lines."""
+    before, told = 0, False
+    for texts in chunks:
+        if not told:
+            line = next((number for number, text in enumerate(texts, start=1) if "\r" in text.rstrip("\r")), None)
+            if line is not None:
+                logger.warning(
+                    "%s:%d: a line holds a carriage return and is one text, since only line feeds end lines. If it is "
+                    "several, save the file with LF or CRLF line ends", name, before + line,
+                )  # fmt: skip
+                told = True
+        before += len(texts)
+        yield texts
 
 
 _QUOTED = re.compile('"[^"]*"')

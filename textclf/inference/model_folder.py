@@ -129,7 +129,7 @@ def read_model_files(folder: Path) -> ModelFiles:
     folder = model_folder(folder)
     path, graph_path = folder / "model.json", folder / "model.onnx"
     if not os.path.lexists(path):
-        raise UserError(f"{folder} holds no model: {path} is missing. Name a run or a model/ folder with --run.")
+        raise UserError(f"{folder} holds no model: {path} is missing. Name a run or a model/ folder.")
     raw = _read_json(path)
     try:
         document = _check_document(raw)

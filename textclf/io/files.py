@@ -32,7 +32,7 @@ def size_in_bytes(path: Path) -> int:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path; rename it to `path` at the end of the block, or remove it if the block fails.
 
-    Where `path` is a link, the file that it leads to is replaced.
+    Where `path` is a link, the file that it leads to is replaced. An earlier file's permissions are kept.
 
     Raises:
         UserError: the file cannot be written, for example because the disk is full.
@@ -44,6 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             _to_disk(temporary)
+            if real.exists():
+                shutil.copymode(real, temporary)
             temporary.replace(real)
         finally:
             temporary.unlink(missing_ok=True)

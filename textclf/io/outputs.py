@@ -32,6 +32,8 @@ def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool,
     Raises:
         UserError: the path is refused.
     """
+    if path is not None:
+        check_steps_back(path, option=option, kind="file")
     check_not_read(path, sources, option=option, kind="file")
     if path is None or is_stream(path):
         return
@@ -39,6 +41,21 @@ def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool,
         raise UserError(f"{path} is a folder. Name a file in it with {option}.")
     if path.exists() and not overwrite:
         raise UserError(already_exists(path, option=option, kind="file"))
+
+
+def check_steps_back(path: Path, *, option: str, kind: str) -> None:
+    """Refuse a path with a `..` behind a folder that does not exist.
+
+    The system finds nothing at `none/../rows.csv`, and once `none` is made the path names a file that was there before.
+
+    Raises:
+        UserError: the path is refused.
+    """
+    for folder in (path, *path.parents):
+        if folder.name == ".." and not os.path.exists(folder):  # noqa: PTH110 - Path.exists raises without permission
+            raise UserError(
+                f"{path} steps back from {folder.parent}, which is no folder. Choose another {kind} with {option}."
+            )
 
 
 def already_exists(path: Path, *, option: str, kind: str) -> str:

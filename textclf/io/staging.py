@@ -11,7 +11,7 @@ from pathlib import Path
 from textclf.errors import UserError
 from textclf.io.contract import EnvironmentDocument
 from textclf.io.files import make_parents, read_json, write_errors
-from textclf.io.outputs import already_exists, check_not_read
+from textclf.io.outputs import already_exists, check_not_read, check_steps_back
 from textclf.io.publishing import can_be_renamed, publish, retire
 from textclf.io.run_folder import RUNS, Run, remove_run
 
@@ -37,6 +37,7 @@ def locked(run: Run, *, option: str = "--run") -> Iterator[None]:
     Raises:
         UserError: another process has the lock, or the run is a link that leads nowhere or cannot be written.
     """
+    check_steps_back(run.path, option=option, kind="folder")
     _check_links(run, option)
     path = _beside(run, LOCK)
     if not _is_lock(path):

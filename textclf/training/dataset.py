@@ -270,7 +270,10 @@ def _check_labels(train: Labels, validation: Labels, separator: str | None, path
         only = f"only the label '{labels[0]}'" if labels else "no label"
         raise UserError(f"{files}: {only} in {len(train)} training rows. There must be something to tell apart.")
     if not len(validation):
-        raise UserError(f"{files}: too few rows to hold any out for validation. Add rows, or name data.validation.")
+        raise UserError(
+            f"{files}: no label has two different texts, one to learn from and one to validate on. Add rows, name "
+            "data.validation, or set data.text to another column."
+        )
     unseen = sorted(set(validation.names(separator)) - set(labels))
     if unseen:
         advice = spelling_advice(unseen, labels) or "Add training rows of them, or drop theirs."
