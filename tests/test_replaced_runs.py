@@ -126,6 +126,30 @@ def test_a_linked_run_is_written_through(run: Path, tmp_path: Path) -> None:
 
 
 @posix
+def test_a_folder_that_evaluations_link_to_is_not_emptied(run: Path, tmp_path: Path) -> None:
+    (run / "evaluations").rename(tmp_path / "elsewhere")
+    (run / "evaluations").symlink_to(Path("..") / "elsewhere")
+    before = contents(tmp_path / "elsewhere")
+    result = retrain(tmp_path, "--overwrite")
+    assert result.exit_code == 0
+    assert [line for line in result.stderr.splitlines() if "warning" in line and str(run) in line] == []
+    assert contents(tmp_path / "elsewhere") == before
+    assert not os.path.lexists(run / "evaluations")
+    assert (run / "earlier_evaluations").readlink() == Path("..") / "elsewhere"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "reviews.yaml", "run"]
+
+
+@pytest.mark.parametrize("suffix", [".partial", ".textclf-replaced"])
+def test_a_run_does_not_get_the_name_of_an_unfinished_one(suffix: str, tmp_path: Path) -> None:
+    refused = retrain(tmp_path, "--run", tmp_path / f"run{suffix}")
+    message = (
+        f"{tmp_path}/run{suffix} ends in {suffix}, as only unfinished runs do. Choose another folder with --run.\n"
+    )
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (1, "", message)
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.yaml"]
+
+
+@posix
 @pytest.mark.parametrize("name", ["run", "runs/run"])
 def test_a_link_that_leads_nowhere_is_found_before_training(name: str, tmp_path: Path) -> None:
     (tmp_path / name.split("/")[0]).symlink_to(tmp_path / "no disk")

@@ -80,7 +80,7 @@ def read_texts(
 def _lines(
     stream: BinaryIO, name: str, input_format: str | None, default_columns: Sequence[str]
 ) -> Iterator[list[str]]:
-    """Yield lines in chunks; warn if they look like those of a table, unless `input_format` says that they are lines."""
+    """Yield lines in chunks; warn if they look like a table, unless `input_format` is given."""
     for chunk, lines in enumerate(read_lines(stream, name)):
         if chunk == 0 and input_format is None and default_columns:
             _warn_of_table(lines[:TABLE_LINES], name, default_columns)

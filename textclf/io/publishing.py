@@ -98,15 +98,25 @@ def _keep_evaluations(replaced: Run, run: Run) -> None:
     if not replaced.evaluations.is_dir():
         return
     kept = run.path / "earlier_evaluations"
+    if replaced.evaluations.is_symlink():  # the folder that it leads to is not ours to empty
+        kept = _free_path(kept)
+        shutil.move(replaced.evaluations, kept)
+        logger.info("evaluations of the earlier model are kept in %s", kept)
+        return
     for path in sorted(replaced.evaluations.iterdir()):
         evaluation = Run(path)
         if evaluation.metrics.is_file() and replaced.config.is_file() and not evaluation.config.exists():
             shutil.copyfile(replaced.config, evaluation.config)
         kept.mkdir(exist_ok=True)
-        shutil.move(path, next(target for target in numbered(kept / path.name) if not os.path.lexists(target)))
+        shutil.move(path, _free_path(kept / path.name))
     replaced.evaluations.rmdir()
     if kept.is_dir():
         logger.info("evaluations of the earlier model are kept in %s", kept)
+
+
+def _free_path(path: Path) -> Path:
+    """Return the path, or with -2, -3 and so on behind its name where something is there."""
+    return next(path for path in numbered(path) if not os.path.lexists(path))
 
 
 def _counterpart(path: Path, folder: Run, other: Run) -> Path:

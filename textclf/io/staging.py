@@ -38,6 +38,7 @@ def locked(run: Run, *, option: str = "--run") -> Iterator[None]:
         UserError: another process has the lock, or the run is a link that leads nowhere or cannot be written.
     """
     check_steps_back(run.path, option=option, kind="folder")
+    _check_name(run, option)
     _check_links(run, option)
     path = _beside(run, LOCK)
     if not _is_lock(path):
@@ -78,6 +79,16 @@ def _is_lock(path: Path) -> bool:
     """Return True if a path is free or a lock; a file such as poetry.lock or uv.lock must not be lost."""
     content = path.read_bytes() if path.is_file() else b""
     return not content or content[:1].isdigit()  # filelock writes the process number where the system has no locks
+
+
+def _check_name(run: Run, option: str) -> None:
+    """Refuse a name that textclf gives to what is not yet in its place: it would be put there, over another run."""
+    name = os.path.realpath(run.path)
+    suffix = next((suffix for suffix in (STAGING, REPLACED) if name.endswith(suffix)), None)
+    if suffix:
+        raise UserError(
+            f"{run.path} ends in {suffix}, as only unfinished runs do. Choose another folder with {option}."
+        )
 
 
 def _check_links(run: Run, option: str) -> None:
