@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, ROOT, overrides, textclf, write_config
+from conftest import QUICK, ROOT, CopyRun, overrides, textclf, write_config
 
 from textclf.config.load import load_saved_config
 
@@ -41,15 +41,28 @@ def test_a_run_keeps_the_rules_that_its_config_names(tmp_path: Path) -> None:
     assert words(run)[1:4] == ["won", "\xad", "der"]
 
 
-def test_an_earlier_run_is_not_resumed_with_other_rules(reviews: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(reviews, tmp_path / "run"))
-    config = run / "config.yaml"
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("  rules: 2\n", ""), encoding="utf-8")
-    result = textclf("train", config, "--run", run, "--resume")
+@pytest.fixture
+def earlier(copy_run: CopyRun, tmp_path: Path) -> Path:
+    """A run whose config.yaml was written before the rules had versions."""
+    run = Path(shutil.copytree(copy_run("quick"), tmp_path / "run"))
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(text.replace("  rules: 2\n", ""), encoding="utf-8")
+    return run
+
+
+def test_an_earlier_run_is_repeated_from_its_config_with_the_rules_it_was_trained_with(earlier: Path) -> None:
+    again = earlier.with_name("again")
+    result = textclf("train", earlier / "config.yaml", "--run", again, *overrides("training.epochs=1"))
+    assert result.exit_code == 0, result.output
+    assert words(again)[1:4] == ["won", "\xad", "der"]
+
+
+def test_an_earlier_run_is_not_resumed_with_other_rules(earlier: Path, tmp_path: Path) -> None:
+    config = Path(shutil.copy(earlier / "config.yaml", tmp_path / "mine.yaml"))
+    result = textclf("train", config, "--run", earlier, "--resume")
     problem = "was trained with other settings or data: text.rules is 2, was 1. Train anew with --overwrite."
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"{run} is complete, and {problem}\n"
+    assert result.stderr == f"{earlier} is complete, and {problem}\n"
 
 
 @pytest.mark.parametrize(("value", "range_"), [(0, "greater than or equal to 1"), (3, "less than or equal to 2")])

@@ -16,6 +16,7 @@ from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
 from textclf.data.readers import find_files
 from textclf.data.rows import PARTS, data_problems
 from textclf.errors import UserError
+from textclf.io.run_folder import Run
 from textclf.io.streams import expand_home, is_regular_file, missing_file
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.registry import MODELS
@@ -36,10 +37,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: all problems, one per line with its location; missing files and columns included.
     """
-    source = read_yaml(path, overrides)
+    source = read_config(path, overrides)
     config, problems = check_source(source)
     raise_problems(source, problems)
     return config
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
+    """Read a config without checking it; one in a run, without `text.rules`, gets rules 1, which repeats the run.
+
+    Raises:
+        UserError: the file cannot be read or is not YAML, or an override is not KEY=VALUE.
+    """
+    source = read_yaml(path, overrides)
+    run = Run(path.parent)
+    if path.name == run.config.name and run.description.is_file():
+        _default_to_first_rules(source.values)
+    return source
 
 
 def load_saved_config(path: Path) -> Config:
@@ -49,13 +63,18 @@ def load_saved_config(path: Path) -> Config:
         UserError: the config is damaged.
     """
     values = config_values(read_yaml(path))
-    if isinstance(text := values.get("text"), dict):
-        values["text"] = {"rules": 1} | text
+    _default_to_first_rules(values)
     problems = schema_problems(values)
     if problems:
         key, message = problems[0]
         raise UserError(f"{path} is damaged: {'.'.join(key)}: {message}.")
     return parse_config(values)
+
+
+def _default_to_first_rules(values: dict[str, Any]) -> None:
+    """Set `text.rules` to 1 where a complete config has none: it was written before the rules had versions."""
+    if isinstance(text := values.get("text"), dict):
+        text.setdefault("rules", 1)
 
 
 def dump_config(config: Config) -> str:

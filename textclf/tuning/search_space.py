@@ -15,13 +15,14 @@ from textclf.config.load import (
     overlaps,
     parse_config,
     raise_problems,
+    read_config,
     schema_problems,
     short_json,
     vector_problems,
 )
 from textclf.config.load import json_schema as config_schema
 from textclf.config.schema import TUNE_SECTION, Config, option_values
-from textclf.config.yaml_source import Key, YamlSource, read_yaml
+from textclf.config.yaml_source import Key, YamlSource
 from textclf.errors import UserError
 from textclf.io.contract import Settings
 from textclf.models.registry import MODELS
@@ -98,7 +99,7 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Space
     Raises:
         UserError: all problems of both with their locations, each on a line of its own.
     """
-    source = read_yaml(path, overrides)
+    source = read_config(path, overrides)
     config, problems = check_source(source)
     space, of_space = _read_space(source, config)
     raise_problems(source, [*problems, *of_space])
