@@ -39,10 +39,8 @@ def _names_memory(text: str) -> bool:
 
 def out_of_memory(error: BaseException) -> UserError:
     """Return the error that a user sees for one that `says_out_of_memory`."""
-    lines = str(error).strip().splitlines()
-    reason = next(
-        filter(_names_memory, lines), lines[0] if lines else type(error).__name__
-    )  # TensorFlow's has many lines
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = next(filter(_names_memory, lines), lines[0])  # TensorFlow's message has many lines
     return UserError(
         f"out of memory ({reason:.200}).",
         "Allow more memory (a container and `ulimit -v` set limits too), or use less: fewer rows at once; in training "

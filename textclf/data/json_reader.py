@@ -90,7 +90,7 @@ def _list_items(stream: BinaryIO, name: str) -> Iterator[_Item]:
         raise UserError(f"{name}: more text behind the list. Put all objects into one list, or one on each line.")
 
 
-_BLANKS = re.compile(r"\s*")
+_NOT_BLANK = re.compile(r"\S")
 
 TRUNCATED = 12  # characters before the end of a text that is cut in a constant or an escape
 
@@ -109,8 +109,9 @@ class _Window:
     def next_character(self) -> str:
         """Return the next character that is no blank; an empty string at the end."""
         while True:
-            self._position = _BLANKS.match(self._text, self._position).end()  # type: ignore[union-attr] # matches
-            if self._position < len(self._text) or self._complete:
+            match = _NOT_BLANK.search(self._text, self._position)
+            self._position = match.start() if match else len(self._text)
+            if match or self._complete:
                 return self._text[self._position : self._position + 1]
             self._read()
 
