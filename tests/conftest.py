@@ -161,3 +161,11 @@ def topics(copy_run: CopyRun) -> Path:
 def bags(copy_run: CopyRun) -> Path:
     """A run of bags of words and of pairs, with four labels."""
     return copy_run("bags")
+
+
+@pytest.fixture(scope="session")
+def evaluated(copy_run: CopyRun) -> Path:
+    """A run with two labels and an evaluation."""
+    run = copy_run("reviews")
+    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", run).exit_code == 0
+    return run

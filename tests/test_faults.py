@@ -14,18 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, CopyRun, start_textclf, textclf, write_config
+from conftest import ROOT, SAMPLES, start_textclf, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, small_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits and sends no such signals")
-
-
-@pytest.fixture(scope="module")
-def evaluated(copy_run: CopyRun) -> Path:
-    """A run with an evaluation."""
-    run = copy_run("reviews")
-    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", run).exit_code == 0
-    return run
 
 
 @pytest.fixture

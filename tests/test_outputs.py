@@ -7,17 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, CopyRun, textclf
+from conftest import ROOT, SAMPLES, textclf
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such devices and seldom allows links")
-
-
-@pytest.fixture(scope="module")
-def evaluated(copy_run: CopyRun) -> Path:
-    """A run with an evaluation."""
-    run = copy_run("quick")
-    assert textclf("evaluate", SAMPLES / "reviews.csv", "--run", run).exit_code == 0
-    return run
 
 
 Arguments = list[str | Path]

@@ -129,20 +129,36 @@ def _keep_fraction(
         return
     rows = np.array([sizes[stratum].sum() for stratum in strata])  # (strata,)
     held_rows = np.array([sizes[stratum][held_out[stratum]].sum() for stratum in strata])
-    order = np.lexsort((rng.random(len(strata)), held_rows - fraction * rows)).tolist()  # fewest of their rows first
-    for index in reversed(order):
-        held = strata[index][held_out[strata[index]]]
-        if len(held) and sizes[held[-1]] <= -missing:
+    fewest_first = np.lexsort((rng.random(len(strata)), held_rows - fraction * rows))  # (strata,)
+    missing += _return_rows([strata[index] for index in fewest_first[::-1]], sizes, held_out, rows=-missing)
+    _hold_out_evenly([strata[index] for index in fewest_first], sizes, held_out, rows=missing)
+
+
+def _return_rows(
+    strata: list[npt.NDArray[np.int64]], sizes: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], *, rows: float
+) -> int:
+    """Return the last held-out group of each stratum to training, up to `rows` in all; return how many these are."""
+    excess = rows
+    for stratum in strata:
+        held = stratum[held_out[stratum]]
+        if len(held) and sizes[held[-1]] <= excess:
             held_out[held[-1]] = False
-            missing += int(sizes[held[-1]])
-    progress = True
-    while progress and missing >= 1:
+            excess -= int(sizes[held[-1]])
+    return int(rows - excess)
+
+
+def _hold_out_evenly(
+    strata: list[npt.NDArray[np.int64]], sizes: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], *, rows: float
+) -> None:
+    """Hold out up to `rows` more rows, from each stratum by its size, until no stratum has one to spare."""
+    total = int(sizes.sum())
+    missing, before = rows, float("inf")
+    while 1 <= missing < before:
         before = missing
-        for index in order:
-            smallest = int(sizes[strata[index]][~held_out[strata[index]]].min())
-            quota = min(missing, max(smallest, before * rows[index] / total))
-            missing -= _hold_out(strata[index], sizes, held_out, rows=int(quota))
-        progress = missing < before
+        for stratum in strata:
+            smallest = int(sizes[stratum][~held_out[stratum]].min())
+            quota = min(missing, max(smallest, before * sizes[stratum].sum() / total))
+            missing -= _hold_out(stratum, sizes, held_out, rows=int(quota))
 
 
 def _split_rows(
