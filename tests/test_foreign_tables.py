@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -373,6 +374,8 @@ def test_values_of_parquet_are_text(values: pyarrow.Array) -> None:
         ([1, 0], {"0": 18, "1": 18}),
         ([Decimal(1), Decimal(0)], {"0": 18, "1": 18}),
         ([b"yes", b"no"], {"no": 18, "yes": 18}),
+        ([np.float16(0.1), np.float16(1)], {"0.1": 18, "1.0": 18}),
+        ([np.float32(0.1), np.float32(1)], {"0.1": 18, "1.0": 18}),
     ],
 )
 def test_labels_of_parquet_may_have_any_type(values: list[object], labels: dict[str, int]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from textclf.data.table_format import Lists, TableFormat, as_labels, as_text, column_index
 from textclf.errors import UserError, says_out_of_memory
 from textclf.io.processors import usable_processors
@@ -27,7 +29,7 @@ def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists)
         for batch in file.iter_batches(BATCH_ROWS, columns=names):
             texts = []
             for key, column in zip(columns, names, strict=True):
-                values = batch.column(column).to_pylist()
+                values = _values(batch.column(column))
                 cells = (f"{name}: row {number}, '{column}'" for number in itertools.count(row))
                 convert = partial(as_labels, separator=lists[key]) if key in lists else as_text
                 texts.append(list(map(convert, values, cells)))
@@ -38,7 +40,15 @@ def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists)
 def _records(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
     with _open(stream, name) as file:
         for batch in file.iter_batches(BATCH_ROWS):
-            yield from batch.to_pylist()
+            for values in zip(*map(_values, batch.columns), strict=True):
+                yield dict(zip(batch.schema.names, values, strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of an arrow array; a float of 16 or 32 bits as 0.1, not as the 0.10000000149011612 it is."""
+    values: list[Any] = column.to_pylist()
+    precision = {"halffloat": np.float16, "float": np.float32}.get(str(column.type))
+    return [value if value is None else float(str(precision(value))) for value in values] if precision else values
 
 
 @contextlib.contextmanager
