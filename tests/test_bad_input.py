@@ -130,7 +130,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "a table that there is not": (
         {},
         "train nowhere.csv",
-        "no config 'nowhere.csv' (looked in HERE). Write one for your table: textclf init DATA.csv",
+        "no file 'nowhere.csv' (looked in HERE). This command takes a config, which `textclf init` writes for a table.",
     ),
     "a name too long": ({}, "check LONG.yaml", "HERE/LONG.yaml cannot be read or written: File name too long."),
     "a deep --set": (

@@ -63,7 +63,7 @@ def test_init_takes_several_columns() -> None:
     write("train.csv")
     Path("test.csv").write_text("title,body,label\nRude 1,,negative\n")
     result = textclf("init", "train.csv", "--text", "title", "--text", "body", "--output", "c.yaml")
-    assert (result.exit_code, "have texts in 'title, body'" in result.stderr) == (0, True)
+    assert (result.exit_code, "have texts in 'title' and 'body' (median" in result.stderr) == (0, True)
     settings = Path("c.yaml").read_text()
     assert "  text: [title, body]  " in settings
     assert "1 of 1 texts of test.csv are in the training file too." in settings

@@ -78,10 +78,12 @@ class CreatedConfig:
     def summary(self) -> list[str]:
         """Return a few lines about the data for the terminal."""
         profile, remarks = self.profile, self.remarks
+        names = [self.text_columns] if isinstance(self.text_columns, str) else self.text_columns
+        texts = " and ".join(f"'{excerpt(name)}'" for name in names)
         tokens = f"median {profile.median:,.0f} tokens, longest {profile.longest:,}"
         hidden = len(remarks) - MAX_PRINTED_REMARKS
         return [
-            f"{excerpt(self.data)}: {_rows_read(profile)} have texts in '{excerpt(profile.text)}' ({tokens})",
+            f"{excerpt(self.data)}: {_rows_read(profile)} have texts in {texts} ({tokens})",
             f"and labels in '{excerpt(profile.label)}' ({_label_shares(profile)})",
             *remarks[:MAX_PRINTED_REMARKS],
             *([f"more remarks on top of the config: {hidden}"] if hidden > 0 else []),

@@ -13,6 +13,7 @@ import yaml
 from textclf.data.readers import is_table
 from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable
+from textclf.io.streams import missing_file
 
 MAX_BYTES = 1 << 17  # of a config; a list of a thousand files takes half
 
@@ -74,6 +75,10 @@ def _read_text(path: Path) -> str:
             )
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
+        if is_table(path):
+            raise UserError(
+                f"{missing_file(str(path))} This command takes a config, which `textclf init` writes for a table."
+            ) from None
         raise UserError(
             f"no config '{path}' (looked in {Path.cwd()}). Write one for your table: textclf init DATA.csv"
         ) from None
