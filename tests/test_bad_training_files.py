@@ -256,7 +256,7 @@ def test_word_vectors_are_refused(name: str, content: Content, message: str) -> 
 @pytest.mark.parametrize("name", ["a.csv.gz", "v.gz", "v.zip"])
 def test_a_compressed_line_without_an_end_takes_little_memory(name: str) -> None:
     put({name: bomb(name)})
-    read = read_columns(Path(name), {}) if "csv" in name else vector_words(Path(name))
+    read = read_columns(Path(name), []) if "csv" in name else vector_words(Path(name))
     tracemalloc.start()
     with pytest.raises(UserError, match="a line of more than 16 MB"):
         list(read)
@@ -268,7 +268,7 @@ def test_a_compressed_line_without_an_end_takes_little_memory(name: str) -> None
 def test_a_text_of_the_longest_allowed_line_is_read() -> None:
     text = "x" * (SIZE_LIMIT - 3)
     put({"a.csv": f"text\n{text}\n".encode()})
-    assert list(read_columns(Path("a.csv"), {"data.text": "text"})) == [(text,)]
+    assert list(read_columns(Path("a.csv"), [("data.text", "text")])) == [(text,)]
 
 
 def test_two_thousand_labels_are_allowed() -> None:

@@ -231,7 +231,7 @@ def test_rows_without_labels_are_refused() -> None:
         (
             "text,label\na b,x\nc d,y\n",
             ["--text", "text", "--label", "text"],
-            "rows.csv: 'text' cannot hold both the texts and the labels. Name two columns.\n",
+            "--label: the column 'text' is that of --text too. Name another.\n",
         ),
         (
             "text,label\na b,x\nc d,x\n",

@@ -13,7 +13,7 @@ from conftest import SAMPLES, textclf
 
 from textclf.data.readers import FORMATS, find_files, read_columns
 
-TEXT_AND_LABEL = {"data.text": "text", "data.label": "label"}
+TEXT_AND_LABEL = [("data.text", "text"), ("data.label", "label")]
 TEXTS = [
     "NA",
     "null",
@@ -107,7 +107,7 @@ def test_a_blank_line_is_no_row_of_a_table_with_two_columns() -> None:
 
 def test_a_blank_line_is_an_empty_text_in_a_table_with_one_column() -> None:
     Path("rows.csv").write_text("text\na\n\nb\n")
-    assert list(read_columns(Path("rows.csv"), {"--column": "text"})) == [("a",), ("",), ("b",)]
+    assert list(read_columns(Path("rows.csv"), [("--column", "text")])) == [("a",), ("",), ("b",)]
 
 
 @pytest.mark.parametrize("text", ["x" * 200_000, "x\x00y", "a\rb", '"', "\ufeff", "\U0010ffff"])
@@ -152,6 +152,28 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file() -> None:
     for name in ("a[1].csv", "a1.csv"):
         Path(name).touch()
     assert find_files("a[1].csv", key="data.train") == [Path("a[1].csv")]
+
+
+def test_a_file_is_named_once(reviews: Path) -> None:
+    rows = Path("deep/rows.csv")
+    rows.parent.mkdir()
+    rows.write_text("text,label\n" + "fine,positive\nbad,negative\n" * 5)
+    Path("link.csv").symlink_to(rows)
+    problems = {
+        "[deep/rows.csv, deep/rows.csv]": "deep/rows.csv is named twice",
+        "[deep/../deep/rows.csv, 'deep/*.csv']": "deep/rows.csv is the same file as deep/../deep/rows.csv",
+        "[deep/rows.csv, link.csv]": "link.csv is the same file as deep/rows.csv",
+    }
+    for train, problem in problems.items():
+        Path("c.yaml").write_text(f"data: {{train: {train}}}\n")
+        for command in ("check", "train"):
+            result = textclf(command, "c.yaml")
+            message = f"c.yaml:1:8: data.train: {problem}. Name it once.\n"
+            assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
+    result = textclf("evaluate", "**/*.csv", "--run", reviews)
+    assert (result.exit_code, result.stderr) == (
+        1, "DATA: link.csv is the same file as deep/rows.csv. Name it once.\n"
+    )  # fmt: skip
 
 
 def test_training_reads_all_files_of_a_list() -> None:

@@ -13,7 +13,7 @@ from conftest import textclf
 
 from textclf.data.readers import read_columns
 
-TEXT_AND_LABEL = {"data.text": "text", "data.label": "label"}
+TEXT_AND_LABEL = [("data.text", "text"), ("data.label", "label")]
 LINES = [(f"the {word} number {row} was here", "yes" if row % 2 else "no") for row, word in enumerate(["app"] * 40)]
 
 

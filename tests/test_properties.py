@@ -118,7 +118,7 @@ def test_a_line_in_is_a_row_out(classifier: Classifier, lines: list[str], last_n
 @SAME_EVERY_TIME
 def test_csv_written_is_csv_read(rows: list[tuple[str, str]]) -> None:
     write_csv(Path("rows.csv"), ["text", "label"], rows, raw=True)
-    assert list(read_columns(Path("rows.csv"), {"data.text": "text", "data.label": "label"})) == rows
+    assert list(read_columns(Path("rows.csv"), [("data.text", "text"), ("data.label", "label")])) == rows
 
 
 LABELS = st.lists(ANY_TEXT.filter(str.strip), min_size=2, max_size=4, unique=True)

@@ -50,8 +50,17 @@ def test_a_text_may_be_joined_from_several_columns() -> None:
     missing = textclf("predict", "other.csv", "--run", "run")
     assert (missing.exit_code, missing.stderr) == (
         1,
-        "other.csv has no column 'title'; it has: head, text. Set --column.\n",
+        "other.csv has no column 'title'; it has: head, text. Set --column for each of the 2 columns of the texts.\n",
     )
+    refusals = [
+        ("predict", ("--column", "head", "--column", "body"), "--column for each of the 2 columns of the texts"),
+        ("evaluate", ("--text", "head", "--text", "body"), "--text for each of the 2 columns of the texts"),
+        ("evaluate", ("--text", "body"), "--text"),
+    ]
+    for command, options, advice in refusals:
+        refused = textclf(command, "other.csv", "--run", "run", *options)
+        assert refused.exit_code == 1
+        assert refused.stderr == f"other.csv has no column 'body'; it has: head, text. Set {advice}.\n"
     lines = textclf("predict", "--run", "run", stdin='pos,"a, b"\nneg,c\nneg,d\n')
     assert lines.stderr == (
         "warning: -: the lines look like CSV, and each is taken for a text. --input-format csv reads the columns "
@@ -79,6 +88,7 @@ def test_init_takes_several_columns() -> None:
     ("text", "problem"),
     [
         ("[title, nope]", "data.text: rows.csv has no column 'nope'; it has: title, body, label. Set data.text."),
+        ("[title, title]", "data.text: the column 'title' is named twice. Name it once."),
         ("[]", "data.text: is empty"),
         ('""', "data.text: is empty"),
         ("{a: 1}", 'data.text: should be text, found {"a": 1}'),
@@ -89,6 +99,42 @@ def test_wrong_columns_are_refused(text: str, problem: str) -> None:
     Path("c.yaml").write_text(f"data: {{train: rows.csv, text: {text}}}\n")
     result = textclf("check", "c.yaml")
     assert (result.exit_code, result.stderr) == (1, f"c.yaml:1:25: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (("init", "--text", "title", "--text", " title"), "--text: the column ' title' is named twice. Name it once."),
+        (
+            ("init", "--text", "title", "--text", "body", "--label", "body"),
+            "--label: the column 'body' is that of --text too. Name another.",
+        ),
+        (
+            ("predict", "--column", "title", "--column", "title"),
+            "--column: the column 'title' is named twice. Name it once.",
+        ),
+        (
+            ("evaluate", "--text", "title", "--text", "title"),
+            "--text: the column 'title' is named twice. Name it once.",
+        ),
+        (("evaluate", "--label", "text"), "--label: the column 'text' is that of --text too. Name another."),
+    ],
+)
+def test_a_column_has_one_use(command: tuple[str, ...], problem: str, reviews: Path) -> None:
+    write("rows.csv")
+    run = () if command[0] == "init" else ("--run", reviews)
+    result = textclf(command[0], "rows.csv", *command[1:], *run)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{problem}\n")
+
+
+@pytest.mark.parametrize(("text", "label"), [("[title, body]", "body"), ("'body '", "body")])
+def test_texts_are_no_labels(text: str, label: str) -> None:
+    write("rows.csv")
+    Path("c.yaml").write_text(f"data:\n  train: rows.csv\n  text: {text}\n  label: {label}\n")
+    message = f"c.yaml:4:3: data.label: the column '{label}' is that of data.text too. Name another.\n"
+    for command in ("check", "train"):
+        result = textclf(command, "c.yaml")
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
 
 
 # Formats of the input

@@ -100,7 +100,7 @@ def read_rows(data: bytes) -> None:
     path = Path(name + (".gz" if compressed else ""))
     path.write_bytes(gzip.compress(content, 1, mtime=0) if compressed == 1 else content)
     attempts: list[Callable[[], Any]] = [
-        lambda: list(read_columns(path, {"data.text": "text", "data.label": "label"}, lists={"data.label": "|"})),
+        lambda: list(read_columns(path, [("data.text", "text"), ("data.label", "label")], lists={"data.label": "|"})),
         lambda: list(read_lines(io.BytesIO(content), "-")),
         lambda: data_problems(DataOptions(train=str(path)), ["stars"]),
         lambda: suggest(path),

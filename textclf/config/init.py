@@ -20,6 +20,7 @@ from textclf.data.columns import ColumnRoles, find_columns, join_columns, read_t
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
 from textclf.data.spelling import quoted, spelling_advice, spelling_groups
 from textclf.data.split import split
+from textclf.data.table_format import check_distinct
 from textclf.errors import UserError
 from textclf.io.files import write_pieces
 from textclf.io.outputs import check_output
@@ -118,6 +119,7 @@ def create_config(
     Raises:
         UserError: the table cannot be read or trained on, or the config must not be written.
     """
+    check_distinct([*(("--text", name) for name in text), *([("--label", label)] if label else [])])
     data = expand_home(data)
     path = None if output == "-" else Path(expand_home(output or f"{_data_name(data)}.yaml"))
     sources = [data, *(companion for _, companion in _companion_paths(data))]

@@ -187,8 +187,6 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
     text_column = named_text or _text_column([column for column in table.columns if column is not named_label])
     if text_column is None:
         raise UserError(*_no_column_lines(file, table, "texts: words, most of them different", "--text"))
-    if text_column is named_label:
-        raise UserError(f"{file}: '{label}' cannot hold both the texts and the labels. Name two columns.")
     candidates = [column for column in table.columns if column is not text_column and _could_be_label(column)]
     label_column = named_label or max(reversed(candidates), key=_label_rank, default=None)
     if label_column is None:

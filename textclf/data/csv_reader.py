@@ -8,11 +8,11 @@ import csv
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from textclf.data.table_format import Lists, TableFormat, column_index
+from textclf.data.table_format import Columns, Lists, TableFormat, column_index
 from textclf.errors import UserError
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error
 
@@ -335,9 +335,9 @@ def delimited(delimiter: str) -> TableFormat:
             logger.info("%s: its fields are separated by %s, as its first line says", name, separated)
         return records, header
 
-    def rows(stream: BinaryIO, name: str, columns: Mapping[str, str], _lists: Lists) -> Iterator[tuple[str, ...]]:
+    def rows(stream: BinaryIO, name: str, columns: Columns, _lists: Lists) -> Iterator[tuple[str, ...]]:
         records, header = open_rows(stream, name)
-        indices = [column_index(name, header, column, key=key) for key, column in columns.items()]
+        indices = [column_index(name, header, column, key=key) for key, column in columns]
         for fields in records:
             yield tuple([fields[index] for index in indices])
 

@@ -5,10 +5,10 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from textclf.data.table_format import Lists, TableFormat, as_labels, as_text, column_index
+from textclf.data.table_format import Columns, Lists, TableFormat, as_labels, as_text, column_index
 from textclf.errors import UserError
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error
 
@@ -161,10 +161,10 @@ def _columns(stream: BinaryIO, name: str) -> list[str]:
     raise UserError(f"{name} is empty. It needs a JSON object per line.")
 
 
-def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists) -> Iterator[tuple[str, ...]]:
+def _rows(stream: BinaryIO, name: str, columns: Columns, lists: Lists) -> Iterator[tuple[str, ...]]:
     for where, record in _objects(stream, name):
         texts = []
-        for setting, column in columns.items():
+        for setting, column in columns:
             key = column if column in record else _key(record, column, where, setting)
             value, cell = record[key], f"{where}: '{key}'"
             texts.append(as_labels(value, cell, lists[setting]) if setting in lists else as_text(value, cell))

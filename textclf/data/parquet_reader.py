@@ -3,13 +3,13 @@
 import contextlib
 import gzip
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from textclf.data.table_format import Lists, TableFormat, as_labels, as_text, column_index
+from textclf.data.table_format import Columns, Lists, TableFormat, as_labels, as_text, column_index
 from textclf.errors import UserError, says_out_of_memory
 from textclf.io.processors import usable_processors
 
@@ -21,14 +21,14 @@ def _columns(stream: BinaryIO, name: str) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def _rows(stream: BinaryIO, name: str, columns: Mapping[str, str], lists: Lists) -> Iterator[tuple[str, ...]]:
+def _rows(stream: BinaryIO, name: str, columns: Columns, lists: Lists) -> Iterator[tuple[str, ...]]:
     with _open(stream, name) as file:
         header = list(file.schema_arrow.names)
-        names = [header[column_index(name, header, column, key=key)] for key, column in columns.items()]
+        names = [header[column_index(name, header, column, key=key)] for key, column in columns]
         row = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=names):
             texts = []
-            for key, column in zip(columns, names, strict=True):
+            for (key, _), column in zip(columns, names, strict=True):
                 values = _values(batch.column(column))
                 cells = (f"{name}: row {number}, '{column}'" for number in itertools.count(row))
                 convert = partial(as_labels, separator=lists[key]) if key in lists else as_text

@@ -3,25 +3,25 @@
 import glob
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from textclf.data.csv_reader import delimited
 from textclf.data.json_reader import JSON
 from textclf.data.parquet_reader import PARQUET
-from textclf.data.table_format import Lists, TableFormat
+from textclf.data.table_format import Columns, Lists, TableFormat
 from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable
 from textclf.io.streams import expand_home, missing_file, open_data
 
 
 def read_columns(
-    path: Path, columns: Mapping[str, str], *, lists: Lists | None = None, sha256: "hashlib._Hash | None" = None
+    path: Path, columns: Columns, *, lists: Lists | None = None, sha256: "hashlib._Hash | None" = None
 ) -> Iterator[tuple[str, ...]]:
     """Yield the values of some columns of a file, row by row.
 
     Args:
-        columns: name of each column by the setting that chose it, such as `{"data.text": "review"}`.
+        columns: the setting that chose each column and its name, such as `[("data.text", "review")]`.
         lists: separator for lists of labels, which JSON and parquet have, by the setting of their column; None as a
             separator: a list has one label.
         sha256: updated with the bytes of the file; complete once the last row has been read.
@@ -50,9 +50,9 @@ def find_files(patterns: str | list[str], *, key: str, config_folder: Path | Non
         key: config key that the names come from, and `config_folder` the folder of the config, for messages.
 
     Raises:
-        UserError: a name or a glob matches no file, or the name of a file is not UTF-8.
+        UserError: a name or a glob matches no file, a file is matched twice, or its name is not UTF-8.
     """
-    files: list[Path] = []
+    files: dict[str, Path] = {}  # by the path without links
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = _matching(expand_home(pattern))
         if not matches:
@@ -61,10 +61,13 @@ def find_files(patterns: str | list[str], *, key: str, config_folder: Path | Non
         for path in matches:
             if not is_encodable(str(path)):
                 raise UserError(f"{key}: the name {path} is not UTF-8, so that no run can hold it. Rename the file.")
-        files += matches
+            other = files.setdefault(os.path.realpath(path), path)
+            if other is not path:
+                problem = "is named twice" if other == path else f"is the same file as {other}"
+                raise UserError(f"{key}: {path} {problem}. Name it once.")
     if not files:
         raise UserError(f"{key}: an empty list; name at least one file.")
-    return files
+    return list(files.values())
 
 
 def _matching(pattern: str) -> list[Path]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.data.readers import file_format, find_files, read_columns
-from textclf.data.table_format import column_index, join_texts
+from textclf.data.table_format import check_distinct, column_index, join_texts
 from textclf.errors import UserError
 from textclf.io.streams import open_data
 from textclf.options import option, options
@@ -84,9 +84,8 @@ def read_rows(
         UserError: the file cannot be read or has no rows, or a row has no label and `label_separator` is not set.
     """
     text_names = options.text_columns
-    names = {keys[0] if index == 0 else f"{keys[0]}[{index}]": name for index, name in enumerate(text_names)}
-    names[keys[1]] = options.label
-    names |= {f"report.slices[{index}]": name for index, name in enumerate(columns)}
+    names = [*((keys[0], name) for name in text_names), (keys[1], options.label)]
+    names += [("report.slices", name) for name in columns]
     row = -1
     rows, size = Rows([], [], [[] for _ in columns]), 0
     records = read_columns(path, names, lists={keys[1]: options.label_separator}, sha256=sha256)
@@ -120,10 +119,15 @@ def data_problems(
     """
     evaluated = "test" if options.test else "validation" if options.validation else "train"
     text_key, label_key = COLUMN_KEYS
-    texts = [(text_key, name) for name in options.text_columns]
-    required = {part: [*texts, (label_key, options.label)] for part in PARTS}
+    texts_and_label = [*((text_key, name) for name in options.text_columns), (label_key, options.label)]
+    required = {part: [*texts_and_label] for part in PARTS}
     required[evaluated] += [("report.slices", name) for name in slices]
     problems: list[tuple[str, str]] = []
+    try:
+        check_distinct(texts_and_label)
+    except UserError as error:
+        key, _, message = str(error).partition(": ")
+        problems.append((key, message))
     for part in PARTS:
         patterns = getattr(options, part)
         if patterns is None:

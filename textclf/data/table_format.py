@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import BinaryIO, NamedTuple
 
@@ -14,13 +14,16 @@ from textclf.io.streams import SIZE_LIMIT, too_long_error
 Lists = Mapping[str, str | None]
 """Separator that joins a list of labels, by the setting of each column that may hold such lists."""
 
+Columns = Sequence[tuple[str, str]]
+"""The setting that chose each column, such as `data.text`, and the name of the column."""
+
 
 class TableFormat(NamedTuple):
     """The readers of a file format; each takes an open stream and the file's name for messages."""
 
     columns: Callable[[BinaryIO, str], list[str]]
     """Reads the names of the columns."""
-    rows: Callable[[BinaryIO, str, Mapping[str, str], Lists], Iterator[tuple[str, ...]]]
+    rows: Callable[[BinaryIO, str, Columns, Lists], Iterator[tuple[str, ...]]]
     """Yields rows of some columns; see `read_columns`."""
     records: Callable[[BinaryIO, str], Iterator[dict[str, object]]]
     """Yields rows of all columns; see `read_records`."""
@@ -48,6 +51,26 @@ def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
 def has_column(columns: list[str], name: str) -> bool:
     """Return True if a column has the name, as `column_index` compares names."""
     return _composed(name) in map(_composed, columns)
+
+
+def check_distinct(columns: Columns) -> None:
+    """Check that the columns of texts and labels are named once each.
+
+    Raises:
+        UserError: one is named twice, or as the column of labels too.
+    """
+    key_of: dict[str, str] = {}
+    for key, name in columns:
+        other_key = key_of.get(_composed(name))
+        if other_key:
+            problem = "named twice. Name it once." if key == other_key else f"that of {other_key} too. Name another."
+            raise UserError(f"{key}: the column '{name}' is {problem}")
+        key_of[_composed(name)] = key
+
+
+def each_of(option: str, columns: Sequence[str]) -> str:
+    """Return the option for a message on the columns of the texts: it is given once for each of them."""
+    return option if len(columns) == 1 else f"{option} for each of the {len(columns)} columns of the texts"
 
 
 def _composed(name: str) -> str:

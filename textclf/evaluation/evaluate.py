@@ -18,7 +18,7 @@ from textclf.data.readers import file_format, find_files
 from textclf.data.rows import DataOptions
 from textclf.data.source import RowIds, SourceFile, SourceReader, SourceRows, source_files
 from textclf.data.spelling import check_known_labels, spelling_advice
-from textclf.data.table_format import has_column
+from textclf.data.table_format import check_distinct, each_of, has_column
 from textclf.errors import UserError
 from textclf.evaluation.bootstrap import LEVEL
 from textclf.evaluation.calibration import needs_threshold
@@ -128,8 +128,11 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
     columns = _columns_in(paths, config.report.slices) if config else []
     of_run = config.data if config else _model_options(classifier)
     options = replace(of_run, text=[*text] or of_run.text, label=label or of_run.label)
+    if text or label:
+        check_distinct([*(("--text", name) for name in options.text_columns), ("--label", options.label)])
     shows_texts = run.complete and config is not None and config.report.texts
-    reader = SourceReader(paths, options, columns=columns, texts=shows_texts, keys=("--text", "--label"))
+    keys = (each_of("--text", options.text_columns), "--label")
+    reader = SourceReader(paths, options, columns=columns, texts=shows_texts, keys=keys)
     token_ids = _encode(classifier, reader)
     rows = reader.rows("all")
     check_known_labels(data, rows.labels.counts(options.label_separator), classifier.labels, key="--label")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from textclf.data.readers import FORMATS, file_format, is_table
-from textclf.data.table_format import TableFormat, has_column, join_texts
+from textclf.data.table_format import TableFormat, check_distinct, each_of, has_column, join_texts
 from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, open_data, too_long_error
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ def read_texts(
     Raises:
         UserError: the input cannot be read, or lacks a column.
     """
+    check_distinct([("--column", column) for column in columns])
     with _open(path) as stream:
         table = _table_format(path, columns, input_format)
         if table:
@@ -109,8 +110,8 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read_columns(stream: BinaryIO, name: str, table: TableFormat, columns: Sequence[str]) -> Iterator[list[str]]:
-    options = ["--column", *(f"--column number {number}" for number in range(2, len(columns) + 1))]
-    rows = join_texts(table.rows(stream, name, dict(zip(options, columns, strict=True)), {}), len(columns))
+    option = each_of("--column", columns)
+    rows = join_texts(table.rows(stream, name, [(option, column) for column in columns], {}), len(columns))
     size = 1  # the first row is predicted at once, then twice as many each time
     while chunk := [text for (text,) in islice(rows, size)]:
         yield chunk
