@@ -1,13 +1,18 @@
 """No command writes over a file that it reads, nor over one that is there unless it is told to."""
 
+import errno
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, SAMPLES, textclf
+
+from textclf.io import files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such devices and seldom allows links")
 
@@ -119,6 +124,50 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(name: str, evaluated: 
     assert output.read_text() == "years of work"
     assert textclf(*arguments, output, "--overwrite").exit_code == 0
     assert not output.read_bytes().startswith(b"years of work")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("name", [*COMMANDS, "export, folder"])
+def test_a_file_that_appears_while_a_command_runs_is_not_replaced(
+    name: str, links: bool, evaluated: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_paths: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    export: Arguments = ["export", "--run", evaluated, "--format", "python", "--output"]
+    arguments = export if name == "export, folder" else COMMANDS[name](evaluated, folder)[0]
+    output = folder / ("mine" if name == "export, folder" else "mine.keras")
+    temporary_folder = files.temporary_folder
+
+    def appearing(*paths: Path) -> AbstractContextManager[Path]:
+        output.write_text("years of work")
+        return temporary_folder(*paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "temporary_folder", appearing)
+        refused = textclf(*arguments, output)
+    message = "it appeared while this command ran, and only --overwrite replaces it. Choose another place."
+    assert (refused.exit_code, refused.stdout, refused.stderr.splitlines()[-1]) == (
+        1, "", f"{output} cannot be written: {message}"
+    )  # fmt: skip
+    assert output.read_text() == "years of work"
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    output.unlink()
+    assert textclf(*arguments, output).exit_code == 0
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+@posix
+def test_any_name_that_the_system_allows_can_be_written(evaluated: Path, folder: Path) -> None:
+    predict, _ = COMMANDS["predict"](evaluated, folder)
+    assert textclf(*predict, folder / ("n" * 255)).exit_code == 0
+    export: Arguments = ["export", "--run", evaluated, "--format", "python", "--output"]
+    for output in (folder / ("p" * 255), folder / ("z" * 251 + ".zip")):
+        assert textclf(*export, output).exit_code == 0
+    with zipfile.ZipFile(output) as archive:
+        assert f"{output.stem}/__init__.py" in archive.namelist()
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "export"])

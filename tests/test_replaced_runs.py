@@ -90,10 +90,10 @@ def test_backups_and_locks_of_others_beside_a_run_stay(run: Path, tmp_path: Path
 
 def test_temporary_files_that_a_killed_training_left_are_not_in_the_way(tmp_path: Path) -> None:
     whole = Run(tmp_path / "new.partial")
-    inside = Run(whole.path / ".7.new")
-    for file in [*whole.files, whole.fingerprint, whole.state(0), whole.state(1), inside.metrics]:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_name(f".7.{file.name}").write_text("half")
+    for file in [whole.metrics, whole.graph, whole.state(0)]:
+        temporary = file.parent / ".7.0123cdef.new" / file.name
+        temporary.parent.mkdir(parents=True)
+        temporary.write_text("half")
     assert retrain(tmp_path, "--run", tmp_path / "new").exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "reviews.yaml"]
     assert not [name for name in contents(tmp_path / "new") if ".7." in name]

@@ -145,8 +145,8 @@ def moment_of_death(stage: Path) -> str:
     """Return what the process was doing when it was killed, judging by the files it left."""
     if not stage.exists():
         return "before the first file, or after the last"
-    names = [path.name for path in stage.rglob(".*")]
-    if any(name.endswith("state.npz") for name in names):
+    names = [path.name for path in stage.rglob(".*/*")]
+    if "state.npz" in names:
         return "writing a checkpoint"
     if names:
         return "writing another file"

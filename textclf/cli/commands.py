@@ -231,19 +231,18 @@ def predict(
     if columns and input_format == "lines":
         raise click.UsageError("--column is for tables: --input-format lines has none.")
     output_format = "json" if as_json else format
-    if bom and output_format in ("json", "jsonl"):
+    is_json = output_format in ("json", "jsonl")
+    if bom and is_json:
         raise click.UsageError("--bom is for csv and tsv: JSON has no byte order mark.")
     selected = selected_run(run)
     check_output(output, [file, *run_files(selected)], overwrite=overwrite)
-    suffix = output.suffix.lower() if output else ""
-    if suffix in (".csv", ".tsv", ".jsonl") and suffix != f".{output_format}":
-        print_stderr(
-            f"{output} is written as {output_format}, whatever its name; for {suffix[1:]}: --format {suffix[1:]}"
-        )
+    suffix = output.suffix.lower()[1:] if output else ""
+    if suffix in ("csv", "tsv", "jsonl") and suffix != output_format:
+        print_stderr(f"{output} is written as {output_format}, whatever its name; for {suffix}: --format {suffix}")
     classifier = load_classifier(selected.path)
     texts = read_texts(file, columns=columns, default_columns=classifier.description.columns, input_format=input_format)
     chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom)
-    write_output(chunks, output, sanitize=printable_json if output_format in ("json", "jsonl") else printable_lines)
+    write_output(chunks, output, overwrite=overwrite, sanitize=printable_json if is_json else printable_lines)
 
 
 @click.command()
@@ -269,9 +268,9 @@ def explain(
         print_stderr(f"explaining the words of the name {text}; for the lines of the file: textclf explain - < {text}")
     selected = selected_run(run)
     check_output(output, [*([STDIN] if text == "-" else []), *run_files(selected)], overwrite=overwrite)
-    classifier = load_classifier(selected.path)
     texts = read_texts(Path("-")) if text == "-" else iter([[text]])
-    write_explanations(explain_lines(classifier, texts, label), "jsonl" if as_json else format, output)
+    rows = explain_lines(load_classifier(selected.path), texts, label)
+    write_explanations(rows, "jsonl" if as_json else format, output, overwrite=overwrite)
 
 
 @click.command()

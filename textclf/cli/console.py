@@ -83,15 +83,20 @@ def print_stdout(chunks: Iterable[str], *, sanitize: Callable[[str], str] = prin
 
 
 def write_output(
-    chunks: Iterable[str], path: Path | None, *, sanitize: Callable[[str], str] = printable_lines
-) -> None:  # fmt: skip
-    """Write the chunks to a file, or print them on stdout where `path` is None."""
+    chunks: Iterable[str], path: Path | None, *, overwrite: bool, sanitize: Callable[[str], str] = printable_lines
+) -> None:
+    """Write the chunks to a file, or print them on stdout where `path` is None.
+
+    Args:
+        overwrite: replace a file that exists.
+        sanitize: as for `print_stdout`.
+    """
     if path is None:
         print_stdout(chunks, sanitize=sanitize)
         return
     from textclf.io.files import write_pieces
 
-    write_pieces(path, chunks)
+    write_pieces(path, chunks, overwrite=overwrite)
 
 
 def print_json(result: Mapping[str, object]) -> None:

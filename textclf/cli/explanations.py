@@ -22,16 +22,20 @@ ExplainedRow = tuple[int, str, list[Explanation]]
 """A row number, its text, and the explanation of each of its labels."""
 
 
-def write_explanations(rows: Iterable[ExplainedRow], format: str, output: Path | None) -> None:
-    """Write explanations as `text`, `jsonl` or `html` to a file, or print them where `output` is None."""
+def write_explanations(rows: Iterable[ExplainedRow], format: str, output: Path | None, *, overwrite: bool) -> None:
+    """Write explanations as `text`, `jsonl` or `html` to a file, or print them where `output` is None.
+
+    Args:
+        overwrite: replace a file that exists.
+    """
     if format == "jsonl":
-        write_output(_as_jsonl(rows), output, sanitize=printable_json)
+        write_output(_as_jsonl(rows), output, overwrite=overwrite, sanitize=printable_json)
     elif format == "html":
-        write_output(_as_html(rows), output)
+        write_output(_as_html(rows), output, overwrite=overwrite)
     else:
         colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
         # words and labels are sanitized already, and colours are control characters
-        write_output(_as_text(rows, colour=colour), output, sanitize=str)
+        write_output(_as_text(rows, colour=colour), output, overwrite=overwrite, sanitize=str)
 
 
 def _as_text(rows: Iterable[ExplainedRow], *, colour: bool) -> Iterator[str]:

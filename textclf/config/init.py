@@ -138,7 +138,7 @@ def create_config(
     source = parse_yaml(created.yaml, str(path or output))
     raise_problems(source, check_source(source)[1])
     if path:
-        write_pieces(path, [created.yaml])
+        write_pieces(path, [created.yaml], overwrite=overwrite)
     return created
 
 

@@ -73,7 +73,8 @@ def compare(
     for other in others:
         _check_same_rows(first, other)
     if changed is not None:
-        write_csv(changed, ["row", "truth", *(run.name for run in runs)], _changed_rows(runs), raw=raw)
+        header = ["row", "truth", *(run.name for run in runs)]
+        write_csv(changed, header, _changed_rows(runs), raw=raw, overwrite=overwrite)
     return {
         "data": first.data,
         "positive": first.predictions.positive,

@@ -73,7 +73,7 @@ def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> E
     _check_output(run, format, output, overwrite=overwrite)
     classifier = load_classifier(run.path)
     replace = replacing_folder if _is_folder(format, output) else replacing
-    with replace(output) as temporary:
+    with replace(output, overwrite=overwrite) as temporary:
         exporter.write(run, classifier, temporary)
         parity = _difference(exporter, temporary, run, classifier)
         if not parity <= PARITY_LIMIT:

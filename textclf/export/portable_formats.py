@@ -93,17 +93,12 @@ def write_python(run: Run, _classifier: Classifier, path: Path) -> None:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in files.items():
-                archive.writestr(f"{_package_name(path)}/{name}", content)
+                archive.writestr(f"{path.stem}/{name}", content)
         return
     for name, content in files.items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-
-
-def _package_name(path: Path) -> str:
-    """Return the name of the package, without the prefix that a temporary path has."""
-    return path.stem.rpartition(".")[2]
 
 
 def _package_files(model: Path) -> dict[str, bytes]:
@@ -126,7 +121,7 @@ def load_python(path: Path, _run: Run, _classifier: Classifier) -> PredictProba:
 
     def predict_proba(texts: Sequence[str]) -> npt.NDArray[Any]:
         # -P: no modules of the working directory; -B: no compiled files in the package
-        command = [sys.executable, "-P", "-B", "-c", _PREDICT_SCRIPT, str(path), _package_name(path)]
+        command = [sys.executable, "-P", "-B", "-c", _PREDICT_SCRIPT, str(path), path.stem]
         process = subprocess.run(command, input=json.dumps(list(texts)), capture_output=True, text=True, check=False)
         if process.returncode:
             raise RuntimeError(f"the exported package cannot be used:\n{process.stderr}")

@@ -29,26 +29,57 @@ def size_in_bytes(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def temporary_folder(parent: Path, path: Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`, in which `path` is written; remove it at the end of the block.
+
+    Raises:
+        UserError: something in the block cannot be written, for example because the disk is full.
+    """
+    # the random part is for containers that share a disk: their processes have the same few numbers
+    folder = parent / f".{os.getpid()}.{os.urandom(4).hex()}.new"
+    with write_errors(path, folder), make_parents(folder):
+        try:
+            folder.mkdir()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path; rename it to `path` at the end of the block, or remove it if the block fails.
 
     Where `path` is a link, the file that it leads to is replaced. An earlier file's permissions are kept.
 
+    Args:
+        overwrite: replace a file that has appeared by then.
+
     Raises:
-        UserError: the file cannot be written, for example because the disk is full.
+        UserError: the file cannot be written, for example because the disk is full, or it must not be replaced.
     """
     real = Path(os.path.realpath(path))
-    # the suffix stays last: Keras chooses the file format by it
-    temporary = real.with_name(f".{os.getpid()}.{real.name}")
-    with write_errors(path, temporary), make_parents(real):
-        try:
-            yield temporary
-            _to_disk(temporary)
-            if real.exists():
-                shutil.copymode(real, temporary)
-            temporary.replace(real)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with temporary_folder(real.parent, path) as folder:
+        # under its own name, which may be as long as a name can be, and by which Keras chooses the format
+        temporary = folder / real.name
+        yield temporary
+        _to_disk(temporary)
+        if real.exists():
+            shutil.copymode(real, temporary)
+        _put_in_place(temporary, real, overwrite=overwrite)
+
+
+def _put_in_place(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Rename a file or folder to `path`; raise an OSError if something is there that must not be replaced."""
+    if overwrite:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)  # unlike a rename it replaces nothing
+    except OSError as error:  # because of what is there, or because folders and some disks have no links
+        if os.path.lexists(path):
+            appeared = "it appeared while this command ran, and only --overwrite replaces it"
+            raise FileExistsError(errno.EEXIST, appeared) from error
+        temporary.rename(path)
 
 
 def _to_disk(path: Path) -> None:
@@ -104,17 +135,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+def write_pieces(path: Path, pieces: Iterable[str], *, overwrite: bool = True) -> None:
     """Write pieces of text as they come, without holding all in memory; append to a pipe, a device or /dev/stdout.
 
     Raises:
-        UserError: the file cannot be written, for example because the disk is full.
+        UserError: the file cannot be written, for example because the disk is full; see `replacing` for `overwrite`.
     """
     if is_stream(path):
         with write_errors(path, path), path.open("a", encoding="utf-8", newline="") as file:
             file.writelines(map(printable_lines, pieces) if file.isatty() else pieces)
         return
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path, overwrite=overwrite) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
         file.writelines(pieces)
 
 
@@ -136,38 +170,42 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged: {error}. Train the run again.") from None
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> None:
-    """Write a table, with the formulas in its texts escaped unless `raw`."""
-    write_pieces(path, csv_lines(chain([header], rows), raw=raw))
+def write_csv(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False, overwrite: bool = True
+) -> None:  # fmt: skip
+    """Write a table, with the formulas in its texts escaped unless `raw`; see `replacing` for `overwrite`."""
+    write_pieces(path, csv_lines(chain([header], rows), raw=raw), overwrite=overwrite)
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a new folder, which replaces `path` at the end of the block, or is removed if the block fails.
 
     Files of the earlier folder that the new one lacks are kept: they may be the user's. Where `path` is a link, the
     folder that it leads to is replaced.
 
+    Args:
+        overwrite: replace a folder that has appeared by then.
+
     Raises:
-        UserError: the folder cannot be written, for example because the disk is full.
+        UserError: the folder cannot be written, for example because the disk is full, or it must not be replaced.
     """
     real = Path(os.path.realpath(path))
-    new, earlier = (real.with_name(f".{os.getpid()}.{real.name}{suffix}") for suffix in ("", ".old"))
-    with write_errors(path, new), make_parents(real):
+    with temporary_folder(real.parent, path) as folder:
+        new, earlier = folder / real.name, folder.with_suffix(".old")
         try:
             new.mkdir()
             yield new
-            if real.exists():
+            if overwrite and real.exists():
                 _copy_missing(real, new)
                 real.replace(earlier)
-            new.replace(real)
+            _put_in_place(new, real, overwrite=overwrite)
         except BaseException:
             if earlier.exists() and not real.exists():
                 earlier.replace(real)
             raise
         finally:
-            for folder in (new, earlier):
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _copy_missing(folder: Path, other: Path) -> None:

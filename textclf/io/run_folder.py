@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textclf.errors import UserError
-from textclf.io.files import make_parents, write_errors
+from textclf.io.files import temporary_folder
 
 RUNS = Path("runs")
 
@@ -138,7 +138,7 @@ def remove_run(run: Run, *, keep: Collection[Path] = ()) -> None:
     """Remove the files of a run as far as the system allows, and its folders unless something else is in them."""
     for path in _temporary_paths(run):
         shutil.rmtree(path, ignore_errors=True)
-    for path in {*_own_files(run), *_temporary_paths(run)}.difference(keep):
+    for path in set(_own_files(run)).difference(keep):
         with contextlib.suppress(OSError):
             path.unlink()
     for folder in (*_own_folders(run), run.path):
@@ -164,11 +164,8 @@ def _paths_in(run: Run) -> list[Path]:
 
 
 def _temporary_paths(run: Run) -> list[Path]:
-    """Return the temporary files that a killed process left."""
-    names = "|".join(re.escape(file.name) for file in (*run.files, run.fingerprint))
-    # a first state may have no other name yet
-    temporary = re.compile(rf"\.\d+\.(new|state(_\d+)?\.npz|{names})")
-    return [path for path in _paths_in(run) if temporary.fullmatch(path.name)]
+    """Return the temporary folders that a killed process left."""
+    return [path for path in _paths_in(run) if re.fullmatch(r"\.\d+\.[0-9a-f]{8}\.new", path.name)]
 
 
 def run_for_config(config: Path) -> Run:
@@ -199,14 +196,9 @@ def replacing_files(run: Run) -> Iterator[Run]:
     Raises:
         UserError: a file cannot be written, for example because the disk is full.
     """
-    new = run.path / f".{os.getpid()}.new"
-    with write_errors(run.path, new), make_parents(new):
-        try:
-            new.mkdir()
-            yield Run(new)
-            _move_files(new, run.path)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    with temporary_folder(run.path, run.path) as new:
+        yield Run(new)
+        _move_files(new, run.path)
 
 
 def _move_files(new: Path, folder: Path) -> None:

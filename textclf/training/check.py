@@ -118,7 +118,7 @@ def check_config(
     if suspects is not None:
         from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
 
-        rows = write_suspects(suspects, dataset, config, raw=raw)
+        rows = write_suspects(suspects, dataset, config, raw=raw, overwrite=overwrite)
         document["suspects"] = {"file": suspects.as_posix(), "rows": rows}
     return document
 

@@ -93,15 +93,18 @@ def _cleanlab(*, multilabel: bool) -> Any:
     return (multiple_labels if multilabel else single_label).find_label_issues
 
 
-def write_suspects(path: Path, dataset: Dataset, config: Config, *, raw: bool = False) -> int:
+def write_suspects(
+    path: Path, dataset: Dataset, config: Config, *, raw: bool = False, overwrite: bool = True
+) -> int:  # fmt: skip
     """Write the suspects as CSV, without their texts; return their number.
 
     Args:
         raw: do not escape labels that a spreadsheet would take for formulas.
+        overwrite: replace a file that exists.
     """
     suspects = find_suspects(dataset, separator=config.data.label_separator, seed=config.training.seed)
     rows = zip(
         suspects.row_ids.tolist(), suspects.labels, suspects.suggested, suspects.probabilities.tolist(), strict=True
     )
-    write_csv(path, ["row", "label", "suggested", "probability_of_label"], rows, raw=raw)
+    write_csv(path, ["row", "label", "suggested", "probability_of_label"], rows, raw=raw, overwrite=overwrite)
     return len(suspects.row_ids)
