@@ -179,6 +179,34 @@ def test_a_folder_is_no_file(name: str, evaluated: Path, folder: Path) -> None:
 
 
 @posix
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_link_to_itself_is_no_file(name: str, evaluated: Path, folder: Path) -> None:
+    arguments, _ = COMMANDS[name](evaluated, folder)
+    loop = folder / "loop.keras"
+    loop.symlink_to(loop)
+    refused = textclf(*arguments, loop, "--overwrite")
+    message = f"{loop} is a link that leads back to itself. Choose another file with {option_of(arguments)}.\n"
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (1, "", message)
+    assert loop.is_symlink()
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "export, folder"])
+def test_what_is_read_only_is_not_replaced(
+    name: str, evaluated: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export: Arguments = ["export", "--run", evaluated, "--format", "python", "--output"]
+    arguments = export if name == "export, folder" else COMMANDS[name](evaluated, folder)[0]
+    kind, output = ("folder", folder / "mine") if name == "export, folder" else ("file", folder / "mine.keras")
+    assert textclf(*arguments, output).exit_code == 0
+    before = output.stat()
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path) == output))
+    refused = textclf(*arguments, output, "--overwrite")
+    message = f"{output} is read-only. Choose another {kind} with {arguments[-1]}.\n"
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (1, "", message)
+    assert (output.stat().st_ino, output.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@posix
 @pytest.mark.parametrize("name", ["predict", "explain", "compare", "init"])
 def test_a_link_is_written_through_and_a_device_is_written(name: str, evaluated: Path, folder: Path) -> None:
     arguments, _ = COMMANDS[name](evaluated, folder)

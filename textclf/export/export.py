@@ -22,7 +22,7 @@ from textclf.export.portable_formats import is_package_name, load_onnx, load_pyt
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import run_files
 from textclf.io.files import replacing, replacing_folder, size_in_bytes
-from textclf.io.outputs import already_exists, check_output, check_steps_back
+from textclf.io.outputs import check_output, check_replaceable, check_steps_back
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
 
@@ -105,8 +105,8 @@ def _check_output(run: Run, format: str, output: Path, *, overwrite: bool) -> No
     replaceable = (output / exporter.marker).is_file() if kind == "folder" else output.is_file()
     if os.path.lexists(output) and not replaceable:
         raise UserError(f"{output} exists and is no export as {format}. Choose another {kind} with --output.")
-    if replaceable and not overwrite:
-        raise UserError(already_exists(output, option="--output", kind=kind))
+    if replaceable:
+        check_replaceable(output, overwrite=overwrite, option="--output", kind=kind)
 
 
 def _difference(exporter: Exporter, path: Path, run: Run, classifier: Classifier) -> float:

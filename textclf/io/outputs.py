@@ -22,7 +22,7 @@ def is_stream(path: Path) -> bool:
 
 
 def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool, option: str = "--output") -> None:
-    """Refuse an output file that the command also reads, or that exists and must not be overwritten.
+    """Refuse an output file that the command also reads, or that exists and must not or cannot be overwritten.
 
     Args:
         path: the file to write; None is standard output.
@@ -39,8 +39,10 @@ def check_output(path: Path | None, sources: Iterable[Path], *, overwrite: bool,
         return
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name a file in it with {option}.")
-    if path.exists() and not overwrite:
-        raise UserError(already_exists(path, option=option, kind="file"))
+    if Path(os.path.realpath(path)).is_symlink():
+        raise UserError(f"{path} is a link that leads back to itself. Choose another file with {option}.")
+    if path.exists():
+        check_replaceable(path, overwrite=overwrite, option=option, kind="file")
 
 
 def check_steps_back(path: Path, *, option: str, kind: str) -> None:
@@ -56,6 +58,18 @@ def check_steps_back(path: Path, *, option: str, kind: str) -> None:
             raise UserError(
                 f"{path} steps back from {folder.parent}, which is no folder. Choose another {kind} with {option}."
             )
+
+
+def check_replaceable(path: Path, *, overwrite: bool, option: str, kind: str) -> None:
+    """Refuse to replace a file or folder, as `kind` says, without --overwrite, or where it is read-only.
+
+    Raises:
+        UserError: the path is refused.
+    """
+    if not overwrite:
+        raise UserError(already_exists(path, option=option, kind=kind))
+    if not os.access(path, os.W_OK):  # as a write into it would be; a rename does not ask
+        raise UserError(f"{path} is read-only. Choose another {kind} with {option}.")
 
 
 def already_exists(path: Path, *, option: str, kind: str) -> str:
