@@ -178,6 +178,39 @@ def test_files_of_the_same_name_get_folders_of_their_own(reviews: Path, tmp_path
     assert messages == folders
 
 
+def test_files_of_the_same_relative_name_get_folders_of_their_own(
+    copy_run: CopyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, messages = copy_run("reviews"), []
+    for folder in ("one", "two", "one"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        rows = f"good,positive\nbad,negative\n{folder} {len(messages)},negative\n"  # the first file is changed later
+        Path("data.csv").write_text(f"text,label\n{rows}")
+        messages += textclf("evaluate", "data.csv", "--run", run).stderr.splitlines()
+    messages += textclf("evaluate", tmp_path / "two" / "data.csv", "--run", run).stderr.splitlines()
+    names = ("data", "data-2", "data", "data-2")
+    assert messages == [f"wrote {run}/evaluations/{name}" for name in names]
+
+
+def test_an_evaluation_of_an_earlier_version_is_replaced_by_one_of_the_same_rows(
+    copy_run: CopyRun, tmp_path: Path
+) -> None:
+    run, data = copy_run("reviews"), tmp_path / "data.csv"
+    data.write_text("text,label\ngood,positive\nbad,negative\n")
+    evaluate = ("evaluate", data, "--run", run)
+    messages = [textclf(*evaluate).stderr]
+    written = run / "evaluations" / "data" / "metrics.json"
+    document = metrics(written.parent)
+    assert document["data"].pop("paths") == [data.resolve().as_posix()]
+    written.write_text(json.dumps(document))
+    messages += [textclf(*evaluate).stderr]
+    written.write_text(json.dumps(document))
+    data.write_text("text,label\ngood,positive\nbad,positive\n")
+    messages += [textclf(*evaluate).stderr]
+    assert messages == [f"wrote {run}/evaluations/{name}\n" for name in ("data", "data", "data-2")]
+
+
 def test_evaluating_does_not_make_a_run_the_newest(
     reviews: Path, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

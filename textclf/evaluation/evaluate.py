@@ -137,6 +137,7 @@ def evaluate(run: Run, data: str | None, *, text: Sequence[str] = (), label: str
     rows = reader.rows("all")
     check_known_labels(data, rows.labels.counts(options.label_separator), classifier.labels, key="--label")
     predictions, document = evaluate_rows(classifier, rows, map(token_ids.take, rows.chunks()), slices=columns)
+    document["data"]["paths"] = [Path(os.path.realpath(path)).as_posix() for path in paths]
     columns_read = [*options.text_columns, options.label]
     if columns_read != [*of_run.text_columns, of_run.label]:
         document["data"]["columns"] = columns_read
@@ -190,14 +191,16 @@ def _evaluation_folder(run: Run, data: DataDocument) -> Run:
     name = file.rpartition(".")[0] or file
     return next(
         folder for folder in map(Run, numbered(run.evaluation(name).path))
-        if (folder.metrics.is_file() and _source(read_json(folder.metrics)["data"]) == _source(data))
+        if (folder.metrics.is_file() and _same_source(read_json(folder.metrics)["data"], data))
         or not any(os.path.lexists(file) for file in folder.files)
     )  # fmt: skip
 
 
-def _source(data: DataDocument) -> tuple[str | list[str], list[str] | None]:
-    """Return the files and columns of an evaluation."""
-    return data["file"], data.get("columns")
+def _same_source(before: DataDocument, data: DataDocument) -> bool:
+    """Return True if two evaluations are of the same files and columns."""
+    # without paths, as earlier versions wrote it, a relative name says too little
+    keys = ("paths", "columns") if "paths" in before else ("file", "sha256", "columns")
+    return all(before.get(key) == data.get(key) for key in keys)
 
 
 def _model_options(classifier: Classifier) -> DataOptions:

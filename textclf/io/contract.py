@@ -34,6 +34,8 @@ class DataDocument(TypedDict):
     """test, validation or all."""
     rows: int
     sha256: str | list[str]
+    paths: NotRequired[list[str]]
+    """Absolute paths of the files, links resolved, where they are not those of the config."""
     columns: NotRequired[list[str]]
     """Of the texts and of the labels, where they are not those of the run."""
 
