@@ -73,7 +73,8 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "UTF-16": (
         {"c.yaml": GOOD.decode().encode("utf-16")},
         "check c.yaml",
-        "c.yaml:1: byte 0xff is not UTF-8. Save the file as UTF-8.",
+        "c.yaml is in UTF-16, by its first bytes. "
+        "Save it in UTF-8: in Excel as CSV UTF-8, in an editor with the encoding UTF-8.",
     ),
     "numbers without end": (
         {"c.yaml": GOOD + b"training: {learning_rate: 1e999, seed: -1e999}\nmodel: {units: 1e999}"},
@@ -186,8 +187,7 @@ CONFIGS: dict[str, tuple[Any, Any, str]] = {
     "texts that are the labels": (
         {"c.yaml": b"data: {train: rows.csv, text: label}"},
         "check c.yaml",
-        "rows.csv: no label has two different texts, one to learn from and one to validate on. Add rows, "
-        "name data.validation, or set data.text to another column.",
+        "c.yaml:1:1: data.label: the column 'label' is that of data.text too. Name another.",
     ),
 }
 
@@ -228,7 +228,8 @@ FILES: dict[str, tuple[Any, Any, str]] = {
     "predict: UTF-16": (
         {"a.txt": "a\nb".encode("utf-16")},
         "predict a.txt --run RUN",
-        "a.txt:1: byte 0xff is not UTF-8. Save the file as UTF-8.",
+        "a.txt is in UTF-16, by its first bytes. "
+        "Save it in UTF-8: in Excel as CSV UTF-8, in an editor with the encoding UTF-8.",
     ),
     "evaluate: a pipe": (
         {"a.csv": os.mkfifo},

@@ -71,16 +71,6 @@ TRAINING_FILES: dict[str, tuple[Any, Any, str]] = {
         lambda path: path.write_bytes(parquet(("text", ["x" * (17 << 20)]), ("label", ["a"]))),
         "a.parquet: row 0, 'text': a text of more than 16 MB. Cut the text, or drop the row.",
     ),
-    "UTF-16 without a mark": (
-        "a.csv",
-        "text,label".encode("utf-16-le"),
-        (
-            "c.yaml:1:1: data.text: a.csv has no column 'text'; it has: t�e�x�t�, �l�a�b�e�l�. Set "
-            "data.text.\n"
-            "c.yaml:1:1: data.label: a.csv has no column 'label'; it has: t�e�x�t�, �l�a�b�e�l�. Set "
-            "data.label."
-        ),
-    ),
     "quotes of Windows": (
         "a.csv",
         "text,label\n\u201ca\u201d,b\n".encode("cp1252"),

@@ -50,7 +50,6 @@ HEADER_REFUSED = {
         "rows.gz: unknown kind of file ''; known: .csv, .tsv, .jsonl, .ndjson, .json, .parquet, each also .gz. "
         "Save it as one.",
     ),
-    "UTF-16": ("a.csv", "text".encode("utf-16"), "a.csv:1: byte 0xff is not UTF-8. Save the file as UTF-8."),
     "a byte that is not UTF-8": ("a.csv", b"text,\xe9", "a.csv:1: byte 0xe9 is not UTF-8. Save the file as UTF-8."),
     "carriage returns as line ends": (
         "a.csv",

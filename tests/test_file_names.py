@@ -80,6 +80,8 @@ def parquet() -> bytes:
 
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
+UTF_16 = "in UTF-16, by its first bytes. Save it in UTF-8: in Excel as CSV UTF-8, in an editor with the encoding UTF-8."
+
 CONTENTS = {
     "gzip": ("rows.csv", gzip.compress(ROWS), "a gzip file. Add .gz to its name."),
     "gzip in lines": ("lines.txt", gzip.compress(ROWS), "a gzip file. Add .gz to its name."),
@@ -95,6 +97,9 @@ CONTENTS = {
     "parquet": ("rows.csv", parquet(), "a parquet file. End its name with .parquet."),
     "a pointer": ("rows.parquet", POINTER, "a pointer of Git LFS, not the data. Fetch them: git lfs pull."),
     "bzip2": ("rows.csv", b"BZh91AY&SY\0", "compressed. Unpack it, or use gzip."),
+    "UTF-16": ("rows.csv", ROWS.decode().encode("utf-16"), UTF_16),
+    "UTF-16 without a mark": ("rows.tsv.gz", gzip.compress(ROWS.decode().encode("utf-16-le")), UTF_16),
+    "UTF-16 of another byte order": ("rows.jsonl", ROWS.decode().encode("utf-16-be"), UTF_16),
     "a database": ("rows.csv", database(), "no table and no text. Save the rows as CSV, in UTF-8."),
 }
 
@@ -113,6 +118,8 @@ def test_predict_names_it_too(reviews: Path) -> None:
     )
     result = textclf("predict", "--run", reviews, stdin=zipped("rows.csv"))
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "- is a zip file. Unpack it.\n")
+    result = textclf("predict", "--run", reviews, stdin="good\nbad\n".encode("utf-16-le"))
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"- is {UTF_16}\n")
 
 
 def test_texts_that_begin_alike_are_texts() -> None:

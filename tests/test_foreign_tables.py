@@ -82,6 +82,24 @@ def test_a_line_of_excel_counts_as_a_line() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_a_line_of_excel_that_the_header_contradicts_is_named(name: str, reviews: Path) -> None:
+    Path(name).write_text("sep=;\n" + table(","))
+    message = (
+        f"{name}:1: this line says that fields are separated by semicolons, and the header has commas: text,label. "
+        "Drop the line, or correct it.\n"
+    )
+    assert refusal(name) == f"c.yaml:1:8: data.train: {message}"
+    for command in (("init", name), ("predict", name, "--run", reviews), ("evaluate", name, "--run", reviews)):
+        result = textclf(*command)
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
+
+
+def test_a_line_of_excel_may_stand_above_one_column(reviews: Path) -> None:
+    Path("one.csv").write_text("sep=;\ntext\ngood, and bad\n")
+    assert textclf("predict", "one.csv", "--run", reviews).stdout.count("\n") == 1
+
+
 def test_a_comma_in_the_header_outside_quotes_decides() -> None:
     assert read("a.csv", "text,label,a;b;c;d\nx,y,z\n") == [("x", "y")]
     assert read("a.csv", '"a, b";text;label\nx;y;z\n') == [("y", "z")]

@@ -13,7 +13,7 @@ import yaml
 from textclf.data.readers import is_table
 from textclf.errors import UserError
 from textclf.io.sanitize import is_encodable
-from textclf.io.streams import missing_file
+from textclf.io.streams import check_content, missing_file
 
 MAX_BYTES = 1 << 17  # of a config; a list of a thousand files takes half
 
@@ -73,6 +73,7 @@ def _read_text(path: Path) -> str:
                 f"{path} is a table, and this command takes a config. "
                 f"Write one for it: textclf init {shlex.quote(str(path))}"
             )
+        check_content(content, str(path))
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         if is_table(path):

@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from textclf.data.table_format import Columns, Lists, TableFormat, column_index
 from textclf.errors import UserError
+from textclf.io.sanitize import excerpt
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error
 
 logger = logging.getLogger(__name__)
@@ -64,8 +65,14 @@ def _open_table(stream: BinaryIO, name: str, delimiter: str) -> _Table:
             break
     header, row = [*(line.rstrip("\r\n") for line in head if not line.isspace()), "", ""][:2]
     names = _QUOTED.sub("", header)
-    if delimiter not in names and first_line == 1:
-        delimiter = max(DELIMITERS, key=lambda other: (names.count(other), other == delimiter))
+    if delimiter not in names:
+        most_frequent = max(DELIMITERS, key=lambda other: (names.count(other), other == delimiter))
+        if first_line == 2 and most_frequent in names:
+            raise UserError(
+                f"{name}:1: this line says that fields are separated by {_separated_by(delimiter)}, and the header has "
+                f"{_separated_by(most_frequent)}: {excerpt(header)}. Drop the line, or correct it."
+            )
+        delimiter = most_frequent if first_line == 1 else delimiter
     all_quoted = all(field[:1] == field[-1:] == '"' for field in header.split(delimiter))
     return _Table(
         name=name,
@@ -75,6 +82,10 @@ def _open_table(stream: BinaryIO, name: str, delimiter: str) -> _Table:
         skips_blanks=delimiter != "\t" and _skips_blanks(names, header, row, delimiter),
         quotes=delimiter != "\t" or all_quoted,
     )
+
+
+def _separated_by(delimiter: str) -> str:
+    return DELIMITERS.get(delimiter, f"'{delimiter}'")
 
 
 def _skips_blanks(names: str, header: str, row: str, delimiter: str) -> bool:
@@ -331,7 +342,7 @@ def delimited(delimiter: str) -> TableFormat:
     def open_rows(stream: BinaryIO, name: str) -> tuple[Iterator[list[str]], list[str]]:
         table, records, header = open_table(stream, name)
         if table.delimiter != delimiter:
-            separated = DELIMITERS.get(table.delimiter, f"'{table.delimiter}'")
+            separated = _separated_by(table.delimiter)
             logger.info("%s: its fields are separated by %s, as its first line says", name, separated)
         return records, header
 

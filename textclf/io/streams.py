@@ -47,7 +47,7 @@ def open_data(path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None"
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-# Pattern of the first bytes of a file that is no text, its kind, and advice
+# Pattern of the first bytes of a file that is no text in UTF-8, its kind, and advice
 _CONTENTS = (
     (re.compile(rb"\x1f\x8b\x08"), "a gzip file", "Add .gz to its name."),
     (re.compile(rb"PK\x03\x04.*?(\[Content_Types\]|xl/)", re.DOTALL), "an Excel file", "Save it as CSV, in UTF-8."),
@@ -56,6 +56,11 @@ _CONTENTS = (
     (re.compile(rb"BZh[1-9]1AY&SY|\xfd7zXZ\0|\x28\xb5\x2f\xfd"), "compressed", "Unpack it, or use gzip."),
     (re.compile(rb"PAR1[\0-\x1f]"), "a parquet file", "End its name with .parquet."),
     (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, not the data", "Fetch them: git lfs pull."),
+    (
+        re.compile(rb"\xff\xfe|\xfe\xff|([^\0]\0){4}|(\0[^\0]){4}"),  # marks, or ASCII without one
+        "in UTF-16, by its first bytes",
+        "Save it in UTF-8: in Excel as CSV UTF-8, in an editor with the encoding UTF-8.",
+    ),
     (re.compile(rb"SQLite format 3\0|%PDF-\d"), "no table and no text", "Save the rows as CSV, in UTF-8."),
 )
 
