@@ -16,6 +16,32 @@ def tune(config: Path, run: Path, *options: str) -> tuple[int, str]:
     return result.exit_code, result.stderr.splitlines()[-1]
 
 
+SEARCHED = [
+    ["predict", "--run", "SEARCH"], ["evaluate", "--run", "SEARCH"], ["explain", "good", "--run", "SEARCH"],
+    ["export", "--run", "SEARCH", "--format", "onnx", "--output", "new.onnx"],
+    ["compress", "--run", "SEARCH", "--method", "int8", "--output", "new"], ["compare", "SEARCH", "SEARCH"],
+    ["check", "SEARCH"], ["report", "SEARCH"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", SEARCHED, ids=lambda command: command[0])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_search_is_no_run_and_its_best_run_is_named(
+    command: list[str], finished: bool, reviews: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "begun.json").write_text("{}")
+    if finished:
+        (tmp_path / "tuned" / "best").symlink_to(reviews)
+    advice = f"Name its best run: {tmp_path}/tuned/best."
+    if not finished:
+        advice = f"It has no best run yet: go on with `textclf tune CONFIG --run {tmp_path}/tuned --resume`."
+    refused = textclf(*[argument.replace("SEARCH", f"{tmp_path}/tuned") for argument in command])
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (
+        1, "", f"{tmp_path}/tuned holds a search, not a run. {advice}\n"
+    )  # fmt: skip
+
+
 def test_overwriting_a_search_keeps_what_textclf_did_not_write(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     config, run = write_config(tmp_path, "reviews", SPACE), tmp_path / "tuned"

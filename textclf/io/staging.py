@@ -164,13 +164,22 @@ def drop_all_but_checkpoint(staging: Run) -> None:
 
 
 def recover(run: Run) -> Run:
-    """Return the run; first put a complete run into its place that a process left beside it."""
+    """Return the run; first put a complete run into its place that a process left beside it.
+
+    Raises:
+        UserError: the folder is that of a search, whose best run is in it.
+    """
     if _is_unpublished(run) or _replaced(run).path.exists():
         try:
             with locked(run):
                 pass
         except UserError as error:
             logger.warning("%s", error)
+    if (run.path / "begun.json").is_file() and not run.complete:
+        best = Run(run.path / "best")
+        unfinished = f"It has no best run yet: go on with `textclf tune CONFIG --run {run.path} --resume`."
+        advice = f"Name its best run: {best.path}." if best.complete else unfinished
+        raise UserError(f"{run.path} holds a search, not a run. {advice}")
     return run
 
 
