@@ -9,9 +9,13 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+import yaml
 from conftest import QUICK, overrides, textclf
 
 TEXTS = [f"the {thing} number {number} was dull" for number in range(20) for thing in ("lamp", "tram")]
+
+
+LIST_ADVICE = "Write the labels of a row joined by |, as in a|b, and set data.label_separator to |."
 
 
 @pytest.fixture(autouse=True)
@@ -52,9 +56,6 @@ def test_nan_is_an_empty_text(reviews: Path) -> None:
     assert len(predicted[0].splitlines()) == len(TEXTS)
 
 
-# Spellings
-
-
 def write_rows(name: str, labels: Sequence[str]) -> Path:
     """Write a table of 40 rows, with these labels by turns."""
     with Path(name).open("w", encoding="utf-8", newline="") as file:
@@ -69,6 +70,56 @@ def check_findings(labels: Sequence[str], *settings: str) -> dict[str, list[str]
     assert (result.exit_code, result.stderr) == (0, "")
     parts = [part.splitlines() for part in result.stdout.split("\n\n")[2:]]
     return {first.partition(":")[0]: [first, *others] for first, *others in parts}
+
+
+# Lists as text
+
+
+LISTS = ["['a', 'b']", '["a", "b"]', "('a', 'b')", "('a',)", "['a'\n 'b']", "[1, 2]", "[]"]
+
+
+@pytest.mark.parametrize("separator", [(), ("data.label_separator=,",)])
+def test_lists_as_text_are_told(separator: tuple[str, ...]) -> None:
+    what = "40 rows have a list as text for a label, the first is row 0: ['a', 'b']"
+    assert check_findings(["['a', 'b']", "['a']"], *separator)["lists as text (train)"] == [
+        f"lists as text (train): {what}.",
+        f"  {LIST_ADVICE}",
+        "  row 0  ['a', 'b']  the lamp number 0 was dull",
+        "  row 1  ['a']  the tram number 0 was dull",
+        "  row 2  ['a', 'b']  the lamp number 1 was dull",
+    ]
+    result = textclf("train", "c.yaml", "--run", "run", *overrides(*QUICK, "report.baseline=false", *separator))
+    assert f"warning: train, lists as text: {what}. {LIST_ADVICE}" in result.stderr.splitlines()
+
+
+def test_init_takes_no_list_as_text_apart() -> None:
+    write_rows("rows.csv", ["['a', 'b']", "['a']", "['b']", "['b', 'c']", "['c']"])
+    result = textclf("init", "rows.csv", "--output", "c.yaml")
+    remark = f"Rows with a list as text for a label: 40, such as ['a', 'b']. {LIST_ADVICE}"
+    assert result.stderr.splitlines()[2] == remark
+    assert "label_separator" not in yaml.safe_load(Path("c.yaml").read_text())["data"]
+
+
+@pytest.mark.parametrize("label", LISTS)
+def test_a_list_as_text_is_told_among_labels(label: str) -> None:
+    assert "14 rows have a list as text" in check_findings([label, "a", "b"])["lists as text (train)"][0]
+
+
+@pytest.mark.parametrize("label", ["[a]", "(1)", "(a, b)", "a, b", "it's 'a'", "'a'", "[", '{"a": "b"}'])
+def test_other_labels_are_no_lists(label: str) -> None:
+    assert "lists as text (train)" not in check_findings([label, "a", "b"])
+
+
+def test_too_many_lists_as_text_are_refused_with_the_reason() -> None:
+    Path("rows.csv").write_text("text,label\n" + "".join(f"text {row},['{row}']\n" for row in range(2001)))
+    Path("c.yaml").write_text("data: {train: rows.csv}")
+    assert textclf("check", "c.yaml").stderr == (
+        "rows.csv: 2,001 different labels in 2,001 rows; at most 2,000 can be told apart. ['0'] is a list as text. "
+        f"{LIST_ADVICE}\n"
+    )
+
+
+# Spellings
 
 
 @pytest.mark.parametrize("settings", [(), ("data.label_separator=|",)])

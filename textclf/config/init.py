@@ -18,7 +18,7 @@ from textclf.config.suggest import DataProfile, Setting, percent, profile_table,
 from textclf.config.yaml_source import ConfigDumper, parse_yaml
 from textclf.data.columns import ColumnRoles, find_columns, join_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
-from textclf.data.spelling import quoted, spelling_advice, spelling_groups
+from textclf.data.spelling import LIST_ADVICE, is_list_as_text, quoted, spelling_advice, spelling_groups
 from textclf.data.split import split
 from textclf.data.table_format import check_distinct
 from textclf.errors import UserError
@@ -279,6 +279,10 @@ def _text_remarks(profile: DataProfile) -> Iterator[str]:
         yield f"Other columns that may be the label: {names}. `textclf init --label NAME` takes one."
     if profile.more:
         yield f"Only {_rows_read(profile)} were looked at; the figures below are theirs."
+    lists = [label for label in profile.labels if is_list_as_text(label)]
+    if lists:
+        rows = sum(profile.labels[label] for label in lists)
+        yield f"Rows with a list as text for a label: {rows:,}, such as {excerpt(lists[0])}. {LIST_ADVICE}"
     if profile.empty:
         yield f"Empty texts: {profile.empty:,}. They are kept, and all get the same probabilities."
     if profile.repeated:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from textclf.data.readers import read_records
 from textclf.data.rows import split_labels
+from textclf.data.spelling import is_list_as_text
 from textclf.data.table_format import as_text, column_index, join_texts, label_items
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt, is_encodable
@@ -268,6 +269,7 @@ def find_separator(fields: list[str]) -> str | None:
 
     It splits the distinct fields into fewer labels, most of which occur in other fields too.
     """
+    fields = [field for field in fields if not is_list_as_text(field)]
     for separator in "|;,":
         parts = [split_labels(field, separator) for field in fields]
         counts = Counter(label for labels in parts for label in labels)

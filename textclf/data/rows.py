@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.data.readers import file_format, find_files, read_columns
+from textclf.data.spelling import LIST_ADVICE, is_list_as_text
 from textclf.data.table_format import check_distinct, column_index, join_texts
 from textclf.errors import UserError
+from textclf.io.sanitize import excerpt
 from textclf.io.streams import open_data
 from textclf.options import option, options
 
@@ -225,9 +227,15 @@ def check_labels(
     """
     names = labels.counts(separator)
     if len(names) > MAX_LABELS:
+        written = next(filter(is_list_as_text, labels.fields), None)
+        advice = (
+            f"If {key} names a column of ids or texts, name another."
+            if written is None
+            else f"{excerpt(written)} is a list as text. {LIST_ADVICE}"
+        )
         raise UserError(
             f"{', '.join(map(str, paths))}: {len(names):,} different labels in {len(labels):,} rows; at most "
-            f"{MAX_LABELS:,} can be told apart. If {key} names a column of ids or texts, name another."
+            f"{MAX_LABELS:,} can be told apart. {advice}"
         )
 
 

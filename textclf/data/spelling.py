@@ -1,4 +1,4 @@
-"""Spellings of labels: groups of labels that are probably the same, and advice on labels that training lacks."""
+"""Spellings of labels: those that are probably the same, lists as text, and advice on labels that training lacks."""
 
 import re
 import unicodedata
@@ -48,6 +48,18 @@ def other_spellings(labels: Iterable[str], known: Iterable[str]) -> dict[str, st
     """Return the known label for each label that is another spelling of one."""
     by_key = {spelling_key(label): label for label in known}
     return {label: by_key[key] for label in labels if (key := spelling_key(label)) in by_key}
+
+
+def is_list_as_text(label: str) -> bool:
+    """Return True if this is a list of texts or numbers as Python writes it, such as `['a', 'b']`."""
+    items = label[1:-1].strip(" \n,")
+    if label[:1] + label[-1:] not in ("[]", "()"):
+        return False
+    has_texts = {items[:1], items[-1:]} <= {"'", '"'}
+    return has_texts or (label[0] == "[" and not items.strip("0123456789-.,\n "))
+
+
+LIST_ADVICE = "Write the labels of a row joined by |, as in a|b, and set data.label_separator to |."
 
 
 def quoted(label: str) -> str:

@@ -10,9 +10,9 @@ from scipy.sparse import csr_matrix
 from textclf.config.schema import Config
 from textclf.data.rows import TextKeys
 from textclf.data.source import RowIds
-from textclf.data.spelling import quoted, spelling_advice, spelling_groups
+from textclf.data.spelling import LIST_ADVICE, is_list_as_text, quoted, spelling_advice, spelling_groups
 from textclf.io.contract import ExampleDocument, FindingDocument
-from textclf.io.sanitize import join_names
+from textclf.io.sanitize import excerpt, join_names
 from textclf.text.encoding import RESERVED
 from textclf.training.dataset import Dataset, Split
 
@@ -49,6 +49,7 @@ def check_data(config: Config, dataset: Dataset) -> DataChecks:
         *(finding for part, split in parts.items() for finding in _check_texts(part, split)),
         *(finding for part in parts if part in earlier for finding in _check_leaks(part, parts[part], earlier[part])),
         *_check_labels(config, parts["train"]),
+        *_check_lists(parts["train"]),
         *_check_spellings(config, parts["train"]),
         *_check_unknown_labels(config, dataset),
         *_check_labels_without_rows(config, dataset),
@@ -146,6 +147,17 @@ def _check_labels(config: Config, train: Split) -> Iterator[FindingDocument]:
         named = ", ".join(f"{label} ({rows})" for rows, label in rare[:EXAMPLES])
         what = f"{len(rare)} labels have fewer than {FEW_ROWS} rows: {named}{', ...' if len(rare) > EXAMPLES else ''}"
         yield _finding("rare labels", "train", len(rare), what, "Add rows, or merge such labels.")
+
+
+def _check_lists(train: Split) -> Iterator[FindingDocument]:
+    """Find lists written as text among the labels of the training files."""
+    labels = train.rows.all_labels
+    lists = [code for code, field in enumerate(labels.fields) if is_list_as_text(field)]
+    rows = np.flatnonzero(np.isin(labels.codes, lists))
+    if len(rows):
+        first = excerpt(labels.fields[labels.codes[rows[0]]])
+        what = f"{_count_rows(len(rows))} have a list as text for a label, the first is row {rows[0]}: {first}"
+        yield _finding("lists as text", "train", len(rows), what, LIST_ADVICE, rows[:EXAMPLES].tolist())
 
 
 def _check_spellings(config: Config, train: Split) -> Iterator[FindingDocument]:
