@@ -79,8 +79,8 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
         (
             "Nothing of yours is overwritten: no file that a command reads, none that exists without `--overwrite`, "
             "and of a run only what textclf wrote.",
-            "Each output of each command over each file that it reads, by path, link and descriptor; runs that are "
-            "links, mount points or read-only, with files of others in them.",
+            "Each output of each command over each file that it reads, by path, link and descriptor; files that "
+            "appear meanwhile; runs that are links, mount points or read-only, with files of others in them.",
             f"{cases['outputs'] + cases['replaced_runs']} cases",
             "`make check`",
         ),
