@@ -110,7 +110,7 @@ def test_several_networks_stopped_half_way_go_on_to_the_same_bits(tmp_path: Path
     whole = train(tmp_path, "whole", *options)
     checkpoint = tmp_path / "run.partial" / "checkpoint"
     # that of the first network after two epochs, that of the second after one
-    with failing_writes(16, checkpoint, error=ctrl_c):
+    with failing_writes(20, checkpoint, error=ctrl_c):
         chosen = overrides(*SETTINGS["quick"], "report.baseline=false")
         result = textclf("train", tmp_path / "reviews.yaml", "--run", tmp_path / "run", *chosen, *options)
     assert (result.exit_code, sorted(path.name for path in checkpoint.iterdir())) == (

@@ -144,7 +144,8 @@ def test_a_file_that_changes_after_it_was_read_changes_nothing(
         monkeypatch, "textclf.evaluation.evaluate.sample_document", lambda: data.write_text("text,label\na,b\n")
     )
     document = json.loads(textclf("evaluate", data, "--run", reviews, "--json").stdout)
-    assert document["data"] == {"file": data.as_posix(), "part": "all", "rows": 400, "sha256": sha256}
+    described = {"file": data.as_posix(), "part": "all", "rows": 400, "sha256": sha256}
+    assert document["data"] == {**described, "paths": [data.resolve().as_posix()]}
     samples = json.loads((reviews / "evaluations" / "live" / "samples.json").read_text(encoding="utf-8"))
     with (SAMPLES / "reviews.csv").open(encoding="utf-8") as file:
         texts = [row["text"] for row in csv.DictReader(file)]
