@@ -186,7 +186,7 @@ def test_keras_and_onnx_give_scikit_learns_logits(shape: Shape, ngrams: int, tmp
     assert np.array_equal(loaded.predict(padded, verbose=0), network.predict(padded, verbose=0))
 
 
-@pytest.mark.parametrize("count", [1, 5, 100_000])
+@pytest.mark.parametrize("count", [0, 1, 5, 100_000])
 def test_tables_of_all_sizes(count: int) -> None:
     shape = Shape(2000, 1, "sigmoid")
     linear = draw_linear(shape, 2, grams=count)

@@ -68,14 +68,14 @@ def build_linear(shape: Shape, weights: dict[str, Array], *, ngrams: int) -> ker
 
     Args:
         weights: as `linear_constants` returns them.
-        ngrams: words of the longest n-gram, 1 to 3.
+        ngrams: words of the longest n-gram, 1 to 3; it makes no difference if the table has none.
     """
     import keras
 
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # (batch, width)
     layers = {name: _embedding(name, array) for name, array in weights.items()}
     rows = token_ids
-    if ngrams > 1:
+    if "fingerprints" in layers:
         grams = _gram_rows(token_ids, layers["displacements"], layers["fingerprints"], shape.vocabulary, ngrams)
         rows = keras.ops.concatenate([token_ids, grams], axis=1)  # (batch, grams)
     rows, values = bag_of_words.tfidf(rows, layers["idf"])  # (batch, grams) each
