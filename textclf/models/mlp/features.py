@@ -1,6 +1,7 @@
 """Row numbers of words and word pairs in one table: a word's is its token id, a pair's comes from a hash (bucket).
 
-NumPy and Keras compute it by the same operators, and so get the same; see `textclf.models.hashing`.
+The hash is Carter and Wegman's (1979): multiply, add, modulo a prime, modulo the buckets. It uses operators that NumPy
+arrays and Keras tensors share, on integers that stay below 2 ** 63, so that both give the same.
 """
 
 from collections.abc import Iterable
@@ -9,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textclf.models.hashing import hash_ids
-
 Ids = npt.NDArray[Any]
+
+PRIME = 2**31 - 1
 
 FACTORS = 1_540_483_477, 1_181_783_497  # below the prime, so that a product with a token id stays below 2 ** 55
 
 
 def bucket(left: Any, right: Any, buckets: int) -> Any:
     """Return the hash bucket of each word pair, given the token ids as int64."""
-    return hash_ids((left, right), FACTORS) % buckets
+    return (left * FACTORS[0] + right * FACTORS[1]) % PRIME % buckets
 
 
 def pair_rows(token_ids: Ids, *, vocabulary: int, buckets: int) -> Ids:

@@ -125,9 +125,9 @@ class Graph:
         return name
 
     def weight(self, name: str) -> str:
-        """Add a weight and return the name of its value: int32, or float32 however it is stored; see `quantization`."""
+        """Add a weight and return the name of its float32 value, however it is stored; see `quantization`."""
         array, own = self._weights[name], self._prefix + name
-        if array.dtype in (np.float32, np.int32):
+        if array.dtype == np.float32:
             return self.constant(array, name=name)
         if own not in self._computed:
             [value] = self._add("Cast", [self.constant(array, name=name)], 1, {"to": FLOAT})
@@ -285,14 +285,9 @@ def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> st
 
 
 def check_arrays(
-    constants: Mapping[str, npt.NDArray[Any]],
-    shapes: Mapping[str, tuple[int, ...]],
-    integers: Mapping[str, tuple[int, ...]] | None = None,
+    constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Check the weights named in `shapes` and the int32 constants named in `integers`.
-
-    Returns:
-        These constants, and the scales of those in int8.
+    """Check the constants named in `shapes`; return them with the scales of those in int8.
 
     Raises:
         ForeignGraph: one is missing, has another shape or type, or is not finite.
@@ -302,8 +297,6 @@ def check_arrays(
         kept[name] = _checked(constants, name, shape, (FLOAT, FLOAT16, INT8))
         if kept[name].dtype == DTYPES[INT8]:
             kept[name + SCALE] = _checked(constants, name + SCALE, scale_shape(name, shape), (FLOAT,))
-    for name, shape in (integers or {}).items():
-        kept[name] = _checked(constants, name, shape, (INT32,))
     return kept
 
 
