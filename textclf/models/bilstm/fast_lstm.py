@@ -19,6 +19,7 @@ of a batch, so that a new width compiles nothing. And only dz depends on the ste
 matrix products, one per span.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 # At the top because the layer derives from a Keras class; this module is imported only to train.
@@ -108,7 +109,9 @@ def _lstm(inputs: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> An
         return tf.reshape(array.stack(), (-1, batch, dimensions))[:width]
 
     def forward(span: Tensor, h: Tensor, c: Tensor, *saved: tf.TensorArray) -> Any:
-        h, c, *values = _forward_span(size(span), part(inputs, span), kernel, recurrent, bias, h, c)
+        h, c, *values = _with_shapes_of(
+            (h, c), _forward_span(size(span), part(inputs, span), kernel, recurrent, bias, h, c)
+        )
         return (span + 1, h, c, *(array.write(span, value) for array, value in zip(saved, values, strict=True)))
 
     initial = (0, zero, zero, *(new_array() for _ in range(6)))  # i, f, g, o, c, h
@@ -122,8 +125,11 @@ def _lstm(inputs: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> An
                 for array in (h_saved, c_saved)
             ]
             values = [read(array, span) for array in saved]
-            *sums, d_part = _backward_span(
-                size(span), part(inputs, span), kernel, recurrent, *values, *before, part(h_gradients, span), *sums
+            *sums, d_part = _with_shapes_of(
+                sums,
+                _backward_span(
+                    size(span), part(inputs, span), kernel, recurrent, *values, *before, part(h_gradients, span), *sums
+                ),
             )
             return (span - 1, d_inputs.write(span, d_part), *sums)
 
@@ -137,6 +143,16 @@ def _lstm(inputs: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> An
 def _flat(values: Tensor) -> Tensor:
     """Return values, shape (width, batch, any), as a matrix, shape (width * batch, any)."""
     return tf.reshape(values, (-1, values.shape[-1]))
+
+
+def _with_shapes_of(before: Sequence[Tensor], values: Any) -> Any:
+    """Return the values, the first of which are to have the static shapes of a loop's variables as they were before.
+
+    A function that was traced for batches of any size forgets a size that is known.
+    """
+    for known, value in zip(before, values, strict=False):
+        value.set_shape(known.shape)
+    return values
 
 
 def _loop(condition: Any, body: Any, initial: Any) -> Any:
