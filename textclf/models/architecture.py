@@ -27,6 +27,13 @@ Metadata = Mapping[str, str]
 
 Activation = Literal["sigmoid", "softmax"]
 
+Blend = Literal["linear"]
+"""A model whose logits are added to those of a network."""
+
+BLEND_HELP = (
+    "linear: TF-IDF with logistic regression joins the network, weighted by the validation rows; null: it does not"
+)
+
 
 class Shape(NamedTuple):
     """Sizes of a network that follow from the data."""
@@ -45,6 +52,17 @@ class Shape(NamedTuple):
         return cls(vocabulary, 1, "sigmoid") if labels == 2 else cls(vocabulary, labels, "softmax")
 
 
+class InputLimits(NamedTuple):
+    """The limits of what a part of a model reads of a text's token ids."""
+
+    vocabulary: int
+    """Number of token ids that it knows; those from here on are unknown to it."""
+    max_length: int
+    """Most tokens that it reads."""
+    truncate: Literal["start", "end"]
+    """The end of a longer text that it does not read."""
+
+
 class InitialData(NamedTuple):
     """Word vectors and training rows for the initial weights; each is optional."""
 
@@ -54,11 +72,27 @@ class InitialData(NamedTuple):
     """Padded token ids of the training rows in blocks, shape (rows, width) each."""
 
 
+class FurtherPart(NamedTuple):
+    """A kind of model that joins a network in a blend: the weights of its Keras model, and its ONNX graph.
+
+    Its Keras model goes from token ids of whole texts to logits, shape (batch, outputs).
+    """
+
+    weights: Callable[[keras.Model], dict[str, npt.NDArray[Any]]]
+    """(model) -> weights by name, in Keras's order."""
+    graph_constants: Callable[[keras.Model], tuple[Constants, Metadata]]
+    """(model) -> constants and metadata of its ONNX graph."""
+    check_constants: Callable[[Shape, Constants, Metadata], tuple[Constants, Metadata]]
+    """As that of an Architecture."""
+    write_logits: Callable[..., str]
+    """(graph, constants, metadata, *, activation) -> name of the logits, shape (batch, outputs)."""
+
+
 class Architecture(NamedTuple):
     """A kind of network: its options, its Keras network and its ONNX graph."""
 
     options: type[Any]
-    """Options class, with a field `type` that holds the name in MODELS."""
+    """Options class, with the fields `type`, which holds the name in MODELS, and `blend`."""
     space: Mapping[str, Any]
     """Default search space of `textclf tune`: candidate values by the name of the option."""
     build: Callable[..., keras.Model]

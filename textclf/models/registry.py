@@ -1,4 +1,4 @@
-"""The architectures by their name in `model.type`.
+"""The architectures by their name in `model.type`, and what may join them by its name in `model.blend`.
 
 Networks consist of stock Keras layers and operations, so that a saved one loads where textclf is not installed. Keras
 is imported inside the functions: prediction does not need it.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textclf.models.architecture import Architecture
+from textclf.models.architecture import Architecture, FurtherPart
 from textclf.models.bilstm import network as bilstm
 from textclf.models.bilstm import onnx as bilstm_onnx
+from textclf.models.linear import network as linear
+from textclf.models.linear import onnx as linear_onnx
 from textclf.models.mlp import network as mlp
 from textclf.models.mlp import onnx as mlp_onnx
 
@@ -44,6 +46,16 @@ MODELS: dict[str, Architecture] = {
         write_logits=mlp_onnx.write_logits,
     ),
 }
+
+PARTS: dict[str, FurtherPart] = {
+    "linear": FurtherPart(
+        weights=linear.linear_weights,
+        graph_constants=linear_onnx.graph_constants,
+        check_constants=linear_onnx.check_constants,
+        write_logits=linear_onnx.write_logits,
+    ),
+}
+"""What may join a network of MODELS, by its name in `model.blend`."""
 
 ModelOptions = bilstm.BilstmOptions | mlp.MlpOptions
 """The options of any architecture, told apart by `type`."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from textclf.io.contract import TruncationDocument
 from textclf.io.files import array_on_disk
-from textclf.text.tokenizer import END, TOKENIZERS, TextOptions
+from textclf.text.tokenizer import END, TOKENIZERS, TextOptions, TruncatedEnd
 
 PADDING = 0  # the network's mask drops it
 
@@ -77,6 +77,12 @@ class TokenIds:
         """Replace ids of `size` and above by UNKNOWN."""
         flat = np.where(self.flat < size, self.flat, np.array(UNKNOWN, self.flat.dtype))
         return TokenIds(flat, self.lengths, self.token_counts)
+
+    def limit(self, *, vocabulary: int, max_length: int, truncate: TruncatedEnd) -> "TokenIds":
+        """Limit the vocabulary to the first ids, and the length of each text; see the functions of these names."""
+        known = self.limit_vocabulary(vocabulary)
+        shorter = cut_texts(Tokens(known.flat, self.lengths), max_length=max_length, cut=truncate)
+        return TokenIds(shorter.flat, shorter.lengths, self.token_counts)
 
     def row(self, index: int) -> npt.NDArray[Any]:
         """Return the ids of one text, shape (length,)."""
@@ -246,15 +252,16 @@ def concatenated_ranges(starts: npt.NDArray[np.int64], counts: npt.NDArray[np.in
     return np.repeat(starts - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
 
 
-def truncate(tokens: Tokens, options: TextOptions) -> TokenIds:
+def cut_texts(tokens: Tokens, *, max_length: int, cut: TruncatedEnd) -> TokenIds:
     """Keep `max_length` tokens of each text; a text without tokens gets one UNKNOWN.
 
     Args:
         tokens: tokens as ids of the vocabulary.
+        cut: the end of a longer text that is cut off.
     """
-    flat, kept = tokens.flat, np.minimum(tokens.counts, options.max_length)  # (all tokens,), (texts,)
+    flat, kept = tokens.flat, np.minimum(tokens.counts, max_length)  # (all tokens,), (texts,)
     if (kept < tokens.counts).any():
-        starts = tokens.starts + (tokens.counts - kept if options.truncate == "start" else 0)  # (texts,)
+        starts = tokens.starts + (tokens.counts - kept if cut == "start" else 0)  # (texts,)
         flat = flat[concatenated_ranges(starts, kept)]  # (kept tokens,)
     empty = np.flatnonzero(kept == 0)  # (texts without a token,)
     flat = np.insert(flat, (np.cumsum(kept) - kept)[empty], UNKNOWN)  # cuDNN needs a token in every row
@@ -272,4 +279,12 @@ class Encoder:
 
     def encode(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids of each text, cut to `max_length`."""
-        return truncate(self._tokenizer.tokenize(texts), self.options)
+        tokens = self._tokenizer.tokenize(texts)
+        return cut_texts(tokens, max_length=self.options.max_length, cut=self.options.truncate)
+
+    def limit(self, token_ids: TokenIds) -> TokenIds:
+        """Return what is left of token ids that were made with more words or a greater `max_length`."""
+        options = self.options
+        return token_ids.limit(
+            vocabulary=len(self.vocabulary) + RESERVED, max_length=options.max_length, truncate=options.truncate
+        )

@@ -30,6 +30,11 @@ from textclf.text.markup import (
 
 NEWEST_RULES = 2  # a key of RULES
 
+TruncatedEnd = Literal["start", "end"]
+"""The end of a long text that is cut off."""
+
+WHOLE_TEXT = 100_000  # tokens, the most that are read of any text
+
 
 @options
 class TextOptions:
@@ -45,11 +50,14 @@ class TextOptions:
         "ones (Unicode's NFKC); url, email, number: replace each by one word; accents: drop them",
     )
     vocab_size: int = option(
-        default=10000, help="number of token ids: the most frequent tokens, padding and unknown", ge=3, le=10**7
+        default=10000,
+        help="number of token ids that the network knows: the most frequent tokens, padding and unknown",
+        ge=3,
+        le=10**7,
     )
     min_count: int = option(default=1, help="tokens that are rarer in the training rows become unknown", ge=1)
-    max_length: int = option(default=100, help="tokens kept per text", ge=1, le=100_000)
-    truncate: Literal["start", "end"] = option(default="start", help="which end of a longer text is cut off")
+    max_length: int = option(default=100, help="tokens of a text that the network reads", ge=1, le=WHOLE_TEXT)
+    truncate: TruncatedEnd = option(default="start", help="which end of a longer text the network does not read")
     rules: int = option(
         default=NEWEST_RULES,
         help="version of the rules that find words and tags; a model keeps its own",

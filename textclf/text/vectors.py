@@ -9,7 +9,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -197,6 +197,23 @@ def vector_words(path: Path, *, dimensions: int | None = None) -> Iterator[str]:
             # counting blanks takes a fifth of the time
             if dimensions in (None, components.count(b" ") + 1) or len(components.split()) == dimensions:
                 yield word.decode("utf-8", errors="replace")
+
+
+def count_known(path: Path, words: Collection[str], *, lines: int) -> tuple[int, int]:
+    """Return the dimensions of the vectors in a file, and how many of the words are in its first lines.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds no vector.
+    """
+    wanted, known, dimensions = {word.encode() for word in words}, set(), 0
+    with _open(path) as file:
+        for _, word, components in islice(_entries(file, path, _SkippedLines()), lines):
+            dimensions = dimensions or len(components.split())
+            if word in wanted:
+                known.add(word)
+    if not dimensions:
+        raise UserError(f"{path} holds no word vectors.")
+    return dimensions, len(known)
 
 
 def _entries(file: BinaryIO, path: Path, skipped: _SkippedLines) -> Iterator[tuple[int, bytes, bytes]]:

@@ -43,19 +43,17 @@ class WordCounts:
             del self.words[word]
         self._tokenizer.clear()
 
-    def most_frequent(self, counts: npt.NDArray[np.int64]) -> list[str]:
-        """Return the vocabulary: the most frequent words, most frequent first, ties in alphabetical order.
+    def most_frequent(self, counts: npt.NDArray[np.int64], *, min_count: int, limit: int) -> list[str]:
+        """Return the `limit` most frequent words, most frequent first, ties in alphabetical order.
 
         Args:
             counts: occurrences of each word, by word id, in the rows for the vocabulary.
+            min_count: least occurrences of a word.
         """
-        options = self._options
         candidates = [
-            (-int(counts[word_id]), word)
-            for word, word_id in self.words.items()
-            if counts[word_id] >= options.min_count
+            (-int(counts[word_id]), word) for word, word_id in self.words.items() if counts[word_id] >= min_count
         ]
-        return [word for _, word in heapq.nsmallest(options.vocab_size - RESERVED, candidates)]
+        return [word for _, word in heapq.nsmallest(limit, candidates)]
 
     def token_ids(self, vocabulary: Sequence[str]) -> npt.NDArray[np.int32]:
         """Return the token id of each word id: index in the vocabulary + RESERVED, else UNKNOWN."""

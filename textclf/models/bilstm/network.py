@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from textclf.models.architecture import Floats, InitialData, Shape
+from textclf.models.architecture import BLEND_HELP, Blend, Floats, InitialData, Shape
 from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 from textclf.options import option, options
 
@@ -29,6 +29,7 @@ class BilstmOptions:
     """Embedding, bidirectional LSTM, pooling, dense."""
 
     type: Literal["bilstm"] = option(default="bilstm", help="architecture of the network")
+    blend: Blend | None = option(default="linear", help=BLEND_HELP)
     embedding_dim: int = option(default=100, help="dimension of the word vectors", ge=1, le=4096)
     pretrained: str | None = option(
         default=None,

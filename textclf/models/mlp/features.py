@@ -1,7 +1,6 @@
 """Row numbers of words and word pairs in one table: a word's is its token id, a pair's comes from a hash (bucket).
 
-The hash is Carter and Wegman's (1979): multiply, add, modulo a prime, modulo the buckets. It uses operators that NumPy
-arrays and Keras tensors share, on integers that stay below 2 ** 63, so that both give the same.
+NumPy and Keras compute it by the same operators, and so get the same; see `textclf.models.hashing`.
 """
 
 from collections.abc import Iterable
@@ -10,16 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Ids = npt.NDArray[Any]
+from textclf.models.hashing import hash_ids
 
-PRIME = 2**31 - 1
+Ids = npt.NDArray[Any]
 
 FACTORS = 1_540_483_477, 1_181_783_497  # below the prime, so that a product with a token id stays below 2 ** 55
 
 
 def bucket(left: Any, right: Any, buckets: int) -> Any:
     """Return the hash bucket of each word pair, given the token ids as int64."""
-    return (left * FACTORS[0] + right * FACTORS[1]) % PRIME % buckets
+    return hash_ids((left, right), FACTORS) % buckets
 
 
 def pair_rows(token_ids: Ids, *, vocabulary: int, buckets: int) -> Ids:

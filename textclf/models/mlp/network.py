@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from textclf.models.architecture import Floats, InitialData, Shape
+from textclf.models import bag_of_words
+from textclf.models.architecture import BLEND_HELP, Blend, Floats, InitialData, Shape
 from textclf.models.mlp.features import bucket, inverse_document_frequencies
 from textclf.models.shrinking import Sizes, fewer_words, principal_axes, strongest
 from textclf.options import option, options
@@ -30,6 +31,7 @@ class MlpOptions:
     """Bag of words or mean of word vectors, hidden layers, dense."""
 
     type: Literal["mlp"] = option(help="bag of words with a multilayer perceptron")
+    blend: Blend | None = option(default="linear", help=BLEND_HELP)
     features: Literal["count", "binary", "tfidf", "embedding"] = option(
         default="tfidf",
         help="count: term counts; binary: 0 or 1; tfidf: TF-IDF; embedding: mean of word vectors",
@@ -83,7 +85,9 @@ def build_mlp(
     for layer, units in enumerate(options.hidden, start=1):
         if layer == 1 and options.features != "embedding":
             # the bag is already x @ kernel; bias and ReLU remain
-            hidden = keras.layers.Activation("relu", name="hidden_1")(hidden + _bias(token_ids, units))
+            hidden = keras.layers.Activation("relu", name="hidden_1")(
+                hidden + bag_of_words.bias(token_ids, units, name="hidden_1.bias")
+            )
         else:
             hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
         if options.dropout:
@@ -96,7 +100,6 @@ def build_mlp(
 def _bag(options: MlpOptions, shape: Shape, token_ids: Any, initial: InitialData) -> Any:
     """Return the weighted sum of the table rows of each text, shape (batch, dimensions)."""
     import keras
-    from keras import ops
 
     table_rows = shape.vocabulary + options.buckets * (options.ngrams - 1)
     rows = _rows(token_ids, shape.vocabulary, options)  # (batch, grams)
@@ -118,7 +121,7 @@ def _bag(options: MlpOptions, shape: Shape, token_ids: Any, initial: InitialData
     if initial.embeddings is not None:
         pairs = embedding.get_weights()[0][len(initial.embeddings) :]  # (buckets, dimensions)
         embedding.set_weights([np.concatenate([initial.embeddings, pairs])])
-    return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), vectors), 1)
+    return bag_of_words.weighted_sum(weights, vectors)
 
 
 def _idf(options: MlpOptions, shape: Shape, initial: InitialData, table_rows: int) -> keras.layers.Layer:
@@ -132,15 +135,6 @@ def _idf(options: MlpOptions, shape: Shape, initial: InitialData, table_rows: in
     )
     layer.set_weights([idf[:, None]])
     return layer
-
-
-def _bias(token_ids: Any, units: int) -> Any:
-    """Return the bias of a first hidden layer that is not Dense, shape (batch, units)."""
-    import keras
-    from keras import ops
-
-    one_row = keras.layers.Embedding(1, units, embeddings_initializer="zeros", name="hidden_1.bias")
-    return one_row(ops.zeros_like(token_ids[:, 0]))
 
 
 def _rows(token_ids: Any, vocabulary: int, options: MlpOptions) -> Any:
@@ -157,29 +151,22 @@ def _rows(token_ids: Any, vocabulary: int, options: MlpOptions) -> Any:
     return ops.concatenate([token_ids, ops.cast(pairs, "int32")], axis=1)
 
 
-def _present(rows: Any) -> Any:
-    """Return 1.0 where there is a word or pair, and 0.0 where there is padding."""
-    from keras import ops
-
-    return ops.cast(ops.not_equal(rows, 0), "float32")
-
-
 def _count(rows: Any) -> tuple[Any, Any]:
-    return rows, _present(rows)
+    return rows, bag_of_words.present(rows)
 
 
 def _mean(rows: Any) -> tuple[Any, Any]:
     from keras import ops
 
-    present = _present(rows)
+    present = bag_of_words.present(rows)
     return rows, present / ops.sum(present, axis=1, keepdims=True)
 
 
 def _binary(rows: Any) -> tuple[Any, Any]:
     from keras import ops
 
-    ordered, first = _sorted_runs(rows)
-    return ordered, _present(ordered) * ops.cast(first, "float32")
+    ordered, first = bag_of_words.sorted_runs(rows)
+    return ordered, bag_of_words.present(ordered) * ops.cast(first, "float32")
 
 
 FEATURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {"count": _count, "binary": _binary, "embedding": _mean}
@@ -187,32 +174,9 @@ FEATURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {"count": _count, "binar
 
 
 def _tfidf(rows: Any, idf: Any) -> tuple[Any, Any]:
-    """Weight each distinct row by (1 + ln count) * idf, and scale the weights of a text to length 1.
-
-    As scikit-learn's TfidfTransformer does with sublinear_tf.
-    """
-    from keras import ops
-
-    ordered, first = _sorted_runs(rows)  # (batch, grams)
-    runs = ops.sum(first, axis=1, keepdims=True)  # (batch, 1)
-    # The number of each run in the whole batch. The summand of shape (n, 1) comes first: as the second one, Keras takes
-    # it for a bias where the other has shape (n, n), and adds it along the wrong axis.
-    run = (ops.cumsum(runs, axis=0) - runs) + (ops.cumsum(first, axis=1) - 1)  # (batch, grams)
-    flat = ops.reshape(run, (-1,))
-    counts = ops.segment_sum(ops.ones_like(flat, dtype="float32"), flat, sorted=True)  # (runs in the batch,)
-    frequency = 1 + ops.log(ops.take(counts, run))  # (batch, grams)
-    values = _present(ordered) * ops.cast(first, "float32") * frequency * ops.squeeze(idf(ordered), 2)
-    return ordered, values / ops.sqrt(ops.sum(values**2, axis=1, keepdims=True))
-
-
-def _sorted_runs(rows: Any) -> tuple[Any, Any]:
-    """Sort rows, so that equal ones are neighbours; also return 1 where a run of equal ones starts, else 0."""
-    from keras import ops
-
-    ordered = ops.sort(rows, axis=1)
-    changes = ops.not_equal(ordered[:, 1:], ordered[:, :-1])
-    first = ops.ones_like(ordered[:, :1])
-    return ordered, ops.concatenate([first, ops.cast(changes, "int32")], axis=1)
+    """Return TF-IDF weights, those of a text scaled to length 1."""
+    ordered, weights = bag_of_words.tfidf(rows, idf)
+    return ordered, weights / bag_of_words.length(weights)
 
 
 def mlp_weights(network: keras.Model) -> dict[str, Floats]:

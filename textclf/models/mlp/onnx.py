@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textclf.models.architecture import Constants, Metadata, Shape
-from textclf.models.mlp.features import FACTORS, PRIME
+from textclf.models.hashing import PRIME
+from textclf.models.mlp.features import FACTORS
 from textclf.models.mlp.network import MlpOptions, mlp_weights
+from textclf.models.onnx.bag_of_words import length, run_starts, sort_rows, tfidf, weighted_sum
 from textclf.models.onnx.graph import ForeignGraph, Graph, check_arrays, choice
 
 if TYPE_CHECKING:
@@ -117,48 +119,15 @@ def _mean(graph: Graph, rows: str) -> str:
 
 def _binary(graph: Graph, rows: str) -> str:
     """Return the sum of the vectors of distinct rows, shape (batch, dimensions)."""
-    ordered = _sort(graph, rows)
-    return _weighted_sum(graph, ordered, graph.node("Cast", _run_starts(graph, ordered), to=graph.FLOAT))
+    ordered = sort_rows(graph, rows)
+    return weighted_sum(graph, "embedding", ordered, graph.node("Cast", run_starts(graph, ordered), to=graph.FLOAT))
 
 
 def _tfidf(graph: Graph, rows: str) -> str:
-    """Return the TF-IDF weighted sum of the vectors; see `network._tfidf`, shape (batch, dimensions)."""
-    ordered = _sort(graph, rows)  # (batch, grams)
-    shape = graph.node("Shape", ordered)
-    size = graph.node("ReduceProd", shape)
-    starts = graph.node("NonZero", graph.node("Reshape", _run_starts(graph, ordered), graph.ints(-1)))
-    starts = graph.node("Reshape", starts, graph.ints(-1))  # (runs,), index of each in the flattened rows
-    after = graph.node("Slice", starts, graph.ints(1), graph.ints(np.iinfo(np.int64).max), graph.ints(0))
-    counts = graph.node("Sub", graph.node("Concat", after, size, axis=0), starts)  # (runs,)
-    logarithm = graph.node("Log", graph.node("Cast", counts, to=graph.FLOAT))
-    frequency = graph.node("Add", logarithm, graph.constant(np.ones(1, np.float32)))
-    distinct = graph.node("Gather", graph.node("Reshape", ordered, graph.ints(-1)), starts, axis=0)  # (runs,)
-    idf = graph.node("Reshape", graph.node("Gather", "idf", distinct, axis=0), graph.ints(-1))
-    zeros = graph.node("ConstantOfShape", size)
-    values = graph.node("ScatterElements", zeros, starts, graph.node("Mul", frequency, idf), axis=0)
-    values = graph.node("Reshape", values, shape)  # (batch, grams), 0 except where a run starts
-    length = graph.node("ReduceL2", values, graph.ints(1), keepdims=1)  # (batch, 1)
-    return graph.node("Div", _weighted_sum(graph, ordered, values), length)
+    """Return the TF-IDF weighted sum of the vectors; see `bag_of_words.tfidf`, shape (batch, dimensions)."""
+    ordered, weights = tfidf(graph, rows)  # (batch, grams)
+    scale = length(graph, weights)  # (batch, 1)
+    return graph.node("Div", weighted_sum(graph, "embedding", ordered, weights), scale)
 
 
 FEATURES = {"count": _count, "binary": _binary, "tfidf": _tfidf, "embedding": _mean}
-
-
-def _sort(graph: Graph, rows: str) -> str:
-    """Sort the rows of each text, so that equal ones are neighbours; padding comes first."""
-    width = graph.node("Shape", rows, start=1)
-    return graph.nodes("TopK", rows, width, outputs=2, axis=1, largest=0, sorted=1)[0]
-
-
-def _run_starts(graph: Graph, ordered: str) -> str:
-    """Return True where a run of equal rows starts, shape (batch, grams); padding is a run too."""
-    before = graph.node("Slice", ordered, graph.ints(0), graph.ints(-1), graph.ints(1))
-    before = graph.node("Pad", before, graph.ints(0, 1, 0, 0), graph.ids(-1))
-    return graph.node("Not", graph.node("Equal", ordered, before))
-
-
-def _weighted_sum(graph: Graph, rows: str, weights: str) -> str:
-    """Return the weighted sum of the vectors of the rows, shape (batch, dimensions)."""
-    vectors = graph.node("Gather", "embedding", rows, axis=0)  # (batch, grams, dimensions)
-    product = graph.node("MatMul", graph.node("Unsqueeze", weights, graph.ints(1)), vectors)
-    return graph.node("Squeeze", product, graph.ints(1))

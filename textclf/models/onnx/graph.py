@@ -17,6 +17,8 @@ import numpy.typing as npt
 from textclf.models.onnx.protobuf import Document, Field, WireError, read, write
 from textclf.models.onnx.quantization import SCALE, scale_shape
 
+PROBABILITIES = "probabilities"  # name of the output
+
 OPSET = 18  # reductions take their axes as an input from here on; read by ONNX Runtime since 1.14
 
 IR_VERSION = 8
@@ -102,14 +104,21 @@ class Graph:
         self.name = name
         self._prefix = prefix
         self._weights = weights
+        self._inputs: Mapping[str, str] = {}  # values that stand for the inputs of the graph
         self._constants: dict[str, Document] = {}
         self._computed: dict[str, str] = {}  # the float32 value of a weight that is stored in fewer bytes
         self._nodes: list[Document] = []
 
-    def part(self, prefix: str, weights: Mapping[str, npt.NDArray[Any]]) -> Graph:
-        """Return a view of this graph with other weights, for a part of the network."""
+    def part(
+        self, prefix: str, weights: Mapping[str, npt.NDArray[Any]], *, inputs: Mapping[str, str] | None = None
+    ) -> Graph:
+        """Return a view of this graph with other weights, for a part of the network.
+
+        Args:
+            inputs: values that it reads in the place of `token_ids` and `lengths`.
+        """
         part = copy(self)
-        part._prefix, part._weights = prefix, weights
+        part._prefix, part._weights, part._inputs = prefix, weights, inputs or {}
         return part
 
     def constant(self, array: npt.NDArray[Any], *, name: str | None = None) -> str:
@@ -125,9 +134,9 @@ class Graph:
         return name
 
     def weight(self, name: str) -> str:
-        """Add a weight and return the name of its float32 value, however it is stored; see `quantization`."""
+        """Add a weight and return the name of its value: int32, or float32 however it is stored; see `quantization`."""
         array, own = self._weights[name], self._prefix + name
-        if array.dtype == np.float32:
+        if array.dtype in (np.float32, np.int32):
             return self.constant(array, name=name)
         if own not in self._computed:
             [value] = self._add("Cast", [self.constant(array, name=name)], 1, {"to": FLOAT})
@@ -151,7 +160,7 @@ class Graph:
 
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Add a node of several outputs and return their names."""
-        values = [self.weight(name) if name in self._weights else name for name in inputs]
+        values = [self.weight(name) if name in self._weights else self._inputs.get(name, name) for name in inputs]
         return self._add(operator, values, outputs, attributes)
 
     def _add(self, operator: str, inputs: list[str], outputs: int, attributes: Mapping[str, Any]) -> list[str]:
@@ -180,13 +189,17 @@ class Graph:
         results = len(after) + len(kept)
         return self.nodes("Scan", *carried, *read, outputs=results, body=graph, num_scan_inputs=len(read))[len(after) :]
 
-    def finish(self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str]) -> bytes:
+    def finish(
+        self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str],
+        further: Mapping[str, str] | None = None,
+    ) -> bytes:  # fmt: skip
         """Return the file's bytes: a model from token_ids and lengths to probabilities, shape (batch, labels).
 
         A single sigmoid becomes two columns: of the first label and of the second.
 
         Args:
             metadata: options that cannot be inferred from the graph; `read_graph` returns them.
+            further: values of shape (batch, outputs) that are outputs too, by the name of the output.
         """
         probabilities = (
             self.node("Sigmoid", logits) if activation == "sigmoid" else self.node("Softmax", logits, axis=1)
@@ -194,13 +207,18 @@ class Graph:
         if outputs == 1:
             other = self.node("Sub", self.constant(np.array(1, np.float32)), probabilities)
             probabilities = self.node("Concat", other, probabilities, axis=1)
-        self._nodes.append({"input": [probabilities], "output": ["probabilities"], "op_type": "Identity"})
+        further = further or {}
+        for name, value in {PROBABILITIES: probabilities, **further}.items():
+            self._nodes.append({"input": [value], "output": [name], "op_type": "Identity"})
         model = {
             "ir_version": IR_VERSION,
             "producer_name": "textclf",
             "graph": self._document(
                 [_value("token_ids", INT32, "batch", "width"), _value("lengths", INT32, "batch")],
-                [_value("probabilities", FLOAT, "batch", max(2, outputs))],
+                [
+                    _value(PROBABILITIES, FLOAT, "batch", max(2, outputs)),
+                    *(_value(name, FLOAT, "batch", outputs) for name in further),
+                ],
             ),
             "opset_import": [{"domain": "", "version": OPSET}],
             "metadata_props": [{"key": key, "value": value} for key, value in metadata.items()],
@@ -285,9 +303,14 @@ def choice(metadata: Mapping[str, str], name: str, known: Collection[str]) -> st
 
 
 def check_arrays(
-    constants: Mapping[str, npt.NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+    constants: Mapping[str, npt.NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    integers: Mapping[str, tuple[int, ...]] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Check the constants named in `shapes`; return them with the scales of those in int8.
+    """Check the weights named in `shapes` and the int32 constants named in `integers`.
+
+    Returns:
+        These constants, and the scales of those in int8.
 
     Raises:
         ForeignGraph: one is missing, has another shape or type, or is not finite.
@@ -297,6 +320,8 @@ def check_arrays(
         kept[name] = _checked(constants, name, shape, (FLOAT, FLOAT16, INT8))
         if kept[name].dtype == DTYPES[INT8]:
             kept[name + SCALE] = _checked(constants, name + SCALE, scale_shape(name, shape), (FLOAT,))
+    for name, shape in (integers or {}).items():
+        kept[name] = _checked(constants, name, shape, (INT32,))
     return kept
 
 

@@ -1,0 +1,128 @@
+"""N-grams of tokens, chosen by how many texts have them and counted in each text, and n-grams of characters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from textclf.text.encoding import UNKNOWN, Tokens
+
+Array = npt.NDArray[Any]
+
+NONE = -1  # index where there is no chosen n-gram
+
+
+@dataclass(frozen=True)
+class NGrams:
+    """The chosen n-grams, each a column of the counts: first single tokens, then pairs, and so on."""
+
+    keys: list[npt.NDArray[np.int64]]
+    """Of the n-grams of each order, ascending. The key of a token is its id. That of a longer n-gram is 2 ** 32 times
+    the index of its prefix, which is all but the last token, among the n-grams of the order below, plus the id of the
+    last token."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.keys))
+
+    def count(self, tokens: Tokens) -> csr_matrix:
+        """Return how often each text has each n-gram, shape (texts, n-grams)."""
+        rows, columns, first = [], [], 0
+        indices = None
+        for keys in self.keys:
+            indices = _search(keys, _keys(tokens, indices))  # (tokens,)
+            present = np.flatnonzero(indices != NONE)
+            rows.append(_row_of_token(tokens)[present])
+            columns.append(indices[present] + first)
+            first += len(keys)
+        return _count(np.concatenate(rows), np.concatenate(columns), shape=(len(tokens), first))
+
+    def token_ids(self) -> npt.NDArray[np.int64]:
+        """Return the token ids of each n-gram, zeros behind those of shorter ones, shape (n-grams, order)."""
+        orders: list[Array] = []
+        for position, keys in enumerate(self.keys):
+            token_ids = np.zeros((len(keys), len(self.keys)), np.int64)
+            if position:
+                token_ids += orders[-1][keys >> 32]
+            token_ids[:, position] = keys & 0xFFFFFFFF
+            orders.append(token_ids)
+        return np.concatenate(orders)
+
+
+def choose_ngrams(tokens: Tokens, *, order: int, min_texts: int) -> NGrams:
+    """Choose all n-grams of up to `order` tokens that at least `min_texts` texts have; UNKNOWN is part of none."""
+    chosen: list[npt.NDArray[np.int64]] = []
+    indices = None
+    for _ in range(order):
+        keys = _keys(tokens, indices)  # (tokens,)
+        candidates, occurrences = np.unique(keys[keys != NONE], return_counts=True)
+        candidates = candidates[occurrences >= min_texts]  # the exact test follows, of fewer n-grams
+        indices = _search(candidates, keys)
+        present = np.flatnonzero(indices != NONE)
+        counts = _count(_row_of_token(tokens)[present], indices[present], shape=(len(tokens), len(candidates)))
+        chosen.append(candidates[np.bincount(counts.indices, minlength=len(candidates)) >= min_texts])
+        indices = _search(chosen[-1], keys)
+    return NGrams(chosen)
+
+
+def _keys(tokens: Tokens, prefixes: Array | None) -> npt.NDArray[np.int64]:
+    """Return the key of the n-gram that ends at each token, shape (tokens,).
+
+    NONE where it would begin in another text, where its prefix is not chosen, and where the token is UNKNOWN.
+
+    Args:
+        prefixes: index of the n-gram of the order below that ends at each token, or NONE; None: for single tokens.
+    """
+    token_ids = tokens.flat.astype(np.int64)
+    if prefixes is None:
+        return np.where(token_ids == UNKNOWN, NONE, token_ids)
+    rows = _row_of_token(tokens)
+    before = np.concatenate([[NONE], prefixes[:-1]])
+    inside = np.concatenate([[False], rows[1:] == rows[:-1]])
+    return np.where(inside & (before != NONE) & (token_ids != UNKNOWN), (before << 32) + token_ids, NONE)
+
+
+def _search(keys: Array, wanted: Array) -> npt.NDArray[np.int64]:
+    """Return the index of each wanted key among the ascending keys, or NONE."""
+    if not len(keys):
+        return np.full(len(wanted), NONE)
+    indices = np.searchsorted(keys, wanted)
+    indices[indices == len(keys)] = 0
+    return np.where(keys[indices] == wanted, indices, NONE)
+
+
+def _row_of_token(tokens: Tokens) -> npt.NDArray[np.int32]:
+    return np.repeat(np.arange(len(tokens), dtype=np.int32), tokens.counts)
+
+
+def _count(rows: Array, columns: Array, *, shape: tuple[int, int]) -> csr_matrix:
+    """Count the pairs of a row and a column, shape as given."""
+    counts = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape)
+    counts.sum_duplicates()
+    return counts
+
+
+EDGE = "\0"  # before and behind a word, so that its beginning and its end differ from the same letters inside
+
+
+def character_ngrams(words: Sequence[str], *, shortest: int, longest: int) -> csr_matrix:
+    """Count the character n-grams of each word, its edges included, that at least two of the words have.
+
+    Returns:
+        Counts, shape (words, character n-grams).
+    """
+    indices: dict[str, int] = {}
+    columns, starts = [], [0]
+    for word in words:
+        padded = f"{EDGE}{word}{EDGE}"
+        columns += [
+            indices.setdefault(padded[start : start + length], len(indices))
+            for length in range(shortest, longest + 1)
+            for start in range(len(padded) - length + 1)
+        ]
+        starts.append(len(columns))
+    counts = csr_matrix((np.ones(len(columns), np.float32), columns, starts), (len(words), len(indices)))
+    counts.sum_duplicates()
+    return counts[:, np.bincount(counts.indices, minlength=len(indices)) > 1]
