@@ -19,13 +19,16 @@ from filelock import FileLock
 
 from textclf.cli.main import main
 
+os.environ.pop("TEXTCLF_VECTORS", None)  # `init` would find the developer's word vectors
+
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "sample"
 
 LEARNING = ["training.epochs=3", "training.learning_rate=1e-2"]
+ALONE = "model.blend=null"
 SMALL = ["model.embedding_dim=16", "model.units=8", *LEARNING]
 # For tests to which the network does not matter: TensorFlow traces this one in half the time.
-QUICK = ["model.type=mlp", "model.features=embedding", "model.embedding_dim=16", "model.hidden=[8]", *LEARNING]
+QUICK = ["model.type=mlp", "model.features=embedding", "model.embedding_dim=16", "model.hidden=[8]", ALONE, *LEARNING]
 
 
 def textclf(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
@@ -103,7 +106,7 @@ def plots(request: pytest.FixtureRequest) -> Iterator[None]:
 # Runs that are trained once
 
 
-QUESTIONS = ("model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw")
+QUESTIONS = (ALONE, "model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw")
 TOPICS = ("data.label=labels", 'data.label_separator="|"', "model.pooling=max")
 BAGS = (*LEARNING, "model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
 RUNS: dict[str, Callable[[Path], Path]] = {

@@ -33,7 +33,7 @@ COPY = ". Copy the folder again."
 FOREIGN = "{model}/model.onnx is no graph that this textclf writes: "
 TRAIN = ". Train the run again."
 UNKNOWN = "{model}/model.json has format "
-READS = "; this textclf (0.1.0) reads 1 to 3."
+READS = "; this textclf (0.1.0) reads 1 to 4."
 FILES: dict[str, tuple[Damage, str]] = {
     "model.json is missing": (
         lambda folder: (folder / "model.json").unlink(),
@@ -98,7 +98,7 @@ JSON: dict[str, tuple[Damage, str]] = {
     "a number that is a format": (content(b"1"), HOME + " is damaged: found 1, need an object" + COPY),
     "no format": (without("format"), UNKNOWN + "None" + READS),
     "format 0": (field("format", value=0), UNKNOWN + "0" + READS),
-    "format 4": (field("format", value=4), UNKNOWN + "4" + READS),
+    "format 5": (field("format", value=5), UNKNOWN + "5" + READS),
     "format '1'": (field("format", value="1"), UNKNOWN + "'1'" + READS),
     "format true": (field("format", value=True), UNKNOWN + "True" + READS),
     "a field is missing": (without("labels"), DAMAGED + "it lacks labels" + COPY),
@@ -148,6 +148,10 @@ JSON: dict[str, tuple[Damage, str]] = {
     "a threshold that is text": (
         field("threshold", value="0.5"),
         DAMAGED + "threshold: found '0.5', need a number above 0 below 1" + COPY,
+    ),
+    "an empty list of thresholds": (
+        field("threshold", value=[]),
+        DAMAGED + "threshold: found a list of 0, need a number" + COPY,
     ),
     "an endless threshold": (
         lambda folder: (folder / "model.json").write_text(

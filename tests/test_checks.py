@@ -67,7 +67,7 @@ def test_a_row_without_words_and_a_rare_label_are_found(tmp_path: Path) -> None:
 def test_labels_that_lose_much_to_the_cut_are_named(tmp_path: Path) -> None:
     long = [(f"{text} and so on and on and on", label) if label == "neg" else (text, label) for text, label in ROWS]
     finding = findings(tmp_path, long, "text.max_length=4")["cut texts, train"]
-    assert finding["what"] == "1 labels lose more than 5 % of their words to the cut: neg (64 %)"
+    assert finding["what"] == "1 labels lose more than 5 % of their words where the network cuts texts: neg (64 %)"
     assert finding["advice"] == "Raise text.max_length (4), or see whether the start of a text is what can go."
 
 
@@ -80,7 +80,7 @@ def test_a_word_that_gives_a_label_away_is_named(tmp_path: Path) -> None:
 
 def test_unknown_words_are_said_of_the_file_that_has_them(tmp_path: Path) -> None:
     finding = findings(tmp_path, ROWS, test=[("wholly other vocabulary", "pos")])["unknown words, test"]
-    assert finding["what"] == "100.0 % of the words are unknown to the model"
+    assert finding["what"] == "100.0 % of the words are unknown to the network"
     assert finding["advice"] == "Add training rows, or name word vectors in model.pretrained."
 
 
@@ -142,9 +142,9 @@ def test_html_that_is_dropped_is_counted(tmp_path: Path) -> None:
         "texts": 40, "share_of_texts": 0.5, "tags": {"b": 40, "br": 20, "!--": 20},
     }  # fmt: skip
     assert textclf("check", config).stdout.splitlines()[9:12] == [
-        "texts with HTML tags, which are dropped          40 (50.0 %)",
-        "characters dropped with them                    440 (27.8 %)",
-        "most of them                             40 b, 20 br, 20 !--",
+        "texts with HTML tags, which are dropped           40 (50.0 %)",
+        "characters dropped with them                     440 (27.8 %)",
+        "most of them                              40 b, 20 br, 20 !--",
     ]
 
 

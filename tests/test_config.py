@@ -17,7 +17,7 @@ from textclf.text.tokenizer import TextOptions
 
 MINIMAL = "data: {train: rows.csv}\n"
 MODEL_KEYS = (
-    "type, embedding_dim, pretrained, trainable_embedding, units, layers, pooling, embedding_dropout, dropout"
+    "type, blend, embedding_dim, pretrained, trainable_embedding, units, layers, pooling, embedding_dropout, dropout"
 )  # fmt: skip
 TRAIN_IS_MISSING = (
     "data.train: is missing; it names a .csv, .tsv, .jsonl (.ndjson, .json) or .parquet file, each also .gz; "

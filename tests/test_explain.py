@@ -23,10 +23,10 @@ WORDS = ["a", "b", "c", "d", "e"]
 def classifier_of(log_odds: Callable[[set[str]], float], **options: Any) -> Classifier:
     """Two labels, of which the second has the log-odds that a function gives for the words of a text."""
 
-    def score(token_ids: Any, _lengths: Any) -> Any:
+    def score(token_ids: Any, _lengths: Any, _outputs: Any) -> Any:
         texts = [{WORDS[token_id - RESERVED] for token_id in row if token_id >= RESERVED} for row in token_ids]
         second = (1 + np.tanh(np.array([log_odds(words) for words in texts]) / 2)) / 2  # the sigmoid
-        return np.stack([1 - second, second], axis=1)
+        return [np.stack([1 - second, second], axis=1)]
 
     return Classifier(Description(TextOptions(**options), WORDS, ["no", "yes"], None, "text", "label"), score, NO_PROBE)
 

@@ -133,7 +133,7 @@ def test_a_shipped_config_is_valid_and_in_the_docs(path: Path) -> None:
 def test_the_shipped_sample_config_checks_out() -> None:
     result = textclf_process("check", "configs/sample.yaml", cwd=ROOT)
     assert (result.returncode, result.stderr) == (0, b"")
-    assert result.stdout.decode().splitlines()[0] == "rows to train on                               360"
+    assert result.stdout.decode().splitlines()[0] == "rows to train on                                 360"
 
 
 def test_schema_is_json() -> None:

@@ -36,7 +36,7 @@ text:
   max_length: 50                    # the longest text has 20 tokens: none is cut
 model:
   embedding_dim: 50                 # 400 rows are few: a small network overfits less
-  # pretrained: glove.6B.100d.txt   # if English: such word vectors help; with embedding_dim: 100, vocab_size: 30000
+  # pretrained: glove.6B.100d.txt   # if English: put such word vectors into data/vectors/ and run init again
   units: 32                         # likewise, for 400 rows
   pooling: max                      # half of the texts have at most 11 tokens: a word anywhere may decide
   embedding_dropout: 0.5            # against overfitting on 400 rows
@@ -60,7 +60,7 @@ text:
   max_length: 50                     # the longest text has 12 tokens: none is cut
 model:
   embedding_dim: 50                  # 240 rows are few: a small network overfits less
-  # pretrained: glove.6B.100d.txt    # if English: such word vectors help; with embedding_dim: 100, vocab_size: 30000
+  # pretrained: glove.6B.100d.txt    # if English: put such word vectors into data/vectors/ and run init again
   units: 32                          # likewise, for 240 rows
   pooling: max                       # half of the texts have at most 7 tokens: a word anywhere may decide
   embedding_dropout: 0.5             # against overfitting on 240 rows
@@ -85,7 +85,7 @@ text:
   max_length: 50                    # the longest text has 16 tokens: none is cut
 model:
   embedding_dim: 50                 # 200 rows are few: a small network overfits less
-  # pretrained: glove.6B.100d.txt   # if English: such word vectors help; with embedding_dim: 100, vocab_size: 30000
+  # pretrained: glove.6B.100d.txt   # if English: put such word vectors into data/vectors/ and run init again
   units: 32                         # likewise, for 200 rows
   pooling: max                      # half of the texts have at most 9 tokens: a word anywhere may decide
   embedding_dropout: 0.5            # against overfitting on 200 rows
@@ -94,6 +94,8 @@ training:
   batch_size: 16                    # 13 steps per epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 20 epochs are few
   early_stopping: null              # the rate falls to 0 over the 20 epochs, so the last ones gain; the best is kept
+decision:
+  aim: f1                           # a threshold for each label: rare ones seldom reach a probability of 0.5
 """
 
 
@@ -167,7 +169,7 @@ def test_chinese_gets_no_hint_of_word_vectors() -> None:
 
 def test_long_texts_are_cut_and_their_share_is_shown() -> None:
     write_csv("rows.csv", texts_and_labels([f"{i} {'word ' * 40 * i}" for i in range(20)]))
-    line = "half of the texts have at most 381 tokens; 50 % have more than 400 and lose their beginning"
+    line = "half of the texts have at most 381 tokens; 50 % have more than 400, of which the network reads the end"
     assert f"# {line}\n" in printed_config("rows.csv")
     assert printed_settings("rows.csv")["text.max_length"] == 400
 

@@ -89,7 +89,7 @@ def test_gain_and_cost_of_an_ensemble_are_said(ensemble: Path) -> None:
     gain = seeds["ensemble"]
     assert list(gain) == ["over_best", "over_mean", "bytes", "bytes_of_best"]
     assert gain["bytes"] == (ensemble / "model" / "model.onnx").stat().st_size
-    assert 1.9 < gain["bytes"] / gain["bytes_of_best"] < 2.1
+    assert 1 < gain["bytes"] / gain["bytes_of_best"] < 2.1  # members of a blend share a linear model
     means = [each["metrics"]["log_loss"] for each in seeds["members"]]
     expected = document(ensemble)["metrics"]["log_loss"] - statistics.fmean(means)
     assert gain["over_mean"]["difference"]["log_loss"] == pytest.approx(expected)

@@ -78,7 +78,7 @@ def test_a_run_has_slices_of_the_columns_that_are_named(tmp_path: Path) -> None:
     config.write_text(f"data: {{train: {data}, validation_split: 0.5}}\nreport: {{slices: [shop]}}\n")
     result = textclf("train", config, "--run", tmp_path / "run", "--json", *overrides(*QUICK, "training.epochs=1"))
     sliced = json.loads(result.stdout)["slices"]
-    assert [each["by"] for each in sliced] == ["tokens", "unknown words", "shop"]
+    assert [each["by"] for each in sliced] == ["tokens", "words unknown to the network", "shop"]
     assert {each["name"] for each in sliced[2]["slices"]} == {"0", "1"}
     assert sum(each["rows"] for each in sliced[2]["slices"]) == 60
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import QUICK, overrides, textclf, write_config
 
-from textclf.evaluation.baseline import sample_rows
 from textclf.io.files import array_on_disk, smallest_dtype
 from textclf.text.vocabulary import WordCounts
+from textclf.training.linear import sample_rows
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [3], [2, 0, 5]])
@@ -55,7 +55,7 @@ def test_words_that_reading_forgot_are_known_to_the_evaluation(tmp_path: Path, m
 
 
 def test_the_baseline_learns_from_as_many_rows_as_it_can_afford(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textclf.evaluation.baseline.MAX_WORDS", 50)
+    monkeypatch.setattr("textclf.training.linear.MAX_WORDS", 50)
     counts = np.full(40, 5)
     assert sample_rows(counts[:10], seed=1).tolist() == list(range(10))
     found = sample_rows(counts, seed=1)

@@ -186,7 +186,8 @@ def seconds(text: str, cleaning: str) -> float:
 
 def build_vocabulary(texts: list[str], options: TextOptions) -> list[str]:
     words = WordCounts(options)
-    return words.most_frequent(np.bincount(words.tokenize(texts).flat))
+    counts = np.bincount(words.tokenize(texts).flat)
+    return words.most_frequent(counts, min_count=options.min_count, limit=options.vocab_size - RESERVED)
 
 
 def test_a_vocabulary_is_ordered_by_frequency_then_by_alphabet() -> None:
@@ -220,7 +221,7 @@ def test_words_are_counted_in_bounded_memory() -> None:
     flat = np.concatenate([words.tokenize([text]).flat for text in texts])
     assert words.words.next_id > 200
     assert len(words.words) <= 50
-    assert words.most_frequent(np.bincount(flat, minlength=words.words.next_id)) == ["often"]
+    assert words.most_frequent(np.bincount(flat, minlength=words.words.next_id), min_count=1, limit=1) == ["often"]
     assert np.bincount(words.token_ids(["often"])[flat]).tolist() == [0, 400, 400]
 
 

@@ -40,11 +40,11 @@ def test_a_run_is_complete(reviews: Path) -> None:
     assert [name for name in files(reviews) if not name.startswith("evaluations/")] == FILES
     assert list(document(reviews)) == [
         "format", "data", "metrics", "labels", "confusion_matrix", "unseen_labels", "truncated", "unknown_words",
-        "intervals", "bootstrap", "slices", "lengths", "positive", "threshold", "parity", "validation", "decision",
-        "checks", "baselines", "comparisons",
+        "intervals", "bootstrap", "slices", "lengths", "positive", "threshold", "baselines", "comparisons", "parity",
+        "validation", "decision", "checks",
     ]  # fmt: skip
     assert document(reviews)["parity"] < 1e-5
-    assert list(document(reviews)["baselines"]) == ["majority", "tfidf_logistic_regression"]
+    assert list(document(reviews)["baselines"]) == ["network_alone", "tfidf_logistic_regression", "majority"]
 
 
 def test_the_split_names_rows_of_the_file(reviews: Path) -> None:
@@ -180,8 +180,8 @@ def test_what_truncation_loses_is_said_and_kept(tmp_path: Path) -> None:
     result = textclf("train", write_config(tmp_path, "reviews"), "--run", tmp_path / "run", *overrides(*settings))
     said = result.stderr.splitlines()[1]
     match = re.fullmatch(
-        r"cut to 5 tokens: (\d+) training rows \(([\d.]+) %\), ([\d.]+) % of all tokens lost; "
-        r"unknown in validation: ([\d.]+) %",
+        r"the network knows \d+ words and reads 5 tokens of a text: cuts (\d+) training rows \(([\d.]+) %\), "
+        r"([\d.]+) % of all tokens; unknown to it in validation: ([\d.]+) %",
         said,
     )
     assert match, said

@@ -136,7 +136,7 @@ def test_a_log_has_one_line_an_epoch_and_nothing_of_tensorflow(tmp_path: Path) -
         _, talk = process.communicate()
     starts = [line.split("  ")[0] for line in talk.splitlines()]
     assert starts == [
-        "360 rows to train on, 40 to validate on, 2 labels, 782 words",
+        "360 rows to train on, 40 to validate on, 2 labels",
         talk.splitlines()[1],
         "epoch",
         "epoch",

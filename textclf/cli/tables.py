@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from textclf.io.contract import DataDocument, FindingDocument, MetricsDocument, TuningDocument
 from textclf.report.page import (
-    MODEL_TITLES,
     TITLES,
     averages_sentence,
     compression_sentences,
     metric_rows,
     metric_title,
+    model_titles,
     seed_rows,
     seed_sentences,
     threshold_sentence,
@@ -33,7 +33,7 @@ MAX_LABELS = 30  # metrics.json has all
 
 def metric_tables(document: MetricsDocument) -> list[str]:
     """Return the metrics with those of the baselines, and the metrics of each label."""
-    models = [MODEL_TITLES["network"], *(MODEL_TITLES[name] for name in document.get("baselines", {}))]
+    models = model_titles(document)
     rows = [["", models[0], "95 % interval", *models[1:]]]
     for row in metric_rows(document):
         interval = f"{row.interval[0]:.4f} to {row.interval[1]:.4f}" if row.interval else ""
@@ -77,10 +77,13 @@ def check_table(document: CheckDocument) -> list[str]:
         ["rows to validate on", str(rows["validation"])],
         ["rows to evaluate on", str(rows["measured"])],
         ["tokens per text: median, 95 %, longest", f"{tokens['median']:.0f}, {tokens['p95']:.0f}, {tokens['longest']}"],
-        ["words in the vocabulary", str(document["vocabulary"])],
-        ["texts that are cut", f"{cut['rows']} ({100 * cut['share_of_rows']:.1f} %)"],
-        ["tokens that are cut off", f"{100 * cut['share_of_tokens']:.1f} %"],
-        *([f"unknown words, {part}", f"{100 * share:.1f} %"] for part, share in document["unknown_words"].items()),
+        ["words that the network knows", str(document["vocabulary"])],
+        ["texts longer than the network reads", f"{cut['rows']} ({100 * cut['share_of_rows']:.1f} %)"],
+        ["tokens that the network does not read", f"{100 * cut['share_of_tokens']:.1f} %"],
+        *(
+            [f"words unknown to the network, {part}", f"{100 * share:.1f} %"]
+            for part, share in document["unknown_words"].items()
+        ),
         *_markup_rows(document),
     ]
     counts = list(document["labels"].items())

@@ -19,16 +19,16 @@ from textclf.inference.classifier import Classifier, load_classifier
 from textclf.io.contract import CompressionSettings, MetricsDocument, SplitDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
-from textclf.models.architecture import Architecture, Shape
-from textclf.models.ensemble import members
+from textclf.models.architecture import Architecture, Blend, Shape
+from textclf.models.ensemble import further_parts, members
 from textclf.models.onnx.quantization import Storage, quantized_bytes
-from textclf.models.registry import MODELS
+from textclf.models.registry import MODELS, PARTS
 from textclf.models.shrinking import Sizes
-from textclf.text.encoding import RESERVED, UNKNOWN
+from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds, cut_texts
 from textclf.training.dataset import Dataset, prepare
-from textclf.training.fit import Decision, fit_decision, fit_network, stock_network
-from textclf.training.loop import Examples, FitResult, TrainingCallback
-from textclf.training.model_io import keras_file, load_network, save_model, shape_of
+from textclf.training.fit import Decision, FittedPart, fit_decision, fit_network, stock_network
+from textclf.training.loop import Examples, FitResult, TrainingCallback, forward_function
+from textclf.training.model_io import ModelThresholds, keras_file, load_network, save_model, shape_of
 from textclf.training.tensorflow_setup import start_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ Weights = Mapping[str, npt.NDArray[Any]]
 ENTRY_BYTES = 6  # per word in model.json, beside the word: indentation, quotes, comma and line end
 
 OTHER_BYTES = 8192  # about, in model/ beside weights and words
+
+PART_BYTES = 8192  # about, of the nodes of a further part of a blend
 
 BUDGET_KEEPS = tuple(round(1 - step / 20, 2) for step in range(1, 20))  # fractions to try for a budget: 0.95 to 0.05
 
@@ -82,6 +84,8 @@ class Original:
     """The Keras model."""
     dataset: Dataset
     """Its rows, as token ids of its vocabulary."""
+    train_ids: TokenIds
+    """Token ids of the training rows, as the model takes them."""
     device: str
 
     @property
@@ -96,6 +100,23 @@ class Original:
     def weights(self) -> Weights:
         """Return the weights of its first network."""
         return self.architecture.weights(self.members[0])
+
+    @cached_property
+    def further(self) -> dict[str, FittedPart]:
+        """The parts besides its network by name, if it is a blend."""
+        validation_ids = self.dataset.validation_ids
+        return {
+            name: FittedPart(part, forward_function(part)(validation_ids))
+            for name, part in further_parts(self.network).items()
+        }
+
+    def further_bytes(self, storage: Storage) -> int:
+        """Estimate the bytes that the further parts of a blend take in its graph."""
+        parts = [PARTS[name].graph_constants(part)[0] for name, part in further_parts(self.network).items()]
+        weights = sum(
+            quantized_bytes(name, array.shape, storage) for constants in parts for name, array in constants.items()
+        )
+        return weights + PART_BYTES * len(parts)
 
     @cached_property
     def token_counts(self) -> npt.NDArray[np.int64]:
@@ -122,7 +143,7 @@ class Compressed:
     config: Config
     dataset: Dataset
     network: Any
-    threshold: float
+    thresholds: ModelThresholds
     storage: Storage
     settings: CompressionSettings
     fit_result: FitResult | None = None
@@ -132,7 +153,7 @@ class Compressed:
 
     def save(self, staging: Run) -> tuple[Classifier, float]:
         """Save the network; return the classifier, and its largest difference from Keras's probabilities."""
-        return save_model(staging, self.config, self.dataset, self.network, self.threshold, storage=self.storage)
+        return save_model(staging, self.config, self.dataset, self.network, self.thresholds, storage=self.storage)
 
 
 class Candidate(NamedTuple):
@@ -157,7 +178,9 @@ def read_original(run: Run, *, folder: Path) -> Original:
         )
     config, metrics = load_saved_config(run.config), read_json(run.metrics)
     path = keras_file(run)
-    dataset = prepare(config, folder=folder, vocabulary=classifier.description.vocabulary)
+    words, limits = classifier.description.vocabulary, classifier.description.network_limits
+    vocabulary = words[: limits.vocabulary - RESERVED] if limits else words
+    dataset = prepare(config, folder=folder, vocabulary=vocabulary, words=words)
     splits = dataset.splits
     split: SplitDocument = read_json(run.split)
     changed = splits.document["sha256"] != split["sha256"]
@@ -168,9 +191,14 @@ def read_original(run: Run, *, folder: Path) -> Original:
             f"{run.path}: this textclf splits its rows, or reads its labels, differently from the one that trained "
             "it. Train it again, and compress that."
         )
-    dataset = replace(dataset, splits=splits.without_keys(keep_words=False))  # words are for baselines
+    train_ids = dataset.train.token_ids
+    if limits:
+        options = dataset.input_encoder.options
+        words_of_rows = dataset.linear_words(splits.train)
+        train_ids = cut_texts(words_of_rows, max_length=options.max_length, cut=options.truncate)
+    dataset = replace(dataset, splits=splits.without_keys(keep_words=False))
     device = start_tensorflow(device=config.training.device)
-    return Original(run, config, metrics, classifier, load_network(path), dataset, device)
+    return Original(run, config, metrics, classifier, load_network(path), dataset, train_ids, device)
 
 
 def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
@@ -178,12 +206,14 @@ def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
 
     def make(_callback: TrainingCallback) -> Compressed:
         network = load_network(keras_file(original.run))  # a copy, since saving rounds the weights
-        threshold = original.classifier.description.threshold
-        return Compressed(original.config, original.dataset, network, threshold, storage, {"method": storage})
+        description = original.classifier.description
+        thresholds = ModelThresholds(description.threshold, description.part_thresholds)
+        return Compressed(original.config, original.dataset, network, thresholds, storage, {"method": storage})
 
-    words, networks = original.dataset.encoder.vocabulary, len(original.members)
+    words, networks = original.dataset.input_encoder.vocabulary, len(original.members)
     shape = shape_of(original.config, original.dataset)
-    yield Candidate(estimate_bytes(original.config.model, shape, words, storage, networks=networks), make)
+    of_network = estimate_bytes(original.config.model, shape, words, storage, networks=networks)
+    yield Candidate(of_network + original.further_bytes(storage), make)
 
 
 def trained(
@@ -194,11 +224,12 @@ def trained(
 
     Args:
         keep: fraction of the vocabulary to keep.
-        options: options of its network.
+        options: options of its network; with `blend`, the original's further parts join it.
         training_rows: returns the rows to train on, in token ids of the original's vocabulary.
         training: training options that differ from the original's.
     """
     vocabulary = original.sizes(keep).vocabulary
+    further = original.further if options.blend else {}
 
     def make(callback: TrainingCallback) -> Compressed:
         dataset, device = original.dataset.with_words(vocabulary - RESERVED), original.device
@@ -213,22 +244,29 @@ def trained(
             unaugmented, replace(dataset, train=rows), device, callback, weights=initial_weights()
         )
         network = stock_network(config, dataset, device, network)
-        decision = fit_decision(config, dataset, network)
-        return Compressed(config, dataset, network, decision.threshold, "int8", settings, fit_result, decision)
+        if further:
+            dataset = dataset.with_input_of(original.dataset)
+        model, decision = fit_decision(config, dataset, network, further)
+        return Compressed(config, dataset, model, decision.thresholds, "int8", settings, fit_result, decision)
 
-    words = original.dataset.encoder.vocabulary[: vocabulary - RESERVED]
+    words = (
+        original.dataset.input_encoder.vocabulary
+        if further
+        else original.dataset.encoder.vocabulary[: vocabulary - RESERVED]
+    )
     shape = shape_of(original.config, original.dataset)._replace(vocabulary=vocabulary)
-    return Candidate(estimate_bytes(options, shape, words, "int8"), make)
+    of_network = estimate_bytes(options, shape, words, "int8")
+    return Candidate(of_network + (original.further_bytes("int8") if further else 0), make)
 
 
 def shrunk(
     original: Original, keep: float, training_rows: Callable[[], Examples], *, training: Mapping[str, Any],
-    settings: CompressionSettings,
+    settings: CompressionSettings, blend: Blend | None,
 ) -> Candidate:  # fmt: skip
     """Return a candidate of the original's architecture that starts from the most important of its weights."""
     architecture, sizes, options = original.architecture, original.sizes(keep), original.config.model
     return trained(
-        original, keep, architecture.smaller(options, sizes),
+        original, keep, replace(architecture.smaller(options, sizes), blend=blend),
         lambda: architecture.shrink(options, original.weights(), sizes),
         training_rows, training=training, settings=settings,
     )  # fmt: skip
@@ -246,6 +284,7 @@ def prune(original: Original, request: CompressionRequest) -> dict[str, Iterator
         shrunk(
             original, keep, lambda: original.dataset.train,
             training={"epochs": PRUNE_EPOCHS}, settings={"method": "prune", "keep": keep},
+            blend=original.config.model.blend,
         )
         for keep in request.keeps(PRUNE_KEEP)
     )  # fmt: skip

@@ -23,11 +23,11 @@ from textclf.compression.distill import distill
 from textclf.config.load import input_files, load_saved_config
 from textclf.errors import UserError
 from textclf.evaluation.error_samples import sample_document
-from textclf.evaluation.evaluate import evaluate_rows, measure_throughput
-from textclf.evaluation.predictions import Predictions, compare_predictions
+from textclf.evaluation.evaluate import add_comparisons, evaluate_rows, measure_throughput
+from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.run_report import read_history
 from textclf.inference.classifier import Classifier, decide
-from textclf.io.contract import MetricsDocument
+from textclf.io.contract import NETWORK_ALONE, MetricsDocument
 from textclf.io.files import read_json, size_in_bytes
 from textclf.io.run_folder import Run
 from textclf.io.staging import create_staging, locked, publishing
@@ -145,7 +145,7 @@ def _largest_within(
 
 def _validation_accuracy(classifier: Classifier, compressed: Compressed) -> float:
     validation, description = compressed.dataset.validation, classifier.description
-    probabilities = classifier.probabilities(validation.token_ids)
+    probabilities = classifier.probabilities(compressed.dataset.validation_ids)
     y_pred = decide(probabilities, description.label_separator, description.threshold)
     correct = y_pred == validation.targets
     return float((correct if correct.ndim == 1 else correct.all(axis=1)).mean())
@@ -172,8 +172,9 @@ def _write(staging: Run, original: Original, compressed: Compressed, max_loss: f
         )
     metrics["parity"] = parity
     _add_training(metrics, original, compressed, predictions)
-    metrics["baselines"] = {**original.metrics.get("baselines", {}), "original": original_predictions.metrics}
-    metrics["comparisons"] = {"original": compare_predictions(predictions, original_predictions)}
+    before = {name: scores for name, scores in original.metrics.get("baselines", {}).items() if name != NETWORK_ALONE}
+    metrics["baselines"] = before | metrics.get("baselines", {})
+    add_comparisons(metrics, predictions, {"original": original_predictions})
     original_bytes, compressed_bytes = size_in_bytes(original.run.model), size_in_bytes(staging.model)
     metrics["compression"] = {
         **compressed.settings,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from textclf.compression.candidates import Candidate, CompressionRequest, Original, Weights, shrunk, trained
 from textclf.inference.inputs import read_texts
 from textclf.io.contract import CompressionSettings
-from textclf.models.architecture import InitialData, Shape
+from textclf.models.architecture import Blend, InitialData, Shape
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.shrinking import fewer_words, principal_axes
 from textclf.text.encoding import TokenIds, concatenate
@@ -42,11 +43,11 @@ def bag_students(original: Original, request: CompressionRequest, unlabelled: To
     """Yield bags of words and word pairs, the fastest students: they have no recurrence."""
     training_rows = partial(distillation_rows, original, 4, unlabelled)
     teacher_dimensions = original.weights()["embedding"].shape[1]
-    for keep in request.keeps(1.0):
+    for blend, keep in product(_blends(original), request.keeps(1.0)):
         sizes = original.sizes(keep)
         bag = MlpOptions(
-            type="mlp", features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), hidden=HIDDEN, input_dropout=0.2,
-            dropout=0.3, embedding_dim=min(sizes.of(DIMENSIONS), teacher_dimensions),
+            type="mlp", blend=blend, features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), hidden=HIDDEN,
+            input_dropout=0.2, dropout=0.3, embedding_dim=min(sizes.of(DIMENSIONS), teacher_dimensions),
         )  # fmt: skip
         yield trained(
             original, keep, bag, partial(_bag_weights, original, bag, keep), training_rows,
@@ -57,12 +58,18 @@ def bag_students(original: Original, request: CompressionRequest, unlabelled: To
 def small_students(original: Original, request: CompressionRequest, unlabelled: TokenIds | None) -> Iterator[Candidate]:
     """Yield smaller networks of the teacher's architecture."""
     training_rows = partial(distillation_rows, original, 1, unlabelled)
-    for keep in request.keeps(0.7):
+    for blend, keep in product(_blends(original), request.keeps(0.7)):
         settings = _settings("small", keep, unlabelled)
-        yield shrunk(original, keep, training_rows, training={"epochs": 4, **DISTILLED}, settings=settings)
+        training = {"epochs": 4, **DISTILLED}
+        yield shrunk(original, keep, training_rows, training=training, settings=settings, blend=blend)
 
 
 STUDENTS = {"bag": bag_students, "small": small_students}
+
+
+def _blends(original: Original) -> list[Blend | None]:
+    """Return what joins a student: the linear part that joins its teacher, if any, or for a smaller one nothing."""
+    return list(dict.fromkeys((original.config.model.blend, None)))
 
 
 def _settings(student: str, keep: float, unlabelled: TokenIds | None) -> CompressionSettings:
@@ -99,12 +106,13 @@ def distillation_rows(original: Original, mixtures: int, unlabelled: TokenIds | 
         mixtures: number of mixed copies of each training row.
     """
     train, shape = original.dataset.train, shape_of(original.config, original.dataset)
-    mixed = mix_rows(train.token_ids, mixtures, np.random.default_rng(original.config.training.seed))
-    parts = [train.token_ids, mixed, *([unlabelled] if unlabelled else [])]
+    mixed = mix_rows(original.train_ids, mixtures, np.random.default_rng(original.config.training.seed))
+    parts = [original.train_ids, mixed, *([unlabelled] if unlabelled else [])]
     targets = [_teacher_targets(original, shape, token_ids) for token_ids in parts]
     true_targets = np.eye(shape.outputs)[train.targets] if shape.activation == "softmax" else train.targets
     targets[0] = TEACHER_WEIGHT * targets[0] + (1 - TEACHER_WEIGHT) * true_targets
-    return Examples(concatenate(parts), np.concatenate(targets).astype(np.float32))
+    token_ids = original.dataset.encoder.limit(concatenate(parts))
+    return Examples(token_ids, np.concatenate(targets).astype(np.float32))
 
 
 def _teacher_targets(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:

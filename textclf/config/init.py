@@ -14,7 +14,16 @@ import yaml
 
 from textclf.config.load import check_source, raise_problems
 from textclf.config.schema import option_rows
-from textclf.config.suggest import DataProfile, Setting, percent, profile_table, suggest_settings
+from textclf.config.suggest import (
+    DataProfile,
+    Setting,
+    percent,
+    profile_table,
+    recurring_words,
+    suggest_settings,
+    suitable_tokenizer,
+)
+from textclf.config.vector_files import VectorFile, find_vector_files, vector_paths
 from textclf.config.yaml_source import ConfigDumper, parse_yaml
 from textclf.data.columns import ColumnRoles, find_columns, join_columns, read_table
 from textclf.data.rows import DataOptions, LabelBuilder, check_labels, read_rows, split_labels, text_keys
@@ -56,6 +65,8 @@ class CreatedConfig:
     profile: DataProfile
     text_columns: str | list[str]
     companions: list[CompanionFile]
+    vectors: list[VectorFile]
+    """Files of word vectors, the best first."""
 
     @property
     def remarks(self) -> list[str]:
@@ -70,7 +81,7 @@ class CreatedConfig:
         has_validation_file = any(companion.key == "data.validation" for companion in used)
         settings = [
             *_data_settings(self.data, self.profile, self.text_columns, used),
-            *suggest_settings(self.profile, has_validation_file=has_validation_file),
+            *suggest_settings(self.profile, has_validation_file=has_validation_file, vectors=self.vectors),
         ]
         head = f"# By `textclf init`, from {_rows_read(self.profile)} of {excerpt(self.data)}."
         remarks = [f"# - {remark}" for remark in self.remarks]
@@ -86,6 +97,7 @@ class CreatedConfig:
         return [
             f"{excerpt(self.data)}: {_rows_read(profile)} have texts in {texts} ({tokens})",
             f"and labels in '{excerpt(profile.label)}' ({_label_shares(profile)})",
+            *map(_vectors_line, self.vectors),
             *remarks[:MAX_PRINTED_REMARKS],
             *([f"more remarks on top of the config: {hidden}"] if hidden > 0 else []),
         ]
@@ -97,6 +109,7 @@ class CreatedConfig:
             "data": self.data,
             "found": asdict(self.profile),
             "beside": [companion._asdict() for companion in self.companions],
+            "vectors": [file._asdict() for file in self.vectors],
             "remarks": self.remarks,
         }
 
@@ -134,12 +147,24 @@ def create_config(
     profile, keys = profile_table(table, roles), text_keys(roles.text.values).near
     _check_trainable(data, profile, roles, keys)
     companions = [_read_companion(key, path, roles, text_columns, keys) for key, path in _companion_paths(data)]
-    created = CreatedConfig(data, path, profile, text_columns, companions)
+    vectors = find_vector_files(_words(profile, roles)) if vector_paths() else []
+    created = CreatedConfig(data, path, profile, text_columns, companions, vectors)
     source = parse_yaml(created.yaml, str(path or output))
     raise_problems(source, check_source(source)[1])
     if path:
         write_pieces(path, [created.yaml], overwrite=overwrite)
     return created
+
+
+def _words(profile: DataProfile, roles: ColumnRoles) -> list[str]:
+    return recurring_words(roles.text.values, suitable_tokenizer(profile.script, roles.text.values))
+
+
+def _vectors_line(file: VectorFile) -> str:
+    """Return a line for the terminal on a file of word vectors."""
+    if file.problem:
+        return f"not used: {excerpt(file.problem, longest=200)}"
+    return f"{file.path} has {percent(file.coverage)} of the words that come at least twice"
 
 
 def _data_name(data: str) -> str:

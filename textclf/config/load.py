@@ -44,7 +44,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
-    """Read a config without checking it; one in a run, without `text.rules`, gets rules 1, which repeats the run.
+    """Read a config without checking it; in one of an earlier run, options that are newer keep what was done then.
 
     Raises:
         UserError: the file cannot be read or is not YAML, or an override is not KEY=VALUE.
@@ -52,18 +52,18 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
     source = read_yaml(path, overrides)
     run = Run(path.parent)
     if path.name == run.config.name and run.description.is_file():
-        _default_to_first_rules(source.values)
+        _default_to_earlier_behaviour(source.values)
     return source
 
 
 def load_saved_config(path: Path) -> Config:
-    """Load the config of a run, whose data files need not exist any more; without `text.rules` it has rules 1.
+    """Load the config of a run, whose data files need not exist any more.
 
     Raises:
         UserError: the config is damaged.
     """
     values = config_values(read_yaml(path))
-    _default_to_first_rules(values)
+    _default_to_earlier_behaviour(values)
     problems = schema_problems(values)
     if problems:
         key, message = problems[0]
@@ -71,10 +71,11 @@ def load_saved_config(path: Path) -> Config:
     return parse_config(values)
 
 
-def _default_to_first_rules(values: dict[str, Any]) -> None:
-    """Set `text.rules` to 1 where a complete config has none: it was written before the rules had versions."""
-    if isinstance(text := values.get("text"), dict):
-        text.setdefault("rules", 1)
+def _default_to_earlier_behaviour(values: dict[str, Any]) -> None:
+    """Set options that are newer than a complete config, which lacks them, to what textclf did before it had them."""
+    for section, option, value in (("text", "rules", 1), ("model", "blend", None)):
+        if isinstance(options := values.get(section), dict):
+            options.setdefault(option, value)
 
 
 def dump_config(config: Config) -> str:

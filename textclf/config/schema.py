@@ -31,7 +31,7 @@ class TrainingOptions:
         default=2, help="patience: epochs without a better `monitor` after which training stops; null: never", ge=1
     )
     monitor: Literal["val_loss", "val_accuracy"] = option(
-        default="val_loss", help="validation metric that chooses the best epoch"
+        default="val_loss", help="validation metric of the network alone that chooses the best epoch"
     )
     class_weight: Literal["balanced"] | None = option(
         default=None, help="balanced: weights of labels inversely proportional to their rows, as in scikit-learn"
@@ -96,7 +96,8 @@ class DecisionOptions:
     """Options of the step from probabilities to labels."""
 
     calibrate: bool = option(
-        default=True, help="temperature scaling of the logits, fitted on validation rows, for calibrated probabilities"
+        default=True,
+        help="temperature scaling of the network's logits, fitted on validation rows, for calibrated probabilities",
     )
     positive: str | None = option(
         default=None,
@@ -107,7 +108,7 @@ class DecisionOptions:
     aim: str | None = option(
         default=None,
         help="objective of the threshold, which is chosen on validation rows: f1, accuracy, precision>=0.9, "
-        "recall>=0.9 (of the positive one of two labels; multilabel: over all labels); null: `threshold` is used",
+        "recall>=0.9 (of the positive one of two labels; multilabel: one for each label); null: `threshold` is used",
         pattern=AIM_PATTERN,
         examples=["f1", "accuracy", "precision>=0.9", "recall>=0.9"],
     )

@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from textclf.config.vector_files import ENOUGH, FOLDER, VectorFile
 from textclf.data.columns import ColumnRoles, Table, evenly_spaced
 from textclf.data.rows import text_keys
 from textclf.io.sanitize import excerpt
@@ -24,6 +25,19 @@ MAX_LENGTH = 400  # tokens: time grows with the length of a text
 MIN_LENGTH = 50  # tokens: new texts may be longer than all known ones
 
 MAX_VOCABULARY = 30_000
+
+VECTORS_OF_SCRIPT = {
+    "Latin": ("glove.6B.100d.txt", "if English"),
+    "Cyrillic": ("cc.ru.300.vec.gz", "fastText's, if Russian"),
+    "Arabic": ("cc.ar.300.vec.gz", "fastText's, if Arabic"),
+    "Greek": ("cc.el.300.vec.gz", "fastText's"),
+    "Hebrew": ("cc.he.300.vec.gz", "fastText's"),
+    "Devanagari": ("cc.hi.300.vec.gz", "fastText's, if Hindi"),
+    "Hangul": ("cc.ko.300.vec.gz", "fastText's"),
+}
+"""A file of word vectors for a script, and for which texts in it."""
+
+OTHER_VECTORS = ("cc.XX.300.vec.gz", "fastText's, with the code of the language for XX")
 
 UNSPACED_SCRIPTS = ("Thai", "Lao", "Khmer", "Myanmar")
 
@@ -98,6 +112,13 @@ def profile_table(table: Table, roles: ColumnRoles) -> DataProfile:
     )  # fmt: skip
 
 
+def recurring_words(texts: list[str], tokenizer: Literal["word", "char"]) -> list[str]:
+    """Return the different tokens that occur at least twice in the texts."""
+    words = WordCounts(TextOptions(tokenizer=tokenizer))
+    frequencies = np.bincount(words.tokenize(texts).flat)
+    return [word for word, index in words.words.items() if frequencies[index] > 1]
+
+
 def find_script(texts: list[str]) -> str:
     """Return the most frequent script, by its Unicode name, in about a thousand of the texts."""
     excerpt = "".join(text[:200] for text in evenly_spaced(texts))
@@ -160,16 +181,23 @@ class Setting(NamedTuple):
     """False for a hint, which is written as a comment."""
 
 
-def suggest_settings(profile: DataProfile, *, has_validation_file: bool) -> list[Setting]:
+def suggest_settings(
+    profile: DataProfile, *, has_validation_file: bool, vectors: Sequence[VectorFile] = ()
+) -> list[Setting]:
     """Suggest settings that suit the data; an option that is left out keeps its default.
 
     They follow the recipes in `configs/`, which were chosen by their scores.
+
+    Args:
+        vectors: files of word vectors, the best first.
     """
+    best = next((file for file in vectors if file.coverage >= ENOUGH), None)
     return [
         *_split_settings(profile, has_validation_file),
-        *_text_settings(profile),
-        *_model_settings(profile),
-        *_training_settings(profile, has_validation_file),
+        *_text_settings(profile, best),
+        *_model_settings(profile, vectors, best),
+        *_training_settings(profile),
+        *_decision_settings(profile),
     ]
 
 
@@ -180,7 +208,7 @@ def _split_settings(profile: DataProfile, has_validation_file: bool) -> Iterator
         yield Setting("data.validation_split", share, f"{rows} of {_rows(profile)}")
 
 
-def _text_settings(profile: DataProfile) -> Iterator[Setting]:
+def _text_settings(profile: DataProfile, vectors: VectorFile | None) -> Iterator[Setting]:
     if profile.tokenizer != "word":
         unspaced = f"{profile.script} writes no blanks between words"
         reason = unspaced if profile.script in UNSPACED_SCRIPTS else "more than half of the texts are a single word"
@@ -197,7 +225,10 @@ def _text_settings(profile: DataProfile) -> Iterator[Setting]:
     }
     if reasons:
         yield Setting("text.clean", ["html", *reasons], ", ".join(reasons.values()))
-    yield _vocab_size(profile)
+    if vectors:
+        yield Setting("text.vocab_size", MAX_VOCABULARY, "with words that only the word vectors have")
+    else:
+        yield _vocab_size(profile)
     yield _max_length(profile)
 
 
@@ -222,20 +253,24 @@ def _max_length(profile: DataProfile) -> Setting:
         return Setting("text.max_length", length, f"the longest text has {profile.longest:,} tokens: none is cut")
     half = f"half of the texts have at most {profile.median:,.0f} tokens"
     if length < profile.p99:
-        reason = f"{half}; {percent(profile.long)} have more than {MAX_LENGTH} and lose their beginning"
+        reason = f"{half}; {percent(profile.long)} have more than {MAX_LENGTH}, of which the network reads the end"
     else:
         reason = f"{half}, 99 % at most {profile.p99:,}, the longest {profile.longest:,}"
     return Setting("text.max_length", length, reason)
 
 
-def _model_settings(profile: DataProfile) -> Iterator[Setting]:
-    if profile.script == "Latin" and profile.tokenizer == "word":
-        dimension = "embedding_dim: 100, " if profile.rows < SMALL else ""
-        reason = f"if English: such word vectors help; with {dimension}vocab_size: {MAX_VOCABULARY}"
-        yield Setting("model.pretrained", "glove.6B.100d.txt", reason, active=False)
+def _model_settings(profile: DataProfile, vectors: Sequence[VectorFile], best: VectorFile | None) -> Iterator[Setting]:
+    few = f"{_rows(profile)} are few: a small network overfits less"
+    if best:
+        covered = f"has {percent(best.coverage)} of the words that come at least twice"
+        yield Setting("model.pretrained", best.path, f"{covered}{_others_covered(vectors, best)}")
+        yield Setting("model.embedding_dim", best.dimensions, "that of the word vectors")
+    else:
+        yield from _vectors_hint(profile, vectors)
+        if profile.rows < SMALL:
+            yield Setting("model.embedding_dim", 50, few)
     if profile.rows < SMALL:
-        yield Setting("model.embedding_dim", 50, f"{_rows(profile)} are few: a small network overfits less")
-        yield Setting("model.units", 32, f"likewise, for {_rows(profile)}")
+        yield Setting("model.units", 32, few if best else f"likewise, for {_rows(profile)}")
     median = f"{profile.median:,.0f} tokens"
     if profile.median > 30:
         reason = f"half of the texts have at least {median}: all of a text counts, not its end"
@@ -246,7 +281,22 @@ def _model_settings(profile: DataProfile) -> Iterator[Setting]:
     yield Setting("model.embedding_dropout", dropout, f"against overfitting on {_rows(profile)}")
 
 
-def _training_settings(profile: DataProfile, has_validation_file: bool) -> Iterator[Setting]:
+def _others_covered(vectors: Sequence[VectorFile], best: VectorFile) -> str:
+    others = [f"{file.path} {percent(file.coverage)}" for file in vectors if file != best and not file.problem]
+    return f"; others: {', '.join(others)}" if others else ""
+
+
+def _vectors_hint(profile: DataProfile, vectors: Sequence[VectorFile]) -> Iterator[Setting]:
+    """Yield a comment on the word vectors that would help, where there are some for the script of the texts."""
+    if profile.tokenizer != "word" or profile.script in ("CJK", "Unknown"):
+        return
+    file, language = VECTORS_OF_SCRIPT.get(profile.script, OTHER_VECTORS)
+    few = next((f"{file.path} has only {percent(file.coverage)} of the words; " for file in vectors[:1]), "")
+    reason = f"{few}{language}: put such word vectors into {FOLDER}/ and run init again"
+    yield Setting("model.pretrained", file, reason, active=False)
+
+
+def _training_settings(profile: DataProfile) -> Iterator[Setting]:
     epochs, rows_per_label = _epochs(profile), profile.rows / len(profile.labels)
     reason = f"{_rows(profile)}, {_at_least(profile)}{rows_per_label:,.0f} per label: the fewer rows, the more epochs"
     yield Setting("training.epochs", epochs, reason)
@@ -258,12 +308,16 @@ def _training_settings(profile: DataProfile, has_validation_file: bool) -> Itera
     yield Setting("training.learning_rate", rate, f"larger than the default, 0.001, as {epochs} epochs are few")
     reason = f"the rate falls to 0 over the {epochs} epochs, so the last ones gain; the best is kept"
     yield Setting("training.early_stopping", None, reason)
-    if profile.rows >= SMALL or has_validation_file:
-        yield Setting("training.monitor", "val_accuracy", "the best epoch has most validation rows right")
     label, rows = list(profile.labels.items())[-1]
     if rows * 5 < max(profile.labels.values()):
         reason = f"'{excerpt(label, longest=30)}' has {rows:,} of {_rows(profile)}; finds more of them, costs accuracy"
         yield Setting("training.class_weight", "balanced", reason, active=False)
+
+
+def _decision_settings(profile: DataProfile) -> Iterator[Setting]:
+    if profile.label_separator is not None:
+        reason = "a threshold for each label: rare ones seldom reach a probability of 0.5"
+        yield Setting("decision.aim", "f1", reason)
 
 
 def _epochs(profile: DataProfile) -> int:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -105,10 +105,39 @@ def threshold_curve(binary: Array, scores: Array, thresholds: Array) -> Threshol
         binary, scores: of one shape.
         thresholds: shape (thresholds,).
     """
-    binary, scores = binary.ravel() == 1, scores.ravel()
-    rows, actual = len(scores), int(binary.sum())
-    predicted = rows - np.searchsorted(np.sort(scores), thresholds)  # (thresholds,), as is all below
-    hits = actual - np.searchsorted(np.sort(scores[binary]), thresholds)
+    counts = count_by_threshold(binary.ravel(), scores.ravel(), thresholds)
+    return scores_by_threshold(counts, thresholds)
+
+
+class ThresholdCounts(NamedTuple):
+    """What precision, recall, F1 and accuracy by threshold follow from; sums of weighted counts are counts too."""
+
+    rows: float
+    """Rows in all."""
+    actual: float
+    """Rows that have the label."""
+    predicted: Array
+    """Rows whose score is at least the threshold, shape (thresholds,)."""
+    hits: Array
+    """Those of them that have the label, shape (thresholds,)."""
+
+
+def count_by_threshold(binary: Array, scores: Array, thresholds: Array) -> ThresholdCounts:
+    """Count the rows that each threshold predicts, and those of them that have the label.
+
+    Args:
+        binary, scores: shape (n,), as for `threshold_curve`.
+        thresholds: shape (thresholds,).
+    """
+    true_scores = scores[binary == 1]
+    predicted = len(scores) - np.searchsorted(np.sort(scores), thresholds)
+    hits = len(true_scores) - np.searchsorted(np.sort(true_scores), thresholds)
+    return ThresholdCounts(len(scores), len(true_scores), predicted, hits)
+
+
+def scores_by_threshold(counts: ThresholdCounts, thresholds: Array) -> Thresholds:
+    """Return precision, recall, F1 and accuracy by threshold from counts."""
+    rows, actual, predicted, hits = counts
     correct = hits + (rows - predicted) - (actual - hits)
     return Thresholds(
         thresholds,

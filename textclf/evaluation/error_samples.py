@@ -10,7 +10,7 @@ from textclf.data.source import SourceRows
 from textclf.evaluation.predictions import Predictions
 from textclf.inference.classifier import Classifier
 from textclf.inference.explain import Explanation, explain, strongest_words
-from textclf.io.contract import SampleDocument, SamplesDocument
+from textclf.io.contract import SampleDocument, SamplesDocument, Threshold
 
 Array = npt.NDArray[Any]
 
@@ -29,11 +29,13 @@ def surely_wrong_rows(predictions: Predictions) -> Array:
     return order[: min(SHOWN_ROWS, int((~predictions.correct).sum()))]
 
 
-def nearest_rows(predictions: Predictions, threshold: float) -> Array:
+def nearest_rows(predictions: Predictions, threshold: Threshold) -> Array:
     """Return the indices of the rows closest to another label, closest first."""
     probabilities = predictions.probabilities  # (n, labels)
     if predictions.separator is not None:
-        margins = np.abs(probabilities - threshold).min(axis=1)
+        # labels that the classifier does not know come last, and have no threshold
+        known = probabilities[:, : len(threshold)] if isinstance(threshold, list) else probabilities
+        margins = np.abs(known - threshold).min(axis=1)
     elif probabilities.shape[1] == 2:
         margins = np.abs(probabilities[:, 1] - threshold)
     else:

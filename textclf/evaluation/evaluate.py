@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ from textclf.evaluation.calibration import needs_threshold
 from textclf.evaluation.curves import length_histogram
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.metrics import confusion_matrix, label_metrics
-from textclf.evaluation.predictions import Predictions, predictions_for, write_predictions
+from textclf.evaluation.predictions import Predictions, compare_predictions, predictions_for, write_predictions
 from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
-from textclf.io.contract import DataDocument, MetricsDocument, SplitDocument
+from textclf.io.contract import LINEAR_BASELINE, NETWORK_ALONE, DataDocument, MetricsDocument, SplitDocument
 from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run, numbered, replacing_files
 from textclf.io.sanitize import join_names
@@ -41,6 +42,9 @@ Array = npt.NDArray[Any]
 
 FORMAT = 1
 
+BASELINE_OF_PART = {"network": NETWORK_ALONE, "linear": LINEAR_BASELINE}
+"""The key in `baselines` of each part of a blend, where it decides alone."""
+
 
 def evaluate_rows(
     classifier: Classifier, rows: SourceRows, token_ids: Iterable[TokenIds], *, slices: Sequence[str] = ()
@@ -52,11 +56,16 @@ def evaluate_rows(
         slices: columns of the files by which the rows are grouped, beside text length and unknown words.
     """
     truncation, probabilities, token_counts, unknown_fractions = Truncation(), [], [], []
+    parts: dict[str, list[Probabilities]] = defaultdict(list)
     for chunk in token_ids:
-        truncation = truncation.add(chunk)
-        probabilities.append(classifier.probabilities(chunk))
+        of_network = classifier.network_ids(chunk)
+        truncation = truncation.add(of_network)
+        of_chunk, of_parts = classifier.part_probabilities(chunk)
+        probabilities.append(of_chunk)
+        for name, alone in of_parts.items():
+            parts[name].append(alone)
         token_counts.append(chunk.token_counts)
-        unknown_fractions.append(chunk.unknown_fractions())
+        unknown_fractions.append(of_network.unknown_fractions())
     predictions = predictions_for(classifier, rows.labels, np.concatenate(probabilities), rows.row_ids)
     unseen = predictions.label_names[len(classifier.labels) :]
     if unseen:
@@ -86,7 +95,7 @@ def evaluate_rows(
         "lengths": {
             "counts": counts.tolist(),
             "edges": edges.tolist(),
-            "max_length": classifier.description.text.max_length,
+            "max_length": classifier.network_length,
         },
     }
     multilabel = predictions.separator is not None
@@ -94,8 +103,23 @@ def evaluate_rows(
         if not multilabel:
             document["positive"] = classifier.labels[1]
         at_half = predictions.with_probabilities(predictions.probabilities[:, : len(classifier.labels)])
-        document["threshold"] = {"value": classifier.description.threshold, "metrics_at_half": at_half.metrics}
+        threshold = classifier.description.threshold
+        value = dict(zip(classifier.labels, threshold, strict=True)) if isinstance(threshold, list) else threshold
+        document["threshold"] = {"value": value, "metrics_at_half": at_half.metrics}
+    thresholds = classifier.description.part_thresholds
+    others = {
+        BASELINE_OF_PART[name]: predictions.with_probabilities(np.concatenate(each), threshold=thresholds[name])
+        for name, each in parts.items()
+    }
+    add_comparisons(document, predictions, others)
     return predictions, document
+
+
+def add_comparisons(document: MetricsDocument, predictions: Predictions, others: Mapping[str, Predictions]) -> None:
+    """Add the metrics of other models on the same rows, and how far the predictions are from theirs."""
+    for name, other in others.items():
+        document.setdefault("baselines", {})[name] = other.metrics
+        document.setdefault("comparisons", {})[name] = compare_predictions(predictions, other)
 
 
 def write_evaluation(run: Run, predictions: Predictions, document: MetricsDocument, *, name: str) -> None:
@@ -223,6 +247,9 @@ def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
     chunks = map(token_ids.take, rows.chunks())
     predictions, evaluated = evaluate_rows(classifier, rows, chunks, slices=config.report.slices)
     document: MetricsDocument = {**before, **evaluated}
+    if "baselines" in before and "comparisons" in before:  # evaluating makes those of the parts of a blend only
+        document["baselines"] = before["baselines"] | evaluated.get("baselines", {})
+        document["comparisons"] = before["comparisons"] | evaluated.get("comparisons", {})
     if not _keeps_evaluations(run):
         return document
     with replacing_files(run) as new:

@@ -22,7 +22,7 @@ from textclf.evaluation.bootstrap import (
 )
 from textclf.evaluation.metrics import compute_metrics
 from textclf.inference.classifier import Classifier, Probabilities, confidence_in, decide, label_fields
-from textclf.io.contract import ComparisonDocument, Intervals, Metrics
+from textclf.io.contract import ComparisonDocument, Intervals, Metrics, Threshold
 from textclf.io.files import write_csv
 from textclf.io.sanitize import column_labels, label_columns, unescape_formulas
 
@@ -86,7 +86,7 @@ class Predictions:
         # resamples would all have the same accuracy, as if it were certain
         return {**intervals(self.resampled), "accuracy": accuracy_interval(correct, rows)}
 
-    def with_probabilities(self, probabilities: Probabilities, *, threshold: float = 0.5) -> "Predictions":
+    def with_probabilities(self, probabilities: Probabilities, *, threshold: Threshold = 0.5) -> "Predictions":
         """Return the same rows with another model's probabilities, shape (n, the classifier's labels)."""
         y_pred = decide(probabilities, self.separator, threshold)
         unknown = ((0, 0), (0, len(self.label_names) - probabilities.shape[1]))

@@ -18,7 +18,7 @@ from textclf.io.run_folder import Run
 from textclf.io.staging import recover
 from textclf.report import plots
 from textclf.report.confusion_matrix import confusion_matrix
-from textclf.report.page import render
+from textclf.report.page import common_threshold, render
 
 Array = npt.NDArray[Any]
 
@@ -97,7 +97,8 @@ def _learning_curves(document: MetricsDocument, history: pd.DataFrame) -> str:
 
 def _reliability(document: MetricsDocument, predictions: Predictions) -> str:
     """Draw the calibration, and beside it the calibration before the logits were scaled."""
-    temperature = document["decision"]["temperature"] if "decision" in document else 1.0
+    decision = document.get("decision")
+    temperature = decision["temperature"] if decision and "blend" not in decision else 1.0
     multilabel = predictions.separator is not None
     unscaled = without_temperature(predictions.probabilities, temperature, multilabel=multilabel)
     after, before = (
@@ -113,7 +114,7 @@ def _score_histogram(document: MetricsDocument, predictions: Predictions) -> str
         counts = curves.score_counts(predictions.confidence, predictions.correct.astype(np.int64))
         return plots.score_histogram(counts)
     counts = curves.score_counts(predictions.probabilities[:, 1], predictions.y_true)
-    threshold = document["threshold"]["value"]
+    threshold = common_threshold(document)
     of = f"probability of {predictions.positive}"
     return plots.score_histogram(counts, predictions.label_names, of=of, threshold=threshold)
 
@@ -125,7 +126,7 @@ def _thresholds(document: MetricsDocument, predictions: Predictions) -> str:
     scores = predictions.probabilities if positive is None else predictions.probabilities[:, 1]
     curve = curves.threshold_curve(predictions.y_true, scores, THRESHOLDS)
     of = "threshold" if positive is None else f"least probability of {positive}"
-    return plots.thresholds(curve, document["threshold"]["value"], of=of)
+    return plots.thresholds(curve, common_threshold(document), of=of)
 
 
 def _slices(index: int, document: MetricsDocument) -> str:

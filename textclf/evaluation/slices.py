@@ -1,4 +1,4 @@
-"""Slices, to see where a model is weak: accuracy by text length, by unknown words, and by columns of the data."""
+"""Slices, to see where a model is weak: accuracy by text length, unknown words and columns of the data."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ def _range(low: int, high: int) -> str:
 
 
 def by_unknown_words(predictions: Predictions, fractions: Array) -> SliceDocument:
-    """Slice by the fraction of words that are not in the vocabulary, shape (n,), 0 to 1."""
+    """Slice by the fraction of words that the network does not know, shape (n,), 0 to 1."""
     percent = [round(100 * edge) for edge in UNKNOWN_UP_TO]
     names = ["none", *(f"up to {edge} %" for edge in percent[1:-1]), f"over {percent[-2]} %"]
-    return _sliced(predictions, "unknown words", np.searchsorted(UNKNOWN_UP_TO, fractions), names)
+    return _sliced(predictions, "words unknown to the network", np.searchsorted(UNKNOWN_UP_TO, fractions), names)
 
 
 def by_column(predictions: Predictions, column: str, values: Sequence[str]) -> SliceDocument:

@@ -25,7 +25,8 @@ PredictProba = Callable[[Sequence[str]], npt.NDArray[Any]]
 def description_text(description: Description) -> str:
     """Return the JSON that a recipient needs besides the network: text options, vocabulary, labels, threshold."""
     token_ids = {"padding": PADDING, "unknown": UNKNOWN, "first_of_vocabulary": RESERVED}
-    document = {"textclf": __version__, **asdict(description), "token_ids": token_ids}
+    limits = description.network_limits and description.network_limits._asdict()
+    document = {"textclf": __version__, **asdict(description), "network_limits": limits, "token_ids": token_ids}
     return json.dumps(document, indent=1, ensure_ascii=False)
 
 

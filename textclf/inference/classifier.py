@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from textclf.errors import UserError, says_out_of_memory
 from textclf.inference.model_folder import Description, read_model_files, write_model_files
 from textclf.inference.prefetch import prefetch
-from textclf.io.contract import ProbeDocument
+from textclf.io.contract import ProbeDocument, Threshold
 from textclf.io.processors import usable_processors
+from textclf.models.ensemble import logits_name
+from textclf.models.onnx.graph import PROBABILITIES
 from textclf.text.encoding import UNKNOWN, Encoder, TokenIds, pad
 from textclf.text.tokenizer import join_tokens, tokenize
 
@@ -25,9 +27,13 @@ RUNTIME_ERRORS = tuple(
 
 BATCH_ROWS, BATCH_TOKENS = 256, 6144  # at most; larger batches are no faster and take memory
 
+WHOLE_TOKENS = 1 << 16  # at most in a batch of whole texts, of which the network reads BATCH_TOKENS
+
+MAX_LOGIT = 700.0  # the exponential of more is no float64
+
 PREFETCHED_CHUNKS = 2  # encoded ahead, while earlier chunks are computed
 
-PROBE_ROWS = 8
+PROBE_ROWS, PROBE_TOKENS = 8, 500  # at most
 
 NO_PROBE: ProbeDocument = {"token_ids": [], "probabilities": []}
 
@@ -36,8 +42,10 @@ PARITY_LIMIT = 1e-4  # a larger difference between two computations of the same 
 
 Probabilities = npt.NDArray[np.float64]
 
-Score = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.float32]]
-"""From padded token ids, shape (batch, width), and lengths, shape (batch,), to probabilities, shape (batch, labels)."""
+Score = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32], Sequence[str]], list[npt.NDArray[np.float32]]]
+"""(padded token ids, shape (batch, width), lengths, shape (batch,), names) -> the outputs of these names.
+
+They are `probabilities`, shape (batch, labels), and of a blend the logits of each part, shape (batch, outputs)."""
 
 
 class Words(NamedTuple):
@@ -85,29 +93,56 @@ class Classifier:
         """Yield token ids and probabilities of each chunk of texts, while the next ones are read and encoded."""
         submitted = ((token_ids, self._submit(token_ids)) for token_ids in map(self.encode, chunks))
         for token_ids, result in prefetch(submitted, limit=PREFETCHED_CHUNKS):
-            yield token_ids, result()
+            yield token_ids, result()[0]
 
     def probabilities(self, token_ids: TokenIds) -> Probabilities:
         """Return probabilities, shape (n, labels), for the token ids of n texts."""
-        return self._submit(token_ids)()
+        return self._submit(token_ids)()[0]
 
-    def _submit(self, token_ids: TokenIds) -> Callable[[], Probabilities]:
-        """Start to compute in batches on all usable processors; return a function that waits for the probabilities."""
-        probabilities = np.empty((len(token_ids), len(self.labels)))
+    def part_probabilities(self, token_ids: TokenIds) -> tuple[Probabilities, dict[str, Probabilities]]:
+        """Return probabilities, and those of each part of a blend alone by its name, shape (n, labels) each."""
+        parts = list(self.description.part_thresholds)
+        probabilities, *logits = self._submit(token_ids, [PROBABILITIES, *map(logits_name, parts)])()
+        multilabel = self.description.label_separator is not None
+        alone = [probabilities_of(part, multilabel=multilabel) for part in logits]
+        return probabilities, dict(zip(parts, alone, strict=True))
+
+    def network_ids(self, token_ids: TokenIds) -> TokenIds:
+        """Return what the network reads of the token ids; all, if it is no blend."""
+        limits = self.description.network_limits
+        return token_ids.limit(**limits._asdict()) if limits else token_ids
+
+    @property
+    def network_length(self) -> int:
+        """The most tokens that the network reads of a text."""
+        return (self.description.network_limits or self.description.text).max_length
+
+    def _submit(
+        self, token_ids: TokenIds, outputs: Sequence[str] = (PROBABILITIES,)
+    ) -> Callable[[], list[Probabilities]]:
+        """Start to compute in batches on all usable processors; return a function that waits for the outputs.
+
+        Args:
+            outputs: names of outputs of the graph; the first are the probabilities.
+        """
+        labels, logits = len(self.labels), self.description.shape.outputs
+        arrays = [np.empty((len(token_ids), labels if name == PROBABILITIES else logits)) for name in outputs]
 
         def compute(rows: npt.NDArray[np.int64]) -> None:
             lengths = token_ids.lengths[rows]  # (batch,)
             padded = pad(token_ids.flat, token_ids.starts[rows], lengths)  # (batch, width)
-            probabilities[rows] = self._score(padded, lengths.astype(np.int32))  # (batch, labels)
+            for array, values in zip(arrays, self._score(padded, lengths.astype(np.int32), outputs), strict=True):
+                array[rows] = values  # (batch, columns)
 
-        batches = [self._threads.submit(compute, rows) for rows in batches_by_length(token_ids.lengths)]
+        rows_of_batches = batches_by_length(token_ids.lengths, self.network_length)
+        batches = [self._threads.submit(compute, rows) for rows in rows_of_batches]
 
-        def result() -> Probabilities:
+        def result() -> list[Probabilities]:
             for batch in batches:
                 batch.result()
             if self.description.label_separator is None:
-                probabilities[:] /= probabilities.sum(axis=1, keepdims=True)  # float32 rounding; now exact to 1e-16
-            return probabilities
+                arrays[0] /= arrays[0].sum(axis=1, keepdims=True)  # float32 rounding; now exact to 1e-16
+            return arrays
 
         return result
 
@@ -129,15 +164,14 @@ class Classifier:
         return float(np.abs(probabilities - np.array(self._probe["probabilities"])).max())
 
 
-def decide(probabilities: Probabilities, label_separator: str | None, threshold: float) -> npt.NDArray[np.int64]:
+def decide(probabilities: Probabilities, label_separator: str | None, threshold: Threshold) -> npt.NDArray[np.int64]:
     """Return y_pred: the index of each row's label, shape (n,); multilabel: 0 or 1 for each label, shape (n, labels).
 
     Args:
-        threshold: least probability of the second of two labels, and of each label if multilabel; of more than two
-            labels the most probable is returned, whatever the threshold.
+        threshold: of more than two labels the most probable is returned, whatever the threshold.
     """
     if label_separator is not None:
-        return (probabilities >= threshold).astype(np.int64)
+        return (probabilities >= np.asarray(threshold)).astype(np.int64)
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] >= threshold).astype(np.int64)
     return probabilities.argmax(axis=1)
@@ -166,13 +200,28 @@ def label_fields(y_pred: npt.NDArray[np.int64], labels: Sequence[str], label_sep
     return [label_separator.join(names[row == 1]) for row in y_pred]
 
 
-def batches_by_length(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the row indices of each batch, rows of similar length together, of at most BATCH_TOKENS padded tokens."""
+def probabilities_of(logits: npt.NDArray[Any], *, multilabel: bool) -> Probabilities:
+    """Return the probabilities, shape (n, labels), for logits, shape (n, outputs); one output is the second label's."""
+    logits = logits.astype(np.float64)
+    if logits.shape[1] > 1 and not multilabel:
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+    probabilities = 1 / (1 + np.exp(-np.clip(logits, -MAX_LOGIT, MAX_LOGIT)))
+    return probabilities if multilabel else np.hstack([1 - probabilities, probabilities])
+
+
+def batches_by_length(lengths: npt.NDArray[np.int64], network_length: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the row indices of each batch, rows of similar length together.
+
+    A batch has at most BATCH_TOKENS padded tokens that the network reads, `network_length` of a text at most, and
+    WHOLE_TOKENS in all.
+    """
     order = np.argsort(lengths, kind="stable")
     end = len(order)
     while end > 0:
-        rows = max(1, BATCH_TOKENS // int(lengths[order[end - 1]]))
-        start = max(0, end - min(BATCH_ROWS, rows))
+        longest = int(lengths[order[end - 1]])
+        rows = max(1, min(BATCH_ROWS, BATCH_TOKENS // min(longest, network_length), WHOLE_TOKENS // longest))
+        start = max(0, end - rows)
         yield order[start:end]
         end = start
 
@@ -182,10 +231,12 @@ def save_classifier(folder: Path, graph: bytes, description: Description, probe:
 
     Args:
         graph: the bytes of model.onnx.
-        probe: rows; the first PROBE_ROWS are stored with their probabilities, so that `check` can compute them again.
+        probe: rows; PROBE_TOKENS of the first PROBE_ROWS are stored with their probabilities, so that `check` can
+            compute them again.
     """
     score = load_scorer(graph, folder / "model.onnx", len(description.labels))
-    rows = probe.head(PROBE_ROWS)
+    ids, truncate = description.shape.vocabulary, description.text.truncate
+    rows = probe.head(PROBE_ROWS).limit(vocabulary=ids, max_length=PROBE_TOKENS, truncate=truncate)
     stored: ProbeDocument = {
         "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
         "probabilities": Classifier(description, score, NO_PROBE).probabilities(rows).tolist(),
@@ -225,15 +276,17 @@ def load_scorer(graph: bytes, path: Path, labels: int) -> Score:
             raise
         raise UserError(f"{path} is no graph that ONNX Runtime can run: {error}") from None
 
-    def score(token_ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    def score(
+        token_ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], outputs: Sequence[str]
+    ) -> list[npt.NDArray[np.float32]]:
         try:
-            [probabilities] = session.run(["probabilities"], {"token_ids": token_ids, "lengths": lengths})
+            values = session.run(outputs, {"token_ids": token_ids, "lengths": lengths})
         except RUNTIME_ERRORS as error:
             if says_out_of_memory(error):
                 raise
             raise UserError(f"{path}: ONNX Runtime cannot compute it: {error}") from None
-        if probabilities.shape != (len(lengths), labels) or not np.isfinite(probabilities).all():
+        if values[0].shape != (len(lengths), labels) or not all(np.isfinite(array).all() for array in values):
             raise UserError(f"{path} gives no probabilities: NaN, infinity or another number of labels. Train again.")
-        return probabilities
+        return values
 
     return score

@@ -69,6 +69,12 @@ def check_fraction(value: Any, name: str) -> None:
     require(isinstance(value, float) and 0 < value < 1, value, name, "a number above 0 below 1")
 
 
+def check_threshold(value: Any, name: str) -> None:
+    """Refuse a value that is neither a fraction nor a list of fractions."""
+    for fraction in value if isinstance(value, list) else [value]:
+        check_fraction(fraction, name)
+
+
 def check_words(value: Any, name: str) -> None:
     """Refuse a value that is not a list of distinct, non-empty texts."""
     require(isinstance(value, list), value, name, "a list of texts")
@@ -89,6 +95,16 @@ def check_labels(value: Any, name: str) -> None:
 
 def check_object(value: Any, name: str) -> None:
     require(isinstance(value, dict), value, name, "an object")
+
+
+def check_object_or_null(value: Any, name: str) -> None:
+    """Refuse a value that is neither an object nor null."""
+    require(value is None or isinstance(value, dict), value, name, "an object or null")
+
+
+def check_whole_number(value: Any, name: str, least: int, most: int) -> None:
+    """Refuse a value that is not a whole number from `least` to `most`."""
+    require(type(value) is int and least <= value <= most, value, name, f"a whole number from {least} to {most}")
 
 
 def check_options(options: type[Any], value: Any, name: str) -> None:

@@ -10,9 +10,9 @@ import json
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 from textclf import __version__
 from textclf.errors import UserError
@@ -20,27 +20,30 @@ from textclf.inference.json_fields import (
     InvalidField,
     check_columns,
     check_digest,
-    check_fraction,
     check_keys,
     check_labels,
     check_object,
+    check_object_or_null,
     check_options,
     check_text,
     check_text_or_null,
+    check_threshold,
+    check_whole_number,
     check_words,
     require,
 )
-from textclf.io.contract import ModelDocument, ProbeDocument
+from textclf.io.contract import ModelDocument, ProbeDocument, Threshold
 from textclf.io.files import replacing, write_json
 from textclf.io.run_folder import Run
-from textclf.models.architecture import Shape
-from textclf.models.ensemble import rewrite_onnx_model
+from textclf.models.architecture import InputLimits, Shape
+from textclf.models.ensemble import NETWORK, rewrite_onnx_model
 from textclf.models.onnx.graph import ForeignGraph, read_graph, read_model
 from textclf.models.onnx.protobuf import first_difference
+from textclf.models.registry import PARTS
 from textclf.text.encoding import PADDING, RESERVED
-from textclf.text.tokenizer import TextOptions
+from textclf.text.tokenizer import WHOLE_TEXT, TextOptions, TruncatedEnd
 
-FORMAT = 3  # formats 1 and 2, which have no `text.rules`, are read too; format 1 has no checksum
+FORMAT = 4  # earlier ones are read too: 3 has no parts, 2 no `text.rules`, 1 no checksum
 
 MAX_GRAPH_BYTES = (1 << 31) - 1  # limit of Protocol Buffers, and so of ONNX Runtime
 
@@ -65,13 +68,25 @@ class Description:
     """Default column of the texts in a table, or several whose values are joined."""
     label_column: str
     """Default column of a table that the labels are in."""
-    threshold: float = 0.5
-    """Least probability of the second of two labels, and of each label if a row may have several."""
+    threshold: Threshold = 0.5
+    network_limits: InputLimits | None = None
+    """What the network of a blend reads of a text; None: all, and it is the whole model."""
+    part_thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    """The threshold of each part of a blend where it decides alone."""
 
     @property
     def columns(self) -> list[str]:
         """The default columns of the texts."""
         return [self.column] if isinstance(self.column, str) else self.column
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the model's input and output."""
+        return Shape.of(
+            vocabulary=len(self.vocabulary) + RESERVED,
+            labels=len(self.labels),
+            multilabel=self.label_separator is not None,
+        )
 
 
 class ModelFiles(NamedTuple):
@@ -98,6 +113,8 @@ def write_model_files(folder: Path, graph: bytes, description: Description, prob
         "column": description.column,
         "label_column": description.label_column,
         "threshold": description.threshold,
+        "network_limits": description.network_limits and description.network_limits._asdict(),
+        "part_thresholds": {**description.part_thresholds},
         "probe": probe,
     }
     write_json(folder / "model.json", {**document, "checksum": checksum(document)})
@@ -203,9 +220,14 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
     "label_separator": check_text_or_null,
     "column": check_columns,
     "label_column": check_text,
-    "threshold": check_fraction,
+    "threshold": check_threshold,
+    "network_limits": check_object_or_null,
+    "part_thresholds": check_object,
     "probe": check_object,
 }
+
+SINCE = {"checksum": 2, "network_limits": 4, "part_thresholds": 4}
+"""The format from which on model.json has a field."""
 
 
 def _check_document(document: dict[str, Any]) -> ModelDocument:
@@ -214,9 +236,10 @@ def _check_document(document: dict[str, Any]) -> ModelDocument:
     Raises:
         InvalidField: a field is missing or invalid.
     """
-    checks = CHECKS if document["format"] == 1 else CHECKS | {"checksum": check_digest}
+    every = CHECKS | {"checksum": check_digest}
+    checks = {name: check for name, check in every.items() if document["format"] >= SINCE.get(name, 1)}
     check_keys(document.keys() - {"format"}, checks.keys())
-    current = {**document}
+    current = {"network_limits": None, "part_thresholds": {}, **document}
     if document["format"] < 3:
         check_object(document["text"], "text")
         current["text"] = document["text"] | {"rules": 1}
@@ -228,6 +251,12 @@ def _check_document(document: dict[str, Any]) -> ModelDocument:
 
 
 def _description(document: ModelDocument) -> Description:
+    """Return the fields that predicting needs, after checks of those that depend on each other.
+
+    Raises:
+        InvalidField: a field is missing or invalid.
+    """
+    _check_thresholds(document)
     return Description(
         text=TextOptions(**document["text"]),
         vocabulary=document["vocabulary"],
@@ -236,7 +265,46 @@ def _description(document: ModelDocument) -> Description:
         column=document["column"],
         label_column=document["label_column"],
         threshold=document["threshold"],
+        network_limits=_network_limits(document),
+        part_thresholds=document["part_thresholds"],
     )
+
+
+def _check_thresholds(document: ModelDocument) -> None:
+    """Refuse thresholds of other parts than a blend has, and lists that are not one threshold for each label.
+
+    Raises:
+        InvalidField: a threshold is missing or invalid.
+    """
+    of_parts, labels = document["part_thresholds"], document["labels"]
+    check_keys(
+        of_parts.keys(), {NETWORK, *PARTS} if document["network_limits"] is not None else (), of="part_thresholds"
+    )
+    multilabel = document["label_separator"] is not None
+    needed = f"a number, or one for each of {len(labels)} labels" if multilabel else "a number"
+    thresholds = {"threshold": document["threshold"]}
+    thresholds |= {f"part_thresholds.{name}": threshold for name, threshold in of_parts.items()}
+    for name, threshold in thresholds.items():
+        check_threshold(threshold, name)
+        complete = not isinstance(threshold, list) or (multilabel and len(threshold) == len(labels))
+        require(complete, threshold, name, needed)
+
+
+def _network_limits(document: ModelDocument) -> InputLimits | None:
+    """Return what the network of a blend reads.
+
+    Raises:
+        InvalidField: a field is missing or invalid.
+    """
+    limits = document["network_limits"]
+    if limits is None:
+        return None
+    check_keys(limits.keys(), InputLimits._fields, of="network_limits")
+    ids = len(document["vocabulary"]) + RESERVED
+    check_whole_number(limits["vocabulary"], "network_limits.vocabulary", RESERVED, ids)
+    check_whole_number(limits["max_length"], "network_limits.max_length", 1, WHOLE_TEXT)
+    require(limits["truncate"] in get_args(TruncatedEnd), limits["truncate"], "network_limits.truncate", "start or end")
+    return InputLimits(**limits)
 
 
 def _check_probe(probe: Mapping[str, Any], description: Description) -> None:
@@ -255,7 +323,7 @@ def _check_probe(probe: Mapping[str, Any], description: Description) -> None:
         isinstance(probabilities, list) and len(probabilities) == len(rows),
         probabilities, "probe.probabilities", f"{len(rows)} rows, as many as probe.token_ids",
     )  # fmt: skip
-    width, ids, labels = description.text.max_length, _token_ids(description), len(description.labels)
+    width, ids, labels = description.text.max_length, description.shape.vocabulary, len(description.labels)
     for index, (row, values) in enumerate(zip(rows, probabilities, strict=True)):
         require(
             isinstance(row, list) and 0 < len(row) <= width
@@ -269,23 +337,13 @@ def _check_probe(probe: Mapping[str, Any], description: Description) -> None:
         )  # fmt: skip
 
 
-def _token_ids(description: Description) -> int:
-    """Return the number of token ids, padding and unknown included."""
-    return len(description.vocabulary) + RESERVED
-
-
 def _check_graph(graph: bytes, description: Description) -> None:
     """Refuse a graph that differs from the one that textclf writes for its weights, in any byte.
 
     Raises:
         ForeignGraph: it is not.
     """
-    shape = Shape.of(
-        vocabulary=_token_ids(description),
-        labels=len(description.labels),
-        multilabel=description.label_separator is not None,
-    )
-    rewritten = rewrite_onnx_model(shape, *read_graph(graph))
+    rewritten = rewrite_onnx_model(description.shape, *read_graph(graph), limits=description.network_limits)
     if rewritten != graph:
         difference = first_difference(read_model(graph), read_model(rewritten))
         raise ForeignGraph(difference or "the same content is written in another way")

@@ -81,10 +81,15 @@ class LengthsDocument(TypedDict):
     max_length: int
 
 
+LINEAR_BASELINE, NETWORK_ALONE = "tfidf_logistic_regression", "network_alone"
+"""Keys of `baselines` and `comparisons`: the linear model, and of a blend its network, where each decides alone."""
+
+
 class ThresholdDocument(TypedDict):
     """The probability from which a label is predicted, and the metrics with 0.5 instead."""
 
-    value: float
+    value: float | dict[str, float]
+    """One for all labels, or that of each label of rows with several."""
     metrics_at_half: Metrics
 
 
@@ -105,9 +110,13 @@ class DecisionDocument(TypedDict):
     """The temperature of the logits, the aim of the threshold, and whether the threshold reached it."""
 
     temperature: float
+    """Of the network's logits; in a blend, before they are weighted."""
     expected_calibration_error_before: float | None
+    """Without the temperature; None for a blend."""
     aim: str | None
     reached: bool
+    blend: NotRequired[dict[str, float]]
+    """The weight of each part's logits in the sum, by its name."""
 
 
 class ExampleDocument(TypedDict):
@@ -345,6 +354,10 @@ class ProbeDocument(TypedDict):
     probabilities: list[list[float]]
 
 
+Threshold = float | list[float]
+"""Least probability of the second of two labels; if a row may have several, of all labels or of each."""
+
+
 class ModelDocument(TypedDict):
     """model.json: all that prediction needs besides model.onnx."""
 
@@ -358,7 +371,11 @@ class ModelDocument(TypedDict):
     label_separator: str | None
     column: str | list[str]
     label_column: str
-    threshold: float
+    threshold: Threshold
+    network_limits: dict[str, Any] | None
+    """What the network of a blend reads; null: it is no blend. From format 4 on, as the next."""
+    part_thresholds: dict[str, Threshold]
+    """The threshold of each part of a blend where it decides alone."""
     probe: ProbeDocument
     checksum: NotRequired[str]
     """From format 2 on."""

@@ -7,7 +7,16 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
-from textclf.io.contract import DifferenceDocument, Interval, MetricsDocument, SamplesDocument, defined
+from textclf.io.contract import (
+    LINEAR_BASELINE,
+    NETWORK_ALONE,
+    ComparisonDocument,
+    DifferenceDocument,
+    Interval,
+    MetricsDocument,
+    SamplesDocument,
+    defined,
+)
 from textclf.io.sanitize import excerpt, join_names, printable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,12 +47,16 @@ OF_POSITIVE = ("roc_auc", "average_precision")  # metrics of the positive one of
 
 SEED_METRICS = ("accuracy", "f1_macro", "log_loss", "expected_calibration_error")  # shown for each seed
 
-MODEL_TITLES = {
-    "network": "network",
+NETWORK, BLEND = "network", "blend"
+"""Titles of the model itself: a network, or its blend with a linear model."""
+
+OTHER_TITLES = {
     "majority": "majority class",
-    "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    NETWORK_ALONE: "network alone",
+    LINEAR_BASELINE: "TF-IDF + logistic regression",
     "original": "the original",
 }
+"""Titles of the models that it is compared with, in the order of the table of metrics."""
 
 SECTIONS = {
     "good": "How good is it?",
@@ -109,8 +122,7 @@ def render(
         summary=summary(document),
         sections={key: title for key, title in SECTIONS.items() if present.get(key, True)},
         metric_rows=metric_rows(document),
-        others=list(document.get("baselines", {})),
-        model_titles=MODEL_TITLES,
+        models=model_titles(document),
         averages_sentence=averages_sentence(document),
         comparisons=comparison_sentences(document),
         confused=[] if is_multilabel(document) else most_confused(document),
@@ -144,7 +156,7 @@ class MetricRow(NamedTuple):
 
 def metric_rows(document: MetricsDocument) -> list[MetricRow]:
     """Return the rows of the table of metrics."""
-    others = document.get("baselines", {})
+    others = {name: document["baselines"][name] for name in _others(document)}
     nothing: DifferenceDocument = {"difference": {}, "intervals": {}}
     against = document.get("comparisons", {}).get(list(others)[-1], nothing) if others else nothing
     return [
@@ -230,13 +242,36 @@ def threshold_sentence(document: MetricsDocument) -> str:
     if "threshold" not in document:
         return ""
     positive, decision = document.get("positive"), document.get("decision")
-    label = "A label" if positive is None else f"The positive label, {positive},"
-    sentence = f"{label} is predicted from a probability of {document['threshold']['value']:.3f}"
+    value = document["threshold"]["value"]
+    if isinstance(value, dict):
+        low, high = f"{min(value.values()):.3f}", f"{max(value.values()):.3f}"
+        of_its_own = f"of its own, {low} to {high}" if low != high else f"of {low}"
+        sentence = f"Each label is predicted from a probability {of_its_own}"
+    else:
+        label = "A label" if positive is None else f"The positive label, {positive},"
+        sentence = f"{label} is predicted from a probability of {value:.3f}"
     if decision and decision["aim"]:
         unreached = "" if decision["reached"] else " (which no threshold reaches there)"
         of = "" if positive is None else f" of {positive}"
         sentence += f", chosen on the validation rows for {decision['aim']}{of}{unreached}"
     return f"{sentence}."
+
+
+def common_threshold(document: MetricsDocument) -> float | None:
+    """Return the threshold of all labels; None if each has one of its own."""
+    value = document["threshold"]["value"]
+    return None if isinstance(value, dict) else value
+
+
+def model_titles(document: MetricsDocument) -> list[str]:
+    """Return the titles of the model and of the models that it is compared with."""
+    others = _others(document)
+    return [BLEND if NETWORK_ALONE in others else NETWORK, *(OTHER_TITLES[name] for name in others)]
+
+
+def _others(document: MetricsDocument) -> list[str]:
+    """Return the names of the models that the model is compared with, in the order of the table."""
+    return [name for name in OTHER_TITLES if name in document.get("baselines", {})]
 
 
 def averages_sentence(document: MetricsDocument) -> str:
@@ -246,31 +281,39 @@ def averages_sentence(document: MetricsDocument) -> str:
 
 
 def verdict(document: MetricsDocument) -> str:
-    """Return a sentence that compares the model with the linear baseline; empty without one."""
-    against = document.get("comparisons", {}).get("tfidf_logistic_regression")
-    if against is None:
+    """Return a sentence that compares the model with the linear baseline, a blend with its parts; or an empty one."""
+    comparisons = document.get("comparisons", {})
+    if LINEAR_BASELINE not in comparisons:
         return ""
-    linear = "a simple linear model (TF-IDF + logistic regression)"
-    gap, (low, high) = against["difference"]["accuracy"], against["intervals"]["accuracy"]
+    linear = comparisons[LINEAR_BASELINE]
+    if NETWORK_ALONE not in comparisons:
+        return f"It {_standing('a simple linear model (TF-IDF + logistic regression)', linear)}."
+    over_network = _standing("the network alone", comparisons[NETWORK_ALONE])
+    return f"The blend of network and linear model {over_network}, and {_standing('the linear model alone', linear)}."
+
+
+def _standing(other: str, comparison: ComparisonDocument) -> str:
+    """Return how the accuracy stands to that of another model, as the end of a sentence."""
+    gap, (low, high) = comparison["difference"]["accuracy"], comparison["intervals"]["accuracy"]
+    if gap == 0:
+        return f"does as well as {other}"
     points = f"by {abs(100 * gap):.1f} points"
     if low > 0:
-        return f"It beats {linear} {points}."
+        return f"beats {other} {points}"
     if high < 0:
-        return f"{linear[0].upper()}{linear[1:]} beats it {points}: take that, or find out why."
-    if gap == 0:
-        return f"{linear[0].upper()}{linear[1:]} does as well."
-    ahead = "ahead of" if gap > 0 else "behind"
-    return f"It is {ahead} {linear} {points}, which may be chance."
+        return f"is behind {other} {points}, more than by chance"
+    return f"is {'ahead of' if gap > 0 else 'behind'} {other} {points}, which may be chance"
 
 
 def comparison_sentences(document: MetricsDocument) -> list[str]:
     """Return a sentence for each other model, on McNemar's test against it."""
     sentences = []
-    for name, against in document.get("comparisons", {}).items():
-        test = against["mcnemar"]
+    comparisons = document.get("comparisons", {})
+    for name in filter(comparisons.__contains__, OTHER_TITLES):
+        test = comparisons[name]["mcnemar"]
         p_value = f"p = {test['p_value']:.2g}" if test["p_value"] >= MIN_P_VALUE else f"p < {MIN_P_VALUE}"
         sentences.append(
-            f"Against {MODEL_TITLES[name]}: rows that only the network has right: {test['only_this_right']:,}; "
+            f"Against {OTHER_TITLES[name]}: rows that only this model has right: {test['only_this_right']:,}; "
             f"only the other: {test['only_other_right']:,}. If both were equally good, a difference this large would "
             f"arise by chance with {p_value} (McNemar's exact test)."
         )

@@ -155,10 +155,11 @@ def _bins(axes: Any, rows: Any, bins: Bins, name: str, index: int, lines: int) -
     rows.bar((np.arange(len(count)) + 0.1) * width + index * bar, count, bar, align="edge", color=color)
 
 
-def thresholds(curve: Thresholds, chosen: float, *, of: str = "threshold") -> str:
+def thresholds(curve: Thresholds, chosen: float | None, *, of: str = "threshold") -> str:
     """Draw precision, recall, F1 and accuracy by threshold, and mark 0.5 and the threshold that the model uses.
 
     Args:
+        chosen: that threshold; None: each label has one of its own.
         of: name of the threshold.
     """
     grid, *scores = curve
@@ -168,9 +169,10 @@ def thresholds(curve: Thresholds, chosen: float, *, of: str = "threshold") -> st
         for values, name, (color, style) in zip(scores, names, LINES, strict=True):
             axes.plot(grid, values, style, color=color, label=name, clip_on=False)
         axes.axvline(0.5, color=SOFT, linewidth=0.8)
-        axes.axvline(chosen, color=INK, linewidth=1.2)
-        alignment = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
-        note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=alignment)
+        if chosen is not None:
+            axes.axvline(chosen, color=INK, linewidth=1.2)
+            alignment = "right" if chosen > 0.9 else "left" if chosen < 0.1 else "center"
+            note(axes, f"chosen {chosen:.2f}", (chosen, 1), (0, 5), ha=alignment)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=drawing.name(of, 48))
         tick(axes.yaxis, (0, 0.5, 1))
@@ -180,9 +182,11 @@ def thresholds(curve: Thresholds, chosen: float, *, of: str = "threshold") -> st
         )
 
 
-def _at_thresholds(grid: npt.NDArray[Any], scores: Sequence[Any], names: Sequence[str], chosen: float) -> str:
+def _at_thresholds(grid: npt.NDArray[Any], scores: Sequence[Any], names: Sequence[str], chosen: float | None) -> str:
     sentences = []
     for threshold, name in ((chosen, "the chosen threshold"), (0.5, "threshold")):
+        if threshold is None:
+            continue
         nearest = int(np.abs(grid - threshold).argmin())
         values = ", ".join(f"{score} {curve[nearest]:.3f}" for score, curve in zip(names, scores, strict=True))
         sentences.append(f"At {name} {threshold:.2f}: {values}.")
@@ -259,12 +263,12 @@ def _above(rows: npt.NDArray[Any], name: str) -> str:
 
 
 def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: float) -> str:
-    """Draw a histogram of the number of tokens per text, above the limit in another colour.
+    """Draw a histogram of the number of tokens per text, above what the network reads in another colour.
 
     Args:
         counts: number of rows by bin, shape (bins,).
         edges: of the bins, shape (bins + 1,).
-        max_length: tokens that are kept.
+        max_length: tokens of a text that the network reads.
         share_cut: share of the rows that are longer.
     """
     edges, rows = np.array(edges, float), np.array(counts, float)
@@ -282,7 +286,7 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         if logarithmic:
             axes.set_xticks(scale(LENGTH_TICKS), [f"{length:,}" for length in LENGTH_TICKS])
         alignment, shift = ("right", -6) if cut > (first + last) / 2 else ("left", 6)
-        text = f"limit {max_length:,}, cuts {percent(share_cut)}"
+        text = f"the network reads {max_length:,}, cuts {percent(share_cut)}"
         note(axes, text, (cut, 1), (shift, 0), ("data", "axes fraction"), ha=alignment, va="top")
         axes.set(title="rows", xlabel="tokens per text" + (", logarithmic" if logarithmic else ""))
         axes.set(xlim=(first, last), ylim=(0, 1.2 * max(rows.max(), 1)))
@@ -290,7 +294,7 @@ def text_lengths(counts: Values, edges: Values, max_length: int, share_cut: floa
         texts, longest, share = f"{int(rows.sum()):,} texts", f"{int(edges[-1]) - 1:,} tokens", percent(share_cut)
         return drawing.svg(
             "Tokens per text",
-            f"{texts} of up to {longest}; {share} are longer than the limit of {max_length:,} and are cut.",
+            f"{texts} of up to {longest}; {share} are longer than the {max_length:,} that the network reads.",
         )
 
 

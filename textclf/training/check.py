@@ -59,9 +59,11 @@ class CheckDocument(TypedDict):
     tokens: dict[str, float]
     """median, p95 and longest: tokens of a training text."""
     vocabulary: int
+    """Words that the network knows."""
     truncated: TruncationDocument
+    """What the network does not read of the training texts."""
     unknown_words: dict[str, float]
-    """By part."""
+    """Fraction of the words that the network does not know, by part."""
     html: NotRequired[MarkupDocument]
     """Where `text.clean` has html."""
     findings: list[FindingDocument]

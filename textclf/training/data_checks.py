@@ -215,7 +215,7 @@ def _label_rows(label: str, counts: Mapping[str, int], first_rows: Mapping[str, 
 
 
 def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
-    """Find labels whose texts lose much by truncation."""
+    """Find labels of whose texts the network does not read much."""
     tokens = dataset.train.token_ids.token_counts  # (n,)
     lost = tokens - np.minimum(tokens, config.text.max_length)
     labels = dataset.splits.train.labels
@@ -227,7 +227,8 @@ def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocum
     if much:
         named = ", ".join(f"{names[index]} ({100 * fractions[index]:.0f} %)" for index in much[:EXAMPLES])
         end = config.text.truncate
-        what = f"{len(much)} labels lose more than {100 * MUCH_CUT:.0f} % of their words to the cut: {named}"
+        percent = f"{100 * MUCH_CUT:.0f} %"
+        what = f"{len(much)} labels lose more than {percent} of their words where the network cuts texts: {named}"
         advice = f"Raise text.max_length ({config.text.max_length}), or see whether the {end} of a text is what can go."
         rows = _first_row_ids(dataset.splits.train, np.argsort(-lost, kind="stable"))
         yield _finding("cut texts", "train", len(much), what, advice, rows)
@@ -236,7 +237,7 @@ def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocum
 def _check_unknown_words(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
     for part, fraction in dataset.unknown.items():
         if fraction > MUCH_UNKNOWN:
-            what = f"{100 * fraction:.1f} % of the words are unknown to the model"
+            what = f"{100 * fraction:.1f} % of the words are unknown to the network"
             full = len(dataset.encoder.vocabulary) + RESERVED >= config.text.vocab_size
             remedy = f"Raise text.vocab_size ({config.text.vocab_size})" if full else "Add training rows"
             advice = f"{remedy}, or name word vectors in model.pretrained."

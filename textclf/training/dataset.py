@@ -20,13 +20,17 @@ from textclf.io.contract import SplitDocument
 from textclf.io.files import array_on_disk, smallest_dtype
 from textclf.io.sanitize import join_names
 from textclf.io.streams import expand_home
-from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, token_ids_on_disk, truncate
-from textclf.text.tokenizer import TextOptions
+from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, cut_texts, token_ids_on_disk
+from textclf.text.tokenizer import WHOLE_TEXT, TextOptions
 from textclf.text.vectors import WordVectors, read_vectors, vector_words
 from textclf.text.vocabulary import WordCounts, fill_vocabulary
 from textclf.training.loop import Examples
 
 logger = logging.getLogger(__name__)
+
+MANY_ROWS = 1000  # with more rows than this, a linear model leaves out what one row only has
+
+LINEAR_WORDS = 100_000  # the most frequent, which a linear model knows even if the network does not
 
 
 @dataclass(frozen=True)
@@ -104,39 +108,63 @@ class Splits:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The rows of a config as a network takes them."""
+    """The rows of a config as a network takes them, and as the whole model does."""
 
     splits: Splits
     encoder: Encoder
+    """The words that the network knows."""
+    input_encoder: Encoder
+    """The words that the model takes: with a linear part all words of whole texts, else those of the network."""
+    linear_vocabulary: list[str]
+    """The words that a linear model knows: those of the network and, behind them, further ones."""
+    linear_ids: npt.NDArray[np.int32]
+    """Token id in the linear vocabulary of each word id, shape (word ids,)."""
     trained_words: int
     """Number of words of the vocabulary that occur in the training rows; they come before those that only the
     pretrained vectors have."""
     vectors: WordVectors | None
     train: Examples
     validation: Examples
+    validation_ids: TokenIds
+    """Token ids of the validation rows, by `input_encoder`."""
     evaluation_ids: TokenIds
-    """Token ids of the rows to evaluate on."""
+    """Token ids of the rows to evaluate on, by `input_encoder`."""
     train_truncation: Truncation
     validation_truncation: Truncation
     unknown: dict[str, float]
     """Fraction of words outside the vocabulary by the name of the split."""
 
     def with_words(self, count: int) -> "Dataset":
-        """Return the dataset with only the first words of the vocabulary; the others are unknown."""
+        """Return the dataset of a network that knows the first words of the vocabulary only, without a linear part."""
         encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
         train, validation, evaluation = (
-            token_ids.limit_vocabulary(count + RESERVED)
-            for token_ids in (self.train.token_ids, self.validation.token_ids, self.evaluation_ids)
+            encoder.limit(token_ids) for token_ids in (self.train.token_ids, self.validation_ids, self.evaluation_ids)
         )
         return replace(
             self,
             encoder=encoder,
             train=replace(self.train, token_ids=train),
             validation=replace(self.validation, token_ids=validation),
+            input_encoder=encoder,
+            validation_ids=validation,
             evaluation_ids=evaluation,
             train_truncation=Truncation().add(train),
             validation_truncation=Truncation().add(validation),
         )
+
+    def with_input_of(self, other: "Dataset") -> "Dataset":
+        """Return the dataset with the rows as another one's model takes them, which has the same rows."""
+        return replace(
+            self,
+            input_encoder=other.input_encoder,
+            validation_ids=other.validation_ids,
+            evaluation_ids=other.evaluation_ids,
+        )
+
+    def linear_words(self, split: Split) -> Tokens:
+        """Return the words of the rows of a split, as the linear model knows them."""
+        words = split.words.take(split.row_ids)
+        return Tokens(self.linear_ids[words.flat], words.counts)
 
     def evaluation_chunks(self) -> Iterator[TokenIds]:
         """Yield the token ids of the rows to evaluate on, those that were read together at a time."""
@@ -153,25 +181,39 @@ class Fold(NamedTuple):
 
 
 def prepare(
-    config: Config, *, folder: Path | None = None, fold: Fold | None = None, vocabulary: list[str] | None = None
+    config: Config,
+    *,
+    folder: Path | None = None,
+    fold: Fold | None = None,
+    vocabulary: list[str] | None = None,
+    words: list[str] | None = None,
 ) -> Dataset:
     """Read all data files, split the rows and encode them.
 
     Args:
         folder: where words, texts and token ids are stored in temporary files.
         fold: the rows to hold out, instead of the fraction that the config asks for.
-        vocabulary: of a trained model; None: made from the training rows, with word vectors if the config has any.
+        vocabulary: of a trained network; None: made from the training rows, with word vectors if the config has any.
+        words: all that the trained model knows, those of the network first; None: those of the network only.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
-    words = WordCounts(config.text)
-    splits = _read_splits(config, words, folder, fold)
+    word_counts = WordCounts(config.text)
+    splits = _read_splits(config, word_counts, folder, fold)
     trained_words, vectors = 0, None
     if vocabulary is None:
-        vocabulary, trained_words, vectors = _make_vocabulary(config, words, splits.train)
-    encoder = Encoder(vocabulary, config.text)
-    token_id_of = words.token_ids(vocabulary)  # (words,)
+        counts = _word_counts(splits.train, word_counts)
+        vocabulary, trained_words, vectors = _make_vocabulary(config, word_counts, counts)
+        least = max(config.text.min_count, 2 if len(splits.train) > MANY_ROWS else 1)
+        words = _with_linear_words(vocabulary, word_counts, counts, min_count=least)
+    linear_vocabulary = words or vocabulary
+    token_id_of = input_id_of = word_counts.token_ids(vocabulary)  # (word ids,)
+    linear_ids = word_counts.token_ids(linear_vocabulary)  # (word ids,)
+    encoder = input_encoder = Encoder(vocabulary, config.text)
+    if config.model.blend:
+        input_id_of = linear_ids
+        input_encoder = Encoder(linear_vocabulary, replace(config.text, max_length=WHOLE_TEXT))
 
     def examples(split: Split) -> tuple[Examples, Truncation]:
         token_ids, truncation = _encode(split, token_id_of, config.text, folder)
@@ -179,21 +221,30 @@ def prepare(
 
     train, train_truncation = examples(splits.train)
     validation, validation_truncation = examples(splits.validation)
-    if words.words.next_id > len(words.words):
+
+    def input_ids(split: Split) -> TokenIds:
+        return _encode(split, input_id_of, input_encoder.options, folder)[0]
+
+    validation_ids = input_ids(splits.validation) if config.model.blend else validation.token_ids
+    if word_counts.words.next_id > len(word_counts.words):
         # rare words were forgotten, which the model may know from word vectors: tokenize anew
-        chunks = map(encoder.encode, splits.evaluation.rows.text_chunks())
-        evaluation_ids = token_ids_on_disk(chunks, smallest_dtype(config.text.vocab_size), folder=folder)
-    elif splits.evaluation is splits.validation:
-        evaluation_ids = validation.token_ids
+        chunks = map(input_encoder.encode, splits.evaluation.rows.text_chunks())
+        dtype = smallest_dtype(len(input_encoder.vocabulary) + RESERVED)
+        evaluation_ids = token_ids_on_disk(chunks, dtype, folder=folder)
     else:
-        evaluation_ids, _ = _encode(splits.evaluation, token_id_of, config.text, folder)
+        same = splits.evaluation is splits.validation
+        evaluation_ids = validation_ids if same else input_ids(splits.evaluation)
     return Dataset(
         splits=splits,
         encoder=encoder,
+        input_encoder=input_encoder,
+        linear_vocabulary=linear_vocabulary,
+        linear_ids=linear_ids,
         trained_words=trained_words or len(vocabulary),
         vectors=vectors,
         train=train,
         validation=validation,
+        validation_ids=validation_ids,
         evaluation_ids=evaluation_ids,
         train_truncation=train_truncation,
         validation_truncation=validation_truncation,
@@ -299,9 +350,16 @@ def _positive_last(labels: list[str], config: Config) -> list[str]:
     return sorted(labels, key=lambda label: label == positive)
 
 
-def _make_vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[list[str], int, WordVectors | None]:
-    """Return the vocabulary, how many of its words occur in the training rows, and its pretrained vectors."""
-    vocabulary = words.most_frequent(_word_counts(train, words))
+def _make_vocabulary(
+    config: Config, words: WordCounts, counts: npt.NDArray[np.int64]
+) -> tuple[list[str], int, WordVectors | None]:
+    """Return the network's vocabulary, how many of its words training has, and its pretrained vectors.
+
+    Args:
+        counts: occurrences of each word in the training rows, by word id.
+    """
+    options = config.text
+    vocabulary = words.most_frequent(counts, min_count=options.min_count, limit=options.vocab_size - RESERVED)
     trained_words = len(vocabulary)
     if not vocabulary:
         raise UserError(
@@ -314,6 +372,15 @@ def _make_vocabulary(config: Config, words: WordCounts, train: Split) -> tuple[l
     vocabulary = fill_vocabulary(vocabulary, vector_words(path, dimensions=dimensions), config.text)
     vectors = read_vectors(path, vocabulary, dimensions=dimensions, seed=config.training.seed)
     return vocabulary, trained_words, vectors
+
+
+def _with_linear_words(
+    vocabulary: list[str], words: WordCounts, counts: npt.NDArray[np.int64], *, min_count: int
+) -> list[str]:
+    """Return the vocabulary, and behind it the words that only the linear model reads."""
+    known = set(vocabulary)
+    frequent = words.most_frequent(counts, min_count=min_count, limit=LINEAR_WORDS)
+    return vocabulary + [word for word in frequent if word not in known]
 
 
 def _word_counts(split: Split, words: WordCounts) -> npt.NDArray[np.int64]:
@@ -338,11 +405,13 @@ def _encode(
     def chunks() -> Iterator[TokenIds]:
         nonlocal truncation
         for words in split.chunks():
-            token_ids = truncate(Tokens(token_id_of[words.flat], words.counts), options)
+            tokens = Tokens(token_id_of[words.flat], words.counts)
+            token_ids = cut_texts(tokens, max_length=options.max_length, cut=options.truncate)
             truncation = truncation.add(token_ids)
             yield token_ids
 
-    return token_ids_on_disk(chunks(), smallest_dtype(options.vocab_size), folder=folder), truncation
+    dtype = smallest_dtype(int(token_id_of.max(initial=UNKNOWN)) + 1)
+    return token_ids_on_disk(chunks(), dtype, folder=folder), truncation
 
 
 def _unknown_fraction(split: Split, token_id_of: npt.NDArray[np.int32]) -> float:

@@ -2,22 +2,31 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from textclf.config.schema import Config
 from textclf.errors import UserError
-from textclf.evaluation.calibration import choose_threshold, fit_temperature, needs_threshold
+from textclf.evaluation.calibration import (
+    choose_threshold,
+    choose_thresholds,
+    fit_blend,
+    fit_temperature,
+    needs_threshold,
+)
+from textclf.inference.classifier import probabilities_of
+from textclf.io.contract import Threshold
 from textclf.models.architecture import Floats, InitialData
-from textclf.models.ensemble import divide_logits
+from textclf.models.ensemble import NETWORK, blend, divide_logits
 from textclf.models.registry import MODELS, logits_model
 from textclf.training.augmentation import make_augmentation
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.dataset import Dataset
 from textclf.training.loop import FitResult, TrainingCallback, fit, forward_function, padded_rows
-from textclf.training.model_io import shape_of
+from textclf.training.model_io import ModelThresholds, network_limits, shape_of
 from textclf.training.tensorflow_setup import seed_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -30,31 +39,86 @@ class Decision:
     """The rule that turns logits into labels."""
 
     temperature: float
-    """Number that the logits were divided by."""
-    threshold: float
+    """Number that the network's logits were divided by, before a linear model joined."""
+    thresholds: ModelThresholds
     reached: bool
-    """True if the threshold reaches the objective on the validation rows."""
+    """True if the threshold of the model reaches the objective on the validation rows."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of each part's logits in a blend, by the name of the part."""
 
 
-def fit_decision(config: Config, dataset: Dataset, network: Any) -> Decision:
-    """Divide the network's logits by the temperature that fits the validation rows, and choose a threshold there."""
+class FittedPart(NamedTuple):
+    """A fitted model that can join a network."""
+
+    model: Any
+    """A Keras model from the token ids of whole texts to logits."""
+    logits: npt.NDArray[Any]
+    """Of the validation rows, shape (n, outputs)."""
+
+
+def fit_decision(
+    config: Config, dataset: Dataset, network: Any, further: Mapping[str, FittedPart]
+) -> tuple[Any, Decision]:
+    """Fit temperature, weights of the parts and thresholds to the validation rows.
+
+    The network's logits are divided by the temperature, in place.
+
+    Args:
+        further: parts that join the network, by name; none: the network is the whole model.
+
+    Returns:
+        The model, which is the network or its blend with the further parts, and how it decides.
+    """
     options, validation = config.decision, dataset.validation
-    objective = options.aim
-    if not (options.calibrate or objective):
-        return Decision(1.0, options.threshold, True)
+    if not (options.calibrate or options.aim or further):
+        return network, Decision(1.0, ModelThresholds(options.threshold), True)
     rows = np.sort(np.random.default_rng(config.training.seed).permutation(len(validation))[:DECISION_ROWS])
     targets = validation.targets[rows]
     logits = forward_function(logits_model(network))(validation.token_ids.take(rows)).astype(np.float64)
     temperature = fit_temperature(logits, targets) if options.calibrate else 1.0
+    if further:  # few rows may all be right: a network that they made surer would outvote the other parts
+        temperature = max(1.0, temperature)
     divide_logits(network, temperature)
-    if objective is None:
-        return Decision(temperature, options.threshold, True)
-    scores = 1 / (1 + np.exp(-logits / temperature))  # (rows, outputs)
-    threshold, reached = choose_threshold(objective, targets.reshape(scores.shape), scores)
+    logits /= temperature
+    if not further:
+        threshold, reached = _fit_threshold(config, dataset, logits, targets)
+        return network, Decision(temperature, ModelThresholds(threshold), reached)
+    parts = {NETWORK: logits} | {name: part.logits[rows] for name, part in further.items()}  # (rows, outputs) each
+    weights = dict(zip(parts, fit_blend(list(parts.values()), targets), strict=True))
+    model = blend(
+        network, {name: part.model for name, part in further.items()}, list(weights.values()),
+        limits=network_limits(dataset), activation=shape_of(config, dataset).activation,
+    )  # fmt: skip
+    part_thresholds = {name: _threshold(config, part, targets)[0] for name, part in parts.items()}
+    total = np.sum([weights[name] * part for name, part in parts.items()], axis=0)  # (rows, outputs)
+    threshold, reached = _fit_threshold(config, dataset, total, targets)
+    return model, Decision(temperature, ModelThresholds(threshold, part_thresholds), reached, weights)
+
+
+def _fit_threshold(
+    config: Config, dataset: Dataset, logits: npt.NDArray[Any], targets: npt.NDArray[Any]
+) -> tuple[Threshold, bool]:
+    """Return the threshold of the model, and whether it reaches the objective; log if it does not."""
+    threshold, reached = _threshold(config, logits, targets)
     if not reached:
-        of = "" if config.data.label_separator is not None else f" of {dataset.splits.labels[1]}"
-        logger.warning("no threshold reaches %s%s on the validation rows; %.4f comes nearest", objective, of, threshold)
-    return Decision(temperature, threshold, reached)
+        of = f" of {dataset.splits.labels[1]}" if isinstance(threshold, float) else " of some labels"
+        nearest = f"{threshold:.4f} comes" if isinstance(threshold, float) else "theirs come"
+        logger.warning("no threshold reaches %s%s on the validation rows; %s nearest", config.decision.aim, of, nearest)
+    return threshold, reached
+
+
+def _threshold(config: Config, logits: npt.NDArray[Any], targets: npt.NDArray[Any]) -> tuple[Threshold, bool]:
+    """Return the threshold, of several labels per row one for each, and whether it reaches the objective.
+
+    Args:
+        logits: shape (rows, outputs).
+    """
+    if config.decision.aim is None:
+        return config.decision.threshold, True
+    scores = probabilities_of(logits, multilabel=True)  # (rows, outputs): a sigmoid for each
+    if config.data.label_separator is not None:
+        return choose_thresholds(config.decision.aim, targets, scores)
+    return choose_threshold(config.decision.aim, targets.reshape(scores.shape), scores)
 
 
 def check_objective(config: Config, dataset: Dataset) -> None:

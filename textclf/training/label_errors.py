@@ -1,5 +1,6 @@
 """Rows that are probably labelled wrong, by confident learning (Northcutt, Jiang, Chuang 2021) through cleanlab."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,10 +9,10 @@ import numpy.typing as npt
 
 from textclf.config.schema import DEFAULT_THRESHOLD, Config
 from textclf.errors import UserError
-from textclf.evaluation.baseline import LabelledWords, LinearBaseline, sample_rows
 from textclf.inference.classifier import decide, label_fields
 from textclf.io.files import write_csv
-from textclf.training.dataset import Dataset, Split
+from textclf.training.dataset import Dataset
+from textclf.training.linear import LabelledWords, fit_linear, sample_rows
 
 Array = npt.NDArray[Any]
 
@@ -41,9 +42,11 @@ def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Susp
     find_label_issues = _cleanlab(multilabel=multilabel)
     splits = dataset.splits
     sampled = sample_rows(splits.train.counts, seed=seed)
-    train = _words(splits.train.take(sampled), dataset.train.targets[sampled])
-    validation = _words(splits.validation, dataset.validation.targets)
-    probabilities = cross_validate(train, validation, seed=seed)  # (n, labels)
+    train = LabelledWords(dataset.linear_words(splits.train.take(sampled)), dataset.train.targets[sampled])
+    validation = LabelledWords(dataset.linear_words(splits.validation), dataset.validation.targets)
+    probabilities = cross_validate(
+        train, validation, labels=len(splits.labels), vocabulary=dataset.linear_vocabulary, seed=seed
+    )  # (n, labels)
     y_true = [np.flatnonzero(row).tolist() for row in train.targets] if multilabel else train.targets
     # one process: each further one would load all that this one has loaded
     issues = find_label_issues(y_true, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
@@ -62,25 +65,23 @@ def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Susp
     )
 
 
-def _words(split: Split, targets: Array) -> LabelledWords:
-    return LabelledWords(split.words.take(split.row_ids), targets)
-
-
-def cross_validate(train: LabelledWords, validation: LabelledWords, *, seed: int) -> Array:
+def cross_validate(
+    train: LabelledWords, validation: LabelledWords, *, labels: int, vocabulary: Sequence[str], seed: int
+) -> Array:
     """Return probabilities of the training rows, shape (n, labels), each by a linear model trained on other rows.
 
     Args:
-        validation: rows to choose the regularisation on.
+        validation: rows to choose the settings of the models on.
+        labels, vocabulary: as for `fit_linear`.
     """
-    strength = LinearBaseline(train, validation).strength
+    settings = fit_linear(train, validation, labels=labels, vocabulary=vocabulary).settings
     fold = np.random.default_rng(seed).permutation(len(train.targets)) % FOLDS  # (n,)
-    labels = train.targets.shape[1] if train.targets.ndim > 1 else int(train.targets.max()) + 1
     probabilities = np.zeros((len(fold), labels))
     for number in range(FOLDS):
         inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         others = LabelledWords(train.words.take(inside), train.targets[inside])
-        model = LinearBaseline(others, validation, strengths=(strength,))
-        probabilities[np.ix_(outside, model.labels)] = model.predict_proba(train.words.take(outside))
+        model = fit_linear(others, validation, labels=labels, vocabulary=vocabulary, settings=settings)
+        probabilities[outside] = model.predict_proba(train.words.take(outside))
     return probabilities
 
 

@@ -27,6 +27,8 @@ Forward = Callable[[TokenIds], npt.NDArray[np.float32]]
 
 NO_AUGMENTATION = Augmentation(AugmentOptions())
 
+FORWARD_TOKENS = 1 << 18  # padded, at most in a batch of several rows: a blend reads whole texts, which may be long
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -264,9 +266,15 @@ def forward_function(network: Any, *, batch_size: int = 128) -> Forward:
     def forward_all(token_ids: TokenIds) -> npt.NDArray[np.float32]:
         outputs = np.empty((len(token_ids), network.output_shape[-1]), np.float32)
         by_length = np.argsort(token_ids.lengths, kind="stable")
-        for start in range(0, len(by_length), batch_size):
+        start = 0
+        while start < len(by_length):
             rows = by_length[start : start + batch_size]
-            outputs[rows] = forward(_pad_batch(token_ids.take(rows), batch_size)).numpy()[: len(rows)]
+            padded_tokens = np.arange(1, len(rows) + 1) * token_ids.lengths[rows]  # of the first rows, ascending
+            rows = rows[: max(1, np.searchsorted(padded_tokens, FORWARD_TOKENS, side="right"))]
+            fits = batch_size * token_ids.lengths[rows[-1]] <= FORWARD_TOKENS
+            padded = _pad_batch(token_ids.take(rows), batch_size if fits else len(rows))
+            outputs[rows] = forward(padded).numpy()[: len(rows)]
+            start += len(rows)
         return outputs
 
     return forward_all

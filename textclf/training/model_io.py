@@ -1,9 +1,10 @@
-"""A trained network as a classifier, and saved as model.keras and model/, which are compared."""
+"""A trained model as a classifier, and saved as model.keras and model/, which are compared."""
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +12,13 @@ from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.inference.classifier import NO_PROBE, PARITY_LIMIT, Classifier, load_scorer, save_classifier
 from textclf.inference.model_folder import Description
+from textclf.io.contract import Threshold
 from textclf.io.files import replacing
 from textclf.io.run_folder import Run
-from textclf.models.architecture import Shape
-from textclf.models.ensemble import members, onnx_model
+from textclf.models.architecture import InputLimits, Shape
+from textclf.models.ensemble import further_parts, onnx_model, parts
 from textclf.models.onnx.quantization import Storage, dequantize, quantize
-from textclf.models.registry import MODELS
+from textclf.models.registry import MODELS, PARTS
 from textclf.text.encoding import RESERVED, TokenIds
 from textclf.training.dataset import Dataset
 from textclf.training.loop import forward_function
@@ -33,18 +35,34 @@ def shape_of(config: Config, dataset: Dataset) -> Shape:
     )
 
 
+def network_limits(dataset: Dataset) -> InputLimits:
+    """Return which token ids of a whole text the network of the dataset reads."""
+    options = dataset.encoder.options
+    return InputLimits(len(dataset.encoder.vocabulary) + RESERVED, options.max_length, options.truncate)
+
+
+class ModelThresholds(NamedTuple):
+    """The threshold of a model, and in a blend that of each part where it decides alone."""
+
+    model: Threshold
+    parts: Mapping[str, Threshold] = {}
+    """By the name of the part."""
+
+
 def make_classifier(
-    run: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
+    run: Run, config: Config, dataset: Dataset, network: Any, thresholds: ModelThresholds
 ) -> tuple[Classifier, int]:
     """Return the network as a classifier, and the size of its graph in bytes; write nothing."""
-    graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
-    description = _description(config, dataset, threshold)
+    limits = _blend_limits(dataset, network)
+    graph = onnx_model(config.model, shape_of(config, dataset), network, limits=limits)
+    description = _description(config, dataset, thresholds, limits)
     return Classifier(description, load_scorer(graph, run.graph, len(description.labels)), NO_PROBE), len(graph)
 
 
 def save_model(
-    staging: Run, config: Config, dataset: Dataset, network: Any, threshold: float, *, storage: Storage = "float32"
-) -> tuple[Classifier, float]:
+    staging: Run, config: Config, dataset: Dataset, network: Any, thresholds: ModelThresholds, *,
+    storage: Storage = "float32",
+) -> tuple[Classifier, float]:  # fmt: skip
     """Write model.keras and model/; return the classifier, and its largest difference from Keras's probabilities.
 
     Args:
@@ -56,9 +74,10 @@ def save_model(
     _round_weights(config, network, storage)
     with replacing(staging.keras_model) as temporary:
         network.save(temporary)
-    description = _description(config, dataset, threshold)
-    graph = onnx_model(config.model, shape_of(config, dataset), network, storage=storage)
-    probe = dataset.validation.token_ids.head(PARITY_ROWS)
+    limits = _blend_limits(dataset, network)
+    description = _description(config, dataset, thresholds, limits)
+    graph = onnx_model(config.model, shape_of(config, dataset), network, limits=limits, storage=storage)
+    probe = dataset.validation_ids.head(PARITY_ROWS)
     stored_probe = probe if config.report.texts else _scramble(probe, len(description.vocabulary), config.training.seed)
     classifier = save_classifier(staging.model, graph, description, stored_probe)
     of_keras = forward_function(network)(probe).astype(np.float64)  # (rows, outputs)
@@ -73,21 +92,30 @@ def save_model(
     return classifier, parity
 
 
+def _blend_limits(dataset: Dataset, network: Any) -> InputLimits | None:
+    """Return what the network of a blend reads; None: it is no blend."""
+    return network_limits(dataset) if further_parts(network) else None
+
+
 def _round_weights(config: Config, network: Any, storage: Storage) -> None:
-    for member in members(network):
-        weights = MODELS[config.model.type].weights(member)
-        member.set_weights(list(dequantize(quantize(weights, storage)).values()))
+    for part in parts(network, config.model.type):
+        weights = (MODELS | PARTS)[part.kind].weights(part.network)
+        part.network.set_weights(list(dequantize(quantize(weights, storage)).values()))
 
 
-def _description(config: Config, dataset: Dataset, threshold: float) -> Description:
+def _description(
+    config: Config, dataset: Dataset, thresholds: ModelThresholds, limits: InputLimits | None
+) -> Description:
     return Description(
-        text=config.text,
-        vocabulary=dataset.encoder.vocabulary,
+        text=dataset.input_encoder.options,
+        vocabulary=dataset.input_encoder.vocabulary,
         labels=dataset.splits.labels,
         label_separator=config.data.label_separator,
         column=config.data.text,
         label_column=config.data.label,
-        threshold=threshold,
+        threshold=thresholds.model,
+        network_limits=limits,
+        part_thresholds=thresholds.parts,
     )
 
 

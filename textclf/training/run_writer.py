@@ -68,22 +68,31 @@ def history_table(fit_results: Mapping[int, FitResult]) -> pd.DataFrame:
 
 
 def decision_document(config: Config, predictions: Predictions, decision: Decision, *, labels: int) -> DecisionDocument:
-    """Return how logits become labels, and how well calibrated they were before the temperature.
+    """Return how logits become labels, and unless it is a blend how well they were calibrated before the temperature.
 
     Args:
         predictions: for the rows that the run is evaluated on.
         labels: number of labels that the classifier knows.
     """
-    multilabel = predictions.separator is not None
-    before = without_temperature(predictions.probabilities[:, :labels], decision.temperature, multilabel=multilabel)
-    unscaled = predictions.with_probabilities(before)
-    error = calibration_error(*correct_and_confidence(unscaled.y_true, unscaled.y_pred, unscaled.probabilities))
-    return {
+    document: DecisionDocument = {
         "temperature": decision.temperature,
-        "expected_calibration_error_before": error,
+        "expected_calibration_error_before": None,
         "aim": config.decision.aim,
         "reached": decision.reached,
     }
+    if decision.weights:  # the weights scale the logits too, so there is no state before
+        document["blend"] = {**decision.weights}
+    else:
+        document["expected_calibration_error_before"] = _error_before(predictions, decision.temperature, labels)
+    return document
+
+
+def _error_before(predictions: Predictions, temperature: float, labels: int) -> float:
+    """Return the expected calibration error that the predictions would have without the temperature."""
+    multilabel = predictions.separator is not None
+    before = without_temperature(predictions.probabilities[:, :labels], temperature, multilabel=multilabel)
+    unscaled = predictions.with_probabilities(before)
+    return calibration_error(*correct_and_confidence(unscaled.y_true, unscaled.y_pred, unscaled.probabilities))
 
 
 def validation_document(config: Config, dataset: Dataset, fit_result: FitResult) -> ValidationDocument:

@@ -1,7 +1,7 @@
 """Networks that differ in their seed: the choice of one or an ensemble, and how far apart they are."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from textclf.io.run_folder import Run
 from textclf.models.ensemble import join
 from textclf.training.checkpoint import better
 from textclf.training.dataset import Dataset
-from textclf.training.fit import Decision, fit_decision
+from textclf.training.fit import Decision, FittedPart, fit_decision
 from textclf.training.loop import FitResult
 from textclf.training.model_io import make_classifier, shape_of
 
@@ -30,6 +30,8 @@ class Member:
     seed: int
     network: Any
     fit_result: FitResult
+    model: Any
+    """The network, or its blend with further parts."""
     decision: Decision
 
 
@@ -57,18 +59,20 @@ def member_candidates(run: Run, config: Config, dataset: Dataset, members: Seque
     if len(members) == 1:
         return []
     return [
-        Candidate(member, *make_classifier(run, config, dataset, member.network, member.decision.threshold))
+        Candidate(member, *make_classifier(run, config, dataset, member.model, member.decision.thresholds))
         for member in members
     ]
 
 
-def choose_network(config: Config, dataset: Dataset, members: Sequence[Member]) -> tuple[Any, Decision]:
-    """Return the network of the run and its decision: the best member, or all of them as an ensemble."""
+def choose_model(
+    config: Config, dataset: Dataset, members: Sequence[Member], further: Mapping[str, FittedPart]
+) -> tuple[Any, Decision]:
+    """Return the model of the run and its decision: the best member, or all of them as an ensemble."""
     if not config.training.ensemble or len(members) == 1:
         best = best_member(members, config.training.monitor)
-        return best.network, best.decision
+        return best.model, best.decision
     network = join([member.network for member in members], shape_of(config, dataset).activation)
-    return network, fit_decision(config, dataset, network)
+    return fit_decision(config, dataset, network, further)
 
 
 def compare_seeds(
@@ -92,7 +96,7 @@ def compare_seeds(
     )
     members = [candidate.member for candidate in candidates]
     of_members = [
-        predictions.with_probabilities(own, threshold=member.decision.threshold)
+        predictions.with_probabilities(own, threshold=member.decision.thresholds.model)
         for own, member in zip(probabilities, members, strict=False)
     ]
     metrics = [own.metrics for own in of_members]

@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from textclf.config.load import input_files
 from textclf.config.schema import Config
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows
-from textclf.evaluation.predictions import Predictions, compare_predictions
+from textclf.evaluation.predictions import Predictions
 from textclf.inference.prefetch import run_in_thread
 from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json, write_json
@@ -23,8 +21,8 @@ from textclf.io.run_folder import Run
 from textclf.io.staging import create_staging, locked, publishing
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.data_checks import DataChecks, check_data
-from textclf.training.dataset import Dataset, Splits, prepare
-from textclf.training.fit import check_objective, fit_decision, fit_network, stock_network
+from textclf.training.dataset import Dataset, prepare
+from textclf.training.fit import FittedPart, check_objective, fit_decision, fit_network, stock_network
 from textclf.training.loop import FitResult, TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import Fingerprint, check_same_data, fingerprint, is_complete, resumable_staging
@@ -36,11 +34,11 @@ from textclf.training.run_writer import (
     validation_document,
     write_run,
 )
-from textclf.training.seeds import Member, best_member, choose_network, compare_seeds, member_candidates
+from textclf.training.seeds import Member, best_member, choose_model, compare_seeds, member_candidates
 from textclf.training.tensorflow_setup import start_tensorflow
 
 if TYPE_CHECKING:
-    from textclf.evaluation.baseline import LinearBaseline
+    from textclf.training.linear import LinearModel
 
 logger = logging.getLogger(__name__)
 
@@ -98,19 +96,21 @@ def _train(
     dataset, checks, now = _prepare(config, staging, before, clock)
     with clock.phase("tensorflow"):
         device = start_tensorflow(device=config.training.device)
-    wait_for_linear = run_in_thread(lambda: _fit_linear(config, dataset.splits))
+    wait_for_linear = run_in_thread(lambda: _fit_linear(config, dataset))
     with clock.phase("train"):
         networks = _fit_networks(config, dataset, device, callback, staging)
-    with clock.phase("calibrate"):
+    with clock.phase("linear"):
+        linear = wait_for_linear()
+    with clock.phase("decide"):
+        further = _further_parts(config, dataset, linear)
         members = [
-            Member(seed, *trained, fit_decision(config, dataset, trained[0])) for seed, trained in networks.items()
+            Member(seed, *trained, *fit_decision(config, dataset, trained[0], further))
+            for seed, trained in networks.items()
         ]
         candidates = member_candidates(staging, config, dataset, members)
-        network, decision = choose_network(config, dataset, members)
+        model, decision = choose_model(config, dataset, members, further)
     with clock.phase("save"):
-        classifier, parity = save_model(staging, config, dataset, network, decision.threshold)
-    with clock.phase("baseline"):
-        linear = wait_for_linear()
+        classifier, parity = save_model(staging, config, dataset, model, decision.thresholds)
     rows = dataset.splits.evaluation.rows
     with clock.phase("evaluate"):
         chunks = dataset.evaluation_chunks()
@@ -120,8 +120,10 @@ def _train(
         document["validation"] = validation_document(config, dataset, best.fit_result)
         document["decision"] = decision_document(config, predictions, decision, labels=len(classifier.labels))
         _add_checks(document, predictions, checks)
-        if linear:
-            _add_baselines(document, predictions, linear, dataset)
+        if config.report.baseline:
+            from textclf.training.baselines import add_baselines
+
+            add_baselines(document, predictions, dataset, None if further else linear)
     speeds: dict[str, float] = {}
     if candidates:
         with clock.phase("seeds"):
@@ -158,20 +160,21 @@ def _prepare(
             from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
 
             write_suspects(staging.suspects, dataset, config)
-    return replace(dataset, splits=dataset.splits.without_keys(keep_words=config.report.baseline)), checks, now
+    return replace(dataset, splits=dataset.splits.without_keys(keep_words=_fits_linear(config))), checks, now
 
 
 def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
-    """Log the size of the dataset, what is cut or unknown, and what is wrong with it."""
+    """Log the size of the dataset, what the network does not read or know of it, and what is wrong with it."""
     cut, unknown = dataset.train_truncation.summary(), dataset.validation_truncation.unknown_fraction()
     logger.info(
-        "%d rows to train on, %d to validate on, %d labels, %d words",
-        len(dataset.train), len(dataset.validation), len(dataset.splits.labels), dataset.trained_words,
+        "%d rows to train on, %d to validate on, %d labels",
+        len(dataset.train), len(dataset.validation), len(dataset.splits.labels),
     )  # fmt: skip
     logger.info(
-        "cut to %d tokens: %d training rows (%.1f %%), %.1f %% of all tokens lost; unknown in validation: %.1f %%",
-        dataset.encoder.options.max_length, cut["rows"], 100 * cut["share_of_rows"], 100 * cut["share_of_tokens"],
-        100 * unknown,
+        "the network knows %d words and reads %d tokens of a text: cuts %d training rows (%.1f %%), %.1f %% of all "
+        "tokens; unknown to it in validation: %.1f %%",
+        dataset.trained_words, dataset.encoder.options.max_length, cut["rows"], 100 * cut["share_of_rows"],
+        100 * cut["share_of_tokens"], 100 * unknown,
     )  # fmt: skip
     for finding in checks.findings:
         logger.warning("%s, %s: %s. %s", *(finding[key] for key in ("part", "check", "what", "advice")))
@@ -216,35 +219,20 @@ def _add_checks(document: MetricsDocument, predictions: Predictions, checks: Dat
         }  # fmt: skip
 
 
-def _fit_linear(config: Config, splits: Splits) -> LinearBaseline | None:
-    """Return the linear baseline, where the config asks for it; import scikit-learn, which takes seconds, anyway."""
-    from textclf.evaluation.baseline import LabelledWords, LinearBaseline, sample_rows
-
-    if not config.report.baseline:
-        return None
-    rows = sample_rows(splits.train.counts, seed=config.training.seed)
-    if len(rows) < len(splits.train):
-        logger.info("the linear baseline learns from %d rows, drawn at random", len(rows))
-    train, validation = (
-        LabelledWords(split.words.take(split.row_ids), split.labels.targets(splits.labels, config.data.label_separator))
-        for split in (splits.train.take(rows), splits.validation)
-    )
-    return LinearBaseline(train, validation)
+def _fits_linear(config: Config) -> bool:
+    """Return True if a linear model is trained: as a baseline, as a part of the model, or as both."""
+    return config.report.baseline or config.model.blend is not None
 
 
-def _add_baselines(
-    document: MetricsDocument, predictions: Predictions, linear: LinearBaseline, dataset: Dataset
-) -> None:
-    """Add the metrics of each baseline on the same rows, and how far the network is from it."""
-    from textclf.evaluation.baseline import majority_probabilities
+def _fit_linear(config: Config, dataset: Dataset) -> LinearModel | None:
+    """Return the linear model, if the config asks for one."""
+    from textclf.training.baselines import fit_linear_model  # here in any case: it takes seconds, and is needed later
 
-    rows, labels = len(predictions), len(dataset.splits.labels)
-    probabilities = {
-        "majority": majority_probabilities(dataset.train.targets, rows=rows, labels=labels),
-        "tfidf_logistic_regression": np.concatenate(
-            [linear.predict_proba(words) for words in dataset.splits.evaluation.chunks()]
-        ),
-    }
-    baselines = {name: predictions.with_probabilities(each) for name, each in probabilities.items()}
-    document["baselines"] = {name: baseline.metrics for name, baseline in baselines.items()}
-    document["comparisons"] = {name: compare_predictions(predictions, baseline) for name, baseline in baselines.items()}
+    return fit_linear_model(config, dataset) if _fits_linear(config) else None
+
+
+def _further_parts(config: Config, dataset: Dataset, linear: LinearModel | None) -> dict[str, FittedPart]:
+    """Return the parts that join the network by name: the linear model, if the config asks for it."""
+    from textclf.training.baselines import linear_part
+
+    return {"linear": linear_part(config, dataset, linear)} if linear and config.model.blend else {}
