@@ -24,9 +24,11 @@ RELIABILITY = ROOT / "tests" / "reliability"
 sys.path[:0] = [str(BENCHMARKS), str(RELIABILITY)]
 
 import augment  # noqa: E402
+import blend  # noqa: E402
 import compress  # noqa: E402
 import explain  # noqa: E402
 import large_data  # noqa: E402
+import newcomer  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
 import promises  # noqa: E402
@@ -103,6 +105,7 @@ def recipes() -> str:
             "test rows",
             "accuracy",
             "95 % interval",
+            "accuracy, network",
             "accuracy, linear",
             "macro F1",
             "macro F1, linear",
@@ -112,18 +115,21 @@ def recipes() -> str:
         )
     ]
     for name, result in measured["recipes"].items():
-        network, linear, (low, high) = result["network"], result["linear"], result["interval"]
-        scores = [f"{network['accuracy']:.4f}", f"{low:.3f} to {high:.3f}", f"{linear['accuracy']:.4f}"]
-        scores += [f"{network['f1_macro']:.4f}", f"{linear['f1_macro']:.4f}"]
+        model, network, linear = result["model"], result["network"], result["linear"]
+        low, high = result["interval"]
+        scores = [f"{model['accuracy']:.4f}", f"{low:.3f} to {high:.3f}"]
+        scores += [f"{network['accuracy']:.4f}" if network else "-", f"{linear['accuracy']:.4f}"]
+        scores += [f"{model['f1_macro']:.4f}", f"{linear['f1_macro']:.4f}"]
         against, calibration = result["against_linear"], result["calibration"]
         gap, low, high = (f"{100 * value:+.1f}" for value in (against["difference"], *against["interval"]))
-        scores += [f"{gap} ({low} to {high})", f"{calibration['after']:.3f}, {calibration['before']:.3f}"]
+        before = "-" if calibration["before"] is None else f"{calibration['before']:.3f}"
+        scores += [f"{gap} ({low} to {high})", f"{calibration['after']:.3f}, {before}"]
         rows.append((f"`configs/{name}.yaml`", f"{result['rows']:,}", *scores, f"{result['seconds']:.0f} s"))
     notes = [
         f"A row of `configs/{name}.yaml` has several labels; accuracy counts rows with all of them right: micro F1 "
-        f"{result['network']['f1_micro']:.4f}, linear {result['linear']['f1_micro']:.4f}.\n"
+        f"{result['model']['f1_micro']:.4f}, linear {result['linear']['f1_micro']:.4f}.\n"
         for name, result in measured["recipes"].items()
-        if result["network"]["f1_micro"] != result["network"]["accuracy"]
+        if result["model"]["f1_micro"] != result["model"]["accuracy"]
     ]
     return f"{markdown(rows)}\nMeasured by `make bench` on {measured['machine']}. {''.join(notes)}"
 
@@ -166,7 +172,8 @@ def figures() -> str:
         ),
         (
             "Prediction starts at once, without TensorFlow.",
-            f"one line in {one_line['textclf']['seconds']:.2f} s and {one_line['textclf']['peak_mb']:.0f} MB; the "
+            f"`configs/plain.yaml`: one line in {one_line['textclf']['seconds']:.2f} s and "
+            f"{one_line['textclf']['peak_mb']:.0f} MB; the "
             f"same network in Keras {one_line['plain Keras script']['seconds']:.1f} s and "
             f"{one_line['plain Keras script']['peak_mb']:.0f} MB",
             "`make bench`",
@@ -195,25 +202,33 @@ def figures() -> str:
 def others() -> str:
     """Return where another tool is ahead, with the figures that were measured last."""
     results = read_json(BENCHMARKS / "accuracy.json")["recipes"]
-    behind = [name for name, result in results.items() if result["against_linear"]["interval"][1] < 0]
-    ahead = [name for name, result in results.items() if result["against_linear"]["interval"][0] > 0]
-    undecided = len(results) - len(behind) - len(ahead)
+    alone = {name: result for name, result in results.items() if result["network"] is None}
+    blends = {name: result for name, result in results.items() if result["network"]}
+    groups = {"a network alone": alone, "network and linear model together": blends}
+    standing = "; ".join(f"{_standing(group)} {of}" for of, group in groups.items() if group)
     training = read_json(BENCHMARKS / "train_speed.json")["results"]
     speed = read_json(BENCHMARKS / "predict_speed.json")["results"]["100000"]
-    linear, quick = training["imdb"]["scikit-learn TF-IDF"], training["imdb"]["textclf quick"]
+    quick = training["imdb"]["textclf quick"]
     mr_linear, mr_quick = training["mr"]["scikit-learn TF-IDF"], training["mr"]["textclf quick"]
     fasttext, own = speed["fastText bigrams"], speed["textclf"]
     fasttext_imdb = training["imdb"]["fastText bigrams"]
     lines = [
-        f"- **A linear model** is ahead of the network beyond chance in {len(behind)} of {len(results)} configs "
-        f"({', '.join(behind)}), behind in {len(ahead)} ({', '.join(ahead)}), and level in {undecided}. It trains "
-        f"sooner: {mr_linear['seconds']:.0f} s on mr where `configs/quick.yaml` takes {mr_quick['seconds']:.0f} s, "
-        f"and on long texts it scores more ({linear['accuracy']:.3f} on imdb, quick {quick['accuracy']:.3f}). "
-        "textclf trains one beside every network and says so when it wins.",
+        f"- **A linear model alone** trains sooner: {mr_linear['seconds']:.0f} s on mr, where `configs/quick.yaml` "
+        f"takes {mr_quick['seconds']:.0f} s. On test rows it is, beyond chance, {standing}. textclf trains one beside "
+        "every network, joins the two unless `model.blend` is null, and says what each scores alone.",
         f"- **fastText** trains on imdb in {fasttext_imdb['seconds']:.0f} s, quick in {quick['seconds']:.0f} s, and "
-        f"labels 100,000 lines in {fasttext['seconds']:.1f} s, textclf in {own['seconds']:.1f} s.",
+        f"labels 100,000 lines in {fasttext['seconds']:.1f} s, `configs/plain.yaml` in {own['seconds']:.1f} s.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _standing(results: dict[str, Any]) -> str:
+    """Return in how many configs the linear model is ahead of the model, and in how many behind, beyond chance."""
+    intervals = {name: result["against_linear"]["interval"] for name, result in results.items()}
+    ahead = [name for name, (_, high) in intervals.items() if high < 0]
+    behind = [name for name, (low, _) in intervals.items() if low > 0]
+    ahead_in, behind_in = (f"{len(names)} ({', '.join(names)})" if names else "none" for names in (ahead, behind))
+    return f"ahead in {ahead_in} and behind in {behind_in} of {len(results)} configs with"
 
 
 def read_json(path: Path) -> Any:
@@ -230,9 +245,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "promises": table_of(promises),
     "scripts": lambda: markdown(scripts.table()),
     "augment": table_of(augment),
+    "blend": table_of(blend),
     "compress": table_of(compress),
     "explain": table_of(explain),
     "large_data": table_of(large_data),
+    "newcomer": table_of(newcomer),
     "predict_memory": table_of(predict_memory),
     "predict_speed": table_of(predict_speed),
     "train_speed": table_of(train_speed),
