@@ -81,6 +81,7 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py
 	$(BIN)/python tests/benchmarks/trust.py
+	$(BIN)/python tests/benchmarks/newcomer.py --seeds 3 --vectors
 	$(BIN)/python tests/benchmarks/blend.py
 	$(BIN)/python tests/benchmarks/explain.py
 	$(BIN)/python tests/benchmarks/augment.py
