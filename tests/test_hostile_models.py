@@ -70,7 +70,7 @@ def test_weights_that_overflow_give_a_message_and_no_prediction(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["reviews", "questions", "topics"])
-@pytest.mark.parametrize("version", ["format_1", "format_2", "format_3"])
+@pytest.mark.parametrize("version", ["format_1", "format_2", "format_3", "format_4"])
 def test_a_folder_of_an_earlier_format_predicts_what_it_predicted(version: str, name: str) -> None:
     folder = FROZEN / version / name
     result = textclf("predict", ROOT / "data" / "sample" / "lines.txt", "--run", folder, "--format", "jsonl")
