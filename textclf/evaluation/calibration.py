@@ -14,7 +14,7 @@ from textclf.report.plot_data import Thresholds
 
 Array = npt.NDArray[Any]
 
-GRID = np.linspace(0.01, 0.99, 99)  # thresholds that are tried for each of several labels
+GRID = np.arange(1, 100) / 100  # thresholds that are tried for each of several labels
 
 OPPOSITE = {"precision": "recall", "recall": "precision"}
 """The score that is made as high as possible once the other one is reached."""
