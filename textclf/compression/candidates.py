@@ -25,7 +25,7 @@ from textclf.models.onnx.quantization import Storage, quantized_bytes
 from textclf.models.registry import MODELS, PARTS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds, cut_texts
-from textclf.training.dataset import Dataset, prepare
+from textclf.training.dataset import Dataset, Vocabularies, prepare
 from textclf.training.fit import Decision, FittedPart, fit_decision, fit_network, stock_network
 from textclf.training.loop import Examples, FitResult, TrainingCallback, forward_function
 from textclf.training.model_io import ModelThresholds, keras_file, load_network, save_model, shape_of
@@ -180,7 +180,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
     path = keras_file(run)
     words, limits = classifier.description.vocabulary, classifier.description.network_limits
     vocabulary = words[: limits.vocabulary - RESERVED] if limits else words
-    dataset = prepare(config, folder=folder, vocabulary=vocabulary, words=words)
+    dataset = prepare(config, folder=folder, vocabularies=Vocabularies(vocabulary, words, len(vocabulary)))
     splits = dataset.splits
     split: SplitDocument = read_json(run.split)
     changed = splits.document["sha256"] != split["sha256"]

@@ -180,51 +180,51 @@ class Fold(NamedTuple):
     """Number of splits."""
 
 
+class Vocabularies(NamedTuple):
+    """The words of a model."""
+
+    network: list[str]
+    """Those that the network knows."""
+    linear: list[str]
+    """Those that a linear model knows: those of the network and, behind them, further ones."""
+    trained_words: int
+    """Number of words of the network that occur in the training rows; they come first."""
+    vectors: WordVectors | None = None
+    """Of the network's words."""
+
+
 def prepare(
-    config: Config,
-    *,
-    folder: Path | None = None,
-    fold: Fold | None = None,
-    vocabulary: list[str] | None = None,
-    words: list[str] | None = None,
+    config: Config, *, folder: Path | None = None, fold: Fold | None = None, vocabularies: Vocabularies | None = None
 ) -> Dataset:
     """Read all data files, split the rows and encode them.
 
     Args:
         folder: where words, texts and token ids are stored in temporary files.
         fold: the rows to hold out, instead of the fraction that the config asks for.
-        vocabulary: of a trained network; None: made from the training rows, with word vectors if the config has any.
-        words: all that the trained model knows, those of the network first; None: those of the network only.
+        vocabularies: of a trained model; None: made from the training rows, with word vectors if the config has any.
 
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
     word_counts = WordCounts(config.text)
     splits = _read_splits(config, word_counts, folder, fold)
-    trained_words, vectors = 0, None
-    if vocabulary is None:
-        counts = _word_counts(splits.train, word_counts)
-        vocabulary, trained_words, vectors = _make_vocabulary(config, word_counts, counts)
-        least = max(config.text.min_count, 2 if len(splits.train) > MANY_ROWS else 1)
-        words = _with_linear_words(vocabulary, word_counts, counts, min_count=least)
-    linear_vocabulary = words or vocabulary
-    token_id_of = input_id_of = word_counts.token_ids(vocabulary)  # (word ids,)
-    linear_ids = word_counts.token_ids(linear_vocabulary)  # (word ids,)
-    encoder = input_encoder = Encoder(vocabulary, config.text)
+    known = vocabularies or _make_vocabularies(config, word_counts, splits.train)
+    token_id_of, linear_ids = map(word_counts.token_ids, (known.network, known.linear))  # (word ids,) each
+    encoder = input_encoder = Encoder(known.network, config.text)
+    input_id_of = token_id_of
     if config.model.blend:
+        input_encoder = Encoder(known.linear, replace(config.text, max_length=WHOLE_TEXT))
         input_id_of = linear_ids
-        input_encoder = Encoder(linear_vocabulary, replace(config.text, max_length=WHOLE_TEXT))
 
     def examples(split: Split) -> tuple[Examples, Truncation]:
         token_ids, truncation = _encode(split, token_id_of, config.text, folder)
         return Examples(token_ids, split.labels.targets(splits.labels, config.data.label_separator)), truncation
 
-    train, train_truncation = examples(splits.train)
-    validation, validation_truncation = examples(splits.validation)
-
     def input_ids(split: Split) -> TokenIds:
         return _encode(split, input_id_of, input_encoder.options, folder)[0]
 
+    train, train_truncation = examples(splits.train)
+    validation, validation_truncation = examples(splits.validation)
     validation_ids = input_ids(splits.validation) if config.model.blend else validation.token_ids
     if word_counts.words.next_id > len(word_counts.words):
         # rare words were forgotten, which the model may know from word vectors: tokenize anew
@@ -238,10 +238,10 @@ def prepare(
         splits=splits,
         encoder=encoder,
         input_encoder=input_encoder,
-        linear_vocabulary=linear_vocabulary,
+        linear_vocabulary=known.linear,
         linear_ids=linear_ids,
-        trained_words=trained_words or len(vocabulary),
-        vectors=vectors,
+        trained_words=known.trained_words,
+        vectors=known.vectors,
         train=train,
         validation=validation,
         validation_ids=validation_ids,
@@ -350,37 +350,28 @@ def _positive_last(labels: list[str], config: Config) -> list[str]:
     return sorted(labels, key=lambda label: label == positive)
 
 
-def _make_vocabulary(
-    config: Config, words: WordCounts, counts: npt.NDArray[np.int64]
-) -> tuple[list[str], int, WordVectors | None]:
-    """Return the network's vocabulary, how many of its words training has, and its pretrained vectors.
+def _make_vocabularies(config: Config, words: WordCounts, train: Split) -> Vocabularies:
+    """Return the words of a new model, and the pretrained vectors of the network's.
 
-    Args:
-        counts: occurrences of each word in the training rows, by word id.
+    Raises:
+        UserError: the training rows have no words, or the vectors cannot be read.
     """
-    options = config.text
-    vocabulary = words.most_frequent(counts, min_count=options.min_count, limit=options.vocab_size - RESERVED)
-    trained_words = len(vocabulary)
-    if not vocabulary:
+    options, counts = config.text, _word_counts(train, words)
+    network = words.most_frequent(counts, min_count=options.min_count, limit=options.vocab_size - RESERVED)
+    trained_words, vectors = len(network), None
+    if not network:
         raise UserError(
             f"{config.data.train}: no words in the training rows to learn from. Set text.min_count or text.clean."
         )
-    if not config.model.pretrained:
-        return vocabulary, trained_words, None
-    path = Path(expand_home(config.model.pretrained))
-    dimensions = config.model.embedding_dim
-    vocabulary = fill_vocabulary(vocabulary, vector_words(path, dimensions=dimensions), config.text)
-    vectors = read_vectors(path, vocabulary, dimensions=dimensions, seed=config.training.seed)
-    return vocabulary, trained_words, vectors
-
-
-def _with_linear_words(
-    vocabulary: list[str], words: WordCounts, counts: npt.NDArray[np.int64], *, min_count: int
-) -> list[str]:
-    """Return the vocabulary, and behind it the words that only the linear model reads."""
-    known = set(vocabulary)
-    frequent = words.most_frequent(counts, min_count=min_count, limit=LINEAR_WORDS)
-    return vocabulary + [word for word in frequent if word not in known]
+    if config.model.pretrained:
+        path, dimensions = Path(expand_home(config.model.pretrained)), config.model.embedding_dim
+        network = fill_vocabulary(network, vector_words(path, dimensions=dimensions), options)
+        vectors = read_vectors(path, network, dimensions=dimensions, seed=config.training.seed)
+    least = max(options.min_count, 2 if len(train) > MANY_ROWS else 1)
+    frequent = words.most_frequent(counts, min_count=least, limit=LINEAR_WORDS)
+    known = set(network)
+    linear = network + [word for word in frequent if word not in known]
+    return Vocabularies(network, linear, trained_words, vectors)
 
 
 def _word_counts(split: Split, words: WordCounts) -> npt.NDArray[np.int64]:
