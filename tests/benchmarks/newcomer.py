@@ -106,7 +106,6 @@ def row(name: str, result: dict[str, Any]) -> list[str]:
         f"{100 * (mean(result, 'both') - mean(result, 'linear')):+.2f}",
         f"{100 * gap:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
         *(f"{mean(result, model, key):.3f}" for key in ("f1_micro", "f1_macro") for model in ("linear", "both")),
-        f"{statistics.fmean(seed['seconds'] for seed in result['seeds']):.0f} s",
     ]
 
 
@@ -114,7 +113,7 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     """Return the table of docs/benchmarks.md."""
     head = ["data", "test rows", "network", "linear", "both", "both less linear, points", "of the first seed, interval"]
     scores = ["micro F1, linear", "both", "macro F1, linear", "both"]
-    return [[*head, *scores, "train"], *(row(name, results[name]) for name in results)]
+    return [[*head, *scores], *(row(name, results[name]) for name in results)]
 
 
 if __name__ == "__main__":

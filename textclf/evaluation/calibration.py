@@ -19,7 +19,7 @@ GRID = np.arange(1, 100) / 100  # thresholds that are tried for each of several 
 OPPOSITE = {"precision": "recall", "recall": "precision"}
 """The score that is made as high as possible once the other one is reached."""
 
-SHARED_POSITIVES = 100.0  # rows with a label that its threshold shares with all other labels
+SHARED_POSITIVES = 40.0  # rows with a label that its threshold shares with all other labels
 
 BLEND_PENALTY = 10.0  # log loss, summed over the rows, of weights whose squared distance from equal ones is 1
 
