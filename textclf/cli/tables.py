@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from textclf.io.contract import DataDocument, FindingDocument, MetricsDocument, TuningDocument
+from textclf.io.contract import DataDocument, FindingDocument, MetricsDocument
+from textclf.io.tuning_contract import TuningDocument
 from textclf.report.page import (
     TITLES,
     averages_sentence,
@@ -77,11 +78,11 @@ def check_table(document: CheckDocument) -> list[str]:
         ["rows to validate on", str(rows["validation"])],
         ["rows to evaluate on", str(rows["measured"])],
         ["tokens per text: median, 95 %, longest", f"{tokens['median']:.0f}, {tokens['p95']:.0f}, {tokens['longest']}"],
-        ["words that the network knows", str(document["vocabulary"])],
+        [f"{document['unit']} that the network knows", str(document["vocabulary"])],
         ["texts longer than the network reads", f"{cut['rows']} ({100 * cut['share_of_rows']:.1f} %)"],
         ["tokens that the network does not read", f"{100 * cut['share_of_tokens']:.1f} %"],
         *(
-            [f"words unknown to the network, {part}", f"{100 * share:.1f} %"]
+            [f"{document['unit']} unknown to the network, {part}", f"{100 * share:.1f} %"]
             for part, share in document["unknown_words"].items()
         ),
         *_markup_rows(document),
@@ -160,6 +161,7 @@ def run_check_table(document: RunCheckDocument) -> list[str]:
     rows = [
         ["labels", ", ".join(document["labels"])],
         ["words in the vocabulary", str(document["vocabulary"])],
+        *([["pieces of words", str(document["pieces"])]] if "pieces" in document else []),
         ["largest difference of a probability", f"{document['probe_difference']:.1e}"],
     ]
     return [*_table(rows), "", "The model gives the probabilities that it gave when it was saved."]

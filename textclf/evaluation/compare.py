@@ -12,11 +12,12 @@ from textclf.config.load import load_saved_config
 from textclf.config.schema import option_values
 from textclf.errors import UserError
 from textclf.evaluation.predictions import Predictions, compare_predictions, read_predictions
-from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument, Settings
+from textclf.io.contract import ComparisonDocument, DataDocument, MetricsDocument, ScoresDocument
 from textclf.io.files import read_json, write_csv
 from textclf.io.outputs import check_output
 from textclf.io.run_folder import Run
 from textclf.io.staging import recover
+from textclf.io.tuning_contract import Settings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The JSON files of a run and of a tuning, as types.
+"""The JSON files of a run, as types; those of a tuning are in `tuning_contract`.
 
 A key that may be missing is `NotRequired`. Shares and probabilities are from 0 to 1, rows are counted from 0.
 """
@@ -358,6 +358,14 @@ Threshold = float | list[float]
 """Least probability of the second of two labels; if a row may have several, of all labels or of each."""
 
 
+class TokenizerDocument(TypedDict):
+    """tokenizer.json of a pretrained encoder."""
+
+    sha256: str
+    pieces: int
+    """Number of its pieces: the highest id and 1."""
+
+
 class ModelDocument(TypedDict):
     """model.json: all that prediction needs besides model.onnx."""
 
@@ -376,75 +384,8 @@ class ModelDocument(TypedDict):
     """What the network of a blend reads; null: it is no blend. From format 4 on, as the next."""
     part_thresholds: dict[str, Threshold]
     """The threshold of each part of a blend where it decides alone."""
+    tokenizer: TokenizerDocument | None
+    """Of the encoder; null: the model has none. From format 5 on."""
     probe: ProbeDocument
     checksum: NotRequired[str]
     """From format 2 on."""
-
-
-# A tuning
-
-Settings = dict[str, Any]
-"""Value of an option by its dotted key."""
-
-
-class TrialScores(TypedDict):
-    """The scores of a trial, None if it was pruned."""
-
-    score: float | None
-    """Best value of the monitored validation score, the mean over the folds."""
-    deviation: float | None
-    """Standard deviation over the folds."""
-    loss: float | None
-    accuracy: float | None
-    epochs: int
-    """Number of epochs trained, over all folds."""
-    best_epochs: list[int]
-    """Epoch with the best score, by fold."""
-
-
-class TrialDocument(TrialScores):
-    """A trial: its settings and scores."""
-
-    number: int
-    state: str
-    """complete or pruned."""
-    settings: Settings
-    steps: list[float]
-    """Scores by which it was compared with other trials."""
-
-
-class OwnSettings(TypedDict):
-    """The settings of the config as it stands, and the complete trial that tried them, if any."""
-
-    settings: Settings
-    trial: int | None
-
-
-class BestSettings(TypedDict):
-    """The best settings, and the trial that tried them."""
-
-    settings: Settings
-    trial: int
-
-
-class BestRunDocument(ScoresDocument):
-    """The scores of the run with the best settings."""
-
-    data: DataDocument
-
-
-class TuningDocument(TypedDict):
-    """tuning.json: every number of a tuning's report."""
-
-    format: int
-    monitor: str
-    folds: int
-    space: dict[str, Any]
-    """Candidates by dotted key, as in a config: a list, or low, high, step and log."""
-    trials: list[TrialDocument]
-    own: OwnSettings
-    best: BestSettings
-    importance: dict[str, float]
-    """Share of the scores' variance by dotted key."""
-    validation_rows: int
-    measured: BestRunDocument

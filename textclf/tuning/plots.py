@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from textclf.io.contract import TrialDocument
+from textclf.io.tuning_contract import TrialDocument
 from textclf.report.svg import BLUE, INK, ORANGE, SOFT, Drawing, clean_name, note
 
 HIGHLIGHTED = 5  # best trials, highlighted in parallel coordinates

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from textclf.config.schema import Config
-from textclf.io.contract import MetricsDocument, TrialDocument, TrialScores, TuningDocument
+from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json, write_text
 from textclf.io.run_folder import RUNS, Run, run_for_config
+from textclf.io.tuning_contract import TrialDocument, TrialScores, TuningDocument
 from textclf.report.page import page_environment
 from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Space, baseline_settings

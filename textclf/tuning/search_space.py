@@ -18,13 +18,13 @@ from textclf.config.load import (
     read_config,
     schema_problems,
     short_json,
-    vector_problems,
 )
 from textclf.config.load import json_schema as config_schema
+from textclf.config.pretrained import pretrained_problems
 from textclf.config.schema import TUNE_SECTION, Config, option_values
 from textclf.config.yaml_source import Key, YamlSource
 from textclf.errors import UserError
-from textclf.io.contract import Settings
+from textclf.io.tuning_contract import Settings
 from textclf.models.registry import MODELS
 
 
@@ -103,7 +103,7 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Space
     config, problems = check_source(source)
     space, of_space = _read_space(source, config)
     raise_problems(source, [*problems, *of_space])
-    raise_problems(source, list(_vector_problems(config, space)))
+    raise_problems(source, list(_pretrained_problems(config, space)))
     return config, space or default_space(config)
 
 
@@ -274,11 +274,11 @@ def _range_problems(given: dict[str, Any], number_types: set[type]) -> Iterator[
         yield ("low",), f"should be above 0 for log, found {short_json(low)}"
 
 
-def _vector_problems(config: Config, space: Space) -> Iterator[Problem]:
-    """Yield the problems of word vectors in the space, and of options in it that need word vectors."""
+def _pretrained_problems(config: Config, space: Space) -> Iterator[Problem]:
+    """Yield the problems of pretrained files in the space, and of options in it that do not fit them."""
     for key, candidates in space.items():
         values = candidates.values if isinstance(candidates, Choice) else [candidates.high]
         for value in values:
-            for location, message in vector_problems(with_settings(config, {key: value})):
+            for location, message in pretrained_problems(with_settings(config, {key: value})):
                 if location == key:
                     yield (TUNE_SECTION, key), message

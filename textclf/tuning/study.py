@@ -17,7 +17,7 @@ import numpy as np
 
 from textclf.config.schema import Config
 from textclf.errors import UserError
-from textclf.io.contract import Settings, TrialScores
+from textclf.io.tuning_contract import Settings, TrialScores
 from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Choice, Range, Space, baseline_settings
 from textclf.tuning.trials import TrialProgress, TrialResult

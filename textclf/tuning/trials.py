@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
+from textclf.config.pretrained import pretrained_files
 from textclf.config.schema import Config
-from textclf.io.contract import TrialScores
+from textclf.io.tuning_contract import TrialScores
+from textclf.models.encoder.network import EncoderOptions
 from textclf.training.checkpoint import Epoch
-from textclf.training.dataset import Dataset, Fold, prepare
+from textclf.training.dataset import Dataset, prepare
 from textclf.training.fit import fit_network
 from textclf.training.loop import Step
+from textclf.training.splits import Fold
 from textclf.training.tensorflow_setup import forget_networks, start_tensorflow
 
 MAX_DATASETS = 4  # prepared datasets kept in memory; with more folds than that, one per fold
@@ -114,7 +117,8 @@ class TrialRunner:
         return result
 
     def _dataset(self, config: Config, fold: int) -> Dataset:
-        key = json.dumps([fold, asdict(config.text), config.model.pretrained, config.model.embedding_dim])
+        vectors = None if isinstance(config.model, EncoderOptions) else config.model.embedding_dim
+        key = json.dumps([fold, asdict(config.text), [*map(str, pretrained_files(config))], vectors])
         if key not in self._datasets:
             dataset = prepare(config, fold=Fold(fold - 1, self._folds) if self._folds > 1 else None)
             self._datasets[key] = replace(dataset, splits=dataset.splits.without_keys(keep_words=False))

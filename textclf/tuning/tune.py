@@ -10,11 +10,12 @@ from pathlib import Path
 from textclf.config.load import dump_config, input_files, load_saved_config
 from textclf.config.schema import Config, option_values
 from textclf.errors import UserError
-from textclf.io.contract import MetricsDocument, TuningDocument
+from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json, write_json, write_text
 from textclf.io.outputs import check_not_read
 from textclf.io.run_folder import Run
 from textclf.io.staging import is_empty, locked, staging_of
+from textclf.io.tuning_contract import TuningDocument
 from textclf.training.loop import TrainingCallback
 from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 from textclf.training.train import train
