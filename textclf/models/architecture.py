@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.models.encoder.sizes import EncoderWeights
 from textclf.models.onnx.graph import Graph
 from textclf.models.shrinking import Sizes
 
@@ -24,6 +25,9 @@ Constants = Mapping[str, npt.NDArray[Any]]
 
 Metadata = Mapping[str, str]
 """Options that shape the graph and cannot be inferred from the weights, such as `pooling`."""
+
+RESERVED = 2
+"""Token ids before the first word of a vocabulary, or the first piece of an encoder: padding, and unknown or blank."""
 
 Activation = Literal["sigmoid", "softmax"]
 
@@ -53,7 +57,7 @@ class Shape(NamedTuple):
 
 
 class InputLimits(NamedTuple):
-    """The limits of what a part of a model reads of a text's token ids."""
+    """The part of a text's token ids that a network of a blend reads."""
 
     vocabulary: int
     """Number of token ids that it knows; those from here on are unknown to it."""
@@ -61,15 +65,20 @@ class InputLimits(NamedTuple):
     """Most tokens that it reads."""
     truncate: Literal["start", "end"]
     """The end of a longer text that it does not read."""
+    first_piece: int | None = None
+    """The token id of the first piece of a pretrained encoder. An encoder reads pieces, which come behind the words of
+    a text and are cut to `max_length` already; it knows them as RESERVED and up. None: the network reads words."""
 
 
 class InitialData(NamedTuple):
-    """Word vectors and training rows for the initial weights; each is optional."""
+    """Pretrained weights and training rows for the initial weights; each is optional."""
 
     embeddings: Floats | None = None
     """Word vectors, shape (vocabulary, embedding_dim)."""
     rows: Iterable[Ids] = ()
     """Padded token ids of the training rows in blocks, shape (rows, width) each."""
+    encoder: EncoderWeights | None = None
+    """Sizes and weights of a pretrained encoder."""
 
 
 class FurtherPart(NamedTuple):
@@ -88,6 +97,17 @@ class FurtherPart(NamedTuple):
     """(graph, constants, metadata, *, activation) -> name of the logits, shape (batch, outputs)."""
 
 
+class Shrinking(NamedTuple):
+    """How a trained network becomes a smaller one of the same kind."""
+
+    weight_shapes: Callable[[Any, Shape], dict[str, tuple[int, ...]]]
+    """(options, shape) -> shape of each weight, by the names of the architecture's `weights`."""
+    smaller: Callable[[Any, Sizes], Any]
+    """(options, sizes) -> options of a smaller network."""
+    shrink: Callable[[Any, Mapping[str, Floats], Sizes], dict[str, Floats]]
+    """(options, weights, sizes) -> initial weights of the smaller network."""
+
+
 class Architecture(NamedTuple):
     """A kind of network: its options, its Keras network and its ONNX graph."""
 
@@ -97,15 +117,11 @@ class Architecture(NamedTuple):
     """Default search space of `textclf tune`: candidate values by the name of the option."""
     build: Callable[..., keras.Model]
     """(options, shape, *, initial: InitialData | None, fast: bool) -> network from token ids to probabilities. `fast`
-    allows CPU-optimised layers with the same outputs and weight order that are not Keras layers."""
+    allows layers for training that are not stock Keras layers, with the same outputs and weight order."""
     weights: Callable[[keras.Model], dict[str, Floats]]
     """(network) -> weights by name, in Keras's order."""
-    weight_shapes: Callable[[Any, Shape], dict[str, tuple[int, ...]]]
-    """(options, shape) -> shape of each weight, by the names of `weights`."""
-    smaller: Callable[[Any, Sizes], Any]
-    """(options, sizes) -> options of a smaller network."""
-    shrink: Callable[[Any, Mapping[str, Floats], Sizes], dict[str, Floats]]
-    """(options, weights, sizes) -> initial weights of the smaller network."""
+    shrinking: Shrinking | None
+    """How a smaller network of the kind is made; None: it cannot be."""
     graph_constants: Callable[[Any, keras.Model], tuple[Constants, Metadata]]
     """(options, network) -> constants and metadata of its ONNX graph."""
     check_constants: Callable[[Shape, Constants, Metadata], tuple[Constants, Metadata]]
@@ -113,4 +129,6 @@ class Architecture(NamedTuple):
     not fit."""
     write_logits: Callable[[Graph, Constants, Metadata], str]
     """(graph, constants, metadata) -> name of the logits, shape (batch, outputs), computed from `token_ids`, shape
-    (batch, width), and `lengths`, shape (batch,). Reads only the constants' shapes."""
+    (batch, width), and `lengths`, shape (batch,). Reads only the constants' shapes and types."""
+    integer_products: bool = False
+    """True if its graph multiplies integers where weights are int8, which is faster and not exactly what Keras does."""

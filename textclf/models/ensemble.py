@@ -2,8 +2,8 @@
 
 The members of an ensemble are networks trained with different seeds; the logits of the network are the mean of theirs.
 In a blend, the logits are a weighted sum of those of the network and of further parts, such as the linear model: each
-part reads its own part of the token ids of a whole text. No other module knows how many parts there are: such a model
-is a network like any other.
+part reads its own part of the token ids of a whole text; an encoder reads the pieces, which come behind the words. No
+other module knows how many parts there are: such a model is a network like any other.
 
     token_ids -> limits -> network: member_1, member_2, ... -> mean -> network_logits -
               -> linear ----------------------------------------------> linear_logits --> blend -> probabilities
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textclf.models.architecture import Constants, Floats, InputLimits, Metadata, Shape
+from textclf.models.architecture import RESERVED, Constants, Floats, InputLimits, Metadata, Shape
 from textclf.models.onnx.graph import ForeignGraph, Graph, check_arrays, choice
 from textclf.models.onnx.quantization import Storage, quantize
 from textclf.models.registry import MODELS, PARTS, logits_model
@@ -67,7 +67,8 @@ def blend(
 
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")  # (batch, width)
     logits = [logits_model(network, name=NETWORK)(_limit_input(token_ids, limits))]  # (batch, outputs) each
-    logits += [keras.Model(part.inputs, part.output, name=name)(token_ids) for name, part in further.items()]
+    words = token_ids if limits.first_piece is None else ops.where(token_ids < limits.first_piece, token_ids, 0)
+    logits += [keras.Model(part.inputs, part.output, name=name)(words) for name, part in further.items()]
     layer = keras.layers.Dense(1, use_bias=False, name=BLEND)
     total = layer(ops.stack(logits, axis=2))  # (batch, outputs, parts) -> (batch, outputs, 1)
     layer.set_weights([np.array(weights, np.float32)[:, None]])
@@ -80,16 +81,27 @@ def _limit_input(token_ids: Any, limits: InputLimits) -> Any:
     """Return the token ids within the limits, shape (batch, width or max_length, whichever is less)."""
     from keras import ops
 
-    known = ops.where(token_ids < limits.vocabulary, token_ids, UNKNOWN)  # (batch, width)
-    if limits.truncate == "end":
-        return known[:, : limits.max_length]
-    lengths = ops.sum(ops.cast(token_ids > 0, "int32"), axis=1, keepdims=True)  # (batch, 1)
-    cut = ops.maximum(lengths - limits.max_length, 0)  # (batch, 1)
+    lengths = _count(token_ids > 0)  # (batch, 1)
+    if limits.first_piece is None:
+        known = ops.where(token_ids < limits.vocabulary, token_ids, UNKNOWN)  # (batch, width)
+        if limits.truncate == "end":
+            return known[:, : limits.max_length]
+        first = ops.maximum(lengths - limits.max_length, 0)  # (batch, 1)
+    else:
+        known = token_ids - (limits.first_piece - RESERVED)  # (batch, width)
+        first = lengths - _count(token_ids >= limits.first_piece)  # (batch, 1), behind the words
     # not arange: the width is not known when the network is built
     positions = ops.cumsum(ops.ones_like(token_ids), axis=1)[:, : limits.max_length] - 1  # (batch, kept)
-    inside = positions + cut < lengths  # (batch, kept)
-    kept = ops.take_along_axis(known, ops.where(inside, positions + cut, 0), axis=1)
+    inside = positions + first < lengths  # (batch, kept)
+    kept = ops.take_along_axis(known, ops.where(inside, positions + first, 0), axis=1)
     return ops.where(inside, kept, 0)
+
+
+def _count(condition: Any) -> Any:
+    """Return the number of token ids of each text that a condition holds for, shape (batch, 1)."""
+    from keras import ops
+
+    return ops.sum(ops.cast(condition, "int32"), axis=1, keepdims=True)
 
 
 class Part(NamedTuple):
@@ -214,13 +226,14 @@ def _check_blend(shape: Shape, constants: Constants, metadata: Metadata, limits:
     Raises:
         ForeignGraph: there are none, they are not known, or they do not fit each other or the shape.
     """
+    words = shape if limits.first_piece is None else shape._replace(vocabulary=limits.first_piece)
     names = metadata.get(BLEND, "").split()
     if not names or not set(names) <= PARTS.keys():
         raise ForeignGraph(f"its {BLEND} is {' '.join(names)!r:.60}, none of {', '.join(PARTS)}")
     checked = {}
     for name in names:
         own = {key.removeprefix(f"{name}."): value for key, value in metadata.items() if key.startswith(f"{name}.")}
-        checked[name] = PARTS[name].check_constants(shape, _with_prefix(constants, f"{name}."), own)
+        checked[name] = PARTS[name].check_constants(words, _with_prefix(constants, f"{name}."), own)
     weights = check_arrays(constants, {BLEND: (1 + len(names), 1)})[BLEND]
     return _Blend(
         limits=limits,
@@ -242,6 +255,7 @@ def _write(
     """
     graph = Graph({})
     inputs = _write_limits(graph, blended.limits) if blended else {}
+    words = _write_words(graph, blended.limits) if blended else {}
     prefixes = _prefixes(len(of_members))
     logits = [
         MODELS[architecture].write_logits(graph.part(prefix, part, inputs=inputs), part, metadata)
@@ -259,7 +273,7 @@ def _write(
             own = blended.metadata[name]
             entries |= {f"{name}.{key}": value for key, value in own.items()}
             outputs[logits_name(name)] = PARTS[name].write_logits(
-                graph.part(f"{name}.", part), part, own, activation=shape.activation
+                graph.part(f"{name}.", part, inputs=words), part, own, activation=shape.activation
             )
         total = _write_sum(graph, list(outputs.values()), blended.weights)
     return graph.finish(total, activation=shape.activation, outputs=shape.outputs, metadata=entries, further=outputs)
@@ -267,19 +281,47 @@ def _write(
 
 def _write_limits(graph: Graph, limits: InputLimits) -> dict[str, str]:
     """Write what `_limit_input` does; return the values that the network reads in the place of each input."""
+    if limits.first_piece is not None:
+        return _write_pieces(graph, limits.first_piece)
     known = graph.node("Less", "token_ids", graph.ids(limits.vocabulary))
     token_ids = graph.node("Where", known, "token_ids", graph.ids(UNKNOWN))  # (batch, width)
     kept = graph.node("Slice", token_ids, graph.ints(0), graph.ints(limits.max_length), graph.ints(1))
     lengths = graph.node("Min", "lengths", graph.ids(limits.max_length))  # (batch,)
     if limits.truncate == "start":
-        cut = graph.node("Unsqueeze", graph.node("Sub", "lengths", lengths), graph.ints(1))  # (batch, 1)
-        ones = graph.node("Expand", graph.ids(1), graph.node("Shape", kept))
-        positions = graph.node("CumSum", ones, graph.constant(np.array(1, np.int32)), exclusive=1)  # (batch, kept)
-        inside = graph.node("Less", positions, graph.node("Unsqueeze", lengths, graph.ints(1)))
-        wanted = graph.node("Where", inside, graph.node("Add", positions, cut), graph.ids(0))
-        kept = graph.node("GatherElements", token_ids, wanted, axis=1)
-        kept = graph.node("Where", inside, kept, graph.ids(0))
+        start = graph.node("Unsqueeze", graph.node("Sub", "lengths", lengths), graph.ints(1))  # (batch, 1)
+        kept = _gather(graph, token_ids, kept, start=start, lengths=lengths)
     return {"token_ids": kept, "lengths": lengths}
+
+
+def _write_pieces(graph: Graph, first_piece: int) -> dict[str, str]:
+    """Write the selection of an encoder's pieces behind the words, no wider than the most pieces of a text.
+
+    They are not cut here: whoever makes the token ids keeps the special pieces at both ends.
+    """
+    is_piece = graph.node("Not", graph.node("Less", "token_ids", graph.ids(first_piece)))  # (batch, width)
+    lengths = graph.node("ReduceSum", graph.node("Cast", is_piece, to=graph.INT32), graph.ints(1), keepdims=0)
+    longest = graph.node("Cast", graph.node("ReduceMax", lengths, graph.ints(0), keepdims=1), to=graph.INT64)  # (1,)
+    kept = graph.node("Slice", "token_ids", graph.ints(0), longest, graph.ints(1))  # (batch, longest)
+    token_ids = graph.node("Sub", "token_ids", graph.ids(first_piece - RESERVED))
+    words = graph.node("Unsqueeze", graph.node("Sub", "lengths", lengths), graph.ints(1))  # (batch, 1)
+    return {"token_ids": _gather(graph, token_ids, kept, start=words, lengths=lengths), "lengths": lengths}
+
+
+def _gather(graph: Graph, token_ids: str, kept: str, *, start: str, lengths: str) -> str:
+    """Return `lengths` token ids of each text from `start` on, with 0 behind them, in the shape of `kept`."""
+    ones = graph.node("Expand", graph.ids(1), graph.node("Shape", kept))
+    positions = graph.node("CumSum", ones, graph.constant(np.array(1, np.int32)), exclusive=1)  # (batch, kept)
+    inside = graph.node("Less", positions, graph.node("Unsqueeze", lengths, graph.ints(1)))
+    wanted = graph.node("Where", inside, graph.node("Add", positions, start), graph.ids(0))
+    return graph.node("Where", inside, graph.node("GatherElements", token_ids, wanted, axis=1), graph.ids(0))
+
+
+def _write_words(graph: Graph, limits: InputLimits) -> dict[str, str]:
+    """Return the values that the further parts read in the place of each input: the words without pieces."""
+    if limits.first_piece is None:
+        return {}
+    is_word = graph.node("Less", "token_ids", graph.ids(limits.first_piece))
+    return {"token_ids": graph.node("Where", is_word, "token_ids", graph.ids(0))}
 
 
 def _write_sum(graph: Graph, logits: Sequence[str], weights: Floats) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textclf.models.architecture import Architecture, FurtherPart
+from textclf.models.architecture import Architecture, FurtherPart, Shrinking
 from textclf.models.bilstm import network as bilstm
 from textclf.models.bilstm import onnx as bilstm_onnx
+from textclf.models.encoder import network as encoder
+from textclf.models.encoder import onnx as encoder_onnx
 from textclf.models.linear import network as linear
 from textclf.models.linear import onnx as linear_onnx
 from textclf.models.mlp import network as mlp
@@ -26,9 +28,7 @@ MODELS: dict[str, Architecture] = {
         space=bilstm.BILSTM_SPACE,
         build=bilstm.build_bilstm,
         weights=bilstm.bilstm_weights,
-        weight_shapes=bilstm.bilstm_weight_shapes,
-        smaller=bilstm.smaller_bilstm,
-        shrink=bilstm.shrink_bilstm,
+        shrinking=Shrinking(bilstm.bilstm_weight_shapes, bilstm.smaller_bilstm, bilstm.shrink_bilstm),
         graph_constants=bilstm_onnx.graph_constants,
         check_constants=bilstm_onnx.check_constants,
         write_logits=bilstm_onnx.write_logits,
@@ -38,12 +38,21 @@ MODELS: dict[str, Architecture] = {
         space=mlp.MLP_SPACE,
         build=mlp.build_mlp,
         weights=mlp.mlp_weights,
-        weight_shapes=mlp.mlp_weight_shapes,
-        smaller=mlp.smaller_mlp,
-        shrink=mlp.shrink_mlp,
+        shrinking=Shrinking(mlp.mlp_weight_shapes, mlp.smaller_mlp, mlp.shrink_mlp),
         graph_constants=mlp_onnx.graph_constants,
         check_constants=mlp_onnx.check_constants,
         write_logits=mlp_onnx.write_logits,
+    ),
+    "encoder": Architecture(
+        options=encoder.EncoderOptions,
+        space=encoder.ENCODER_SPACE,
+        build=encoder.build_encoder,
+        weights=encoder.encoder_weights,
+        shrinking=None,
+        graph_constants=encoder_onnx.graph_constants,
+        check_constants=encoder_onnx.check_constants,
+        write_logits=encoder_onnx.write_logits,
+        integer_products=True,
     ),
 }
 
@@ -57,7 +66,7 @@ PARTS: dict[str, FurtherPart] = {
 }
 """What may join a network of MODELS, by its name in `model.blend`."""
 
-ModelOptions = bilstm.BilstmOptions | mlp.MlpOptions
+ModelOptions = bilstm.BilstmOptions | mlp.MlpOptions | encoder.EncoderOptions
 """The options of any architecture, told apart by `type`."""
 
 

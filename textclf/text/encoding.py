@@ -78,8 +78,26 @@ class TokenIds:
         flat = np.where(self.flat < size, self.flat, np.array(UNKNOWN, self.flat.dtype))
         return TokenIds(flat, self.lengths, self.token_counts)
 
-    def limit(self, *, vocabulary: int, max_length: int, truncate: TruncatedEnd) -> "TokenIds":
-        """Limit the vocabulary to the first ids, and the length of each text; see the functions of these names."""
+    def words(self, first_piece: int) -> "TokenIds":
+        """Return the ids below that of the first piece; each text has at least one."""
+        is_word = self.flat < first_piece  # (ids,)
+        return TokenIds(self.flat[is_word], np.add.reduceat(is_word, self.starts, dtype=np.int64), self.token_counts)
+
+    def pieces(self, first: int) -> "TokenIds":
+        """Return the ids from `first` on, those of pieces, as RESERVED and up; each text has at least one."""
+        flat = self.flat[self.flat >= first] - (first - RESERVED)  # (pieces,)
+        return TokenIds(flat, self.count_pieces(first), self.token_counts)
+
+    def count_pieces(self, first: int) -> npt.NDArray[np.int64]:
+        """Return how many ids of each text are `first` or above, shape (n,)."""
+        return np.add.reduceat(self.flat >= first, self.starts, dtype=np.int64)
+
+    def limit(
+        self, *, vocabulary: int, max_length: int, truncate: TruncatedEnd, first_piece: int | None = None
+    ) -> "TokenIds":
+        """Return what a network reads: the pieces of an encoder, or the first ids and so many tokens of each text."""
+        if first_piece is not None:
+            return self.pieces(first_piece)
         known = self.limit_vocabulary(vocabulary)
         shorter = cut_texts(Tokens(known.flat, self.lengths), max_length=max_length, cut=truncate)
         return TokenIds(shorter.flat, shorter.lengths, self.token_counts)
@@ -93,6 +111,12 @@ class TokenIds:
         """Return the fraction of each text's ids that are UNKNOWN, shape (n,); 0 for a text without a token."""
         unknown = np.add.reduceat(self.flat == UNKNOWN, self.starts, dtype=np.int64) / self.lengths
         return np.where(self.token_counts > 0, unknown, 0.0)
+
+
+def concatenate_tokens(blocks: Iterable[Tokens]) -> Tokens:
+    """Return the texts of all blocks, one block after the other; there may be none."""
+    every = [Tokens(np.zeros(0, np.int32), np.zeros(0, np.int64)), *blocks]
+    return Tokens(np.concatenate([block.flat for block in every]), np.concatenate([block.counts for block in every]))
 
 
 def concatenate(parts: Iterable[TokenIds]) -> TokenIds:
@@ -202,8 +226,7 @@ class CachedTokenizer:
 
     def tokenize(self, texts: Iterable[str]) -> Tokens:
         """Return all tokens of the texts, as integers from `token_id`."""
-        blocks = [Tokens(np.zeros(0, np.int32), np.zeros(0, np.int64)), *map(self._tokenize, _blocks(texts))]
-        return Tokens(np.concatenate([b.flat for b in blocks]), np.concatenate([b.counts for b in blocks]))
+        return concatenate_tokens(map(self._tokenize, text_blocks(texts)))
 
     def _tokenize(self, texts: list[str]) -> Tokens:
         if len(self._piece_ids) > MAX_PIECES:
@@ -232,7 +255,7 @@ MAX_PIECES = 1 << 18  # in the cache, about 40 MB
 BLOCK = 1 << 20  # characters tokenized together
 
 
-def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+def text_blocks(texts: Iterable[str]) -> Iterator[list[str]]:
     """Yield the texts in lists of about BLOCK characters."""
     block: list[str] = []
     size = 0
@@ -268,7 +291,7 @@ def cut_texts(tokens: Tokens, *, max_length: int, cut: TruncatedEnd) -> TokenIds
     return TokenIds(flat, np.maximum(kept, 1), tokens.counts)
 
 
-class Encoder:
+class WordEncoder:
     """A vocabulary and text options, to encode texts as token ids."""
 
     def __init__(self, vocabulary: Sequence[str], options: TextOptions):

@@ -137,6 +137,12 @@ def _drop_html(text: str, rules: "Rules") -> str:
     return rules.decode_entities(text) if "&" in text else text
 
 
+def clean_text(text: str, options: TextOptions) -> str:
+    """Return a text with all cleanings of the options, and otherwise as it is: a pretrained encoder does the rest."""
+    [text] = _without_html([text], options)
+    return _clean(text, options)
+
+
 def find_tags(text: str, options: TextOptions) -> list[str]:
     """Return the HTML tags that cleaning drops from a text."""
     return RULES[options.rules].tag().findall(text) if "<" in text and "html" in options.clean else []
@@ -145,12 +151,18 @@ def find_tags(text: str, options: TextOptions) -> list[str]:
 def _normalize(text: str, options: TextOptions) -> str:
     """Return the text in Unicode's composed form (NFC), with all cleanings but html, and in lower case if set."""
     text = text if text.isascii() else RULES[options.rules].drop_invisible(text)
-    for name, replace in CLEANINGS.items():
-        if name in options.clean:
-            text = replace(text)
+    text = _clean(text, options)
     if options.lowercase:
         text = text.lower()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _clean(text: str, options: TextOptions) -> str:
+    """Return the text with all cleanings but html."""
+    for name, replace in CLEANINGS.items():
+        if name in options.clean:
+            text = replace(text)
+    return text
 
 
 TOKENIZERS: dict[str, Tokenizer] = {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.models import bag_of_words
-from textclf.models.architecture import Shape
+from textclf.models.architecture import RESERVED, Shape
 from textclf.models.hashing import hash_ids
 from textclf.models.linear.gram_table import GROUP_FACTORS, SLOT_FACTORS, build_gram_table, slot
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 
 Array = npt.NDArray[Any]
-
-RESERVED = 2  # padding and unknown words, which are no features
 
 FINGERPRINTS = "fingerprints."  # begins the name of their layer, which ends in the words of the longest n-gram
 
@@ -56,6 +54,7 @@ def linear_constants(
     table = np.zeros((vocabulary + slots, len(bias)), np.float32)
     idf = np.zeros((vocabulary + slots, 1), np.float32)
     rows = vocabulary + gram_table.find(grams)  # (n,)
+    # padding and unknown words are no features
     table[RESERVED:vocabulary], table[rows] = word_weights[RESERVED:], gram_weights
     idf[RESERVED:vocabulary, 0], idf[rows, 0] = word_idf[RESERVED:], gram_idf
     constants: dict[str, Array] = {"table": table, "idf": idf, "bias": bias[None].astype(np.float32)}
@@ -90,6 +89,18 @@ def build_linear(shape: Shape, weights: dict[str, Array], *, ngrams: int) -> ker
     logits = _log_sigmoid(scores) if shape.activation == "softmax" else scores
     logits = keras.layers.Activation("linear", name="logits")(logits)
     return keras.Model(token_ids, logits, name="linear")
+
+
+def widen_linear(network: keras.Model, shape: Shape) -> keras.Model:
+    """Return a network with the same logits that takes a larger vocabulary, whose further words are no features."""
+    weights, ngrams = linear_weights(network), longest_ngram(network)
+    slots = len(weights.get("fingerprints", ()))
+    for name in ("table", "idf"):
+        rows = weights[name]
+        words = len(rows) - slots
+        further = np.zeros((shape.vocabulary - words, rows.shape[1]), np.float32)
+        weights[name] = np.concatenate([rows[:words], further, rows[words:]])
+    return build_linear(shape, weights, ngrams=ngrams)
 
 
 def _embedding(name: str, array: Array) -> keras.layers.Layer:

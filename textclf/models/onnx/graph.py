@@ -23,7 +23,7 @@ OPSET = 18  # reductions take their axes as an input from here on; read by ONNX 
 
 IR_VERSION = 8
 
-FLOAT, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 3, 6, 7, 9, 10  # ONNX's codes of these types
+FLOAT, UINT8, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 2, 3, 6, 7, 9, 10  # ONNX's codes of these types
 
 DTYPES: dict[int, np.dtype[Any]] = {
     FLOAT: np.dtype("<f4"), INT8: np.dtype("<i1"), INT32: np.dtype("<i4"), INT64: np.dtype("<i8"),
@@ -32,7 +32,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
 
 TYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
 
-INT_ATTRIBUTE, GRAPH_ATTRIBUTE, INTS_ATTRIBUTE = 2, 5, 7
+FLOAT_ATTRIBUTE, INT_ATTRIBUTE, GRAPH_ATTRIBUTE, INTS_ATTRIBUTE = 1, 2, 5, 7
 
 
 def _graph_message(node: str) -> dict[int, Field]:
@@ -54,8 +54,9 @@ def _node_message(attribute: str) -> dict[int, Field]:
     }
 
 
-_INTEGER_ATTRIBUTE = {
-    1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", many=True), 20: Field("type", "int")
+_NUMBER_ATTRIBUTE = {
+    1: Field("name", "text"), 2: Field("f", "float"), 3: Field("i", "int"), 8: Field("ints", "int", many=True),
+    20: Field("type", "int"),
 }  # fmt: skip
 
 MESSAGES = {
@@ -70,10 +71,10 @@ MESSAGES = {
     "entry": {1: Field("key", "text"), 2: Field("value", "text")},
     "graph": _graph_message("node"),
     "node": _node_message("attribute"),
-    "attribute": dict(sorted({**_INTEGER_ATTRIBUTE, 6: Field("g", "body")}.items())),
+    "attribute": dict(sorted({**_NUMBER_ATTRIBUTE, 6: Field("g", "body")}.items())),
     "body": _graph_message("body_node"),
     "body_node": _node_message("body_attribute"),
-    "body_attribute": _INTEGER_ATTRIBUTE,
+    "body_attribute": _NUMBER_ATTRIBUTE,
     "tensor": {
         1: Field("dims", "int", many=True),
         2: Field("data_type", "int"),
@@ -90,6 +91,10 @@ MESSAGES = {
 Step = Callable[["Graph", list[str], list[str]], tuple[list[str], list[str]]]
 
 
+class _Stored(str):
+    """The name of a weight whose value is used as it is stored."""
+
+
 class Graph:
     """An ONNX graph that is being written; values are known by their names. Weights are added when a node uses them.
 
@@ -98,7 +103,7 @@ class Graph:
         prefix: put before the names of weights and of loops.
     """
 
-    FLOAT, INT32, INT64, BOOL = FLOAT, INT32, INT64, BOOL
+    FLOAT, UINT8, INT32, INT64, BOOL = FLOAT, UINT8, INT32, INT64, BOOL
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, name: str = "textclf", prefix: str = ""):
         self.name = name
@@ -146,6 +151,10 @@ class Graph:
             self._computed[own] = value
         return self._computed[own]
 
+    def stored_weight(self, name: str) -> str:
+        """Add a weight and return the name of its value as it is stored, such as int8 without its scale."""
+        return _Stored(self.constant(self._weights[name], name=name))
+
     def ints(self, *values: int) -> str:
         """Add a list of integers, for shapes and axes."""
         return self.constant(np.array(values, np.int64))
@@ -160,8 +169,12 @@ class Graph:
 
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Add a node of several outputs and return their names."""
-        values = [self.weight(name) if name in self._weights else self._inputs.get(name, name) for name in inputs]
-        return self._add(operator, values, outputs, attributes)
+        return self._add(operator, [self._resolve(name) for name in inputs], outputs, attributes)
+
+    def _resolve(self, name: str) -> str:
+        if name in self._weights and not isinstance(name, _Stored):
+            return self.weight(name)
+        return self._inputs.get(name, name)
 
     def _add(self, operator: str, inputs: list[str], outputs: int, attributes: Mapping[str, Any]) -> list[str]:
         names = [f"{self.name}.{operator.lower()}_{len(self._nodes)}_{i}" for i in range(outputs)]
@@ -238,6 +251,8 @@ class Graph:
 def _attribute(name: str, value: Any) -> Document:
     if isinstance(value, int):
         return {"name": name, "i": value, "type": INT_ATTRIBUTE}
+    if isinstance(value, float):
+        return {"name": name, "f": value, "type": FLOAT_ATTRIBUTE}
     if isinstance(value, dict):
         return {"name": name, "g": value, "type": GRAPH_ATTRIBUTE}
     return {"name": name, "ints": value, "type": INTS_ATTRIBUTE}

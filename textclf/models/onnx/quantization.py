@@ -1,10 +1,12 @@
 """Quantization of the weights of a trained network: float16 or int8 in the file, float32 in memory.
 
 Only the file is smaller: ONNX Runtime converts the constants to float32 once, when it loads the model, and computes
-with that. So a row never depends on its batch, as it can where activations are quantized (onnxruntime #8625).
+with that. So a row never depends on its batch, as it can where activations are quantized (onnxruntime #8625). The
+kernels of an encoder are the exception: they stay int8, and their inputs get a scale for each token.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -18,7 +20,7 @@ Storage = Literal["float32", "float16", "int8"]
 
 SCALE = ".scale"  # suffix of the constant that an int8 constant is multiplied by
 
-ROW_SCALED = {"embedding": 1, "table": 32}
+ROW_SCALED = {"embedding": 1, "table": 32, "pieces": 1, "positions": 1}
 """Constants with a scale per row (word vector, weights of a feature) from this many columns on; with fewer, the scales
 would take too much space. All others have one per column (the input weights of a unit)."""
 
@@ -31,23 +33,30 @@ NARROW = (
 
 MAX_INT8 = 127  # symmetric: -128 is not used
 
+MULTIPLIED_AS_INTEGERS = re.compile(r"layer_[0-9]+\.[a-z]+\.kernel")
+"""Names of the kernels of an encoder, whose products ONNX Runtime computes in integers."""
+
+# Processors before VNNI add two products of uint8 and int8 in 16 bits: 2 * 255 * 63 fits, 2 * 255 * 127 is cut off
+# without a sign of it.
+MAX_MULTIPLIED = 63
+
 MAX_FLOAT16 = float(np.finfo(np.float16).max)
 
 
 def quantize(constants: Mapping[str, Array], storage: Storage) -> dict[str, Array]:
     """Return the constants with matrices converted to the storage type; vectors and small matrices stay as they are.
 
-    Int8 is symmetric, with round to nearest. The scale of a row or column is its largest absolute value / 127, in the
-    constant NAME.scale, float32, shape (rows, 1) for tables of wide rows, else (1, columns).
+    Int8 is symmetric, with round to nearest. The scale of a row or column is its largest absolute value / 127, or / 63
+    in the kernels of an encoder, in the constant NAME.scale, float32, shape (rows, 1) for tables of wide rows, else
+    (1, columns).
     """
     kept: dict[str, Array] = {}
     for name, array in constants.items():
         if not _is_converted(name, array.shape):
             kept[name] = array
         elif storage == "int8":
-            scale = np.abs(array).max(axis=1 if _is_row_scaled(name, array.shape) else 0, keepdims=True) / np.float32(
-                MAX_INT8
-            )
+            largest = np.abs(array).max(axis=1 if _is_row_scaled(name, array.shape) else 0, keepdims=True)
+            scale = largest / np.float32(MAX_MULTIPLIED if MULTIPLIED_AS_INTEGERS.fullmatch(name) else MAX_INT8)
             kept[name] = np.rint(array / np.where(scale > 0, scale, 1)).astype(np.int8)
             kept[name + SCALE] = scale.astype(np.float32)
         else:
