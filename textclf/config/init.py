@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +12,24 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from textclf.config.encoder_files import (
+    EncoderFolder,
+    encoder_paths,
+    find_encoders,
+    minutes_text,
+    read_encoder_folder,
+)
 from textclf.config.load import check_source, raise_problems
 from textclf.config.schema import option_rows
 from textclf.config.suggest import (
+    LARGE,
     DataProfile,
     Setting,
+    encoder_training,
     percent,
     profile_table,
     recurring_words,
+    suggest_encoder_settings,
     suggest_settings,
     suitable_tokenizer,
 )
@@ -35,6 +45,7 @@ from textclf.io.files import write_pieces
 from textclf.io.outputs import check_output
 from textclf.io.sanitize import excerpt, is_encodable
 from textclf.io.streams import expand_home, is_regular_file
+from textclf.models.encoder.folder import encoder_files
 
 MAX_LISTED_LABELS = 5
 
@@ -66,12 +77,19 @@ class CreatedConfig:
     text_columns: str | list[str]
     companions: list[CompanionFile]
     vectors: list[VectorFile]
-    """Files of word vectors, the best first."""
+    """Files of word vectors, the best first; not looked for if the config names an encoder."""
+    encoders: list[EncoderFolder]
+    """Pretrained encoders on this machine, those that know the language of the texts first; or that of the config."""
+    encoder: EncoderFolder | None
+    """The encoder of the config; None: the config has none."""
+    columns: list[str]
+    """The options of the command that name columns."""
 
     @property
     def remarks(self) -> list[str]:
         """Remarks on the data, a sentence or two each."""
-        sentences = (*_text_remarks(self.profile), *_companion_remarks(self.companions))
+        encoder = _encoder_remarks(self.encoder) if self.encoder else ()
+        sentences = (*_text_remarks(self.profile), *encoder, *_companion_remarks(self.companions))
         return [excerpt(sentence, longest=250) for sentence in sentences]
 
     @property
@@ -79,10 +97,13 @@ class CreatedConfig:
         """The config as YAML, each setting with its reason."""
         used = [companion for companion in self.companions if not companion.problem]
         has_validation_file = any(companion.key == "data.validation" for companion in used)
-        settings = [
-            *_data_settings(self.data, self.profile, self.text_columns, used),
-            *suggest_settings(self.profile, has_validation_file=has_validation_file, vectors=self.vectors),
-        ]
+        if self.encoder:
+            suggested = suggest_encoder_settings(self.profile, self.encoder, has_validation_file=has_validation_file)
+        else:
+            suggested = suggest_settings(
+                self.profile, has_validation_file=has_validation_file, vectors=self.vectors
+            )  # fmt: skip
+        settings = [*_data_settings(self.data, self.profile, self.text_columns, used), *suggested]
         head = f"# By `textclf init`, from {_rows_read(self.profile)} of {excerpt(self.data)}."
         remarks = [f"# - {remark}" for remark in self.remarks]
         return "\n".join([f"{head} docs/config.md has every option.", *remarks, *_yaml_lines(settings), ""])
@@ -98,6 +119,7 @@ class CreatedConfig:
             f"{excerpt(self.data)}: {_rows_read(profile)} have texts in {texts} ({tokens})",
             f"and labels in '{excerpt(profile.label)}' ({_label_shares(profile)})",
             *map(_vectors_line, self.vectors),
+            *self._encoder_lines(),
             *remarks[:MAX_PRINTED_REMARKS],
             *([f"more remarks on top of the config: {hidden}"] if hidden > 0 else []),
         ]
@@ -110,8 +132,21 @@ class CreatedConfig:
             "found": asdict(self.profile),
             "beside": [companion._asdict() for companion in self.companions],
             "vectors": [file._asdict() for file in self.vectors],
+            "encoders": [encoder._asdict() for encoder in self.encoders],
             "remarks": self.remarks,
         }
+
+    def _encoder_lines(self) -> Iterator[str]:
+        """Yield a line for the terminal on each encoder that cannot be used, and on the one that is proposed."""
+        for encoder in self.encoders:
+            if encoder.problem:
+                problem = encoder.problem.replace(encoder.path, excerpt(encoder.path))
+                yield f"not used: {excerpt(problem, longest=200)}"
+        best = next((encoder for encoder in self.encoders if encoder.knows_language), None)
+        if best and not self.encoder and self.profile.rows < LARGE:
+            command = shlex.join(["textclf", "init", self.data, *self.columns, "--encoder", best.path])
+            time = minutes_text(encoder_training(self.profile, best).minutes)
+            yield f"an encoder is there that may score higher: {command} (trains in about {time})"
 
     def next_command(self) -> str:
         """Return the command that trains on the config."""
@@ -119,24 +154,35 @@ class CreatedConfig:
 
 
 def create_config(
-    data: str, output: str | None = None, *, text: Sequence[str] = (), label: str | None = None, overwrite: bool = False
+    data: str,
+    output: str | None = None,
+    *,
+    text: Sequence[str] = (),
+    label: str | None = None,
+    encoder: str | None = None,
+    overwrite: bool = False,
 ) -> CreatedConfig:
     """Write a config that trains on a table as it stands.
 
     Args:
         data: path of the table.
-        output: the file to write, or `-` to write none; None: NAME.yaml of the data, in the working directory.
+        output: the file to write, or `-` to write none; None: NAME.yaml of the data, with an encoder
+            NAME-encoder.yaml, in the working directory.
         text: the columns of the texts; none: one, found by its values.
         label: the column of the labels; None: found by its values.
+        encoder: the folder of a pretrained encoder to train; None: a network from scratch.
 
     Raises:
-        UserError: the table cannot be read or trained on, or the config must not be written.
+        UserError: the table, or the encoder, cannot be read or trained on, or the config must not be written.
     """
-    check_distinct([*(("--text", name) for name in text), *([("--label", label)] if label else [])])
+    columns = [*(("--text", name) for name in text), *([("--label", label)] if label else [])]
+    check_distinct(columns)
     data = expand_home(data)
-    path = None if output == "-" else Path(expand_home(output or f"{_data_name(data)}.yaml"))
+    name = f"{_data_name(data)}{'-encoder' if encoder else ''}.yaml"
+    path = None if output == "-" else Path(expand_home(output or name))
     sources = [data, *(companion for _, companion in _companion_paths(data))]
-    check_output(path, map(Path, sources), overwrite=overwrite)
+    folder = Path(expand_home(encoder)) if encoder else None
+    check_output(path, [*map(Path, sources), *(encoder_files(folder) if folder else ())], overwrite=overwrite)
     if not is_encodable(data):
         raise UserError(f"{data}: the name is not UTF-8, so that no config can hold it. Rename the file.")
     table = read_table(Path(data))
@@ -147,8 +193,16 @@ def create_config(
     profile, keys = profile_table(table, roles), text_keys(roles.text.values).near
     _check_trainable(data, profile, roles, keys)
     companions = [_read_companion(key, path, roles, text_columns, keys) for key, path in _companion_paths(data)]
-    vectors = find_vector_files(_words(profile, roles)) if vector_paths() else []
-    created = CreatedConfig(data, path, profile, text_columns, companions, vectors)
+    vectors, encoders, selected = [], [], None
+    if folder:
+        selected = read_encoder_folder(folder, roles.text.values)
+        encoders = [selected]
+    else:
+        vectors = find_vector_files(_words(profile, roles)) if vector_paths() else []
+        encoders = find_encoders(roles.text.values) if encoder_paths() else []
+    created = CreatedConfig(
+        data, path, profile, text_columns, companions, vectors, encoders, selected, [*chain.from_iterable(columns)]
+    )
     source = parse_yaml(created.yaml, str(path or output))
     raise_problems(source, check_source(source)[1])
     if path:
@@ -321,6 +375,15 @@ def _text_remarks(profile: DataProfile) -> Iterator[str]:
     if rare:
         listed = ", ".join(rare[:MAX_LISTED_LABELS]) + (", ..." if len(rare) > MAX_LISTED_LABELS else "")
         yield f"Labels with a single row, too few to learn or to measure: {len(rare):,} ({listed})."
+
+
+def _encoder_remarks(encoder: EncoderFolder) -> Iterator[str]:
+    if not encoder.knows_language:
+        unknown = f", {percent(encoder.unknown)} of them unknown" if encoder.unknown else ""
+        yield (
+            f"{encoder.path} may not know the language of the texts: it splits a word into "
+            f"{encoder.pieces_per_word:.1f} pieces{unknown}."
+        )
 
 
 def _companion_remarks(companions: list[CompanionFile]) -> Iterator[str]:

@@ -5,25 +5,27 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pydantic
 import yaml
 from pydantic_core import ErrorDetails
 
+from textclf.config.pretrained import pretrained_files, pretrained_problems
 from textclf.config.schema import TUNE_SECTION, Config, option_rows, section_types
 from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
 from textclf.data.readers import find_files
 from textclf.data.rows import PARTS, data_problems
 from textclf.errors import UserError
 from textclf.io.run_folder import Run
-from textclf.io.streams import expand_home, is_regular_file, missing_file
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.registry import MODELS
 
 MAX_SHOWN = 60  # characters of a wrong value in a message
 
 _CONFIG = pydantic.TypeAdapter(Config)
+
+_EMPTY: dict[Any, Any] = {str: "", str | list[str]: []}  # in the place of a required option that is missing
 
 _TYPE = ("model", "type")  # the key that decides which options its section has
 
@@ -84,14 +86,14 @@ def dump_config(config: Config) -> str:
 
 
 def input_files(config: Config) -> list[Path]:
-    """Return the files of data and of word vectors that a config names.
+    """Return the files of data, word vectors and encoder that a config names.
 
     Raises:
         UserError: a name or a glob matches no file.
     """
     patterns = {part: getattr(config.data, part) for part in PARTS}
     files = [file for part, names in patterns.items() if names for file in find_files(names, key=f"data.{part}")]
-    return files + ([Path(expand_home(config.model.pretrained))] if config.model.pretrained else [])
+    return files + pretrained_files(config)
 
 
 def json_schema() -> dict[str, Any]:
@@ -109,14 +111,35 @@ def check_source(source: YamlSource) -> tuple[Config, list[Problem]]:
     # the options of a section whose type is wrong cannot be checked
     wrong = [key[:-1] if key == _TYPE else key for key, _ in problems]
     valid = _without(values, wrong)
-    config = parse_config({**valid, "data": {"train": [], **(valid.get("data") or {})}})
+    config = parse_config(_with_required(valid))
     folder = Path(source.path).parent
     file_problems = data_problems(config.data, config.report.slices, config_folder=folder)
-    for dotted, message in [*file_problems, *vector_problems(config, config_folder=folder)]:
+    for dotted, message in [*file_problems, *pretrained_problems(config, config_folder=folder)]:
         key = tuple(dotted.split("."))
         if not any(overlaps(key, wrong_key) for wrong_key in wrong):
             problems.append((key, message))
     return config, problems
+
+
+def _with_required(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with an empty one in the place of each required one that is missing."""
+    filled = {}
+    for field in dataclasses.fields(Config):
+        given = values.get(field.name) or {}
+        types = section_types(field.name)
+        options = types.get("") or types[given.get("type", BilstmOptions.type)]
+        filled[field.name] = {**_empty_required(options), **given}
+    return {**values, **filled}
+
+
+def _empty_required(options: type[Any]) -> dict[str, Any]:
+    """Return an empty value for each required option of an options class that names files."""
+    types = get_type_hints(options)
+    required = [
+        field.name for field in dataclasses.fields(options)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]  # fmt: skip
+    return {name: _EMPTY[types[name]] for name in required if types[name] in _EMPTY}
 
 
 def config_values(source: YamlSource) -> dict[str, Any]:
@@ -154,23 +177,6 @@ def parse_config(values: Mapping[str, Any]) -> Config:
     if isinstance(filled.get(section), dict):
         filled[section] = {name: BilstmOptions.type, **filled[section]}
     return _CONFIG.validate_json(json.dumps(filled), strict=True)
-
-
-def vector_problems(config: Config, *, config_folder: Path | None = None) -> list[tuple[str, str]]:
-    """Return the problems of options that concern word vectors, as (dotted key, message) pairs.
-
-    Args:
-        config_folder: folder of the config, for messages.
-    """
-    problems = []
-    pretrained = config.model.pretrained
-    if pretrained is not None and not is_regular_file(expand_home(pretrained)):
-        is_beside = config_folder is not None and is_regular_file(str(config_folder / pretrained))
-        message = missing_file(pretrained, beside=config_folder if is_beside else None)
-        problems.append(("model.pretrained", message))
-    if config.augment.synonyms and pretrained is None:
-        problems.append(("augment.synonyms", "needs word vectors, whose neighbours they are. Set model.pretrained."))
-    return problems
 
 
 def overlaps(key: Key, other: Key) -> bool:

@@ -24,8 +24,19 @@ class TrainingOptions:
     batch_size: int = option(default=32, help="rows per batch", ge=1, le=65536)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(default="adam", help="Keras optimizer")
     learning_rate: float = option(default=0.001, help="learning rate of the optimizer", gt=0, le=100)
-    schedule: Literal["constant", "cosine"] = option(
-        default="cosine", help="cosine: the learning rate falls to 0 over all epochs"
+    schedule: Literal["constant", "cosine", "linear"] = option(
+        default="cosine", help="cosine, linear: the learning rate falls to 0 over all epochs"
+    )
+    warmup: float = option(
+        default=0.0, help="share of all steps in which the learning rate rises from 0 first", ge=0, lt=1
+    )
+    weight_decay: float = option(default=0.004, help="weight decay of adamw", ge=0, lt=1)
+    accumulate: int = option(
+        default=1,
+        help="batches whose gradients make one step together, where larger ones need too much memory; what is left "
+        "over at the end makes none",
+        ge=1,
+        le=1024,
     )
     early_stopping: int | None = option(
         default=2, help="patience: epochs without a better `monitor` after which training stops; null: never", ge=1

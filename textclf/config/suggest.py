@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from textclf.config.encoder_files import FEW, EncoderFolder, EncoderTraining, minutes_text, suggest_encoder_training
 from textclf.config.vector_files import ENOUGH, FOLDER, VectorFile
 from textclf.data.columns import ColumnRoles, Table, evenly_spaced
 from textclf.data.rows import text_keys
@@ -201,6 +202,27 @@ def suggest_settings(
     ]
 
 
+def suggest_encoder_settings(
+    profile: DataProfile, encoder: EncoderFolder, *, has_validation_file: bool
+) -> list[Setting]:  # fmt: skip
+    """Suggest settings that train a pretrained encoder on the data; an option that is left out keeps its default."""
+    training = encoder_training(profile, encoder)
+    return [
+        *_split_settings(profile, has_validation_file),
+        *_word_settings(profile),
+        _max_pieces(encoder),
+        *_encoder_settings(profile, encoder, training),
+        *_encoder_training_settings(profile, training),
+        *_class_weight_hint(profile),
+        *_decision_settings(profile),
+    ]
+
+
+def encoder_training(profile: DataProfile, encoder: EncoderFolder) -> EncoderTraining:
+    """Suggest what to train of an encoder on the data, and estimate how long that takes."""
+    return suggest_encoder_training(encoder, rows=profile.rows, labels=len(profile.labels))
+
+
 def _split_settings(profile: DataProfile, has_validation_file: bool) -> Iterator[Setting]:
     if not has_validation_file and not SMALL <= profile.rows < LARGE:
         share = 0.2 if profile.rows < SMALL else 0.05
@@ -209,6 +231,16 @@ def _split_settings(profile: DataProfile, has_validation_file: bool) -> Iterator
 
 
 def _text_settings(profile: DataProfile, vectors: VectorFile | None) -> Iterator[Setting]:
+    yield from _word_settings(profile)
+    if vectors:
+        yield Setting("text.vocab_size", MAX_VOCABULARY, "with words that only the word vectors have")
+    else:
+        yield _vocab_size(profile)
+    yield _max_length(profile)
+
+
+def _word_settings(profile: DataProfile) -> Iterator[Setting]:
+    """Yield what a word is, and which words become one."""
     if profile.tokenizer != "word":
         unspaced = f"{profile.script} writes no blanks between words"
         reason = unspaced if profile.script in UNSPACED_SCRIPTS else "more than half of the texts are a single word"
@@ -225,11 +257,6 @@ def _text_settings(profile: DataProfile, vectors: VectorFile | None) -> Iterator
     }
     if reasons:
         yield Setting("text.clean", ["html", *reasons], ", ".join(reasons.values()))
-    if vectors:
-        yield Setting("text.vocab_size", MAX_VOCABULARY, "with words that only the word vectors have")
-    else:
-        yield _vocab_size(profile)
-    yield _max_length(profile)
 
 
 def _vocab_size(profile: DataProfile) -> Setting:
@@ -301,17 +328,63 @@ def _training_settings(profile: DataProfile) -> Iterator[Setting]:
     reason = f"{_rows(profile)}, {_at_least(profile)}{rows_per_label:,.0f} per label: the fewer rows, the more epochs"
     yield Setting("training.epochs", epochs, reason)
     if profile.rows < SMALL or profile.rows >= LARGE:
-        size = 16 if profile.rows < SMALL else 128 if profile.more else 64
-        steps = f"{_at_least(profile)}{-(-profile.rows // size):,} steps per epoch"
-        yield Setting("training.batch_size", size, steps)
+        yield _batch_size(profile, 16 if profile.rows < SMALL else 128 if profile.more else 64)
     rate = 0.005 if profile.rows < SMALL else 0.003 if epochs > 4 else 0.002
     yield Setting("training.learning_rate", rate, f"larger than the default, 0.001, as {epochs} epochs are few")
     reason = f"the rate falls to 0 over the {epochs} epochs, so the last ones gain; the best is kept"
     yield Setting("training.early_stopping", None, reason)
+    yield from _class_weight_hint(profile)
+
+
+def _batch_size(profile: DataProfile, size: int) -> Setting:
+    steps = f"{_at_least(profile)}{-(-profile.rows // size):,} steps per epoch"
+    return Setting("training.batch_size", size, steps)
+
+
+def _class_weight_hint(profile: DataProfile) -> Iterator[Setting]:
     label, rows = list(profile.labels.items())[-1]
     if rows * 5 < max(profile.labels.values()):
         reason = f"'{excerpt(label, longest=30)}' has {rows:,} of {_rows(profile)}; finds more of them, costs accuracy"
         yield Setting("training.class_weight", "balanced", reason, active=False)
+
+
+def _max_pieces(encoder: EncoderFolder) -> Setting:
+    """Suggest how many pieces of a text an encoder reads."""
+    half = f"pieces of words: half of the texts have at most {encoder.median:,.0f}"
+    if encoder.max_length >= encoder.p99:
+        return Setting("text.max_length", encoder.max_length, f"{half}, 99 % at most {encoder.p99:,}")
+    reason = f"{half}, {percent(encoder.cut)} more than {encoder.max_length}, of which the encoder reads the end"
+    return Setting("text.max_length", encoder.max_length, reason)
+
+
+def _encoder_settings(profile: DataProfile, encoder: EncoderFolder, training: EncoderTraining) -> Iterator[Setting]:
+    yield Setting("model.type", "encoder", "a pretrained encoder and a layer for the labels")
+    reason = f"{encoder.weights:,} weights, in {encoder.layers} layers and the table of pieces"
+    yield Setting("model.encoder", encoder.path, reason)
+    time = f"about {minutes_text(training.minutes)} on this machine's processors"
+    if training.trainable == "all":
+        yield Setting("model.trainable", "all", f"training takes {time}")
+        yield Setting("model.encoder_learning_rate", 5e-5, "small: its weights are good already")
+        return
+    slow = profile.rows >= FEW
+    why = f"all of it would take about {minutes_text(training.minutes_of_all)}" if slow else f"{_rows(profile)} are few"
+    yield Setting("model.trainable", training.trainable, f"{why}; training takes {time}")
+    yield Setting(
+        "model.encoder_learning_rate", 1e-4, "small: its weights are good already; twice the rate for all of it"
+    )
+
+
+def _encoder_training_settings(profile: DataProfile, training: EncoderTraining) -> Iterator[Setting]:
+    yield Setting("training.epochs", training.epochs, f"{_rows(profile)}: an encoder needs few, more for fewer rows")
+    yield _batch_size(profile, 16)
+    yield Setting("training.optimizer", "adamw", "the one that encoders are trained with")
+    yield Setting("training.learning_rate", 0.001, "of the layer for the labels, which is new")
+    yield Setting("training.schedule", "linear", f"the rate falls to 0 over the {training.epochs} epochs")
+    yield Setting("training.warmup", 0.1, "the rate rises in the first tenth: the new layer's first errors are large")
+    yield Setting("training.weight_decay", 0.01, "that of BERT")
+    yield Setting("training.early_stopping", None, f"the {training.epochs} epochs are few; the best is kept")
+    reason = "later epochs label better; calibration mends that they are too sure"
+    yield Setting("training.monitor", "val_accuracy", reason)
 
 
 def _decision_settings(profile: DataProfile) -> Iterator[Setting]:

@@ -14,6 +14,8 @@ from textclf.io.files import temporary_folder
 
 RUNS = Path("runs")
 
+TOKENIZER = "tokenizer.json"  # of a pretrained encoder, in its folder and in `model/`
+
 
 @dataclass(frozen=True)
 class Run:
@@ -43,6 +45,11 @@ class Run:
     def description(self) -> Path:
         """Text options, vocabulary and labels in `model/`."""
         return self.model / "model.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer of a pretrained encoder in `model/`, where the model has one."""
+        return self.model / TOKENIZER
 
     @property
     def history(self) -> Path:
@@ -94,6 +101,11 @@ class Run:
         return self.path / "checkpoint" / "begun.json"
 
     @property
+    def vectors(self) -> Path:
+        """The vectors of all rows, while the last layer of an encoder is trained on them."""
+        return self.path / "checkpoint" / "vectors.npy"
+
+    @property
     def owner(self) -> "Run":
         """The run itself, or, for an evaluation on other data, the run that was evaluated: two folders above.
 
@@ -113,8 +125,8 @@ class Run:
     def files(self) -> list[Path]:
         """The files of a finished run, some of which not every run has; metrics.json last."""
         return [
-            self.config, self.keras_model, self.graph, self.description, self.history, self.split, self.suspects,
-            self.samples, self.environment, self.predictions, self.report, self.metrics,
+            self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
+            self.suspects, self.samples, self.environment, self.predictions, self.report, self.metrics,
         ]  # fmt: skip
 
     @property
@@ -149,8 +161,13 @@ def remove_run(run: Run, *, keep: Collection[Path] = ()) -> None:
 def _own_files(run: Run) -> list[Path]:
     """Return the files that textclf writes into a run folder; of a folder in it that is a link only the link."""
     links = [folder for folder in _own_folders(run) if folder.is_symlink()]
-    files = [*run.files, run.fingerprint, *run.checkpoint.parent.glob("state*.npz")]
+    files = [*run.files, *training_files(run)]
     return links + [file for file in files if file.parent not in links]
+
+
+def training_files(run: Run) -> list[Path]:
+    """Return the files that a run has while it is trained."""
+    return [run.fingerprint, run.vectors, *run.checkpoint.parent.glob("state*.npz")]
 
 
 def _own_folders(run: Run) -> tuple[Path, Path]:

@@ -13,7 +13,7 @@ from textclf.io.contract import EnvironmentDocument
 from textclf.io.files import make_parents, read_json, write_errors
 from textclf.io.outputs import already_exists, check_not_read, check_steps_back
 from textclf.io.publishing import can_be_renamed, publish, retire
-from textclf.io.run_folder import RUNS, Run, remove_run
+from textclf.io.run_folder import RUNS, Run, remove_run, training_files
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def publishing(staging: Run, run: Run) -> Iterator[None]:
 
 def drop_all_but_checkpoint(staging: Run) -> None:
     """Remove all files but the checkpoint; without one, remove the folder."""
-    kept = [staging.fingerprint, *staging.checkpoint.parent.glob("state*.npz")] if staging.checkpoint.exists() else []
+    kept = training_files(staging) if staging.checkpoint.exists() else []
     remove_run(staging, keep=kept)
 
 

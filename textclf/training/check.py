@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -58,12 +58,14 @@ class CheckDocument(TypedDict):
     """Training rows by label."""
     tokens: dict[str, float]
     """median, p95 and longest: tokens of a training text."""
+    unit: Literal["words", "pieces of words"]
+    """What the network reads, and the next ones count; an encoder reads pieces."""
     vocabulary: int
-    """Words that the network knows."""
+    """Those that the network knows."""
     truncated: TruncationDocument
     """What the network does not read of the training texts."""
     unknown_words: dict[str, float]
-    """Fraction of the words that the network does not know, by part."""
+    """Fraction of those that the network does not know, by part."""
     html: NotRequired[MarkupDocument]
     """Where `text.clean` has html."""
     findings: list[FindingDocument]
@@ -75,6 +77,9 @@ class RunCheckDocument(TypedDict):
 
     labels: list[str]
     vocabulary: int
+    """Words that the model knows."""
+    pieces: NotRequired[int]
+    """Pieces of words that its pretrained encoder knows, where it has one."""
     probe_difference: float
 
 
@@ -110,7 +115,10 @@ def check_config(
             "p95": float(np.quantile(tokens, 0.95)),
             "longest": int(tokens.max()),
         },
-        "vocabulary": len(dataset.encoder.vocabulary),
+        "unit": "pieces of words" if dataset.piece_encoder else "words",
+        "vocabulary": dataset.piece_encoder.tokenizer.size
+        if dataset.piece_encoder
+        else len(dataset.word_encoder.vocabulary),
         "truncated": dataset.train_truncation.summary(),
         "unknown_words": dataset.unknown,
         "findings": check_data(config, dataset).findings,
@@ -161,11 +169,13 @@ def check_run(run: Run) -> RunCheckDocument:
             f"{run.path}: probabilities differ by {difference:.1e} from those when it was saved; {PARITY_LIMIT:.0e} at "
             "most is rounding. Another ONNX Runtime may compute differently; train again, or install the old one."
         )
-    return {
-        "labels": classifier.labels,
-        "vocabulary": len(classifier.description.vocabulary),
-        "probe_difference": difference,
-    }
+    description = classifier.description
+    document: RunCheckDocument = {
+        "labels": classifier.labels, "vocabulary": len(description.vocabulary), "probe_difference": difference
+    }  # fmt: skip
+    if description.piece_count is not None:
+        document["pieces"] = description.piece_count
+    return document
 
 
 PRODUCTS = {

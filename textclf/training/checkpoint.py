@@ -1,11 +1,10 @@
 """Checkpoints: a training that is resumed from one gives the same network as if it had never stopped."""
 
-import io
 import json
 import time
 import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,11 @@ class Checkpoint:
         return self._seconds is not None and time.monotonic() - self._saved >= self._seconds
 
     def save(self, state: TrainingState, variables: Sequence[Any]) -> None:
-        values = {name: value for name, value in asdict(state).items() if name != "best_weights"}
-        arrays: dict[str, Any] = {"progress": np.frombuffer(json.dumps(values).encode(), np.uint8)}
-        arrays |= {f"variable_{i}": variable.numpy() for i, variable in enumerate(variables)}
-        arrays |= {f"best_{i}": weights for i, weights in enumerate(state.best_weights)}
-        buffer = io.BytesIO()  # given a path, NumPy 2.1 leaves the archive open where a write fails
-        np.savez(buffer, **arrays)
-        with replacing(self._path) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+        # not by np.savez: where a write fails, that of NumPy 2.1 leaves the archive open
+        with replacing(self._path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name, array in _arrays(state, variables):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
         self._saved = time.monotonic()
 
     def load(self, variables: Sequence[Any]) -> TrainingState:
@@ -100,7 +96,7 @@ class Checkpoint:
         """
         if not self._path.exists():
             return TrainingState()
-        arrays = self._arrays()
+        arrays = self._read()
         saved = [arrays.get(f"variable_{i}") for i in range(len(variables))]
         shapes = [None if array is None else array.shape for array in saved]
         if shapes != [tuple(variable.shape) for variable in variables]:
@@ -112,10 +108,21 @@ class Checkpoint:
         best_weights = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
         return TrainingState(**values, best_weights=best_weights)
 
-    def _arrays(self) -> dict[str, Array]:
+    def _read(self) -> dict[str, Array]:
         try:
             # np.load leaves a file open that it finds damaged
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{self._path} is damaged: {error}. Begin anew with --overwrite.") from None
+
+
+def _arrays(state: TrainingState, variables: Sequence[Any]) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of a checkpoint by name, one at a time: those of an encoder take hundreds of MB."""
+    progress = asdict(replace(state, best_weights=[]))
+    del progress["best_weights"]
+    yield "progress", np.frombuffer(json.dumps(progress).encode(), np.uint8)
+    for index, variable in enumerate(variables):
+        yield f"variable_{index}", variable.numpy()
+    for index, weights in enumerate(state.best_weights):
+        yield f"best_{index}", weights

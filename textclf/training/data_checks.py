@@ -14,7 +14,8 @@ from textclf.data.spelling import LIST_ADVICE, is_list_as_text, quoted, spelling
 from textclf.io.contract import ExampleDocument, FindingDocument
 from textclf.io.sanitize import excerpt, join_names
 from textclf.text.encoding import RESERVED
-from textclf.training.dataset import Dataset, Split
+from textclf.training.dataset import Dataset
+from textclf.training.splits import Split
 
 EXAMPLES = 3  # rows shown of a finding
 
@@ -227,9 +228,13 @@ def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocum
     if much:
         named = ", ".join(f"{names[index]} ({100 * fractions[index]:.0f} %)" for index in much[:EXAMPLES])
         end = config.text.truncate
-        percent = f"{100 * MUCH_CUT:.0f} %"
-        what = f"{len(much)} labels lose more than {percent} of their words where the network cuts texts: {named}"
-        advice = f"Raise text.max_length ({config.text.max_length}), or see whether the {end} of a text is what can go."
+        lost_part = f"more than {100 * MUCH_CUT:.0f} % of their {_unit(dataset)}"
+        what = f"{len(much)} labels lose {lost_part} where the network cuts texts: {named}"
+        if_longer = " if the encoder reads more" if dataset.piece_encoder else ""
+        advice = (
+            f"Raise text.max_length ({config.text.max_length}){if_longer}, or see whether the {end} of a text is what "
+            "can go."
+        )
         rows = _first_row_ids(dataset.splits.train, np.argsort(-lost, kind="stable"))
         yield _finding("cut texts", "train", len(much), what, advice, rows)
 
@@ -237,22 +242,30 @@ def _check_truncation(config: Config, dataset: Dataset) -> Iterator[FindingDocum
 def _check_unknown_words(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
     for part, fraction in dataset.unknown.items():
         if fraction > MUCH_UNKNOWN:
-            what = f"{100 * fraction:.1f} % of the words are unknown to the network"
-            full = len(dataset.encoder.vocabulary) + RESERVED >= config.text.vocab_size
-            remedy = f"Raise text.vocab_size ({config.text.vocab_size})" if full else "Add training rows"
-            advice = f"{remedy}, or name word vectors in model.pretrained."
+            what = f"{100 * fraction:.1f} % of the {_unit(dataset)} are unknown to the network"
+            advice = "Take an encoder for this language and script."
+            if not dataset.piece_encoder:
+                full = len(dataset.word_encoder.vocabulary) + RESERVED >= config.text.vocab_size
+                remedy = f"Raise text.vocab_size ({config.text.vocab_size})" if full else "Add training rows"
+                advice = f"{remedy}, or name word vectors in model.pretrained."
             yield _finding("unknown words", part, len(dataset.splits.parts()[part]), what, advice)
+
+
+def _unit(dataset: Dataset) -> str:
+    """Return the name of what the network reads of a text."""
+    return "pieces" if dataset.piece_encoder else "words"
 
 
 def _check_telling_words(config: Config, dataset: Dataset) -> Iterator[FindingDocument]:
     """Find words that nearly all rows of a label have and hardly any other: a leak, or too easy a task."""
     if config.data.label_separator is not None:
         return
-    token_ids, targets = dataset.train.token_ids.head(TELLING_SAMPLE), dataset.train.targets[:TELLING_SAMPLE]
-    n, labels, words = len(token_ids), len(dataset.splits.labels), len(dataset.encoder.vocabulary) + RESERVED
-    row_of_token = np.repeat(np.arange(n), token_ids.lengths)  # (tokens,)
-    ones = np.ones(len(token_ids.flat), np.int32)
-    has_word = csr_matrix((ones, (row_of_token, token_ids.flat.astype(np.int64))), (n, words))
+    rows = np.arange(min(TELLING_SAMPLE, len(dataset.train)))
+    tokens, targets = dataset.linear_words(dataset.splits.train.take(rows)), dataset.train.targets[rows]
+    n, labels, words = len(tokens), len(dataset.splits.labels), len(dataset.linear_vocabulary) + RESERVED
+    row_of_token = np.repeat(np.arange(n), tokens.counts)  # (tokens,)
+    ones = np.ones(len(tokens.flat), np.int32)
+    has_word = csr_matrix((ones, (row_of_token, tokens.flat.astype(np.int64))), (n, words))
     has_word.data[:] = 1  # a word counts once a row
     has_label = csr_matrix((np.ones(n, np.int32), (targets, np.arange(n))), (labels, n))
     both = (has_label @ has_word).tocoo()  # (labels, words), sparse: rows with the label and the word
@@ -267,7 +280,7 @@ def _check_telling_words(config: Config, dataset: Dataset) -> Iterator[FindingDo
     telling &= word >= RESERVED
     if telling.any():
         named = ", ".join(
-            f"'{dataset.encoder.vocabulary[word_id - RESERVED]}' for {dataset.splits.labels[label_id]}"
+            f"'{dataset.linear_vocabulary[word_id - RESERVED]}' for {dataset.splits.labels[label_id]}"
             for label_id, word_id in zip(label[telling][:EXAMPLES], word[telling][:EXAMPLES], strict=True)
         )
         what = f"{telling.sum()} words alone give a label away: {named}"

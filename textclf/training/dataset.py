@@ -1,7 +1,6 @@
-"""The dataset of a config: data files read once, split, and encoded into token ids in temporary files."""
+"""The dataset of a config: its rows encoded into token ids in temporary files, as a network and a model take them."""
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,23 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import Config
-from textclf.data.readers import find_files
-from textclf.data.rows import ROWS_AT_ONCE, Labels, TextKeys, text_keys
-from textclf.data.source import RowIds, SourceReader, SourceRows
-from textclf.data.spelling import check_known_labels, quoted, spelling_advice
-from textclf.data.split import SplitRows, folds, split
 from textclf.errors import UserError
-from textclf.io.contract import SplitDocument
-from textclf.io.files import array_on_disk, smallest_dtype
-from textclf.io.sanitize import join_names
+from textclf.io.files import smallest_dtype
+from textclf.io.run_folder import TOKENIZER
 from textclf.io.streams import expand_home
-from textclf.text.encoding import RESERVED, UNKNOWN, Encoder, TokenIds, Tokens, Truncation, cut_texts, token_ids_on_disk
+from textclf.models.encoder.folder import read_encoder
+from textclf.models.encoder.network import EncoderOptions
+from textclf.text.encoding import (
+    RESERVED,
+    UNKNOWN,
+    TokenIds,
+    Tokens,
+    Truncation,
+    WordEncoder,
+    concatenate,
+    cut_texts,
+    token_ids_on_disk,
+)
+from textclf.text.model_input import ModelInput, PieceEncoder, join_pieces
+from textclf.text.piece_tokenizer import PieceTokenizer, read_tokenizer
 from textclf.text.tokenizer import WHOLE_TEXT, TextOptions
 from textclf.text.vectors import WordVectors, read_vectors, vector_words
 from textclf.text.vocabulary import WordCounts, fill_vocabulary
 from textclf.training.loop import Examples
-
-logger = logging.getLogger(__name__)
+from textclf.training.splits import Fold, Split, Splits, read_splits
 
 MANY_ROWS = 1000  # with more rows than this, a linear model leaves out what one row only has
 
@@ -34,87 +40,16 @@ LINEAR_WORDS = 100_000  # the most frequent, which a linear model knows even if 
 
 
 @dataclass(frozen=True)
-class Split:
-    """Rows for one purpose, with all their words."""
-
-    words: Tokens
-    """Word numbers, in the order in which words were first read, of all rows of the files."""
-    all_keys: TextKeys
-    """Keys of all rows of the files."""
-    rows: SourceRows
-    """The rows of the split."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def row_ids(self) -> RowIds:
-        """Numbers of the rows in their files, ascending, shape (n,)."""
-        return self.rows.row_ids
-
-    @property
-    def labels(self) -> Labels:
-        return self.rows.labels
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Words of each row, shape (n,)."""
-        return self.words.counts[self.row_ids]
-
-    @property
-    def keys(self) -> TextKeys:
-        return self.all_keys.take(self.row_ids)
-
-    def take(self, indices: RowIds) -> "Split":
-        """Return the rows at these indices, which are ascending."""
-        return replace(self, rows=self.rows.take(indices))
-
-    def chunks(self) -> Iterator[Tokens]:
-        """Yield the words of the rows, some thousands of rows at a time."""
-        for begin in range(0, len(self), ROWS_AT_ONCE):
-            yield self.words.take(self.row_ids[begin : begin + ROWS_AT_ONCE])
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The rows to train on, to validate on and to evaluate on."""
-
-    labels: list[str]
-    """Names of the labels, sorted; of two labels the positive one is the last."""
-    train: Split
-    validation: Split
-    evaluation: Split
-    """The rows of the test files; without any, the validation rows."""
-    document: SplitDocument
-    """Contents of split.json."""
-
-    def parts(self) -> dict[str, Split]:
-        """Return each split by its name: train, validation and, where there are test files, test."""
-        test = {} if self.evaluation is self.validation else {"test": self.evaluation}
-        return {"train": self.train, "validation": self.validation, **test}
-
-    def without_keys(self, *, keep_words: bool) -> "Splits":
-        """Return the splits without text keys, and without words unless these are kept, to free memory."""
-        none = np.empty(0, np.uint64)
-
-        def reduce(split: Split) -> Split:
-            words = split.words if keep_words else Tokens(split.words.flat[:0].copy(), split.words.counts)
-            return replace(split, words=words, all_keys=TextKeys(none, none))
-
-        validation = reduce(self.validation)
-        evaluation = validation if self.evaluation is self.validation else reduce(self.evaluation)
-        return replace(self, train=reduce(self.train), validation=validation, evaluation=evaluation)
-
-
-@dataclass(frozen=True)
 class Dataset:
     """The rows of a config as a network takes them, and as the whole model does."""
 
     splits: Splits
-    encoder: Encoder
-    """The words that the network knows."""
-    input_encoder: Encoder
-    """The words that the model takes: with a linear part all words of whole texts, else those of the network."""
+    word_encoder: WordEncoder
+    """The words that the network knows; none for a pretrained encoder, which reads pieces."""
+    piece_encoder: PieceEncoder | None
+    """The tokenizer of a pretrained encoder; None: the network reads words."""
+    model_input: ModelInput
+    """What the model reads: with a linear part all words of whole texts, else the words of the network; and pieces."""
     linear_vocabulary: list[str]
     """The words that a linear model knows: those of the network and, behind them, further ones."""
     linear_ids: npt.NDArray[np.int32]
@@ -126,26 +61,32 @@ class Dataset:
     train: Examples
     validation: Examples
     validation_ids: TokenIds
-    """Token ids of the validation rows, by `input_encoder`."""
+    """Token ids of the validation rows, by `model_input`."""
     evaluation_ids: TokenIds
-    """Token ids of the rows to evaluate on, by `input_encoder`."""
+    """Token ids of the rows to evaluate on, by `model_input`."""
     train_truncation: Truncation
     validation_truncation: Truncation
     unknown: dict[str, float]
-    """Fraction of words outside the vocabulary by the name of the split."""
+    """Fraction of words, or of pieces, that the network does not know by the name of the split."""
+
+    @property
+    def network_size(self) -> int:
+        """Number of token ids that the network knows, padding and unknown included."""
+        return RESERVED + (self.piece_encoder.size if self.piece_encoder else len(self.word_encoder.vocabulary))
 
     def with_words(self, count: int) -> "Dataset":
         """Return the dataset of a network that knows the first words of the vocabulary only, without a linear part."""
-        encoder = Encoder(self.encoder.vocabulary[:count], replace(self.encoder.options, vocab_size=count + RESERVED))
+        options = replace(self.word_encoder.options, vocab_size=count + RESERVED)
+        encoder = WordEncoder(self.word_encoder.vocabulary[:count], options)
         train, validation, evaluation = (
             encoder.limit(token_ids) for token_ids in (self.train.token_ids, self.validation_ids, self.evaluation_ids)
         )
         return replace(
             self,
-            encoder=encoder,
+            word_encoder=encoder,
             train=replace(self.train, token_ids=train),
             validation=replace(self.validation, token_ids=validation),
-            input_encoder=encoder,
+            model_input=ModelInput(encoder, None),
             validation_ids=validation,
             evaluation_ids=evaluation,
             train_truncation=Truncation().add(train),
@@ -156,9 +97,50 @@ class Dataset:
         """Return the dataset with the rows as another one's model takes them, which has the same rows."""
         return replace(
             self,
-            input_encoder=other.input_encoder,
+            model_input=other.model_input,
             validation_ids=other.validation_ids,
             evaluation_ids=other.evaluation_ids,
+        )
+
+    def in_words(
+        self,
+        vocabulary: list[str],
+        vectors: WordVectors | None,
+        *,
+        trained_words: int | None = None,
+        whole: bool = False,
+    ) -> "Dataset":
+        """Return the dataset of an encoder for a network that reads words, without a linear part.
+
+        Args:
+            vocabulary: the words that it knows.
+            vectors: those of the words.
+            trained_words: number of the words that occur in the training rows, which come first; None: all.
+            whole: True for whole texts, as a linear part reads them.
+        """
+        length = WHOLE_TEXT if whole else self.word_encoder.options.max_length
+        options = replace(self.word_encoder.options, vocab_size=len(vocabulary) + RESERVED, max_length=length)
+        encoder = WordEncoder(vocabulary, options)
+
+        def encode(split: Split) -> TokenIds:
+            return concatenate(map(encoder.encode, split.rows.text_chunks()))
+
+        splits = self.splits
+        train, validation = encode(splits.train), encode(splits.validation)
+        evaluation = validation if splits.evaluation is splits.validation else encode(splits.evaluation)
+        return replace(
+            self,
+            word_encoder=encoder,
+            piece_encoder=None,
+            model_input=ModelInput(encoder, None),
+            trained_words=len(vocabulary) if trained_words is None else trained_words,
+            vectors=vectors,
+            train=replace(self.train, token_ids=train),
+            validation=replace(self.validation, token_ids=validation),
+            validation_ids=validation,
+            evaluation_ids=evaluation,
+            train_truncation=Truncation().add(train),
+            validation_truncation=Truncation().add(validation),
         )
 
     def linear_words(self, split: Split) -> Tokens:
@@ -171,17 +153,8 @@ class Dataset:
         return map(self.evaluation_ids.take, self.splits.evaluation.rows.chunks())
 
 
-class Fold(NamedTuple):
-    """One of the splits of a cross-validation."""
-
-    number: int
-    """Counted from 0."""
-    folds: int
-    """Number of splits."""
-
-
 class Vocabularies(NamedTuple):
-    """The words of a model."""
+    """The words of a model, and the pieces of its encoder."""
 
     network: list[str]
     """Those that the network knows."""
@@ -191,6 +164,16 @@ class Vocabularies(NamedTuple):
     """Number of words of the network that occur in the training rows; they come first."""
     vectors: WordVectors | None = None
     """Of the network's words."""
+    tokenizer: PieceTokenizer | None = None
+    """The tokenizer of a pretrained encoder."""
+
+
+class EncodedRows(NamedTuple):
+    """The rows of a split as a network takes them."""
+
+    token_ids: TokenIds
+    truncation: Truncation
+    """What was cut off, and what is unknown."""
 
 
 def prepare(
@@ -206,148 +189,80 @@ def prepare(
     Raises:
         UserError: a file is at fault, or there is too little to learn from.
     """
+    tokenizer = vocabularies.tokenizer if vocabularies else _read_tokenizer(config)
     word_counts = WordCounts(config.text)
-    splits = _read_splits(config, word_counts, folder, fold)
+    splits = read_splits(config, word_counts, folder, fold)
     known = vocabularies or _make_vocabularies(config, word_counts, splits.train)
     token_id_of, linear_ids = map(word_counts.token_ids, (known.network, known.linear))  # (word ids,) each
-    encoder = input_encoder = Encoder(known.network, config.text)
-    input_id_of = token_id_of
-    if config.model.blend:
-        input_encoder = Encoder(known.linear, replace(config.text, max_length=WHOLE_TEXT))
-        input_id_of = linear_ids
+    word_encoder, whole_texts = WordEncoder(known.network, config.text), replace(config.text, max_length=WHOLE_TEXT)
+    words = WordEncoder(known.linear, whole_texts) if config.model.blend else None if tokenizer else word_encoder
+    pieces = None
+    if tokenizer:
+        options = config.text
+        pieces = PieceEncoder(tokenizer, options, max_length=options.max_length, truncate=options.truncate)
+    model_input = ModelInput(words, pieces)
 
-    def examples(split: Split) -> tuple[Examples, Truncation]:
-        token_ids, truncation = _encode(split, token_id_of, config.text, folder)
-        return Examples(token_ids, split.labels.targets(splits.labels, config.data.label_separator)), truncation
+    def encode(split: Split) -> EncodedRows:
+        if pieces:
+            return _encode_pieces(split, pieces, folder)
+        return _encode(split, token_id_of, config.text, folder)
 
-    def input_ids(split: Split) -> TokenIds:
-        return _encode(split, input_id_of, input_encoder.options, folder)[0]
+    parts = splits.parts()
+    # a blend of words reads whole test rows, so that its network's own ids of them are not needed
+    rows = {part: encode(parts[part]) for part in parts if part != "test" or pieces or not config.model.blend}
 
-    train, train_truncation = examples(splits.train)
-    validation, validation_truncation = examples(splits.validation)
-    validation_ids = input_ids(splits.validation) if config.model.blend else validation.token_ids
+    def input_ids(part: str) -> TokenIds:
+        if not config.model.blend:
+            return rows[part].token_ids
+        whole = _encode(parts[part], linear_ids, whole_texts, folder).token_ids
+        return _join_on_disk(whole, rows[part].token_ids, parts[part], model_input, folder) if pieces else whole
+
+    def examples(part: str) -> Examples:
+        targets = parts[part].labels.targets(splits.labels, config.data.label_separator)
+        return Examples(rows[part].token_ids, targets)
+
+    validation_ids = input_ids("validation")
     if word_counts.words.next_id > len(word_counts.words):
         # rare words were forgotten, which the model may know from word vectors: tokenize anew
-        chunks = map(input_encoder.encode, splits.evaluation.rows.text_chunks())
-        dtype = smallest_dtype(len(input_encoder.vocabulary) + RESERVED)
-        evaluation_ids = token_ids_on_disk(chunks, dtype, folder=folder)
+        chunks = map(model_input.encode, splits.evaluation.rows.text_chunks())
+        evaluation_ids = token_ids_on_disk(chunks, smallest_dtype(model_input.size), folder=folder)
     else:
-        same = splits.evaluation is splits.validation
-        evaluation_ids = validation_ids if same else input_ids(splits.evaluation)
+        evaluation_ids = input_ids("test") if "test" in parts else validation_ids
+    unknown = {
+        part: rows[part].truncation.unknown_fraction() if pieces else _unknown_fraction(split, token_id_of)
+        for part, split in parts.items()
+    }
     return Dataset(
         splits=splits,
-        encoder=encoder,
-        input_encoder=input_encoder,
+        word_encoder=word_encoder,
+        piece_encoder=pieces,
+        model_input=model_input,
         linear_vocabulary=known.linear,
         linear_ids=linear_ids,
         trained_words=known.trained_words,
         vectors=known.vectors,
-        train=train,
-        validation=validation,
+        train=examples("train"),
+        validation=examples("validation"),
         validation_ids=validation_ids,
         evaluation_ids=evaluation_ids,
-        train_truncation=train_truncation,
-        validation_truncation=validation_truncation,
-        unknown={part: _unknown_fraction(split, token_id_of) for part, split in splits.parts().items()},
+        train_truncation=rows["train"].truncation,
+        validation_truncation=rows["validation"].truncation,
+        unknown=unknown,
     )
 
 
-def _read_splits(config: Config, words: WordCounts, folder: Path | None, fold: Fold | None) -> Splits:
-    """Read all files, and hold rows out where no validation files are named."""
-    data = config.data
-    evaluated = "test" if data.test else "validation" if data.validation else "train"
-
-    def read(part: str) -> Split:
-        return _read(config, part, words, folder, columns=config.report.slices if part == evaluated else ())
-
-    train = read("train")
-    files = train.rows.files
-    document: SplitDocument = {
-        "validation": [], "rows": len(train), "sha256": [file.sha256 for file in files]
-    }  # fmt: skip
-    if data.validation:
-        validation = read("validation")
-    else:
-        indices = _split_rows(config, train, fold)
-        document["validation"] = indices.validation.tolist()
-        held_out = replace(train, rows=replace(train.rows, part="validation"))
-        train, validation = train.take(indices.train), held_out.take(indices.validation)
-    labels = _check_labels(train.labels, validation.labels, data.label_separator, [file.path for file in files])
-    labels = _positive_last(labels, config)
-    evaluation = read("test") if data.test else validation
-    check_known_labels("data.test", evaluation.labels.counts(data.label_separator), labels)
-    return Splits(labels, train, validation, evaluation, document)
-
-
-def _read(config: Config, part: str, words: WordCounts, folder: Path | None, *, columns: Sequence[str]) -> Split:
-    """Read all rows of the files for a part.
-
-    Raises:
-        UserError: a file is at fault, or changed while it was read.
-    """
-    paths = find_files(getattr(config.data, part), key=f"data.{part}")
-    reader = SourceReader(paths, config.data, columns=columns, folder=folder)
-    counts, keys = [], []
-
-    def word_ids() -> Iterator[npt.NDArray[np.int32]]:
-        for texts in reader.texts():
-            tokens = words.tokenize(texts)
-            counts.append(tokens.counts)
-            keys.append(text_keys(texts))
-            yield tokens.flat
-
-    flat = array_on_disk(word_ids(), np.int32, folder=folder)
-    all_keys = TextKeys(*map(np.concatenate, zip(*keys, strict=True)))
-    return Split(Tokens(flat, np.concatenate(counts)), all_keys, reader.rows(part))
-
-
-def _split_rows(config: Config, rows: Split, fold: Fold | None) -> SplitRows:
-    labels, keys, separator = rows.labels, rows.all_keys.near, config.data.label_separator
-    seed = config.training.seed
-    if fold is None:
-        return split(labels, keys, fraction=config.data.validation_split, seed=seed, separator=separator)
-    return folds(labels, keys, count=fold.folds, seed=seed, separator=separator)[fold.number]
-
-
-def _check_labels(train: Labels, validation: Labels, separator: str | None, paths: list[Path]) -> list[str]:
-    """Return the labels of the training rows.
-
-    Raises:
-        UserError: there are too few of them, no rows to validate on, or validation rows of other labels.
-    """
-    files = ", ".join(map(str, paths))
-    labels = train.names(separator)
-    if len(labels) < 2:
-        only = f"only the label '{labels[0]}'" if labels else "no label"
-        raise UserError(f"{files}: {only} in {len(train)} training rows. There must be something to tell apart.")
-    if not len(validation):
+def _read_tokenizer(config: Config) -> PieceTokenizer | None:
+    """Return the tokenizer of the config's pretrained encoder; None: it has none."""
+    if not isinstance(config.model, EncoderOptions):
+        return None
+    encoder = read_encoder(Path(expand_home(config.model.encoder)))
+    tokenizer = read_tokenizer(encoder.path / TOKENIZER, pieces=encoder.sizes.pieces)
+    if config.text.max_length <= tokenizer.special_count:
         raise UserError(
-            f"{files}: no label has two different texts, one to learn from and one to validate on. Add rows, name "
-            "data.validation, or set data.text to another column."
+            f"text.max_length: found {config.text.max_length}, need {tokenizer.special_count + 1} at least: "
+            f"{tokenizer.special_count} pieces mark the ends of each text."
         )
-    unseen = sorted(set(validation.names(separator)) - set(labels))
-    if unseen:
-        advice = spelling_advice(unseen, labels) or "Add training rows of them, or drop theirs."
-        raise UserError(f"data.validation has labels that data.train lacks: {join_names(unseen)}. {advice}")
-    return labels
-
-
-def _positive_last(labels: list[str], config: Config) -> list[str]:
-    """Return the labels with the positive one of two at the end, where metrics, threshold and slices look for it.
-
-    Raises:
-        UserError: `decision.positive` names no label, there are not two labels, or a row may have several.
-    """
-    positive = config.decision.positive
-    if positive is None:
-        return labels
-    if len(labels) != 2 or config.data.label_separator is not None:
-        reason = "a row may have several labels" if config.data.label_separator else f"there are {len(labels)} labels"
-        raise UserError(f"decision.positive: {reason}, of which none is the positive one. Leave the key out.")
-    if positive not in labels:
-        known = " or ".join(map(quoted, labels))
-        raise UserError(f"decision.positive: no training row has the label {quoted(positive)}. Set {known}.")
-    return sorted(labels, key=lambda label: label == positive)
+    return tokenizer
 
 
 def _make_vocabularies(config: Config, words: WordCounts, train: Split) -> Vocabularies:
@@ -357,6 +272,10 @@ def _make_vocabularies(config: Config, words: WordCounts, train: Split) -> Vocab
         UserError: the training rows have no words, or the vectors cannot be read.
     """
     options, counts = config.text, _word_counts(train, words)
+    least = max(options.min_count, 2 if len(train) > MANY_ROWS else 1)
+    frequent = words.most_frequent(counts, min_count=least, limit=LINEAR_WORDS)
+    if isinstance(config.model, EncoderOptions):
+        return Vocabularies([], frequent, 0)
     network = words.most_frequent(counts, min_count=options.min_count, limit=options.vocab_size - RESERVED)
     trained_words, vectors = len(network), None
     if not network:
@@ -367,8 +286,6 @@ def _make_vocabularies(config: Config, words: WordCounts, train: Split) -> Vocab
         path, dimensions = Path(expand_home(config.model.pretrained)), config.model.embedding_dim
         network = fill_vocabulary(network, vector_words(path, dimensions=dimensions), options)
         vectors = read_vectors(path, network, dimensions=dimensions, seed=config.training.seed)
-    least = max(options.min_count, 2 if len(train) > MANY_ROWS else 1)
-    frequent = words.most_frequent(counts, min_count=least, limit=LINEAR_WORDS)
     known = set(network)
     linear = network + [word for word in frequent if word not in known]
     return Vocabularies(network, linear, trained_words, vectors)
@@ -383,26 +300,51 @@ def _word_counts(split: Split, words: WordCounts) -> npt.NDArray[np.int64]:
     return total
 
 
-def _encode(
-    split: Split, token_id_of: npt.NDArray[np.int32], options: TextOptions, folder: Path | None
-) -> tuple[TokenIds, Truncation]:
-    """Return the token ids of the rows, in a temporary file, and what was cut off.
+def _encode(split: Split, token_id_of: npt.NDArray[np.int32], options: TextOptions, folder: Path | None) -> EncodedRows:
+    """Return the token ids of the rows' words, in a temporary file.
 
     Args:
         token_id_of: token id of each word by its word id, shape (words,).
     """
+    tokens = (Tokens(token_id_of[words.flat], words.counts) for words in split.chunks())
+    chunks = (cut_texts(chunk, max_length=options.max_length, cut=options.truncate) for chunk in tokens)
+    return _on_disk(chunks, int(token_id_of.max(initial=UNKNOWN)) + 1, folder, counted=lambda token_ids: token_ids)
+
+
+def _encode_pieces(split: Split, pieces: PieceEncoder, folder: Path | None) -> EncodedRows:
+    """Return the ids of the rows' pieces, in a temporary file."""
+    chunks = map(pieces.encode, split.rows.text_chunks())
+    return _on_disk(chunks, pieces.size + RESERVED, folder, counted=pieces.mark_unknown)
+
+
+def _on_disk(
+    chunks: Iterable[TokenIds], ids: int, folder: Path | None, *, counted: Callable[[TokenIds], TokenIds]
+) -> EncodedRows:
+    """Return the rows of all chunks in a temporary file.
+
+    Args:
+        ids: number of token ids.
+        counted: returns the rows of a chunk as they are counted, with UNKNOWN for what is unknown.
+    """
     truncation = Truncation()
 
-    def chunks() -> Iterator[TokenIds]:
+    def count() -> Iterator[TokenIds]:
         nonlocal truncation
-        for words in split.chunks():
-            tokens = Tokens(token_id_of[words.flat], words.counts)
-            token_ids = cut_texts(tokens, max_length=options.max_length, cut=options.truncate)
-            truncation = truncation.add(token_ids)
+        for token_ids in chunks:
+            truncation = truncation.add(counted(token_ids))
             yield token_ids
 
-    dtype = smallest_dtype(int(token_id_of.max(initial=UNKNOWN)) + 1)
-    return token_ids_on_disk(chunks(), dtype, folder=folder), truncation
+    return EncodedRows(token_ids_on_disk(count(), smallest_dtype(ids), folder=folder), truncation)
+
+
+def _join_on_disk(
+    words: TokenIds, pieces: TokenIds, split: Split, model_input: ModelInput, folder: Path | None
+) -> TokenIds:
+    """Return the words and pieces of the rows of a split in a temporary file."""
+    chunks = (
+        join_pieces(words.take(rows), pieces.take(rows), first=model_input.first_piece) for rows in split.rows.chunks()
+    )
+    return token_ids_on_disk(chunks, smallest_dtype(model_input.size), folder=folder)
 
 
 def _unknown_fraction(split: Split, token_id_of: npt.NDArray[np.int32]) -> float:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +21,16 @@ from textclf.evaluation.calibration import (
 from textclf.inference.classifier import probabilities_of
 from textclf.io.contract import Threshold
 from textclf.models.architecture import Floats, InitialData
+from textclf.models.encoder.network import EncoderOptions, encoder_sizes
+from textclf.models.encoder.sizes import EncoderWeights
 from textclf.models.ensemble import NETWORK, blend, divide_logits
 from textclf.models.registry import MODELS, logits_model
 from textclf.training.augmentation import make_augmentation
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.dataset import Dataset
-from textclf.training.loop import FitResult, TrainingCallback, fit, forward_function, padded_rows
+from textclf.training.loop import FitResult, TrainingCallback, fit, forward_function, forward_tokens, padded_rows
 from textclf.training.model_io import ModelThresholds, network_limits, shape_of
+from textclf.training.pretrained import head_training, pretrained_encoder
 from textclf.training.tensorflow_setup import seed_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -74,7 +78,8 @@ def fit_decision(
         return network, Decision(1.0, ModelThresholds(options.threshold), True)
     rows = np.sort(np.random.default_rng(config.training.seed).permutation(len(validation))[:DECISION_ROWS])
     targets = validation.targets[rows]
-    logits = forward_function(logits_model(network))(validation.token_ids.take(rows)).astype(np.float64)
+    forward = forward_function(logits_model(network), tokens=forward_tokens(config.model))
+    logits = forward(validation.token_ids.take(rows)).astype(np.float64)  # (rows, outputs)
     temperature = fit_temperature(logits, targets) if options.calibrate else 1.0
     if further:  # few rows may all be right: a network that they made surer would outvote the other parts
         temperature = max(1.0, temperature)
@@ -142,6 +147,7 @@ def fit_network(
     callback: TrainingCallback,
     *,
     checkpoint: Checkpoint | None = None,
+    vectors_file: Path | None = None,
     weights: Mapping[str, Floats] | None = None,
 ) -> tuple[Any, FitResult]:
     """Train a new network; return it with the history of its training.
@@ -151,17 +157,24 @@ def fit_network(
     Args:
         device: "cpu" or "gpu", as `start_tensorflow` returned it.
         checkpoint: file to resume from, and to save the progress to.
+        vectors_file: see `head_training`.
         weights: initial weights in the order of `Architecture.weights`; None: random, and pretrained vectors if any.
+            A pretrained encoder has its own.
     """
     seed_tensorflow(config.training.seed)
+    options, shape = config.model, shape_of(config, dataset)
+    build = MODELS[options.type].build
+    if isinstance(options, EncoderOptions):
+        assert weights is None
+        network = build(options, shape, initial=InitialData(encoder=pretrained_encoder(options)), fast=True)
+        return network, _fit_encoder(config, options, dataset, network, callback, checkpoint, vectors_file)
     embeddings = dataset.vectors.table if dataset.vectors else None
     initial = InitialData(embeddings, padded_rows(dataset.train.token_ids))
-    build = MODELS[config.model.type].build
-    network = build(config.model, shape_of(config, dataset), initial=initial, fast=device == "cpu")
+    network = build(options, shape, initial=initial, fast=device == "cpu")
     if weights is not None:
         network.set_weights(list(weights.values()))
     changes = make_augmentation(
-        config.augment, dataset.vectors, dataset.encoder.vocabulary, words=dataset.trained_words
+        config.augment, dataset.vectors, dataset.word_encoder.vocabulary, words=dataset.trained_words
     )
     fit_result = fit(
         network, dataset.train, dataset.validation, config.training, callback,
@@ -170,10 +183,38 @@ def fit_network(
     return network, fit_result
 
 
+def _fit_encoder(
+    config: Config,
+    options: EncoderOptions,
+    dataset: Dataset,
+    network: Any,
+    callback: TrainingCallback,
+    checkpoint: Checkpoint | None,
+    vectors_file: Path | None,
+) -> FitResult:
+    """Train what the options of an encoder say; of the last layer alone, on vectors that are computed once."""
+    train, validation, rate = dataset.train, dataset.validation, options.encoder_learning_rate
+    if options.trainable != "head":
+        return fit(
+            network, train, validation, config.training, callback, checkpoint=checkpoint, encoder_rate=rate
+        )  # fmt: skip
+    head = head_training(options, shape_of(config, dataset), network, train, validation, file=vectors_file)
+    fit_result = fit(
+        head.network, head.train, head.validation, config.training, callback, checkpoint=checkpoint, encoder_rate=rate
+    )  # fmt: skip
+    network.get_layer("logits").set_weights(head.network.get_layer("logits").get_weights())
+    return fit_result
+
+
 def stock_network(config: Config, dataset: Dataset, device: str, network: Any) -> Any:
-    """Return a network of `fit_network` in stock Keras layers, with the same weights."""
-    if device != "cpu":
+    """Return a network of `fit_network` in stock Keras layers that compute in float32, with the same weights."""
+    options, initial = config.model, None
+    if isinstance(options, EncoderOptions):
+        if options.precision == "float32":
+            return network
+        initial = InitialData(encoder=EncoderWeights(encoder_sizes(network), None))
+    elif device != "cpu":
         return network
-    stock = MODELS[config.model.type].build(config.model, shape_of(config, dataset))
+    stock = MODELS[options.type].build(options, shape_of(config, dataset), initial=initial)
     stock.set_weights(network.get_weights())
     return stock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import AugmentOptions, TrainingOptions
+from textclf.errors import UserError
 from textclf.inference.classifier import decide
-from textclf.models.registry import logits_model
+from textclf.models.encoder.network import EncoderOptions
+from textclf.models.registry import ModelOptions, logits_model
 from textclf.text.encoding import PADDING, UNKNOWN, TokenIds, pad
 from textclf.training.augmentation import Augmentation
 from textclf.training.checkpoint import Checkpoint, Epoch, TrainingState, better
@@ -27,7 +29,9 @@ Forward = Callable[[TokenIds], npt.NDArray[np.float32]]
 
 NO_AUGMENTATION = Augmentation(AugmentOptions())
 
-FORWARD_TOKENS = 1 << 18  # padded, at most in a batch of several rows: a blend reads whole texts, which may be long
+# Padded tokens at most in a batch of several rows: a blend reads whole texts, which may be long, and the attention of a
+# pretrained encoder takes gigabytes of memory for many.
+FORWARD_TOKENS, ENCODER_FORWARD_TOKENS = 1 << 18, 1 << 13
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def fit(
     *,
     checkpoint: Checkpoint | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
+    encoder_rate: float | None = None,
 ) -> FitResult:
     """Train the network and leave it with the weights of its best epoch.
 
@@ -92,16 +97,27 @@ def fit(
     Args:
         checkpoint: file to resume from, and to save the progress to.
         augmentation: changes the training rows of each epoch.
+        encoder_rate: learning rate of a pretrained encoder, of all layers but the last one; None: there is none.
     """
     lengths = np.tile(train.token_ids.lengths, augmentation.options.factor)
     steps = math.ceil(len(lengths) / options.batch_size)
-    optimizer = build_optimizer(options, total_steps=steps * options.epochs)
+    factors = () if encoder_rate is None else rate_factors(network, encoder_rate / options.learning_rate)
+    if options.accumulate > steps * options.epochs:
+        raise UserError(
+            f"training.accumulate: found {options.accumulate}, and all epochs have {steps * options.epochs} batches: "
+            "no step would be made. Set less."
+        )
+    optimizer = build_optimizer(
+        options, total_steps=steps * options.epochs, rate_factors=factors, decays_vectors=encoder_rate is None
+    )
     weights = loss_weights(train.targets, options.class_weight)
     if _is_softmax(network) and weights.ndim == 2:
         weights = weights[:, 0]  # probabilities that add up to 1 have one loss a row
     train_step = _make_train_step(network, optimizer, train.targets, weights)
-    forward = forward_function(logits_model(network), batch_size=options.batch_size)
-    variables = [*network.variables, *optimizer.variables]
+    tokens = FORWARD_TOKENS if encoder_rate is None else ENCODER_FORWARD_TOKENS
+    forward = forward_function(logits_model(network), batch_size=options.batch_size, tokens=tokens)
+    frozen = {id(variable) for variable in network.non_trainable_weights}
+    variables = [*(each for each in network.variables if id(each) not in frozen), *optimizer.variables]
     state = checkpoint.load(variables) if checkpoint else TrainingState()
     with catch_interrupt() as interrupts:
         while not _is_finished(state, options):
@@ -124,14 +140,15 @@ def fit(
             state.end_epoch(epoch)
             callback.on_epoch(epoch)
             if state.best_epoch is None or better(epoch, state.best_epoch, options.monitor):
-                state.best, state.best_weights = epoch.epoch, network.get_weights()
+                state.best, state.best_weights = epoch.epoch, [each.numpy() for each in network.trainable_weights]
             if interrupts:
                 break
             if checkpoint:
                 checkpoint.save(state, variables)
     callback.close()
     assert state.best_epoch is not None
-    network.set_weights(state.best_weights)
+    for variable, weights in zip(network.trainable_weights, state.best_weights, strict=True):
+        variable.assign(weights)
     return FitResult(state.history, state.best_epoch, bool(interrupts))
 
 
@@ -214,17 +231,52 @@ def loss_weights(targets: Array, class_weight: str | None) -> npt.NDArray[np.flo
 # Below here is TensorFlow
 
 
-def build_optimizer(options: TrainingOptions, *, total_steps: int) -> Any:
-    """Return the Keras optimizer with its learning-rate schedule."""
+def build_optimizer(
+    options: TrainingOptions, *, total_steps: int, rate_factors: Sequence[float] = (), decays_vectors: bool = True
+) -> Any:
+    """Return the Keras optimizer with its learning-rate schedule.
+
+    Args:
+        total_steps: batches of the whole training.
+        rate_factors, decays_vectors: see `Adam`.
+    """
     import keras
 
-    from textclf.training.optimizers import Adam, AdamW
+    from textclf.training.optimizers import Adam
 
-    rate: Any = options.learning_rate
-    if options.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, total_steps)
-    classes = {"adam": Adam, "adamw": AdamW, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
-    return classes[options.optimizer](rate)
+    settings: dict[str, Any] = {"learning_rate": _learning_rate(options, total_steps)}
+    if options.accumulate > 1:
+        settings["gradient_accumulation_steps"] = options.accumulate
+    if options.optimizer in ("adam", "adamw"):
+        decay = options.weight_decay if options.optimizer == "adamw" else 0.0
+        return Adam(decay=decay, decays_vectors=decays_vectors, rate_factors=rate_factors, **settings)
+    classes = {"rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
+    return classes[options.optimizer](**settings)
+
+
+def _learning_rate(options: TrainingOptions, total_steps: int) -> Any:
+    """Return the learning rate, or its schedule over so many batches: Keras counts them, whatever is accumulated."""
+    from keras.optimizers.schedules import CosineDecay, PolynomialDecay
+
+    from textclf.training.optimizers import WarmUp
+
+    rate, rising = options.learning_rate, round(options.warmup * total_steps)
+    falling = max(1, total_steps - rising)
+    if options.schedule == "constant" and not rising:
+        return rate
+    schedules = {
+        "constant": lambda: PolynomialDecay(rate, falling, end_learning_rate=rate),
+        "cosine": lambda: CosineDecay(rate, falling),
+        "linear": lambda: PolynomialDecay(rate, falling, end_learning_rate=0.0),
+    }
+    schedule = schedules[options.schedule]()
+    return WarmUp(schedule, rising) if rising else schedule
+
+
+def rate_factors(network: Any, factor: float) -> list[float]:
+    """Return the factor for each trainable variable of a network, and 1 for those of its last layer."""
+    last = {id(variable) for variable in network.get_layer("logits").trainable_variables}
+    return [1.0 if id(variable) in last else factor for variable in network.trainable_variables]
 
 
 def cross_entropy(logits: Any, targets: Any, *, softmax: bool) -> Any:
@@ -255,8 +307,17 @@ def evaluate_logits(logits: npt.NDArray[np.float32], targets: Array) -> tuple[fl
     return float(loss.mean()), float((correct.all(axis=1) if multilabel else correct).mean())
 
 
-def forward_function(network: Any, *, batch_size: int = 128) -> Forward:
-    """Return a function that computes the outputs of a network for any number of rows."""
+def forward_tokens(options: ModelOptions) -> int:
+    """Return the most padded tokens of a batch for `forward_function`, by the options of its network."""
+    return ENCODER_FORWARD_TOKENS if isinstance(options, EncoderOptions) else FORWARD_TOKENS
+
+
+def forward_function(network: Any, *, batch_size: int = 128, tokens: int = FORWARD_TOKENS) -> Forward:
+    """Return a function that computes the outputs of a network for any number of rows.
+
+    Args:
+        tokens: most padded tokens of a batch, unless it is one row.
+    """
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
@@ -270,8 +331,8 @@ def forward_function(network: Any, *, batch_size: int = 128) -> Forward:
         while start < len(by_length):
             rows = by_length[start : start + batch_size]
             padded_tokens = np.arange(1, len(rows) + 1) * token_ids.lengths[rows]  # of the first rows, ascending
-            rows = rows[: max(1, np.searchsorted(padded_tokens, FORWARD_TOKENS, side="right"))]
-            fits = batch_size * token_ids.lengths[rows[-1]] <= FORWARD_TOKENS
+            rows = rows[: max(1, np.searchsorted(padded_tokens, tokens, side="right"))]
+            fits = batch_size * token_ids.lengths[rows[-1]] <= tokens
             padded = _pad_batch(token_ids.take(rows), batch_size if fits else len(rows))
             outputs[rows] = forward(padded).numpy()[: len(rows)]
             start += len(rows)
@@ -302,7 +363,9 @@ def _make_train_step(network: Any, optimizer: Any, targets: Array, weights: Arra
             losses = cross_entropy(logits(token_ids, training=True), targets, softmax=softmax) * weights
             # the blank rows of a batch have no weight
             loss = tf.reduce_sum(losses) / tf.cast(tf.math.count_nonzero(weights), tf.float32)
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        # gradients of an embedding are of its rows, which cannot be added up over batches
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        optimizer.apply(gradients, variables)
         return loss
 
     return lambda token_ids, targets, weights: float(step(token_ids, targets, weights))

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from textclf.config.load import load_saved_config
+from textclf.config.pretrained import pretrained_files, pretrained_key
 from textclf.config.schema import Config, option_values
 from textclf.data.rows import PARTS
 from textclf.data.source import SourceFile, changed_while_read, source_files
@@ -15,7 +16,7 @@ from textclf.io.contract import EnvironmentDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.io.staging import drop_all_but_checkpoint, staging_of
-from textclf.training.dataset import Splits
+from textclf.training.splits import Splits
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ def fingerprint(config: Config, splits: Splits | None = None) -> Fingerprint:
     data = (
         [file for split in splits.parts().values() for file in split.rows.files] if splits else [*_data_files(config)]
     )
-    if config.model.pretrained:
-        data += source_files(config.model.pretrained, key="model.pretrained")
+    if pretrained := pretrained_files(config):
+        data += source_files([*map(str, pretrained)], key=pretrained_key(config))
     return Fingerprint(option_values(config), {file.path.as_posix(): file.sha256 for file in data}, package_versions())
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from textclf.config.load import input_files
+from textclf.config.pretrained import pretrained_files
 from textclf.config.schema import Config
 from textclf.evaluation.error_samples import sample_document
 from textclf.evaluation.evaluate import evaluate_rows
@@ -170,21 +171,22 @@ def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
         "%d rows to train on, %d to validate on, %d labels",
         len(dataset.train), len(dataset.validation), len(dataset.splits.labels),
     )  # fmt: skip
+    known = dataset.piece_encoder.tokenizer.size if dataset.piece_encoder else dataset.trained_words
     logger.info(
-        "the network knows %d words and reads %d tokens of a text: cuts %d training rows (%.1f %%), %.1f %% of all "
+        "the network knows %d %s and reads %d tokens of a text: cuts %d training rows (%.1f %%), %.1f %% of all "
         "tokens; unknown to it in validation: %.1f %%",
-        dataset.trained_words, dataset.encoder.options.max_length, cut["rows"], 100 * cut["share_of_rows"],
-        100 * cut["share_of_tokens"], 100 * unknown,
+        known, "pieces of words" if dataset.piece_encoder else "words", config.text.max_length,
+        cut["rows"], 100 * cut["share_of_rows"], 100 * cut["share_of_tokens"], 100 * unknown,
     )  # fmt: skip
     for finding in checks.findings:
         logger.warning("%s, %s: %s. %s", *(finding[key] for key in ("part", "check", "what", "advice")))
     if dataset.vectors:
         words = dataset.trained_words
-        beyond = len(dataset.encoder.vocabulary) - words
+        beyond = len(dataset.word_encoder.vocabulary) - words
         known = dataset.vectors.known_count - beyond
         logger.info(
             "%s has %d of the %d words (%.1f %%), and gives %d that training lacks",
-            config.model.pretrained, known, words, 100 * known / words, beyond,
+            *pretrained_files(config), known, words, 100 * known / words, beyond,
         )  # fmt: skip
 
 
@@ -200,7 +202,9 @@ def _fit_networks(
             logger.info("network %d of %d, seed %d", index + 1, count, seed)
         seeded = replace(config, training=replace(config.training, seed=seed))
         checkpoint = Checkpoint(staging.state(index), minutes=config.training.checkpoint_minutes)
-        network, fit_result = fit_network(seeded, dataset, device, callback, checkpoint=checkpoint)
+        network, fit_result = fit_network(
+            seeded, dataset, device, callback, checkpoint=checkpoint, vectors_file=staging.vectors
+        )
         networks[seed] = stock_network(seeded, dataset, device, network), fit_result
         if fit_result.interrupted:
             epochs, best = len(fit_result.history), fit_result.best.epoch
