@@ -33,18 +33,29 @@ DEFAULT_TRIALS = 20
 @click.argument("data")
 @click.option("--text", multiple=True, help="Column of the texts, repeatable [default: found by its values].")
 @click.option("--label", help="Column of the labels [default: found by its values].")
-@click.option("--output", "-o", help="Config to write, or - for stdout [default: NAME.yaml of the data].")
+@click.option("--encoder", help="Folder of a pretrained encoder to train [default: a network from scratch].")
+@click.option(
+    "--output",
+    "-o",
+    help="Config to write, or - for stdout [default: NAME.yaml of the data; with --encoder NAME-encoder.yaml].",
+)
 @overwrite_option
 @json_option
 def init(
-    data: str, text: tuple[str, ...], label: str | None, output: str | None, overwrite: bool, as_json: bool
-) -> None:  # fmt: skip
+    data: str,
+    text: tuple[str, ...],
+    label: str | None,
+    encoder: str | None,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     """Write a commented config that trains on DATA as it stands."""
     from textclf.config.init import create_config
 
     if as_json and output == "-":
         raise click.UsageError("--json and --output - both print to stdout; choose one.")
-    created = create_config(data, output, text=text, label=label, overwrite=overwrite)
+    created = create_config(data, output, text=text, label=label, encoder=encoder, overwrite=overwrite)
     print_stderr(*created.summary())
     if created.path is None:
         print_stdout([created.yaml])

@@ -22,15 +22,53 @@ def epoch_line(epoch: Epoch, seconds: float) -> str:
     )
 
 
+FIRST_STEPS = 2  # not measured for the forecast: in them TensorFlow compiles the step
+
+MEASURED_SECONDS = 10.0  # after which the forecast is made
+
+LONG = 60.0  # seconds that must be left for the forecast to be worth a line
+
+
+class Forecast:
+    """A forecast of how long a training takes, measured on its first steps."""
+
+    def __init__(self) -> None:
+        self._steps = 0  # done while it measures
+        self._start = 0.0
+        self._made = False
+
+    def after(self, step: Step) -> str | None:
+        """Return a line with the time that is left, once, and only if that is long."""
+        self._steps += 1
+        if self._steps <= FIRST_STEPS:
+            self._start = time.perf_counter()
+            return None
+        seconds = time.perf_counter() - self._start
+        if self._made or seconds < MEASURED_SECONDS:
+            return None
+        self._made = True
+        left = (step.epochs - step.epoch + 1) * step.steps - step.step  # steps
+        seconds_left = seconds / (self._steps - FIRST_STEPS) * left
+        if seconds_left < LONG:
+            return None
+        minutes = round(seconds_left / 60)
+        duration = f"{minutes} min" if minutes < 60 else f"{seconds_left / 3600:.1f} h"
+        return f"training takes about {duration} more on this machine"
+
+
 class LogCallback:
-    """A callback that prints one line per epoch on stderr."""
+    """A callback that prints one line per epoch on stderr, and before them how long a long training takes."""
 
     def __init__(self) -> None:
         self._start: float | None = None  # of the epoch
+        self._forecast = Forecast()
 
-    def on_step(self, _step: Step) -> None:
+    def on_step(self, step: Step) -> None:
         # the first step compiles the network, so the first epoch is timed from its end
         self._start = self._start or time.perf_counter()
+        line = self._forecast.after(step)
+        if line:
+            self._print(line)
 
     def on_epoch(self, epoch: Epoch) -> None:
         now = time.perf_counter()
@@ -38,7 +76,7 @@ class LogCallback:
         self._start = now
 
     def close(self) -> None:
-        pass
+        self._forecast = Forecast()  # of the next network, where there are several
 
     def _print(self, line: str) -> None:
         print_stderr(line)
@@ -61,7 +99,7 @@ class BarCallback(LogCallback):
         self._task = self._bar.add_task("", total=None, epoch="", loss=0.0, score="-")
 
     def on_step(self, step: Step) -> None:
-        super().on_step(step)
+        self._start = self._start or time.perf_counter()  # no forecast: the bar shows the time left
         self._bar.start()
         done, total = (step.epoch - 1) * step.steps + step.step, step.epochs * step.steps
         self._bar.update(self._task, completed=done, total=total, epoch=f"{step.epoch}/{step.epochs}", loss=step.loss)

@@ -1,7 +1,7 @@
 """The rows that a report shows in full: the most confident errors, and the rows closest to another label."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from textclf.data.source import SourceRows
 from textclf.evaluation.predictions import Predictions
 from textclf.inference.classifier import Classifier
-from textclf.inference.explain import Explanation, explain, strongest_words
+from textclf.inference.explain import MAX_GROUPS, Explanation, explain, strongest_words
 from textclf.io.contract import SampleDocument, SamplesDocument, Threshold
 
 Array = npt.NDArray[Any]
@@ -18,9 +18,22 @@ SHOWN_ROWS = 10  # surely wrong, and as many nearest
 
 SHOWN_CHARACTERS = 2000  # of a text
 
-COALITIONS = 400  # per explanation; the words are only coloured, so a rough weight is enough
 
-DRAWN_ROWS, DRAWN_CHARACTERS = 300, 40_000  # limits of the sample that each label's strongest words are taken from
+class Effort(NamedTuple):
+    """How much is computed for the words of a report."""
+
+    coalitions: int
+    """Per explanation; the words are only coloured, so a rough weight is enough."""
+    groups: int
+    """Most groups of words in a text, each with one weight."""
+    drawn_rows: int
+    """Most rows of the sample that each label's strongest words are taken from."""
+    drawn_characters: int
+    """Most characters of this sample."""
+
+
+EFFORT, ENCODER_EFFORT = Effort(400, MAX_GROUPS, 300, 40_000), Effort(80, 40, 60, 8_000)
+"""Of a network, and of a pretrained encoder, which computes a hundredth as many texts a second."""
 
 
 def surely_wrong_rows(predictions: Predictions) -> Array:
@@ -48,11 +61,13 @@ def sample_document(classifier: Classifier, rows: SourceRows, predictions: Predi
     """Return the rows with their texts, each word with its weight, and the words that speak most for each label."""
     errors = surely_wrong_rows(predictions)
     closest = nearest_rows(predictions, classifier.description.threshold)
-    drawn = np.sort(np.random.default_rng(0).permutation(len(predictions))[:DRAWN_ROWS])
+    effort = ENCODER_EFFORT if classifier.tokenizer else EFFORT
+    drawn = np.sort(np.random.default_rng(0).permutation(len(predictions))[: effort.drawn_rows])
     indices = np.unique(np.concatenate([errors, closest, drawn]))
     texts = dict(zip(indices.tolist(), rows.texts(indices), strict=True))
     shown = np.unique(np.concatenate([errors, closest])).tolist()
-    explanations = explain(classifier, [texts[index][:SHOWN_CHARACTERS] for index in shown], coalitions=COALITIONS)
+    shown_texts = [texts[index][:SHOWN_CHARACTERS] for index in shown]
+    explanations = explain(classifier, shown_texts, coalitions=effort.coalitions, groups=effort.groups)
     samples = {
         index: _sample(predictions, index, texts[index], explained)
         for index, explained in zip(shown, explanations, strict=True)
@@ -60,16 +75,20 @@ def sample_document(classifier: Classifier, rows: SourceRows, predictions: Predi
     return {
         "surely_wrong": [samples[index] for index in errors.tolist()],
         "nearest": [samples[index] for index in closest.tolist()],
-        "words": strongest_words(_explain_first(classifier, [texts[index] for index in drawn.tolist()])),
+        "words": strongest_words(_explain_first(classifier, [texts[index] for index in drawn.tolist()], effort)),
     }
 
 
-def _explain_first(classifier: Classifier, texts: list[str]) -> list[Explanation]:
-    """Explain the first texts, as many as have DRAWN_CHARACTERS together."""
+def _explain_first(classifier: Classifier, texts: list[str], effort: Effort) -> list[Explanation]:
+    """Explain the first texts, as many as have `drawn_characters` together."""
     characters = np.cumsum([len(text) for text in texts])
-    first = texts[: max(1, int(np.searchsorted(characters, DRAWN_CHARACTERS)))]
+    first = texts[: max(1, int(np.searchsorted(characters, effort.drawn_characters)))]
     # for a mean over many texts, one order of each text's words and its reverse are enough
-    return [explanation for explained in explain(classifier, first, coalitions=0) for explanation in explained]
+    return [
+        explanation
+        for explained in explain(classifier, first, coalitions=0, groups=effort.groups)
+        for explanation in explained
+    ]
 
 
 def _sample(predictions: Predictions, index: int, text: str, explained: Sequence[Explanation]) -> SampleDocument:

@@ -58,7 +58,7 @@ def evaluate_rows(
     truncation, probabilities, token_counts, unknown_fractions = Truncation(), [], [], []
     parts: dict[str, list[Probabilities]] = defaultdict(list)
     for chunk in token_ids:
-        of_network = classifier.network_ids(chunk)
+        of_network = classifier.counted_ids(chunk)
         truncation = truncation.add(of_network)
         of_chunk, of_parts = classifier.part_probabilities(chunk)
         probabilities.append(of_chunk)

@@ -21,7 +21,8 @@ from textclf.export.keras_formats import (
 from textclf.export.portable_formats import is_package_name, load_onnx, load_python, write_onnx, write_python
 from textclf.inference.classifier import PARITY_LIMIT, Classifier, load_classifier
 from textclf.inference.model_folder import run_files
-from textclf.io.files import replacing, replacing_folder, size_in_bytes
+from textclf.io.contract import MetricsDocument
+from textclf.io.files import read_json, replacing, replacing_folder, size_in_bytes
 from textclf.io.outputs import check_output, check_replaceable, check_steps_back
 from textclf.io.run_folder import Run
 from textclf.text.encoding import RESERVED
@@ -79,9 +80,17 @@ def export(run: Run, *, format: str, output: Path, overwrite: bool = False) -> E
         if not parity <= PARITY_LIMIT:
             raise UserError(
                 f"--format {format}: the export differs from {run.path} by {parity:.1e} (at most {PARITY_LIMIT:.0e} is "
-                "right), so nothing was written. Another version of its runtime may compute differently."
+                f"right), so nothing was written. {_reason(run, classifier)}"
             )
     return {"format": format, "path": output.as_posix(), "bytes": size_in_bytes(output), "parity": parity}
+
+
+def _reason(run: Run, classifier: Classifier) -> str:
+    """Return why an export may differ from the run."""
+    metrics: MetricsDocument | None = read_json(run.metrics) if run.metrics.is_file() else None
+    if classifier.tokenizer and metrics and metrics.get("compression", {}).get("method") == "int8":
+        return "An int8 encoder computes with integers in model/, and not in this format. Export the run before int8."
+    return "Another version of its runtime may compute differently."
 
 
 def _is_folder(format: str, output: Path) -> bool:
@@ -122,6 +131,8 @@ def parity_texts(classifier: Classifier) -> list[str]:
     """Return the texts of the comparison: an empty one, the rows saved with the model, and random words."""
     description, probe = classifier.description, classifier.probe_rows()
     words = ["\N{REPLACEMENT CHARACTER}"] * RESERVED + description.vocabulary
+    if classifier.tokenizer:
+        words += classifier.tokenizer.texts()
     rows = [probe.row(index) for index in range(len(probe))]
     rng = np.random.default_rng(len(words))
     lengths = np.linspace(1, min(description.text.max_length, MAX_TOKENS), RANDOM_TEXTS, dtype=int)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
-from textclf.export.common import DESCRIPTION, PredictProba, description_text, on_texts
+from textclf.export.common import PredictProba, description_files, on_texts
 from textclf.inference.classifier import Classifier
 from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json
@@ -51,7 +51,8 @@ def write_savedmodel(run: Run, classifier: Classifier, path: Path) -> None:
     tf.saved_model.save(module, str(path), signatures=module.forward)
     extra = path / "assets.extra"  # TensorFlow leaves this folder to its users
     extra.mkdir()
-    (extra / DESCRIPTION).write_text(description_text(classifier.description), encoding="utf-8", newline="\n")
+    for name, content in description_files(classifier).items():
+        (extra / name).write_text(content, encoding="utf-8", newline="\n")
 
 
 def load_savedmodel(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
@@ -114,9 +115,10 @@ def _network(path: Path) -> Any:
 
 
 def _pack(path: Path, classifier: Classifier) -> None:
-    """Add the description to a zip archive, or append it as one to another file, where unzip finds it."""
+    """Add the description files to a zip archive, or append them as one to another file, where unzip finds it."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(DESCRIPTION, description_text(classifier.description))
+        for name, content in description_files(classifier).items():
+            archive.writestr(name, content)
 
 
 def _two_columns(probabilities: Any) -> Any:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.errors import UserError
-from textclf.export.common import DESCRIPTION, PredictProba, description_text, on_texts
+from textclf.export.common import PredictProba, description_files, on_texts
 from textclf.inference.classifier import Classifier
-from textclf.inference.model_folder import model_folder
+from textclf.inference.model_folder import MODEL_FILES, model_folder
 from textclf.io.run_folder import Run
 
 
@@ -28,8 +28,9 @@ def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
         raise UserError("--format onnx needs the package onnx: pip install 'textclf[onnx]'.") from None
     model = onnx.load(model_folder(run.path) / "model.onnx", load_external_data=False)
     _compute_lengths(model.graph)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = DESCRIPTION, description_text(classifier.description)
+    for name, content in description_files(classifier).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, content
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
 
@@ -83,7 +84,7 @@ json.dump(package.predict_proba(json.load(sys.stdin)).tolist(), sys.stdout)
 
 def is_package_name(name: str) -> bool:
     """Return True if Python can import a package of this name, and no needed package has it."""
-    used = {"textclf", "numpy", "onnxruntime", *sys.stdlib_module_names}
+    used = {"textclf", "numpy", "onnxruntime", "tokenizers", *sys.stdlib_module_names}
     return name.isidentifier() and not iskeyword(name) and name not in used
 
 
@@ -108,7 +109,7 @@ def _package_files(model: Path) -> dict[str, bytes]:
         path = module.relative_to(TEXTCLF)
         if path.parts[0] in COPIED:
             files[f"_textclf/{path.as_posix()}"] = _with_relative_imports(module, "." * len(path.parts))
-    return files | {f"model/{name}": (model / name).read_bytes() for name in ("model.json", "model.onnx")}
+    return files | {f"model/{name}": (model / name).read_bytes() for name in MODEL_FILES if (model / name).exists()}
 
 
 def _with_relative_imports(module: Path, textclf: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Predicts the labels of texts. Needs Python 3.11 or later, numpy and onnxruntime.
+"""Predicts the labels of texts. Needs Python 3.11 or later, numpy, onnxruntime and, for an encoder, tokenizers.
 
     from NAME import labels, predict, predict_proba, token_ids
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.inference.classifier import Classifier, load_classifier
+from textclf.inference.model_folder import MODEL_FILES
 from textclf.text.encoding import pad
 
 
@@ -48,6 +49,7 @@ def _classifier() -> Classifier:
     if isinstance(model, Path):
         return load_classifier(model)
     with TemporaryDirectory() as folder:  # this package is in a zip file, and the reader of models needs files
-        for name in ("model.json", "model.onnx"):
-            (Path(folder) / name).write_bytes((model / name).read_bytes())
+        for name in MODEL_FILES:
+            if (model / name).is_file():
+                (Path(folder) / name).write_bytes((model / name).read_bytes())
         return load_classifier(Path(folder))

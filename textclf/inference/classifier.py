@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ from textclf.io.contract import ProbeDocument, Threshold
 from textclf.io.processors import usable_processors
 from textclf.models.ensemble import logits_name
 from textclf.models.onnx.graph import PROBABILITIES
-from textclf.text.encoding import UNKNOWN, Encoder, TokenIds, pad
+from textclf.text.encoding import UNKNOWN, TokenIds, WordEncoder, pad
+from textclf.text.model_input import ModelInput, PieceEncoder, join_pieces
+from textclf.text.piece_tokenizer import PieceTokenizer
 from textclf.text.tokenizer import join_tokens, tokenize
 
 # ONNX Runtime has a class for each kind of error, and no base class of its own for them
@@ -26,6 +29,8 @@ RUNTIME_ERRORS = tuple(
 )
 
 BATCH_ROWS, BATCH_TOKENS = 256, 6144  # at most; larger batches are no faster and take memory
+
+ENCODER_TOKENS = 1024  # at most in a batch of an encoder, whose layers have thousands of numbers for each token
 
 WHOLE_TOKENS = 1 << 16  # at most in a batch of whole texts, of which the network reads BATCH_TOKENS
 
@@ -49,7 +54,7 @@ They are `probabilities`, shape (batch, labels), and of a blend the logits of ea
 
 
 class Words(NamedTuple):
-    """The words of a text that a model reads: its tokens after cleaning and truncation."""
+    """The words of a text that a model reads: its tokens after cleaning and truncation, for an encoder before it."""
 
     words: list[str]
     """At least one; an empty one for a text without words."""
@@ -62,28 +67,40 @@ class Words(NamedTuple):
 class Classifier:
     """A trained model with its vocabulary and labels, which evaluates, predicts and explains without Keras."""
 
-    def __init__(self, description: Description, score: Score, probe: ProbeDocument):
+    def __init__(
+        self, description: Description, score: Score, probe: ProbeDocument, *, tokenizer: PieceTokenizer | None = None
+    ):
         self.description = description
         self.labels = description.labels
-        self._encoder = Encoder(description.vocabulary, description.text)
+        self._input = model_input(description, tokenizer)
         self._score = score
         self._threads = ThreadPoolExecutor(usable_processors())
         self._probe = probe
 
+    @property
+    def tokenizer(self) -> PieceTokenizer | None:
+        """The tokenizer of its encoder; None: it has no encoder."""
+        return self._input.piece_encoder.tokenizer if self._input.piece_encoder else None
+
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return the token ids of each text."""
-        return self._encoder.encode(texts)
+        return self._input.encode(texts)
 
     def words(self, text: str) -> Words:
         """Return the words of a text as the model reads them."""
-        options, ids = self.description.text, self.encode([text]).flat
+        options = self.description.text
+        if self._input.piece_encoder:  # an encoder reads whatever is in a word, and may tell its case
+            words = tokenize(text, replace(options, tokenizer="word", lowercase=False)) or [""]
+            return Words(words, [True] * len(words), 0)
+        ids = self.encode([text]).flat
         tokens = tokenize(text, options)
         kept = tokens[-len(ids) :] if options.truncate == "start" else tokens[: len(ids)]
         return Words(kept or [""], (ids != UNKNOWN).tolist(), len(tokens) - len(kept))
 
     def join(self, words: Iterable[str]) -> str:
         """Return a text that consists of these words."""
-        return join_tokens(words, self.description.text)
+        options = self.description.text
+        return join_tokens(words, replace(options, tokenizer="word") if self._input.piece_encoder else options)
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
         """Return probabilities, shape (n, labels); a row adds up to 1 unless texts may have several labels."""
@@ -107,15 +124,24 @@ class Classifier:
         alone = [probabilities_of(part, multilabel=multilabel) for part in logits]
         return probabilities, dict(zip(parts, alone, strict=True))
 
-    def network_ids(self, token_ids: TokenIds) -> TokenIds:
-        """Return what the network reads of the token ids; all, if it is no blend."""
-        limits = self.description.network_limits
-        return token_ids.limit(**limits._asdict()) if limits else token_ids
+    def counted_ids(self, token_ids: TokenIds) -> TokenIds:
+        """Return the token ids that the network reads, with UNKNOWN for what it does not know."""
+        limits, pieces = self.description.network_limits, self._input.piece_encoder
+        read = token_ids.limit(**limits._asdict()) if limits else token_ids
+        return pieces.mark_unknown(read) if pieces else read
 
     @property
     def network_length(self) -> int:
         """The most tokens that the network reads of a text."""
-        return (self.description.network_limits or self.description.text).max_length
+        return self.description.network_length
+
+    def _batches(self, token_ids: TokenIds) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the row indices of each batch that is computed together."""
+        if self._input.piece_encoder:
+            read, batch_tokens = token_ids.count_pieces(self._input.first_piece), ENCODER_TOKENS  # (n,)
+        else:
+            read, batch_tokens = np.minimum(token_ids.lengths, self.network_length), BATCH_TOKENS  # (n,)
+        return batches_by_length(token_ids.lengths, read, batch_tokens=batch_tokens)
 
     def _submit(
         self, token_ids: TokenIds, outputs: Sequence[str] = (PROBABILITIES,)
@@ -134,8 +160,7 @@ class Classifier:
             for array, values in zip(arrays, self._score(padded, lengths.astype(np.int32), outputs), strict=True):
                 array[rows] = values  # (batch, columns)
 
-        rows_of_batches = batches_by_length(token_ids.lengths, self.network_length)
-        batches = [self._threads.submit(compute, rows) for rows in rows_of_batches]
+        batches = [self._threads.submit(compute, rows) for rows in self._batches(token_ids)]
 
         def result() -> list[Probabilities]:
             for batch in batches:
@@ -210,39 +235,72 @@ def probabilities_of(logits: npt.NDArray[Any], *, multilabel: bool) -> Probabili
     return probabilities if multilabel else np.hstack([1 - probabilities, probabilities])
 
 
-def batches_by_length(lengths: npt.NDArray[np.int64], network_length: int) -> Iterator[npt.NDArray[np.int64]]:
+def batches_by_length(
+    lengths: npt.NDArray[np.int64], read: npt.NDArray[np.int64], *, batch_tokens: int
+) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the row indices of each batch, rows of similar length together.
 
-    A batch has at most BATCH_TOKENS padded tokens that the network reads, `network_length` of a text at most, and
-    WHOLE_TOKENS in all.
+    A batch has at most `batch_tokens` padded tokens that the network reads, and WHOLE_TOKENS in all.
+
+    Args:
+        lengths: token ids of each text, shape (n,).
+        read: those of them that the network reads, shape (n,).
     """
-    order = np.argsort(lengths, kind="stable")
+    order = np.lexsort((lengths, read))
     end = len(order)
     while end > 0:
-        longest = int(lengths[order[end - 1]])
-        rows = max(1, min(BATCH_ROWS, BATCH_TOKENS // min(longest, network_length), WHOLE_TOKENS // longest))
-        start = max(0, end - rows)
+        rows = max(1, min(BATCH_ROWS, batch_tokens // int(read[order[end - 1]])))
+        longest = int(lengths[order[max(0, end - rows) : end]].max())
+        start = max(0, end - max(1, min(rows, WHOLE_TOKENS // longest)))
         yield order[start:end]
         end = start
 
 
-def save_classifier(folder: Path, graph: bytes, description: Description, probe: TokenIds) -> Classifier:
+def model_input(description: Description, tokenizer: PieceTokenizer | None) -> ModelInput:
+    """Return the encoding of texts for a model.
+
+    Args:
+        tokenizer: of its pretrained encoder; None: it has no encoder.
+    """
+    options, limits = description.text, description.network_limits
+    words = None if tokenizer and limits is None else WordEncoder(description.vocabulary, options)
+    if tokenizer is None:
+        return ModelInput(words, None)
+    read = limits or options
+    return ModelInput(words, PieceEncoder(tokenizer, options, max_length=read.max_length, truncate=read.truncate))
+
+
+def save_classifier(
+    folder: Path, graph: bytes, description: Description, probe: TokenIds, *, tokenizer: PieceTokenizer | None = None
+) -> Classifier:
     """Write a `model/` folder and return its classifier.
 
     Args:
         graph: the bytes of model.onnx.
+        tokenizer: of its pretrained encoder; None: it has no encoder.
         probe: rows; PROBE_TOKENS of the first PROBE_ROWS are stored with their probabilities, so that `check` can
             compute them again.
     """
     score = load_scorer(graph, folder / "model.onnx", len(description.labels))
-    ids, truncate = description.shape.vocabulary, description.text.truncate
-    rows = probe.head(PROBE_ROWS).limit(vocabulary=ids, max_length=PROBE_TOKENS, truncate=truncate)
+    rows = _shorten(probe.head(PROBE_ROWS), description)
     stored: ProbeDocument = {
         "token_ids": [rows.row(index).tolist() for index in range(len(rows))],
-        "probabilities": Classifier(description, score, NO_PROBE).probabilities(rows).tolist(),
+        "probabilities": Classifier(description, score, NO_PROBE, tokenizer=tokenizer).probabilities(rows).tolist(),
     }
-    write_model_files(folder, graph, description, stored)
-    return Classifier(description, score, stored)
+    write_model_files(folder, graph, description, stored, tokenizer=tokenizer.data if tokenizer else None)
+    return Classifier(description, score, stored, tokenizer=tokenizer)
+
+
+def _shorten(rows: TokenIds, description: Description) -> TokenIds:
+    """Return rows with PROBE_TOKENS words at most, and all their pieces."""
+    words, pieces = rows, None
+    if description.piece_count is not None:
+        if description.network_limits is None:
+            return rows
+        first = description.first_piece
+        words, pieces = rows.words(first), rows.pieces(first)
+    words = words.limit(vocabulary=description.first_piece, max_length=PROBE_TOKENS, truncate=description.text.truncate)
+    return join_pieces(words, pieces, first=description.first_piece) if pieces else words
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -253,7 +311,7 @@ def load_classifier(folder: Path) -> Classifier:
     """
     files = read_model_files(folder)
     score = load_scorer(files.graph, files.graph_path, len(files.description.labels))
-    return Classifier(files.description, score, files.probe)
+    return Classifier(files.description, score, files.probe, tokenizer=files.tokenizer)
 
 
 def load_scorer(graph: bytes, path: Path, labels: int) -> Score:

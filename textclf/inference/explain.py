@@ -89,6 +89,7 @@ def explain(
     label: str | None = None,
     *,
     coalitions: int = COALITIONS,
+    groups: int = MAX_GROUPS,
     seed: int = 0,
 ) -> Iterator[list[Explanation]]:
     """Explain the predicted label of each text; multilabel: every predicted label.
@@ -97,6 +98,7 @@ def explain(
         label: the label to explain instead, for every text.
         coalitions: approximate number of coalitions predicted for each text; fewer are faster and less exact. At
             least one order of the words and its reverse are used.
+        groups: most groups of neighbouring words in a text; a text with fewer words has none.
         seed: of the orders, which are the same for texts with the same number of words.
 
     Raises:
@@ -107,16 +109,17 @@ def explain(
         advice = spelling_advice([label], labels)
         known = f"it knows: {', '.join(labels)}.{advice and f' {advice}'}"
         raise UserError(f"--label {label}: the model does not know it; {known}")
-    together = max(1, COALITIONS_TOGETHER // max(coalitions, 2 * MAX_GROUPS))
+    together = max(1, COALITIONS_TOGETHER // max(coalitions, 2 * groups))
     for start in range(0, len(texts), together):
-        yield from _explain_together(classifier, texts[start : start + together], label, coalitions, seed)
+        part = texts[start : start + together]
+        samples = [_sample(classifier.words(text), coalitions, groups, seed) for text in part]
+        yield from _explain_together(classifier, part, samples, label)
 
 
 def _explain_together(
-    classifier: Classifier, texts: Sequence[str], label: str | None, coalitions: int, seed: int
+    classifier: Classifier, texts: Sequence[str], samples: "Sequence[_Sample]", label: str | None
 ) -> Iterator[list[Explanation]]:
     """Explain texts with one call of `predict_proba`, on each distinct coalition once."""
-    samples = [_sample(classifier.words(text), coalitions, seed) for text in texts]
     distinct: dict[str, int] = {}
     rows = [
         [distinct.setdefault(text, len(distinct)) for text in (*sample.texts(classifier), whole)]
@@ -174,10 +177,10 @@ class _Sample(NamedTuple):
         return np.asarray(shares[self.groups])  # (words, labels)
 
 
-def _sample(words: Words, coalitions: int, seed: int) -> _Sample:
+def _sample(words: Words, coalitions: int, groups: int, seed: int) -> _Sample:
     """Sample orders in which a text's words join, each with its reverse."""
     width = len(words.words)
-    count = min(width, MAX_GROUPS)
+    count = min(width, groups)
     orders = np.tile(np.arange(count), (max(1, coalitions // (2 * count)), 1))
     ranks = np.random.default_rng(seed).permuted(orders, axis=1)  # (orders / 2, groups)
     return _Sample(words, np.arange(width) * count // width, np.concatenate([ranks, count - 1 - ranks]))

@@ -1,8 +1,9 @@
-"""The two files of a `model/` folder, checked before use, since they may come from a stranger.
+"""The files of a `model/` folder, checked before use, since they may come from a stranger.
 
 model.json is data, and every field is checked. model.onnx is run only if it is, to the byte, what textclf writes today
 for the weights in it; so no graph with other operators or with endless memory use is run, and nothing
-that ONNX Runtime reads in another way than textclf. Both have a sha256, which detects damage; it does not prove origin.
+that ONNX Runtime reads in another way than textclf. A model with a pretrained encoder also has tokenizer.json, of which
+only known kinds of steps are read. All have a sha256, which detects damage; it does not prove origin.
 """
 
 import hashlib
@@ -32,18 +33,23 @@ from textclf.inference.json_fields import (
     check_words,
     require,
 )
-from textclf.io.contract import ModelDocument, ProbeDocument, Threshold
+from textclf.io.contract import ModelDocument, ProbeDocument, Threshold, TokenizerDocument
 from textclf.io.files import replacing, write_json
-from textclf.io.run_folder import Run
+from textclf.io.run_folder import TOKENIZER, Run
 from textclf.models.architecture import InputLimits, Shape
 from textclf.models.ensemble import NETWORK, rewrite_onnx_model
 from textclf.models.onnx.graph import ForeignGraph, read_graph, read_model
 from textclf.models.onnx.protobuf import first_difference
 from textclf.models.registry import PARTS
 from textclf.text.encoding import PADDING, RESERVED
+from textclf.text.piece_tokenizer import PieceTokenizer
 from textclf.text.tokenizer import WHOLE_TEXT, TextOptions, TruncatedEnd
+from textclf.text.tokenizer_json import MAX_BYTES as MAX_TOKENIZER_BYTES
 
-FORMAT = 4  # earlier ones are read too: 3 has no parts, 2 no `text.rules`, 1 no checksum
+FORMAT = 5  # earlier ones are read too: 4 has no encoders, 3 no parts, 2 no `text.rules`, 1 no checksum
+
+MODEL_FILES = ("model.json", "model.onnx", TOKENIZER)
+"""The files that a `model/` folder may have; the last only with an encoder."""
 
 MAX_GRAPH_BYTES = (1 << 31) - 1  # limit of Protocol Buffers, and so of ONNX Runtime
 
@@ -52,6 +58,8 @@ MAX_JSON_BYTES = 1 << 29  # ten million words, the most that text.vocab_size all
 # A list takes 60 bytes of memory for 2 in the file, any other value 60 for 4: without limits of their own a file of
 # MAX_JSON_BYTES could take 16 GB. Few words of a vocabulary hold a bracket or a comma.
 MAX_JSON_LISTS, MAX_JSON_VALUES = 1 << 20, 1 << 24
+
+MAX_PIECES = 1_000_000  # the largest known tokenizer has a quarter of that
 
 MAX_PROBE_ROWS = 1000  # `textclf check` predicts them all
 
@@ -73,6 +81,18 @@ class Description:
     """What the network of a blend reads of a text; None: all, and it is the whole model."""
     part_thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     """The threshold of each part of a blend where it decides alone."""
+    piece_count: int | None = None
+    """Number of pieces of an encoder's tokenizer, whose ids follow those of the vocabulary; None: it has no encoder."""
+
+    @property
+    def first_piece(self) -> int:
+        """The token id behind those of the vocabulary, of an encoder's first piece."""
+        return len(self.vocabulary) + RESERVED
+
+    @property
+    def network_length(self) -> int:
+        """The most tokens that the network reads of a text."""
+        return (self.network_limits or self.text).max_length
 
     @property
     def columns(self) -> list[str]:
@@ -83,7 +103,7 @@ class Description:
     def shape(self) -> Shape:
         """The sizes of the model's input and output."""
         return Shape.of(
-            vocabulary=len(self.vocabulary) + RESERVED,
+            vocabulary=self.first_piece + (self.piece_count or 0),
             labels=len(self.labels),
             multilabel=self.label_separator is not None,
         )
@@ -96,12 +116,21 @@ class ModelFiles(NamedTuple):
     probe: ProbeDocument
     graph_path: Path
     graph: bytes
+    tokenizer: PieceTokenizer | None
+    """The tokenizer of its encoder; None: it has no encoder."""
 
 
-def write_model_files(folder: Path, graph: bytes, description: Description, probe: ProbeDocument) -> None:
-    """Write model.onnx and model.json."""
+def write_model_files(
+    folder: Path, graph: bytes, description: Description, probe: ProbeDocument, *, tokenizer: bytes | None = None
+) -> None:
+    """Write model.onnx, model.json and, where the model has an encoder, its tokenizer.json."""
     with replacing(folder / "model.onnx") as temporary:
         temporary.write_bytes(graph)
+    if tokenizer is None:
+        (folder / TOKENIZER).unlink(missing_ok=True)  # of an earlier model, where several are tried
+    else:
+        with replacing(folder / TOKENIZER) as temporary:
+            temporary.write_bytes(tokenizer)
     document: ModelDocument = {
         "format": FORMAT,
         "textclf": __version__,
@@ -115,9 +144,16 @@ def write_model_files(folder: Path, graph: bytes, description: Description, prob
         "threshold": description.threshold,
         "network_limits": description.network_limits and description.network_limits._asdict(),
         "part_thresholds": {**description.part_thresholds},
+        "tokenizer": _tokenizer_document(description, tokenizer),
         "probe": probe,
     }
     write_json(folder / "model.json", {**document, "checksum": checksum(document)})
+
+
+def _tokenizer_document(description: Description, tokenizer: bytes | None) -> TokenizerDocument | None:
+    if tokenizer is None or description.piece_count is None:
+        return None
+    return {"sha256": hashlib.sha256(tokenizer).hexdigest(), "pieces": description.piece_count}
 
 
 def checksum(document: Mapping[str, Any]) -> str:
@@ -134,7 +170,7 @@ def model_folder(folder: Path) -> Path:
 
 def run_files(run: Run) -> list[Path]:
     """Return the files that a run, or a bare `model/` folder, may have."""
-    return [*run.files, *(model_folder(run.path) / name for name in ("model.json", "model.onnx"))]
+    return [*run.files, *(model_folder(run.path) / name for name in MODEL_FILES)]
 
 
 def read_model_files(folder: Path) -> ModelFiles:
@@ -161,7 +197,31 @@ def read_model_files(folder: Path) -> ModelFiles:
         _check_graph(graph, description)
     except ForeignGraph as problem:
         raise UserError(f"{graph_path} is no graph that this textclf writes: {problem}. Train the run again.") from None
-    return ModelFiles(description, document["probe"], graph_path, graph)
+    pieces = _read_tokenizer(folder / TOKENIZER, path, document["tokenizer"])
+    return ModelFiles(description, document["probe"], graph_path, graph, pieces)
+
+
+def _read_tokenizer(path: Path, description: Path, document: TokenizerDocument | None) -> PieceTokenizer | None:
+    """Read the tokenizer of an encoder; None: the model has no encoder.
+
+    Args:
+        description: path of model.json.
+
+    Raises:
+        UserError: it is damaged, not the one that was saved, or the package that reads it is missing.
+    """
+    if document is None:
+        return None
+    data = _read_file(path, limit=MAX_TOKENIZER_BYTES)
+    if hashlib.sha256(data).hexdigest() != document["sha256"]:
+        raise UserError(f"{path} is not the file that {description} describes: another sha256. Copy the folder again.")
+    pieces = PieceTokenizer(data, source=path)
+    if pieces.size != document["pieces"]:
+        raise UserError(
+            f"{description} is damaged: tokenizer.pieces: found {document['pieces']}, need {pieces.size}, as "
+            f"{path} has. Copy the folder again."
+        )
+    return pieces
 
 
 def _read_file(path: Path, *, limit: int) -> bytes:
@@ -223,10 +283,11 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
     "threshold": check_threshold,
     "network_limits": check_object_or_null,
     "part_thresholds": check_object,
+    "tokenizer": check_object_or_null,
     "probe": check_object,
 }
 
-SINCE = {"checksum": 2, "network_limits": 4, "part_thresholds": 4}
+SINCE = {"checksum": 2, "network_limits": 4, "part_thresholds": 4, "tokenizer": 5}
 """The format from which on model.json has a field."""
 
 
@@ -239,7 +300,9 @@ def _check_document(document: dict[str, Any]) -> ModelDocument:
     every = CHECKS | {"checksum": check_digest}
     checks = {name: check for name, check in every.items() if document["format"] >= SINCE.get(name, 1)}
     check_keys(document.keys() - {"format"}, checks.keys())
-    current = {"network_limits": None, "part_thresholds": {}, **document}
+    current = {"network_limits": None, "part_thresholds": {}, "tokenizer": None, **document}
+    if document["format"] == 4 and isinstance(document["network_limits"], dict):
+        current["network_limits"] = {"first_piece": None, **document["network_limits"]}
     if document["format"] < 3:
         check_object(document["text"], "text")
         current["text"] = document["text"] | {"rules": 1}
@@ -256,6 +319,7 @@ def _description(document: ModelDocument) -> Description:
     Raises:
         InvalidField: a field is missing or invalid.
     """
+    pieces = _pieces(document)
     _check_thresholds(document)
     return Description(
         text=TextOptions(**document["text"]),
@@ -267,6 +331,7 @@ def _description(document: ModelDocument) -> Description:
         threshold=document["threshold"],
         network_limits=_network_limits(document),
         part_thresholds=document["part_thresholds"],
+        piece_count=pieces,
     )
 
 
@@ -290,6 +355,21 @@ def _check_thresholds(document: ModelDocument) -> None:
         require(complete, threshold, name, needed)
 
 
+def _pieces(document: ModelDocument) -> int | None:
+    """Return the number of pieces of the encoder's tokenizer.
+
+    Raises:
+        InvalidField: a field is missing or invalid.
+    """
+    tokenizer = document["tokenizer"]
+    if tokenizer is None:
+        return None
+    check_keys(tokenizer.keys(), ("sha256", "pieces"), of="tokenizer")
+    check_digest(tokenizer["sha256"], "tokenizer.sha256")
+    check_whole_number(tokenizer["pieces"], "tokenizer.pieces", 1, MAX_PIECES)
+    return tokenizer["pieces"]
+
+
 def _network_limits(document: ModelDocument) -> InputLimits | None:
     """Return what the network of a blend reads.
 
@@ -300,8 +380,11 @@ def _network_limits(document: ModelDocument) -> InputLimits | None:
     if limits is None:
         return None
     check_keys(limits.keys(), InputLimits._fields, of="network_limits")
-    ids = len(document["vocabulary"]) + RESERVED
-    check_whole_number(limits["vocabulary"], "network_limits.vocabulary", RESERVED, ids)
+    ids, tokenizer = len(document["vocabulary"]) + RESERVED, document["tokenizer"]
+    first = ids if tokenizer else None
+    require(limits["first_piece"] == first, limits["first_piece"], "network_limits.first_piece", json.dumps(first))
+    known = RESERVED + tokenizer["pieces"] if tokenizer else ids
+    check_whole_number(limits["vocabulary"], "network_limits.vocabulary", known if tokenizer else RESERVED, known)
     check_whole_number(limits["max_length"], "network_limits.max_length", 1, WHOLE_TEXT)
     require(limits["truncate"] in get_args(TruncatedEnd), limits["truncate"], "network_limits.truncate", "start or end")
     return InputLimits(**limits)
@@ -324,12 +407,21 @@ def _check_probe(probe: Mapping[str, Any], description: Description) -> None:
         probabilities, "probe.probabilities", f"{len(rows)} rows, as many as probe.token_ids",
     )  # fmt: skip
     width, ids, labels = description.text.max_length, description.shape.vocabulary, len(description.labels)
+    pieces = description.network_length
+    if description.piece_count is not None and description.network_limits:
+        width += pieces  # behind the words of the other parts
     for index, (row, values) in enumerate(zip(rows, probabilities, strict=True)):
         require(
             isinstance(row, list) and 0 < len(row) <= width
             and all(type(token_id) is int and PADDING < token_id < ids for token_id in row),
             row, f"probe.token_ids[{index}]", f"1 to {width} whole numbers from {PADDING + 1} to {ids - 1}",
         )  # fmt: skip
+        if description.piece_count is not None:
+            is_piece = [token_id >= description.first_piece for token_id in row]
+            require(  # attention takes memory of the square of the pieces
+                is_piece[-1] and is_piece == sorted(is_piece) and sum(is_piece) <= pieces,
+                row, f"probe.token_ids[{index}]", f"words and, behind them, 1 to {pieces} pieces",
+            )  # fmt: skip
         require(
             isinstance(values, list) and len(values) == labels
             and all(isinstance(value, float) and 0 <= value <= 1 for value in values),
@@ -341,9 +433,16 @@ def _check_graph(graph: bytes, description: Description) -> None:
     """Refuse a graph that differs from the one that textclf writes for its weights, in any byte.
 
     Raises:
-        ForeignGraph: it is not.
+        ForeignGraph: it does, or its encoder reads fewer pieces than a text may have.
     """
-    rewritten = rewrite_onnx_model(description.shape, *read_graph(graph), limits=description.network_limits)
+    constants, metadata = read_graph(graph)
+    rewritten = rewrite_onnx_model(description.shape, constants, metadata, limits=description.network_limits)
     if rewritten != graph:
         difference = first_difference(read_model(graph), read_model(rewritten))
         raise ForeignGraph(difference or "the same content is written in another way")
+    for name, array in constants.items():
+        if name.split(".")[-1] == "positions" and len(array) < description.network_length:
+            raise ForeignGraph(
+                f"its encoder has {len(array)} positions, and model.json lets it read {description.network_length} "
+                "pieces of a text"
+            )

@@ -17,6 +17,8 @@ from textclf.text.encoding import ConsecutiveIds
 # Limits of the cache of predicted texts, which is emptied when one of them is reached.
 CACHED_ROWS, CACHED_NUMBERS, CACHED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24
 
+ENCODER_CHUNK = 256  # texts: a pretrained encoder takes about a second for them
+
 
 class Writer(NamedTuple):
     """An output format."""
@@ -60,6 +62,8 @@ def predict_stream(
     if format == "json":
         yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
         return
+    if classifier.tokenizer:
+        chunks = _rechunk(chunks, ENCODER_CHUNK)
     writer = WRITERS[format]
     escape = escape_formulas if writer.spreadsheet and not raw else str
     names = [escape(name) for name in label_columns(classifier.labels, CSV_COLUMNS)]
@@ -75,6 +79,13 @@ def predict_stream(
         header = ""
         first += len(labels)
     yield header
+
+
+def _rechunk(chunks: Iterable[list[str]], size: int) -> Iterator[list[str]]:
+    """Yield the texts of all chunks, at most so many at a time."""
+    for texts in chunks:
+        for start in range(0, max(1, len(texts)), size):
+            yield texts[start : start + size]
 
 
 class _Cache:
