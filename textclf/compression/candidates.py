@@ -19,9 +19,9 @@ from textclf.inference.classifier import Classifier, load_classifier
 from textclf.io.contract import CompressionSettings, MetricsDocument, SplitDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
-from textclf.models.architecture import Architecture, Blend, Shape
+from textclf.models.architecture import Architecture, Blend, Shrinking
 from textclf.models.ensemble import further_parts, members
-from textclf.models.onnx.quantization import Storage, quantized_bytes
+from textclf.models.onnx.quantization import NARROW, Storage, quantized_bytes
 from textclf.models.registry import MODELS, PARTS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds, cut_texts
@@ -105,23 +105,31 @@ class Original:
     def further(self) -> dict[str, FittedPart]:
         """The parts besides its network by name, if it is a blend."""
         validation_ids = self.dataset.validation_ids
+        if self.dataset.piece_encoder:
+            validation_ids = validation_ids.words(self.dataset.model_input.first_piece)
         return {
             name: FittedPart(part, forward_function(part)(validation_ids))
             for name, part in further_parts(self.network).items()
         }
 
-    def further_bytes(self, storage: Storage) -> int:
-        """Estimate the bytes that the further parts of a blend take in its graph."""
+    def further_bytes(self, storage: Storage, *, words: int = 0) -> int:
+        """Estimate the bytes that the further parts of a blend take in its graph.
+
+        Args:
+            words: further words of a student, which have a row in the tables of a part though it does not know them.
+        """
         parts = [PARTS[name].graph_constants(part)[0] for name, part in further_parts(self.network).items()]
-        weights = sum(
-            quantized_bytes(name, array.shape, storage) for constants in parts for name, array in constants.items()
-        )
-        return weights + PART_BYTES * len(parts)
+        shapes = [
+            (name, (len(array) + words, *array.shape[1:]) if name in NARROW else array.shape)
+            for constants in parts
+            for name, array in constants.items()
+        ]
+        return sum(quantized_bytes(name, shape, storage) for name, shape in shapes) + PART_BYTES * len(parts)
 
     @cached_property
     def token_counts(self) -> npt.NDArray[np.int64]:
         """Occurrences of each token id in the training rows, shape (vocabulary,)."""
-        vocabulary = len(self.dataset.encoder.vocabulary) + RESERVED
+        vocabulary = len(self.dataset.word_encoder.vocabulary) + RESERVED
         return np.bincount(self.dataset.train.token_ids.flat, minlength=vocabulary)
 
     def sizes(self, keep: float) -> Sizes:
@@ -129,11 +137,10 @@ class Original:
         return Sizes(keep, self.token_counts, UNKNOWN)
 
 
-def estimate_bytes(options: Any, shape: Shape, words: Sequence[str], storage: Storage, *, networks: int = 1) -> int:
+def estimate_bytes(shapes: Mapping[str, tuple[int, ...]], words: Sequence[str], storage: Storage) -> int:
     """Estimate the bytes of model/ from the vocabulary and the shapes of the weights."""
-    shapes = MODELS[options.type].weight_shapes(options, shape)
     of_weights = sum(quantized_bytes(name, weight_shape, storage) for name, weight_shape in shapes.items())
-    return networks * of_weights + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
+    return of_weights + sum(len(word.encode()) + ENTRY_BYTES for word in words) + OTHER_BYTES
 
 
 @dataclass(frozen=True)
@@ -178,9 +185,8 @@ def read_original(run: Run, *, folder: Path) -> Original:
         )
     config, metrics = load_saved_config(run.config), read_json(run.metrics)
     path = keras_file(run)
-    words, limits = classifier.description.vocabulary, classifier.description.network_limits
-    vocabulary = words[: limits.vocabulary - RESERVED] if limits else words
-    dataset = prepare(config, folder=folder, vocabularies=Vocabularies(vocabulary, words, len(vocabulary)))
+    dataset = prepare(config, folder=folder, vocabularies=_vocabularies(classifier))
+    limits = classifier.description.network_limits
     splits = dataset.splits
     split: SplitDocument = read_json(run.split)
     changed = splits.document["sha256"] != split["sha256"]
@@ -192,13 +198,22 @@ def read_original(run: Run, *, folder: Path) -> Original:
             "it. Train it again, and compress that."
         )
     train_ids = dataset.train.token_ids
-    if limits:
-        options = dataset.input_encoder.options
+    if limits and not dataset.piece_encoder:
+        options = dataset.model_input.options
         words_of_rows = dataset.linear_words(splits.train)
         train_ids = cut_texts(words_of_rows, max_length=options.max_length, cut=options.truncate)
     dataset = replace(dataset, splits=splits.without_keys(keep_words=False))
     device = start_tensorflow(device=config.training.device)
     return Original(run, config, metrics, classifier, load_network(path), dataset, train_ids, device)
+
+
+def _vocabularies(classifier: Classifier) -> Vocabularies:
+    """Return the words that a trained model knows, and the pieces of its encoder."""
+    words, limits = classifier.description.vocabulary, classifier.description.network_limits
+    if classifier.tokenizer:
+        return Vocabularies([], words, 0, tokenizer=classifier.tokenizer)
+    vocabulary = words[: limits.vocabulary - RESERVED] if limits else words
+    return Vocabularies(vocabulary, words, len(vocabulary))
 
 
 def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
@@ -210,53 +225,65 @@ def quantized(original: Original, storage: Storage) -> Iterator[Candidate]:
         thresholds = ModelThresholds(description.threshold, description.part_thresholds)
         return Compressed(original.config, original.dataset, network, thresholds, storage, {"method": storage})
 
-    words, networks = original.dataset.input_encoder.vocabulary, len(original.members)
-    shape = shape_of(original.config, original.dataset)
-    of_network = estimate_bytes(original.config.model, shape, words, storage, networks=networks)
-    yield Candidate(of_network + original.further_bytes(storage), make)
+    constants = [original.architecture.graph_constants(original.config.model, member)[0] for member in original.members]
+    shapes = {name: array.shape for name, array in constants[0].items()}
+    of_network = estimate_bytes(shapes, original.dataset.model_input.vocabulary, storage)
+    of_others = sum(quantized_bytes(name, shape, storage) for name, shape in shapes.items()) * (len(constants) - 1)
+    tokenizer = original.dataset.piece_encoder.tokenizer.data if original.dataset.piece_encoder else b""
+    yield Candidate(of_network + of_others + original.further_bytes(storage) + len(tokenizer), make)
+
+
+class Joined(NamedTuple):
+    """The further parts that join a candidate's network in a blend."""
+
+    vocabulary: Sequence[str]
+    """The words that the model reads."""
+    rows: Callable[[], Dataset]
+    """Returns a dataset with the rows as the model takes them."""
+    parts: Callable[[], dict[str, FittedPart]]
+    """Returns the parts by name."""
 
 
 def trained(
-    original: Original, keep: float, options: Any, initial_weights: Callable[[], Weights],
-    training_rows: Callable[[], Examples], *, training: Mapping[str, Any], settings: CompressionSettings,
+    original: Original, dataset: Callable[[], Dataset], options: Any, words: Sequence[str],
+    training_rows: Callable[[Dataset], Examples], *, joined: Joined | None,
+    initial_weights: Callable[[], Weights | None] = lambda: None,
+    training: Mapping[str, Any], settings: CompressionSettings,
 ) -> Candidate:  # fmt: skip
     """Return a candidate that is trained and then quantized to int8.
 
     Args:
-        keep: fraction of the vocabulary to keep.
-        options: options of its network; with `blend`, the original's further parts join it.
-        training_rows: returns the rows to train on, in token ids of the original's vocabulary.
+        dataset: returns the original's rows in the words of the candidate's network.
+        options: options of its network.
+        words: those that its network knows.
+        training_rows: returns the rows to train on, given the dataset.
+        joined: what joins its network; None: nothing.
+        initial_weights: returns those of its network; None: random ones, and the dataset's vectors if it has any.
         training: training options that differ from the original's.
     """
-    vocabulary = original.sizes(keep).vocabulary
-    further = original.further if options.blend else {}
 
     def make(callback: TrainingCallback) -> Compressed:
-        dataset, device = original.dataset.with_words(vocabulary - RESERVED), original.device
+        data, device = dataset(), original.device
         once = replace(
             original.config.training, **training, early_stopping=None, checkpoint_minutes=None, seeds=1, ensemble=False
         )
-        config = replace(original.config, text=dataset.encoder.options, model=options, training=once)
-        rows = training_rows()
-        rows = replace(rows, token_ids=rows.token_ids.limit_vocabulary(vocabulary))
+        config = replace(original.config, text=data.word_encoder.options, model=options, training=once)
         unaugmented = replace(config, augment=AugmentOptions())  # synonyms need the vectors of all words
-        network, fit_result = fit_network(
-            unaugmented, replace(dataset, train=rows), device, callback, weights=initial_weights()
-        )
-        network = stock_network(config, dataset, device, network)
-        if further:
-            dataset = dataset.with_input_of(original.dataset)
-        model, decision = fit_decision(config, dataset, network, further)
-        return Compressed(config, dataset, model, decision.thresholds, "int8", settings, fit_result, decision)
+        rows = replace(data, train=training_rows(data))
+        network, fit_result = fit_network(unaugmented, rows, device, callback, weights=initial_weights())
+        network = stock_network(config, data, device, network)
+        if joined:
+            data = data.with_input_of(joined.rows())
+        model, decision = fit_decision(config, data, network, joined.parts() if joined else {})
+        return Compressed(config, data, model, decision.thresholds, "int8", settings, fit_result, decision)
 
-    words = (
-        original.dataset.input_encoder.vocabulary
-        if further
-        else original.dataset.encoder.vocabulary[: vocabulary - RESERVED]
-    )
-    shape = shape_of(original.config, original.dataset)._replace(vocabulary=vocabulary)
-    of_network = estimate_bytes(options, shape, words, "int8")
-    return Candidate(of_network + (original.further_bytes("int8") if further else 0), make)
+    shape = shape_of(original.config, original.dataset)._replace(vocabulary=RESERVED + len(words))
+    shapes = _shrinking(options.type).weight_shapes(options, shape)
+    size = estimate_bytes(shapes, joined.vocabulary if joined else words, "int8")
+    if joined:
+        further_words = len(joined.vocabulary) - len(original.dataset.model_input.vocabulary)
+        size += original.further_bytes("int8", words=further_words)
+    return Candidate(size, make)
 
 
 def shrunk(
@@ -264,20 +291,55 @@ def shrunk(
     settings: CompressionSettings, blend: Blend | None,
 ) -> Candidate:  # fmt: skip
     """Return a candidate of the original's architecture that starts from the most important of its weights."""
-    architecture, sizes, options = original.architecture, original.sizes(keep), original.config.model
-    return trained(
-        original, keep, replace(architecture.smaller(options, sizes), blend=blend),
-        lambda: architecture.shrink(options, original.weights(), sizes),
+    sizes, options = original.sizes(keep), original.config.model
+    shrinking = _shrinking(options.type)
+    return of_fewer_words(
+        original, keep, replace(shrinking.smaller(options, sizes), blend=blend),
+        lambda: shrinking.shrink(options, original.weights(), sizes),
         training_rows, training=training, settings=settings,
     )  # fmt: skip
+
+
+def of_fewer_words(
+    original: Original, keep: float, options: Any, initial_weights: Callable[[], Weights],
+    training_rows: Callable[[], Examples], *, training: Mapping[str, Any], settings: CompressionSettings,
+) -> Candidate:  # fmt: skip
+    """Return a candidate whose network knows a fraction of the words of the original's.
+
+    Args:
+        keep: fraction of the vocabulary to keep.
+        training_rows: returns the rows to train on, in token ids of the original's vocabulary.
+    """
+    vocabulary = original.sizes(keep).vocabulary
+
+    def rows(_: Dataset) -> Examples:
+        examples = training_rows()
+        return replace(examples, token_ids=examples.token_ids.limit_vocabulary(vocabulary))
+
+    whole = Joined(original.dataset.model_input.vocabulary, lambda: original.dataset, lambda: original.further)
+    return trained(
+        original, lambda: original.dataset.with_words(vocabulary - RESERVED), options,
+        original.dataset.word_encoder.vocabulary[: vocabulary - RESERVED], rows,
+        joined=whole if options.blend else None, initial_weights=initial_weights, training=training, settings=settings,
+    )  # fmt: skip
+
+
+def _shrinking(architecture: str) -> Shrinking:
+    shrinking = MODELS[architecture].shrinking
+    assert shrinking
+    return shrinking
 
 
 def prune(original: Original, request: CompressionRequest) -> dict[str, Iterator[Candidate]]:
     """Return networks with fewer words, dimensions and units: smaller matrices, not zeros in them.
 
     Raises:
-        UserError: the run is an ensemble.
+        UserError: the run is an ensemble, or has a pretrained encoder.
     """
+    if original.architecture.shrinking is None:
+        raise UserError(
+            "--method prune: a pretrained encoder keeps its size. Use distill, which makes a small network."
+        )
     if len(original.members) > 1:
         raise UserError("--method prune: an ensemble has several networks. Use distill, which makes one of them.")
     candidates = (

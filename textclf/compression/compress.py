@@ -132,7 +132,11 @@ def _largest_within(
         if size > budget:
             continue
         compressed = candidate.make(callback)
-        classifier, _ = compressed.save(staging)
+        try:
+            classifier, _ = compressed.save(staging)
+        except UserError as problem:  # such as an encoder that 8 bits change too much: another candidate may do
+            logger.info("%s: %s", kind, problem)
+            continue
         size = size_in_bytes(staging.model)
         if size > budget:  # the estimate was too small
             continue

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from textclf.compression.candidates import Candidate, CompressionRequest, Original, Weights, shrunk, trained
-from textclf.inference.inputs import read_texts
+from textclf.compression.candidates import Candidate, CompressionRequest, Original, Weights, of_fewer_words, shrunk
+from textclf.compression.encoder_students import encoder_students
+from textclf.compression.teaching import labelled_targets, teacher_targets, unlabelled_texts
 from textclf.io.contract import CompressionSettings
-from textclf.models.architecture import Blend, InitialData, Shape
+from textclf.models.architecture import Blend, InitialData
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.shrinking import fewer_words, principal_axes
 from textclf.text.encoding import TokenIds, concatenate
 from textclf.training.loop import Examples
 from textclf.training.model_io import shape_of
 from textclf.training.tensorflow_setup import seed_tensorflow
-
-TEACHER_WEIGHT = 0.7  # a labelled row's target is 0.7 * teacher's probabilities + 0.3 * label
 
 MIXED_FRACTION = 0.2  # fraction of a mixed row's words that are replaced by words drawn from all rows
 
@@ -34,6 +32,8 @@ BAG_TRAINING = {"epochs": 4, "batch_size": 64, "optimizer": "adam", "learning_ra
 
 def distill(original: Original, request: CompressionRequest) -> dict[str, Iterator[Candidate]]:
     """Return the candidates of each kind of student, or of the one that was chosen."""
+    if original.dataset.piece_encoder:
+        return encoder_students(original, request)
     unlabelled = _unlabelled_ids(original, request.unlabelled)
     names = [request.student] if request.student else STUDENTS
     return {f"distill, {name}": STUDENTS[name](original, request, unlabelled) for name in names}
@@ -49,7 +49,7 @@ def bag_students(original: Original, request: CompressionRequest, unlabelled: To
             type="mlp", blend=blend, features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), hidden=HIDDEN,
             input_dropout=0.2, dropout=0.3, embedding_dim=min(sizes.of(DIMENSIONS), teacher_dimensions),
         )  # fmt: skip
-        yield trained(
+        yield of_fewer_words(
             original, keep, bag, partial(_bag_weights, original, bag, keep), training_rows,
             training={**BAG_TRAINING, **DISTILLED}, settings=_settings("bag", keep, unlabelled),
         )  # fmt: skip
@@ -83,8 +83,7 @@ def _unlabelled_ids(original: Original, path: Path | None) -> TokenIds | None:
     """Return the token ids of the texts in a file, or None without a file."""
     if path is None:
         return None
-    chunks = read_texts(path, default_columns=original.classifier.description.columns)
-    encoded = [original.classifier.encode(texts) for texts in chunks]
+    encoded = [original.classifier.encode(texts) for texts in unlabelled_texts(original.classifier, path)]
     return concatenate(encoded) if encoded else None
 
 
@@ -108,17 +107,10 @@ def distillation_rows(original: Original, mixtures: int, unlabelled: TokenIds | 
     train, shape = original.dataset.train, shape_of(original.config, original.dataset)
     mixed = mix_rows(original.train_ids, mixtures, np.random.default_rng(original.config.training.seed))
     parts = [original.train_ids, mixed, *([unlabelled] if unlabelled else [])]
-    targets = [_teacher_targets(original, shape, token_ids) for token_ids in parts]
-    true_targets = np.eye(shape.outputs)[train.targets] if shape.activation == "softmax" else train.targets
-    targets[0] = TEACHER_WEIGHT * targets[0] + (1 - TEACHER_WEIGHT) * true_targets
-    token_ids = original.dataset.encoder.limit(concatenate(parts))
+    targets = [teacher_targets(original.classifier.probabilities(token_ids), shape) for token_ids in parts]
+    targets[0] = labelled_targets(targets[0], train.targets, shape)
+    token_ids = original.dataset.word_encoder.limit(concatenate(parts))
     return Examples(token_ids, np.concatenate(targets).astype(np.float32))
-
-
-def _teacher_targets(original: Original, shape: Shape, token_ids: TokenIds) -> npt.NDArray[np.float64]:
-    """Return the teacher's probabilities as targets, shape (n, outputs), or (n,) for one output."""
-    probabilities = original.classifier.probabilities(token_ids)
-    return probabilities[:, 1] if shape.outputs == 1 else probabilities
 
 
 def _bag_weights(original: Original, bag: Any, keep: float) -> Weights:
