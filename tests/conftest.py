@@ -19,7 +19,8 @@ from filelock import FileLock
 
 from textclf.cli.main import main
 
-os.environ.pop("TEXTCLF_VECTORS", None)  # `init` would find the developer's word vectors
+for name in ("TEXTCLF_VECTORS", "TEXTCLF_ENCODER"):
+    os.environ.pop(name, None)  # `init` would find the developer's word vectors and encoders
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "sample"
@@ -106,6 +107,22 @@ def plots(request: pytest.FixtureRequest) -> Iterator[None]:
 # Runs that are trained once
 
 
+def trained_encoder(folder: Path, sample: str, *settings: str, name: str) -> Path:
+    """Train a run with a tiny pretrained encoder, whose folder is gone where the run is copied to."""
+    return trained(folder, sample, *settings, network=encoder_settings(folder / "tiny"), name=name)
+
+
+def encoder_settings(folder: Path) -> list[str]:
+    """Write a tiny pretrained encoder to a folder; return settings that train on it."""
+    from tiny_encoders import write_tiny_encoder
+
+    write_tiny_encoder(folder, "bert", hidden=8, layers=1, intermediate=8, positions=24)
+    return ["model.type=encoder", f"model.encoder={folder}", "text.max_length=24", *ENCODER_LEARNING]
+
+
+ENCODER_LEARNING = ["training.epochs=2", "training.learning_rate=1e-2", "model.encoder_learning_rate=1e-3"]
+HEAD = (ALONE, "model.trainable=head")
+LAST = ("data.label=labels", 'data.label_separator="|"', "model.trainable=last_1")
 QUESTIONS = (ALONE, "model.pooling=max_mean", "training.class_weight=balanced", "training.optimizer=adamw")
 TOPICS = ("data.label=labels", 'data.label_separator="|"', "model.pooling=max")
 BAGS = (*LEARNING, "model.type=mlp", "model.ngrams=2", "model.buckets=1000", "model.hidden=[16, 8]")
@@ -115,6 +132,9 @@ RUNS: dict[str, Callable[[Path], Path]] = {
     "topics": lambda folder: trained(folder, "topics", *TOPICS),
     "bags": lambda folder: trained(folder, "questions", network=BAGS, name="bags"),
     "quick": lambda folder: trained(folder, "reviews", network=QUICK, name="quick"),
+    "encoder": lambda folder: trained_encoder(folder, "reviews", "model.trainable=all", name="encoder"),
+    "encoder_head": lambda folder: trained_encoder(folder, "questions", *HEAD, name="encoder_head"),
+    "encoder_topics": lambda folder: trained_encoder(folder, "topics", *LAST, name="encoder_topics"),
 }
 CopyRun = Callable[[str], Path]
 

@@ -33,7 +33,7 @@ COPY = ". Copy the folder again."
 FOREIGN = "{model}/model.onnx is no graph that this textclf writes: "
 TRAIN = ". Train the run again."
 UNKNOWN = "{model}/model.json has format "
-READS = "; this textclf (0.1.0) reads 1 to 4."
+READS = "; this textclf (0.1.0) reads 1 to 5."
 FILES: dict[str, tuple[Damage, str]] = {
     "model.json is missing": (
         lambda folder: (folder / "model.json").unlink(),
@@ -59,7 +59,7 @@ FILES: dict[str, tuple[Damage, str]] = {
     ),
     "model.onnx is empty": (
         graph_bytes(lambda _: b""),
-        FOREIGN + "its architecture is '', none of bilstm, mlp" + TRAIN,
+        FOREIGN + "its architecture is '', none of bilstm, mlp, encoder" + TRAIN,
     ),
 }
 LINKS_AND_PIPES: dict[str, tuple[Damage, str]] = {
@@ -98,7 +98,7 @@ JSON: dict[str, tuple[Damage, str]] = {
     "a number that is a format": (content(b"1"), HOME + " is damaged: found 1, need an object" + COPY),
     "no format": (without("format"), UNKNOWN + "None" + READS),
     "format 0": (field("format", value=0), UNKNOWN + "0" + READS),
-    "format 5": (field("format", value=5), UNKNOWN + "5" + READS),
+    "format 6": (field("format", value=6), UNKNOWN + "6" + READS),
     "format '1'": (field("format", value="1"), UNKNOWN + "'1'" + READS),
     "format true": (field("format", value=True), UNKNOWN + "True" + READS),
     "a field is missing": (without("labels"), DAMAGED + "it lacks labels" + COPY),
@@ -287,7 +287,7 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
     ),
     "another architecture": (
         graph(lambda document: document["metadata_props"][0].update(value="../../evil")),
-        FOREIGN + "its architecture is '../../evil', none of bilstm, mlp" + TRAIN,
+        FOREIGN + "its architecture is '../../evil', none of bilstm, mlp, encoder" + TRAIN,
     ),
     "another pooling": (
         graph(lambda document: document["metadata_props"][1].update(value="none")),

@@ -15,13 +15,15 @@ from textclf.errors import UserError
 from textclf.evaluation.calibration import fit_blend
 from textclf.inference.classifier import load_classifier
 from textclf.inference.model_folder import checksum
-from textclf.models.architecture import InputLimits, Shape
+from textclf.models.architecture import InitialData, InputLimits, Shape
+from textclf.models.encoder.sizes import EncoderSizes, EncoderWeights
 from textclf.models.ensemble import blend, join, onnx_model, rewrite_onnx_model
 from textclf.models.linear.network import build_linear, linear_constants
 from textclf.models.onnx.graph import ForeignGraph, read_graph
 from textclf.models.registry import MODELS, logits_model
 from textclf.report.page import threshold_sentence
-from textclf.text.encoding import TokenIds, pad
+from textclf.text.encoding import RESERVED, TokenIds, pad
+from textclf.text.model_input import join_pieces
 from textclf.training.loop import _pad_batch, forward_function
 
 Array = npt.NDArray[Any]
@@ -32,7 +34,15 @@ SHAPES = {
     "more labels": Shape(WORDS, 3, "softmax"),
     "several a row": Shape(WORDS, 4, "sigmoid"),
 }
-OPTIONS = {"bilstm": {"units": 4, "pooling": "max_mean"}, "mlp": {"hidden": [4], "buckets": 7, "ngrams": 2}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "bilstm": {"embedding_dim": 5, "units": 4, "pooling": "max_mean"},
+    "mlp": {"embedding_dim": 5, "hidden": [4], "buckets": 7, "ngrams": 2},
+    "encoder": {"encoder": "folder"},
+}
+ENCODER = EncoderSizes(
+    pieces=KNOWN - RESERVED, positions=LONGEST, hidden=6, layers=1, heads=2, intermediate=8, epsilon=1e-12,
+    pooling="mean",
+)  # fmt: skip
 WEIGHTS = [0.7, 1.3]
 
 
@@ -43,9 +53,17 @@ def token_ids() -> TokenIds:
     return TokenIds(rng.integers(1, WORDS, lengths.sum(), np.int32), lengths, lengths)
 
 
+def pieces() -> TokenIds:
+    """Rows of 1 to 6 ids of pieces, as many rows as of words."""
+    rng = np.random.default_rng(1)
+    lengths = rng.permutation(np.tile(np.arange(1, LONGEST + 1), 2))
+    return TokenIds(rng.integers(RESERVED, KNOWN, lengths.sum(), np.int32), lengths, lengths)
+
+
 def build_network(name: str, shape: Shape, seed: int = 1) -> tuple[Any, Any]:
-    options = MODELS[name].options(type=name, embedding_dim=5, **OPTIONS[name])
-    network = MODELS[name].build(options, shape._replace(vocabulary=KNOWN))
+    options = MODELS[name].options(type=name, **OPTIONS[name])
+    initial = InitialData(encoder=EncoderWeights(ENCODER, None)) if name == "encoder" else None
+    network = MODELS[name].build(options, shape._replace(vocabulary=KNOWN), initial=initial)
     rng = np.random.default_rng(seed)
     network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
     return options, network
@@ -76,13 +94,18 @@ def run_graph(graph: bytes, ids: TokenIds, outputs: list[str]) -> list[Array]:
 def test_each_part_reads_within_its_limits_and_the_logits_are_their_weighted_sum(
     name: str, shape: Shape, truncate: Any
 ) -> None:
-    limits, ids = InputLimits(KNOWN, LONGEST, truncate), token_ids()
+    limits, words = InputLimits(KNOWN, LONGEST, truncate), token_ids()
     options, network = build_network(name, shape)
     linear = build_linear_part(shape)
+    ids = words
+    if name == "encoder":  # reads pieces, which come behind the words
+        limits = limits._replace(first_piece=WORDS)
+        shape = shape._replace(vocabulary=WORDS + ENCODER.pieces)
+        ids = join_pieces(words, pieces(), first=WORDS)
     model = blend(network, {"linear": linear}, WEIGHTS, limits=limits, activation=shape.activation)
 
-    known = ids.limit(vocabulary=KNOWN, max_length=LONGEST, truncate=truncate)
-    parts = [forward_function(logits_model(network))(known), forward_function(linear)(ids)]
+    known = ids.limit(**limits._asdict())
+    parts = [forward_function(logits_model(network))(known), forward_function(linear)(words)]
     expected = WEIGHTS[0] * parts[0] + WEIGHTS[1] * parts[1]
     assert np.abs(forward_function(logits_model(model))(ids) - expected).max() < 1e-5
 
@@ -158,11 +181,10 @@ def test_a_long_text_is_computed_apart_from_many_short_ones(monkeypatch: pytest.
         widths.append(padded.shape)
         return padded
 
-    forward = forward_function(build_linear_part(shape))
-    together = forward(rows)
+    model = build_linear_part(shape)
+    together = forward_function(model)(rows)
     monkeypatch.setattr("textclf.training.loop._pad_batch", recording)
-    monkeypatch.setattr("textclf.training.loop.FORWARD_TOKENS", 400)
-    np.testing.assert_allclose(forward(rows), together, atol=1e-6)
+    np.testing.assert_allclose(forward_function(model, tokens=400)(rows), together, atol=1e-6)
     assert widths[-1] == (1, 50)
     assert max(batch * width for batch, width in widths) <= 400
 
@@ -236,7 +258,9 @@ def test_the_linear_part_reads_what_the_network_does_not(tmp_path: Path) -> None
     settings = overrides(*SMALL, "text.max_length=3", "text.vocab_size=50")
     assert textclf("train", config, "--run", tmp_path / "run", *settings).exit_code == 0
     description = read(tmp_path / "run", "model/model.json")
-    assert description["network_limits"] == {"vocabulary": 50, "max_length": 3, "truncate": "start"}
+    assert description["network_limits"] == {
+        "vocabulary": 50, "max_length": 3, "truncate": "start", "first_piece": None
+    }  # fmt: skip
     assert len(description["vocabulary"]) > 300
     classifier = load_classifier(tmp_path / "run")
     texts = ["awful boring terrible film that it was", "great lovely superb film that it was"]  # of one end

@@ -84,7 +84,7 @@ MISTAKES = {
     "a dotted key": ("model.units: 3", "2:1: model.units: unknown key; write 'units' in the section 'model'"),
     "a type that there is not": (
         "model: {type: mpl, units: many}",
-        "2:9: model.type: should be 'bilstm' or 'mlp', found \"mpl\"; did you mean 'mlp'?",
+        "2:9: model.type: should be 'bilstm' or 'mlp' or 'encoder', found \"mpl\"; did you mean 'mlp'?",
     ),
     "a key of another type": (
         "model: {units: 3, type: mlp}",
@@ -258,7 +258,10 @@ def test_an_override_makes_a_wrong_config_right() -> None:
         ("model.units=many", 'model.units: should be a whole number, found "many"'),
         ("model.units=", "model.units: should be a whole number, found null"),
         ("model.unit=3", "model.unit: unknown key; did you mean 'units'?"),
-        ("model.type=mlps", "model.type: should be 'bilstm' or 'mlp', found \"mlps\"; did you mean 'mlp'?"),
+        (
+            "model.type=mlps",
+            "model.type: should be 'bilstm' or 'mlp' or 'encoder', found \"mlps\"; did you mean 'mlp'?",
+        ),
         ("units=3", "units: unknown key; did you mean 'model.units'?"),
         ("zzz.a=3", "zzz: unknown key; known: data, text, model, training, augment, decision, report, tune"),
         ("model.units.x=3", 'model.units: should be a whole number, found {"x": 3}'),

@@ -2,11 +2,12 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SAMPLES, overrides, textclf
+from conftest import SAMPLES, overrides, textclf
 from init_rows import HOSTILE, Row, make_rows, printed_config, printed_settings, refusal, select, write_csv
 
 from textclf.config.init import yaml_value
@@ -100,13 +101,13 @@ decision:
 
 
 @pytest.mark.parametrize(("sample", "config"), [("reviews", REVIEWS), ("questions", QUESTIONS), ("topics", TOPICS)])
-def test_the_config_of_a_sample(sample: str, config: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_config_of_a_sample(sample: str, config: str) -> None:
+    shutil.copytree(SAMPLES, "data/sample")
     assert printed_config(f"data/sample/{sample}.csv") == config
 
 
-def test_the_data_are_described_in_a_few_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_data_are_described_in_a_few_lines(folder: Path) -> None:
+    shutil.copytree(SAMPLES, "data/sample")
     result = textclf("init", "data/sample/topics.csv", "--output", folder / "topics.yaml")
     assert (result.exit_code, result.stdout, (folder / "topics.yaml").read_text()) == (0, "", TOPICS)
     labels = "food (40 %), service (34 %), place (32 %), price (30 %), noise (22 %)"

@@ -7,10 +7,11 @@ import onnxruntime
 import pytest
 
 from textclf.models.architecture import InitialData, Shape
+from textclf.models.encoder.sizes import EncoderSizes, EncoderWeights
 from textclf.models.ensemble import join, onnx_model, rewrite_onnx_model
 from textclf.models.onnx.graph import ForeignGraph, read_graph
 from textclf.models.registry import MODELS, ModelOptions, logits_model
-from textclf.text.encoding import TokenIds, pad
+from textclf.text.encoding import RESERVED, TokenIds, pad
 from textclf.training.loop import forward_function
 
 VOCABULARY = 20
@@ -37,8 +38,23 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"features": "embedding", "trainable_embedding": False, "dropout": 0.0, "input_dropout": 0.0, "hidden": [3]},
         {"features": "binary", "hidden": [3]},
     ],
+    "encoder": [{"trainable": trainable} for trainable in ("all", "last_1", "head")],
 }
-SIZES: dict[str, dict[str, Any]] = {"bilstm": {"units": 4}, "mlp": {"hidden": [4, 3], "buckets": 7}}
+SIZES: dict[str, dict[str, Any]] = {
+    "bilstm": {"embedding_dim": 5, "units": 4},
+    "mlp": {"embedding_dim": 5, "hidden": [4, 3], "buckets": 7},
+    "encoder": {"encoder": "folder"},
+}
+ENCODER = EncoderSizes(
+    pieces=VOCABULARY - RESERVED,
+    positions=14,
+    hidden=6,
+    layers=2,
+    heads=2,
+    intermediate=8,
+    epsilon=1e-12,
+    pooling="mean",
+)
 CASES = [
     pytest.param(name, variant, id="-".join([name, *map(str, variant.values())]))
     for name in MODELS
@@ -58,13 +74,19 @@ def token_ids(seed: int = 0) -> TokenIds:
 
 
 def options_of(name: str, variant: dict[str, Any]) -> Any:
-    return MODELS[name].options(**{"type": name, "embedding_dim": 5, **SIZES[name], **variant})
+    return MODELS[name].options(**{"type": name, **SIZES[name], **variant})
 
 
-def built(name: str, variant: dict[str, Any], shape: Shape, **options: Any) -> tuple[Any, Any]:
+def network_of(options: Any, shape: Shape, **settings: Any) -> Any:
+    """A new network; a pretrained encoder is tiny and has random weights."""
+    initial = {"initial": InitialData(encoder=EncoderWeights(ENCODER, None))} if options.type == "encoder" else {}
+    return MODELS[options.type].build(options, shape, **initial, **settings)
+
+
+def built(name: str, variant: dict[str, Any], shape: Shape, **settings: Any) -> tuple[Any, Any]:
     """Options and a network with weights drawn at random, biases too."""
     chosen = options_of(name, variant)
-    network = MODELS[name].build(chosen, shape, **options)
+    network = network_of(chosen, shape, **settings)
     rng = np.random.default_rng(1)
     network.set_weights([rng.normal(0, 0.7, weight.shape) for weight in network.get_weights()])
     return chosen, network

@@ -30,7 +30,7 @@ def test_the_json_schema_has_every_option_with_its_default_and_no_other() -> Non
     # pydantic leaves out the defaults that a factory returns: lists
     assert [row for row in rows if row[1]] == [row for row in option_rows() if row.default[:1] not in ("", "[")]
     assert [key for key, default, *_ in rows if default is None] == [
-        "data.train", "text.clean", "model.type", "model.hidden", "report.slices"
+        "data.train", "text.clean", "model.type", "model.hidden", "model.type", "model.encoder", "report.slices"
     ]  # fmt: skip
 
 
@@ -47,4 +47,4 @@ def test_an_editor_tells_the_types_of_a_section_apart() -> None:
     types = generate.described_types(schema, "model")
     assert [options["properties"]["type"]["const"] for options in types.values()] == list(types) == list(MODELS)
     # only the default type may be left out: a section without a type could be of any
-    assert ["type" in options.get("required", []) for options in types.values()] == [False, True]
+    assert ["type" in options.get("required", []) for options in types.values()] == [False, True, True]

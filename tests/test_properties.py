@@ -22,7 +22,7 @@ from textclf.inference.predict import predict_stream
 from textclf.io.files import write_csv
 from textclf.models.bilstm.network import BilstmOptions
 from textclf.models.mlp.network import MlpOptions
-from textclf.text.encoding import UNKNOWN, Encoder
+from textclf.text.encoding import UNKNOWN, WordEncoder
 from textclf.text.tokenizer import CLEANINGS, RULES, TOKENIZERS, TextOptions, join_tokens, tokenize
 
 pytestmark = pytest.mark.usefixtures("_folder")
@@ -61,7 +61,7 @@ VOCABULARY = ["a", "x", "0", "url", "n't", "<", "\u9152", "\u3042", " ", "film"]
 @given(st.lists(ANY_TEXT, max_size=5), text_options())
 @SAME_EVERY_TIME
 def test_any_text_becomes_valid_ids(texts: list[str], options: TextOptions) -> None:
-    ids = Encoder(VOCABULARY, options).encode(texts)
+    ids = WordEncoder(VOCABULARY, options).encode(texts)
     assert len(ids) == len(texts)
     assert ((ids.lengths >= 1) & (ids.lengths <= options.max_length)).all()
     assert ((ids.flat >= UNKNOWN) & (ids.flat < len(VOCABULARY) + 2)).all()
@@ -71,8 +71,8 @@ def test_any_text_becomes_valid_ids(texts: list[str], options: TextOptions) -> N
 @given(st.lists(ANY_TEXT, min_size=1, max_size=5), text_options())
 @SAME_EVERY_TIME
 def test_how_texts_are_grouped_does_not_matter(texts: list[str], options: TextOptions) -> None:
-    together = Encoder(VOCABULARY, options).encode(texts)
-    one_by_one = Encoder(VOCABULARY, options)
+    together = WordEncoder(VOCABULARY, options).encode(texts)
+    one_by_one = WordEncoder(VOCABULARY, options)
     alone = [one_by_one.encode([text]) for text in texts]
     assert together.flat.tolist() == np.concatenate([ids.flat for ids in alone]).tolist()
     assert together.token_counts.tolist() == [int(ids.token_counts[0]) for ids in alone]

@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from conftest import QUICK, ROOT, SAMPLES, SMALL, CopyRun, overrides, textclf, write_config
 from faults import contents, ctrl_c, failing_writes, full_disk, small_files
 
+from textclf.errors import UserError
 from textclf.io.run_folder import Run
 from textclf.io.staging import locked
+from textclf.training.checkpoint import Checkpoint, Epoch, TrainingState
 
 SAME = ["history.csv", "metrics.json", "split.json", "predictions.csv", "model/model.onnx", "model/model.json"]
 
@@ -122,6 +125,21 @@ def stopped(tmp_path: Path) -> Path:
         result = train(tmp_path, settings=settings, network=QUICK)
     assert (tmp_path / "run.partial" / "checkpoint" / "state.npz").exists(), result.stderr
     return tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.parametrize("limit", [10, 500, 5000])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(limit: int, tmp_path: Path) -> None:
+    path, state = tmp_path / "checkpoint" / "state.npz", TrainingState(best_weights=[np.ones(1000)])
+    path.parent.mkdir()
+    Checkpoint(path).save(state, [])
+    before = contents(tmp_path)
+    state.end_epoch(Epoch(1, 0.1, 0.5, 0.5, 0.5))
+    with small_files(limit), pytest.raises(UserError, match=r"state\.npz cannot be written: File too large"):
+        Checkpoint(path).save(state, [])
+    assert contents(tmp_path) == before
+    restored = Checkpoint(path).load([])
+    assert (restored.epoch, restored.history, [weights.sum() for weights in restored.best_weights]) == (1, [], [1000])
 
 
 def test_an_unfinished_training_is_not_lost_and_goes_on_only_as_it_was_begun(stopped: Path) -> None:

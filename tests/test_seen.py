@@ -157,7 +157,7 @@ def test_rows_are_checked_and_trained_on_as_their_digest_says(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_config(tmp_path, "reviews", f"  test: {data}")
-    change_before(monkeypatch, "textclf.training.dataset.text_keys", lambda: data.write_text("text,label\nwell,good\n"))
+    change_before(monkeypatch, "textclf.training.splits.text_keys", lambda: data.write_text("text,label\nwell,good\n"))
     for command in (["check", config], ["train", config, "--run", tmp_path / "run", *overrides(*QUICK)]):
         shutil.copyfile(SAMPLES / "reviews.csv", data)
         result = textclf(*command)

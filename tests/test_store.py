@@ -34,7 +34,7 @@ def test_rows_read_a_few_at_a_time_give_the_same_run(
     sets = overrides(*QUICK, *settings, "training.epochs=1")
     for name, rows in (("all", 8192), ("few", 7)):
         monkeypatch.setattr("textclf.data.rows.ROWS_AT_ONCE", rows)
-        monkeypatch.setattr("textclf.training.dataset.ROWS_AT_ONCE", rows)
+        monkeypatch.setattr("textclf.training.splits.ROWS_AT_ONCE", rows)
         assert textclf("train", config, "--run", tmp_path / name, *sets).exit_code == 0
     for file in ("split.json", "history.csv", "model/model.onnx"):
         assert (tmp_path / "few" / file).read_bytes() == (tmp_path / "all" / file).read_bytes()

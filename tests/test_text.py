@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, Encoder, pad
+from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, WordEncoder, pad
 from textclf.text.tokenizer import _WORDS_ASCII, CLEANINGS, RULES, TextOptions, _words_pattern, tokenize
 from textclf.text.vocabulary import WordCounts
 
@@ -261,7 +261,7 @@ def test_a_tokenizer_with_a_full_cache_gives_the_same_tokens(monkeypatch: pytest
 
 
 def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:
-    ids = Encoder(["b", "a"], TextOptions()).encode(["a b", "B x a", "b"])
+    ids = WordEncoder(["b", "a"], TextOptions()).encode(["a b", "B x a", "b"])
     assert (PADDING, UNKNOWN, RESERVED) == (0, 1, 2)
     assert (ids.flat.tolist(), ids.lengths.tolist(), ids.starts.tolist()) == (
         [3, 2, 2, 1, 3, 2],
@@ -275,12 +275,12 @@ def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:
 @pytest.mark.parametrize("tokenizer_name", ["word", "char"])
 @pytest.mark.parametrize("text", ["", " ", "\n\x85\u2028", "<br>", "<!---->"])
 def test_a_text_without_a_token_is_one_unknown_id(text: str, tokenizer_name: str) -> None:
-    ids = Encoder(["a"], TextOptions(tokenizer=tokenizer_name)).encode([text])
+    ids = WordEncoder(["a"], TextOptions(tokenizer=tokenizer_name)).encode([text])
     assert (ids.flat.tolist(), ids.lengths.tolist(), ids.token_counts.tolist()) == ([UNKNOWN], [1], [0])
 
 
 def test_no_texts_give_no_rows() -> None:
-    ids = Encoder(["a"], TextOptions()).encode([])
+    ids = WordEncoder(["a"], TextOptions()).encode([])
     assert (len(ids), ids.flat.tolist(), ids.starts.tolist()) == (0, [], [])
 
 
@@ -296,12 +296,12 @@ def test_no_texts_give_no_rows() -> None:
 )
 def test_a_longer_text_is_cut_at_the_chosen_end(truncate: str, length: int, ids: list[int], lengths: list[int]) -> None:
     options = TextOptions(truncate=truncate, max_length=length)
-    encoded = Encoder(["a", "b", "c"], options).encode(["a b c", "a"])
+    encoded = WordEncoder(["a", "b", "c"], options).encode(["a b c", "a"])
     assert (encoded.flat.tolist(), encoded.lengths.tolist(), encoded.token_counts.tolist()) == (ids, lengths, [3, 1])
 
 
 def test_rows_are_padded_at_their_end() -> None:
-    ids = Encoder(["a", "b"], TextOptions()).encode(["a b", "", "b a a"])
+    ids = WordEncoder(["a", "b"], TextOptions()).encode(["a b", "", "b a a"])
     order = np.array([2, 0, 1])
     assert pad(ids.flat, ids.starts[order], ids.lengths[order]).tolist() == [[3, 2, 2], [2, 3, 0], [1, 0, 0]]
 

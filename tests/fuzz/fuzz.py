@@ -26,11 +26,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FINDINGS = ROOT / "runs" / "fuzz"
-NAMES = ("config", "rows", "vectors", "model")
+NAMES = ("config", "rows", "vectors", "model", "encoder")
 GUIDED = importlib.util.find_spec("atheris") is not None
 SLOW = 10.0  # seconds; to take longer for a few kilobytes is a finding
 
-sys.path[:0] = [str(ROOT), str(HERE), str(HERE.parent / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
 
 
 @dataclass

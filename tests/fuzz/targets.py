@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+from tiny_encoders import write_tiny_encoder
 
 from textclf.config.load import dump_config, load_saved_config
 from textclf.config.schema import Config
@@ -25,8 +26,12 @@ from textclf.inference.inputs import read_lines
 from textclf.inference.model_folder import Description, checksum
 from textclf.models.architecture import Shape
 from textclf.models.bilstm.onnx import stack_directions
+from textclf.models.encoder.folder import CONFIG as CONFIG_FILE
+from textclf.models.encoder.folder import TOKENIZER, WEIGHTS, read_encoder
+from textclf.models.encoder.weights import read_weights
 from textclf.models.ensemble import rewrite_onnx_model
-from textclf.text.encoding import Encoder
+from textclf.text.encoding import WordEncoder
+from textclf.text.piece_tokenizer import read_tokenizer
 from textclf.text.tokenizer import TextOptions
 from textclf.text.vectors import read_vectors, vector_words
 from textclf.tuning.search_space import load_space
@@ -158,7 +163,7 @@ def model_seeds() -> list[bytes]:
         column="text",
         label_column="label",
     )
-    probe = Encoder(description.vocabulary, description.text).encode(["good film", "bad"])
+    probe = WordEncoder(description.vocabulary, description.text).encode(["good film", "bad"])
     save_classifier(Path("model"), graph, description, probe)
     document = json.loads(Path("model/model.json").read_bytes())
     format_1 = {name: value for name, value in document.items() if name != "checksum"} | {"format": 1}
@@ -175,6 +180,34 @@ def read_model(data: bytes) -> None:
         classifier = load_classifier(Path("model"))
         classifier.decide(classifier.predict_proba(["good film", ""]))
         classifier.probe_difference()
+
+
+def encoder_seeds() -> list[bytes]:
+    """Write two encoders; return the files of each, after a byte that says which file it is."""
+    seeds = []
+    for index, family in enumerate(("bert", "xlm-roberta")):
+        folder = write_tiny_encoder(Path(family), family)
+        seeds += [bytes([3 * index + kind]) + (folder / name).read_bytes() for kind, name in enumerate(ENCODER_FILES)]
+    return seeds
+
+
+ENCODER_FILES = (CONFIG_FILE, TOKENIZER, WEIGHTS)
+
+
+def read_pretrained(data: bytes) -> None:
+    """Read bytes as a file of an encoder, beside its other ones; the first byte says which file."""
+    kind, content = (data[:1] or b"\0")[0], data[1:]
+    good = Path("xlm-roberta" if (kind // 3) % 2 else "bert")
+    folder = Path("encoder")
+    folder.mkdir(exist_ok=True)
+    for name in ENCODER_FILES:
+        (folder / name).write_bytes((good / name).read_bytes())
+    (folder / ENCODER_FILES[kind % 3]).write_bytes(content)
+    with contextlib.suppress(UserError):
+        encoder = read_encoder(folder)
+        read_weights(encoder)
+        tokenizer = read_tokenizer(folder / TOKENIZER, pieces=encoder.sizes.pieces)
+        tokenizer.encode(["a good film", ""], max_length=8, truncate="end")
 
 
 # Pieces that a mutation may insert
@@ -200,4 +233,5 @@ def targets() -> dict[str, Target]:
         "rows": Target(row_seeds(), ROW_WORDS, read_rows),
         "vectors": Target(vector_seeds(), VECTOR_WORDS, read_word_vectors),
         "model": Target(model_seeds(), JSON_WORDS, read_model),
+        "encoder": Target(encoder_seeds(), JSON_WORDS, read_pretrained),
     }
