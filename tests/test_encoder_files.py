@@ -169,7 +169,7 @@ model:
   type: encoder                    # a pretrained encoder and a layer for the labels
   encoder: data/encoders/tiny      # 23,760 weights, in 2 layers and the table of pieces
   trainable: last_2                # 400 rows are few; training takes about 1 min on this machine's processors
-  encoder_learning_rate: 0.0001    # small: its weights are good already; twice the rate for all of it
+  encoder_learning_rate: 0.0001    # small: training adapts what it has learnt; twice that for `trainable: all`
 training:
   epochs: 6                        # 400 rows: an encoder needs few, more for fewer rows
   batch_size: 16                   # 25 steps per epoch

@@ -361,7 +361,7 @@ def compress(
     prune      fewer words, dimensions and units, trained on for a few epochs; int8 too
     distill    a student that learns from the run; int8 too:
                bag    mean of word and word-pair vectors, no recurrence: built for speed
-               small  a smaller network of the same kind
+               small  a smaller network of the same kind; of a pretrained encoder a network of words
 
     With --budget and no --method all are tried, and the most accurate on the validation rows is kept. Nothing is
     written where accuracy falls by more than --max-loss on the rows that the run is evaluated on.

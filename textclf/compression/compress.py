@@ -186,7 +186,7 @@ def _write(staging: Run, original: Original, compressed: Compressed, max_loss: f
         "bytes": {"original": original_bytes, "compressed": compressed_bytes},
     }
     environment = environment_document(
-        config, original.device, packages=package_versions(), data=read_json(original.run.environment)["data"],
+        config, original.device, packages=package_versions(config), data=read_json(original.run.environment)["data"],
         seconds={}, rows_a_second=dict(zip(("original", "compressed"), speeds, strict=True)),
     )  # fmt: skip
     samples = sample_document(classifier, rows, predictions) if config.report.texts else None

@@ -62,7 +62,11 @@ def _encoder_problems(config: Config, options: EncoderOptions) -> list[tuple[str
         check_weights(encoder)
     except UserError as problem:
         return [*problems, ("model.encoder", str(problem))]
-    positions = encoder.sizes.positions
+    layers, positions = encoder.sizes.layers, encoder.sizes.positions
+    if options.trainable.startswith("last_") and int(options.trainable.removeprefix("last_")) > layers:
+        problems.append(
+            ("model.trainable", f"{options.encoder} has {layers} layers; write all, or last_{layers} at most")
+        )
     if config.text.max_length > positions:
         problems.append(
             ("text.max_length", f"should be at most {positions}, the pieces that {options.encoder} can read")

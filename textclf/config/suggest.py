@@ -364,14 +364,13 @@ def _encoder_settings(profile: DataProfile, encoder: EncoderFolder, training: En
     time = f"about {minutes_text(training.minutes)} on this machine's processors"
     if training.trainable == "all":
         yield Setting("model.trainable", "all", f"training takes {time}")
-        yield Setting("model.encoder_learning_rate", 5e-5, "small: its weights are good already")
+        yield Setting("model.encoder_learning_rate", 5e-5, "small: training adapts what it has learnt")
         return
     slow = profile.rows >= FEW
     why = f"all of it would take about {minutes_text(training.minutes_of_all)}" if slow else f"{_rows(profile)} are few"
     yield Setting("model.trainable", training.trainable, f"{why}; training takes {time}")
-    yield Setting(
-        "model.encoder_learning_rate", 1e-4, "small: its weights are good already; twice the rate for all of it"
-    )
+    reason = "small: training adapts what it has learnt; twice that for `trainable: all`"
+    yield Setting("model.encoder_learning_rate", 1e-4, reason)
 
 
 def _encoder_training_settings(profile: DataProfile, training: EncoderTraining) -> Iterator[Setting]:
@@ -383,8 +382,9 @@ def _encoder_training_settings(profile: DataProfile, training: EncoderTraining) 
     yield Setting("training.warmup", 0.1, "the rate rises in the first tenth: the new layer's first errors are large")
     yield Setting("training.weight_decay", 0.01, "that of BERT")
     yield Setting("training.early_stopping", None, f"the {training.epochs} epochs are few; the best is kept")
-    reason = "later epochs label better; calibration mends that they are too sure"
-    yield Setting("training.monitor", "val_accuracy", reason)
+    if profile.label_separator is None:  # of several labels it counts the rows with exactly the right ones
+        reason = "later epochs label better; calibration mends that they are too sure"
+        yield Setting("training.monitor", "val_accuracy", reason)
 
 
 def _decision_settings(profile: DataProfile) -> Iterator[Setting]:

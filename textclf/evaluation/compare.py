@@ -141,6 +141,7 @@ def _changed_rows(runs: Sequence[EvaluatedRun]) -> list[list[object]]:
 
 
 def _differing_settings(settings: Sequence[Settings]) -> dict[str, list[Any]]:
-    """Return the values of each option that differs between the configs."""
-    by_option = {key: [of_run.get(key) for of_run in settings] for key in settings[0]}
+    """Return the values of each option that differs between the configs; None where a config has no such option."""
+    keys = dict.fromkeys(key for of_run in settings for key in of_run)
+    by_option = {key: [of_run.get(key) for of_run in settings] for key in keys}
     return {key: values for key, values in by_option.items() if any(value != values[0] for value in values)}

@@ -16,6 +16,7 @@ from textclf.io.contract import EnvironmentDocument
 from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.io.staging import drop_all_but_checkpoint, staging_of
+from textclf.models.encoder.network import EncoderOptions
 from textclf.training.splits import Splits
 
 logger = logging.getLogger(__name__)
@@ -49,12 +50,14 @@ def fingerprint(config: Config, splits: Splits | None = None) -> Fingerprint:
     )
     if pretrained := pretrained_files(config):
         data += source_files([*map(str, pretrained)], key=pretrained_key(config))
-    return Fingerprint(option_values(config), {file.path.as_posix(): file.sha256 for file in data}, package_versions())
+    digests = {file.path.as_posix(): file.sha256 for file in data}
+    return Fingerprint(option_values(config), digests, package_versions(config))
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that compute."""
-    return {name: version(name) for name in PACKAGES}
+def package_versions(config: Config) -> dict[str, str]:
+    """Return the versions of the packages that compute, and of the one that cuts texts into an encoder's pieces."""
+    packages = (*PACKAGES, "tokenizers") if isinstance(config.model, EncoderOptions) else PACKAGES
+    return {name: version(name) for name in packages}
 
 
 def _data_files(config: Config) -> Iterator[SourceFile]:
