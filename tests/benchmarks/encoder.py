@@ -36,8 +36,8 @@ KINDS = {
 }
 STUDENTS = {
     "int8": ["--method", "int8"],
-    "small": ["--method", "distill", "--student", "small"],
-    "bag": ["--method", "distill", "--student", "bag"],
+    "small": ["--method", "distill", "--student", "small", "--budget", "2MB"],
+    "bag": ["--method", "distill", "--student", "bag", "--budget", "2MB"],
 }
 LINES, FAST_LINES = 2000, 20_000  # that are predicted to time a model: an encoder, and another one
 

@@ -145,10 +145,11 @@ def encoder_students(original: Original, request: CompressionRequest) -> dict[st
 
 
 def _students(name: str, teacher: Teacher, request: CompressionRequest) -> Iterator[Candidate]:
-    """Yield the students of a kind, with the linear part of their teacher if it has one, then without."""
+    """Yield the students of a kind, the largest first, each with the linear part of their teacher and without."""
     original, student = teacher.original, STUDENTS[name]
     blends: list[Blend | None] = list(dict.fromkeys((original.config.model.blend, None)))
-    for blend, keep in product(blends, request.keeps(1.0)):
+    keeps = request.keeps(1.0)
+    for keep, blend in product(keeps if 1.0 in keeps or request.keep else (1.0, *keeps), blends):
         options = student.options(keep, blend)
         words = teacher.vocabulary[: _part(keep, len(teacher.vocabulary))]
         settings: CompressionSettings = {"method": "distill", "student": name, "keep": keep}
