@@ -23,6 +23,7 @@ from textclf.cli.options import (
     selected_run,
     set_option,
 )
+from textclf.cli.scoring import score
 from textclf.io.outputs import STDIN, check_output
 from textclf.io.sanitize import printable_json, printable_lines
 
@@ -392,5 +393,5 @@ def schema() -> None:
     print_stdout([json.dumps(json_schema(), indent=1), "\n"])
 
 
-COMMANDS = (init, check, train, tune, evaluate, compare, predict, explain, report, export, compress, schema)
+COMMANDS = (init, check, train, tune, evaluate, compare, predict, score, explain, report, export, compress, schema)
 """In the order of `textclf --help`."""

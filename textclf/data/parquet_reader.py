@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from textclf.data.table_format import Columns, Lists, TableFormat, as_labels, as_text, column_index
+from textclf.data.table_format import KEPT, Columns, Lists, TableFormat, as_kept, as_labels, as_text, column_index
 from textclf.errors import UserError, says_out_of_memory
 from textclf.io.processors import usable_processors
 
@@ -31,7 +31,9 @@ def _rows(stream: BinaryIO, name: str, columns: Columns, lists: Lists) -> Iterat
             for (key, _), column in zip(columns, names, strict=True):
                 values = _values(batch.column(column))
                 cells = (f"{name}: row {number}, '{column}'" for number in itertools.count(row))
-                convert = partial(as_labels, separator=lists[key]) if key in lists else as_text
+                convert = (
+                    partial(as_labels, separator=lists[key]) if key in lists else as_kept if key == KEPT else as_text
+                )
                 texts.append(list(map(convert, values, cells)))
             yield from zip(*texts, strict=True)
             row += batch.num_rows

@@ -4,12 +4,16 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, time
 from decimal import Decimal
 from typing import BinaryIO, NamedTuple
 
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt, join_names
 from textclf.io.streams import SIZE_LIMIT, too_long_error
+
+KEPT = "--keep"
+"""The setting of columns that are carried along."""
 
 Lists = Mapping[str, str | None]
 """Separator that joins a list of labels, by the setting of each column that may hold such lists."""
@@ -115,6 +119,11 @@ def as_text(value: object, where: str) -> str:
     if isinstance(value, int | float):
         return str(value)
     raise UserError(f"{where}: found {type(value).__name__} {str(value)[:40]}, need text.")
+
+
+def as_kept(value: object, where: str) -> str:
+    """Return a value of a column that is carried along as text; dates and times in ISO 8601."""
+    return value.isoformat() if isinstance(value, date | time) else as_text(value, where)
 
 
 def as_labels(value: object, where: str, separator: str | None) -> str:

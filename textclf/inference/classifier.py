@@ -68,13 +68,14 @@ class Classifier:
     """A trained model with its vocabulary and labels, which evaluates, predicts and explains without Keras."""
 
     def __init__(
-        self, description: Description, score: Score, probe: ProbeDocument, *, tokenizer: PieceTokenizer | None = None
-    ):
+        self, description: Description, score: Score, probe: ProbeDocument, *, tokenizer: PieceTokenizer | None = None,
+        threads: int | None = None,
+    ):  # fmt: skip
         self.description = description
         self.labels = description.labels
         self._input = model_input(description, tokenizer)
         self._score = score
-        self._threads = ThreadPoolExecutor(usable_processors())
+        self._threads = ThreadPoolExecutor(threads or usable_processors())
         self._probe = probe
 
     @property
@@ -303,15 +304,18 @@ def _shorten(rows: TokenIds, description: Description) -> TokenIds:
     return join_pieces(words, pieces, first=description.first_piece) if pieces else words
 
 
-def load_classifier(folder: Path) -> Classifier:
+def load_classifier(folder: Path, *, threads: int | None = None) -> Classifier:
     """Read the classifier of a run or of a bare `model/` folder.
+
+    Args:
+        threads: that compute batches; None: one for each processor that the process may use.
 
     Raises:
         UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
     """
     files = read_model_files(folder)
     score = load_scorer(files.graph, files.graph_path, len(files.description.labels))
-    return Classifier(files.description, score, files.probe, tokenizer=files.tokenizer)
+    return Classifier(files.description, score, files.probe, tokenizer=files.tokenizer, threads=threads)
 
 
 def load_scorer(graph: bytes, path: Path, labels: int) -> Score:

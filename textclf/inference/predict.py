@@ -69,7 +69,7 @@ def predict_stream(
     names = [escape(name) for name in label_columns(classifier.labels, CSV_COLUMNS)]
     header = ("\ufeff" if bom else "") + writer.header(names)
     first = 0
-    for probabilities in _predict_distinct(classifier, chunks):
+    for probabilities in predict_distinct(classifier, chunks):
         labels, confidence = classifier.decide(probabilities)
         if min_confidence:
             labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
@@ -98,7 +98,7 @@ class _Cache:
         self.probabilities = np.empty((rows, labels))
 
 
-def _predict_distinct(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[Probabilities]:
+def predict_distinct(classifier: Classifier, chunks: Iterable[list[str]]) -> Iterator[Probabilities]:
     """Yield the probabilities of each chunk, shape (n, labels); repeated texts come from a cache."""
     pending: deque[tuple[_Cache, int, npt.NDArray[np.int64]]] = deque()
     labels = len(classifier.labels)

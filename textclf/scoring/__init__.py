@@ -1,0 +1,1 @@
+"""Scoring: labels for many files, in shards that can be resumed and shared among processes and machines."""

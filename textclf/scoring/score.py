@@ -1,0 +1,229 @@
+"""`textclf score`: many files into as many folders of shards, by one process or several."""
+
+import contextlib
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from textclf import __version__
+from textclf.data.readers import file_format, is_table
+from textclf.data.table_format import check_distinct, column_index, each_of
+from textclf.errors import UserError
+from textclf.inference.classifier import load_classifier
+from textclf.inference.model_folder import read_model_files, run_files
+from textclf.io.outputs import check_not_read, check_steps_back
+from textclf.io.processors import usable_processors
+from textclf.io.run_folder import Run
+from textclf.io.streams import open_data
+from textclf.scoring.folder import (
+    FORMAT,
+    BegunDocument,
+    InputDocument,
+    ManifestDocument,
+    ScoringFolder,
+    begin,
+    find_inputs,
+    finish,
+    model_digest,
+    read_document,
+)
+from textclf.scoring.share import Share, score_share
+
+logger = logging.getLogger(__name__)
+
+
+POLL_SECONDS = 0.5  # between looks at the shards that other processes have done
+
+WARNING = "warning: "  # begins a line that is not the reason of an end
+
+SAMPLED_BYTES = 1 << 20  # of a file, from which its rows are estimated
+
+
+class Progress(Protocol):
+    """A listener to the progress of a scoring."""
+
+    def begin(self, rows: int | None, /) -> None:
+        """Take the estimated number of rows; None: it is not known."""
+
+    def add(self, rows: int, /) -> None:
+        """Count further rows that are done."""
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """The options of the command that the shards depend on."""
+
+    inputs: list[str]
+    """Names, globs and folders."""
+    columns: list[str]
+    keep: list[str]
+    output_format: str
+    rows: int
+    min_confidence: float
+    raw: bool
+
+
+def score(
+    run: Run, output: Path, request: ScoringRequest, *, jobs: int = 1, share: Share | None = None,
+    threads: int | None = None, resume: bool = False, overwrite: bool = False, progress: Progress,
+) -> ManifestDocument | None:  # fmt: skip
+    """Score all inputs, or a share of their shards; return the manifest, or None if other shares are not done yet.
+
+    Args:
+        output: folder to write.
+        jobs: processes to start, each with a share; 1: none, this process scores.
+        share: score this share only, beside other processes, which are begun with the same options.
+        resume: go on where an earlier process stopped.
+        overwrite: begin anew in a folder of an earlier scoring.
+        threads: of this process; None: one for each processor.
+        progress: told of the rows that are done.
+
+    Raises:
+        UserError: the folder must not be written, something has changed since it was begun, or an input cannot be
+            read; all others are done then.
+    """
+    folder = ScoringFolder(output)
+    check_steps_back(output, option="--output", kind="folder")
+    begun = _begun(run, output, request)
+    for file in (folder.begun, folder.manifest):
+        check_not_read(file, [*map(Path, (source["path"] for source in begun["inputs"])), *run_files(run)],
+                       option="--output", kind="folder")  # fmt: skip
+    _check_columns(run, begun)
+    begin(folder, begun, resume=resume or share is not None, overwrite=overwrite)
+    if folder.manifest.exists() and (manifest := finish(folder, begun)):
+        logger.info("%s was complete already", folder.path)
+        return manifest
+    progress.begin(estimate_rows(begun["inputs"]))
+    on_rows = progress.add
+    if jobs == 1:
+        classifier = load_classifier(run.path, threads=threads)
+        left = score_share(folder, begun, classifier, share or Share(1, 1), on_rows)
+        if left:
+            inputs = f"{left} of {len(begun['inputs'])} inputs"
+            raise UserError(f"{inputs} could not be read to the end. Mend them and go on with --resume.")
+    else:
+        _score_in_processes(_command(run, output, request), jobs, folder, begun, on_rows)
+    return finish(folder, begun)
+
+
+def _begun(run: Run, output: Path, request: ScoringRequest) -> BegunDocument:
+    return {
+        "textclf": __version__,
+        "options": {
+            "format": FORMAT,
+            "model": model_digest(run),
+            "columns": request.columns,
+            "keep": request.keep,
+            "output_format": request.output_format,
+            "rows": request.rows,
+            "min_confidence": request.min_confidence,
+            "raw": request.raw,
+        },
+        "inputs": find_inputs(request.inputs, output=output),
+    }
+
+
+def _check_columns(run: Run, begun: BegunDocument) -> None:
+    """Refuse columns that are named twice or that the first table lacks, before anything is written.
+
+    Raises:
+        UserError: a column is.
+    """
+    columns = begun["options"]["columns"] or read_model_files(run.path).description.columns
+    keep = [("--keep", name) for name in begun["options"]["keep"]]
+    check_distinct(keep)
+    path = next((Path(source["path"]) for source in begun["inputs"] if is_table(Path(source["path"]))), None)
+    if path:
+        with open_data(path) as stream:
+            header = file_format(path).columns(stream, str(path))
+        for key, name in [*((each_of("--column", columns), name) for name in columns), *keep]:
+            column_index(str(path), header, name, key=key)
+
+
+def _command(run: Run, output: Path, request: ScoringRequest) -> list[str]:
+    """Return the command that scores with the same options, without the inputs."""
+    options = [*(part for name in request.columns for part in ("--column", name))]
+    options += [part for name in request.keep for part in ("--keep", name)]
+    options += ["--format", request.output_format, "--rows-per-file", str(request.rows)]
+    options += ["--min-confidence", str(request.min_confidence), *(["--raw"] if request.raw else [])]
+    # -P: no modules of the working directory, which may hold a csv.py beside the data
+    command = [sys.executable, "-P", "-m", "textclf", "score", "--run", str(run.path), "--output", str(output)]
+    return [*command, *options, "--quiet"]
+
+
+def _score_in_processes(
+    command: list[str], jobs: int, folder: ScoringFolder, begun: BegunDocument, on_rows: Callable[[int], None]
+) -> None:
+    """Start a process for each share, and wait for all. They share nothing but the folder; stopped, this stops them.
+
+    Raises:
+        UserError: one failed; the messages are theirs.
+    """
+    threads, inputs = max(1, usable_processors() // jobs), [source["path"] for source in begun["inputs"]]
+    processes = [
+        subprocess.Popen(
+            [*command, "--share", f"{number}/{jobs}", "--threads", str(threads), "--", *inputs],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+        )
+        for number in range(1, jobs + 1)
+    ]  # fmt: skip
+    with ThreadPoolExecutor(jobs) as readers:  # a pipe that nobody reads would stop its process
+        try:
+            talk = [readers.submit(process.communicate) for process in processes]
+            counted: set[Path] = set()
+            pause = POLL_SECONDS
+            while any(process.poll() is None for process in processes):
+                time.sleep(pause)
+                start = time.monotonic()
+                on_rows(_new_rows(folder, begun, counted))
+                pause = max(POLL_SECONDS, 10 * (time.monotonic() - start))  # thousands of folders take a while
+            on_rows(_new_rows(folder, begun, counted))
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.terminate()
+    lines = dict.fromkeys(line for each in talk for line in each.result()[1].splitlines())
+    for line in lines:
+        if line.startswith(WARNING):
+            logger.warning("%s", line.removeprefix(WARNING))
+    killed = [number for number, process in enumerate(processes, start=1) if process.returncode < 0]
+    if killed:
+        raise UserError(f"{len(killed)} of {jobs} processes were killed. Go on with --resume.")
+    if any(process.returncode for process in processes):
+        raise UserError(*(line for line in lines if not line.startswith(WARNING)))
+
+
+def _new_rows(folder: ScoringFolder, begun: BegunDocument, counted: set[Path]) -> int:
+    """Return the rows of shards that have become done, and remember them in `counted`."""
+    rows = 0
+    for source in begun["inputs"]:
+        for marker in (folder.path / source["folder"]).glob("part-*.json"):
+            if marker not in counted:
+                counted.add(marker)
+                rows += read_document(marker).get("rows", 0)
+    return rows
+
+
+def estimate_rows(inputs: Sequence[InputDocument]) -> int | None:
+    """Estimate the rows of the inputs from their first lines; None: one is compressed, so that they are not known."""
+    total = 0.0
+    for source in inputs:
+        path = Path(source["path"])
+        if path.suffix.lower() == ".parquet":
+            import pyarrow.parquet
+
+            with contextlib.suppress(pyarrow.ArrowException, OSError):  # reading it says what is wrong
+                total += pyarrow.parquet.read_metadata(path).num_rows
+        elif path.suffix.lower() == ".gz":
+            return None
+        else:
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                start = file.read(SAMPLED_BYTES)
+                total += source["bytes"] * start.count(b"\n") / max(1, len(start))
+    return round(total)

@@ -1,0 +1,177 @@
+"""Scoring the shards of a share: one of several processes, each of which takes other shards of the same inputs.
+
+Each process reads the inputs and leaves out the shards of the others, and those that are done: reading is ten times as
+fast as scoring, so nothing has to be agreed upon, and no file needs an index.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from textclf.data.readers import file_format, is_table
+from textclf.data.table_format import KEPT, each_of, join_texts
+from textclf.errors import UserError
+from textclf.inference.classifier import Classifier
+from textclf.inference.inputs import CHUNK_ROWS, read_lines
+from textclf.inference.predict import predict_distinct
+from textclf.io.files import replacing, write_errors, write_json
+from textclf.io.streams import open_data
+from textclf.scoring.folder import (
+    BegunDocument,
+    InputDocument,
+    InputTotals,
+    OptionsDocument,
+    ScoringFolder,
+    Shard,
+    ShardDocument,
+    fingerprint,
+    read_document,
+)
+from textclf.scoring.writers import WRITERS, Columns, ScoredRows
+
+logger = logging.getLogger(__name__)
+
+FILES_PER_SHARE = 4  # from so many inputs a share on, each process takes whole inputs and reads no others
+
+Row = tuple[str, ...]
+"""The text of a row, then its kept columns."""
+
+
+class Share(NamedTuple):
+    """The shards that one of several processes scores."""
+
+    number: int
+    """Counted from 1."""
+    shares: int
+    """Number of processes."""
+
+    def takes_input(self, index: int, inputs: int) -> bool:
+        """Return True if the process reads the input with this index, of so many."""
+        return inputs < FILES_PER_SHARE * self.shares or index % self.shares == self.number - 1
+
+    def takes_shard(self, index: int, shard: int, inputs: int) -> bool:
+        """Return True if the process scores a shard of an input that it reads."""
+        return inputs >= FILES_PER_SHARE * self.shares or (index + shard) % self.shares == self.number - 1
+
+
+def score_share(
+    folder: ScoringFolder, begun: BegunDocument, classifier: Classifier, share: Share, on_rows: Callable[[int], None]
+) -> int:
+    """Score the shards of a share that are not done yet; return the number of inputs that could not be read.
+
+    An input that is damaged is left at the shard where that shows, and the others go on.
+
+    Args:
+        on_rows: called with the number of rows of each shard that is done, earlier ones included.
+    """
+    left = 0
+    for index, source in enumerate(begun["inputs"]):
+        if share.takes_input(index, len(begun["inputs"])):
+            try:
+                _score_input(folder, begun, classifier, share, index, on_rows)
+            except SupersededError:
+                raise
+            except UserError as problem:
+                left += 1
+                logger.warning("%s", problem)
+            except OSError as error:
+                left += 1
+                logger.warning("%s cannot be read: %s.", source["path"], error.strerror)
+    return left
+
+
+def _score_input(
+    folder: ScoringFolder, begun: BegunDocument, classifier: Classifier, share: Share, index: int,
+    on_rows: Callable[[int], None],
+) -> None:  # fmt: skip
+    options, source = begun["options"], begun["inputs"][index]
+    of = fingerprint(options, source)
+    _check_unchanged(source)
+    totals = folder.totals(source)
+    with write_errors(folder.path, totals):
+        totals.parent.mkdir(exist_ok=True)
+    sha256 = hashlib.sha256()
+    columns = Columns.of(options["keep"], classifier.labels)
+    number = rows = 0
+    reader = _read(Path(source["path"]), options["columns"] or classifier.description.columns, options["keep"], sha256)
+    while shard_rows := [*islice(reader, options["rows"])]:
+        shard = folder.shard(source, number, options["output_format"])
+        if share.takes_shard(index, number, len(begun["inputs"])):
+            if shard.done_rows(of) is None:
+                scored = _score(classifier, shard_rows, first=rows, min_confidence=options["min_confidence"])
+                _check_begun(folder, begun)
+                _write(shard, options, columns, scored, of)
+            on_rows(len(shard_rows))
+        rows += len(shard_rows)
+        number += 1
+    _check_unchanged(source)
+    document: InputTotals = {"rows": rows, "shards": number, "sha256": sha256.hexdigest(), "of": of}
+    write_json(totals, document)
+
+
+def _check_begun(folder: ScoringFolder, begun: BegunDocument) -> None:
+    """Stop if another process has begun anew in the folder.
+
+    Raises:
+        SupersededError: it has.
+    """
+    if read_document(folder.begun).get("options") != begun["options"]:
+        raise SupersededError(f"{folder.path}: another process has begun anew in it, and this one ends.")
+
+
+class SupersededError(UserError):
+    """Another process has begun anew in the same folder."""
+
+
+def _check_unchanged(source: InputDocument) -> None:
+    """Refuse an input that is not as it was when scoring began: its shards would be of two versions.
+
+    Raises:
+        UserError: its size or the time of its last change is another.
+    """
+    state = Path(source["path"]).stat()
+    if (state.st_size, state.st_mtime_ns) != (source["bytes"], source["modified"]):
+        raise UserError(f"{source['path']} has changed since scoring began. Go on with --resume, which scores it anew.")
+
+
+def _read(path: Path, columns: Sequence[str], keep: Sequence[str], sha256: "hashlib._Hash") -> Iterator[Row]:
+    """Yield text and kept columns of each row; a file that is no table has a text on each line.
+
+    Raises:
+        UserError: the file is damaged, or lacks a column.
+    """
+    with open_data(path, sha256=sha256) as stream:
+        if is_table(path):
+            option = each_of("--column", columns)
+            names = [*((option, name) for name in columns), *((KEPT, name) for name in keep)]
+            yield from join_texts(file_format(path).rows(stream, str(path), names, {}), len(columns))
+        elif keep:
+            raise UserError(f"{path} is no table, and so has no column '{keep[0]}'. Leave out --keep, or this file.")
+        else:
+            for lines in read_lines(stream, str(path)):
+                yield from ((line,) for line in lines)
+
+
+def _score(classifier: Classifier, rows: Sequence[Row], *, first: int, min_confidence: float) -> ScoredRows:
+    """Return the rows of a shard with their labels; they depend on no other shard, to the last digit."""
+    texts = [row[0] for row in rows]
+    chunks = (texts[start : start + CHUNK_ROWS] for start in range(0, len(texts), CHUNK_ROWS))
+    probabilities = np.concatenate(list(predict_distinct(classifier, chunks)))
+    labels, confidence = classifier.decide(probabilities)
+    if min_confidence:
+        labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
+    return ScoredRows(first, [row[1:] for row in rows], labels, confidence.tolist(), probabilities)
+
+
+def _write(shard: Shard, options: OptionsDocument, columns: Columns, scored: ScoredRows, of: str) -> None:
+    """Write the file of a shard, and behind it its marker."""
+    with replacing(shard.rows) as temporary:
+        WRITERS[options["output_format"]](temporary, columns, scored, options["raw"])
+        size = temporary.stat().st_size
+    marker: ShardDocument = {"rows": len(scored.labels), "bytes": size, "of": of}
+    write_json(shard.marker, marker)
