@@ -1,0 +1,156 @@
+"""Score many rows in 8 files, beside `predict`, and check that both give the same labels and probabilities.
+
+    python tests/benchmarks/score.py [--rows 2000000] [--run RUN] [--source TABLE]
+
+Four files are compressed CSV and four are parquet. The seconds are of whole processes. Two `predict` at once, each on
+half of the rows, are what two processes can do here. The rows are printed, and go to score.json beside this file.
+"""
+
+import argparse
+import csv
+import gzip
+import io
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+from corpora import SHARED, short_texts, varied
+from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
+
+RESULTS = Path(__file__).with_suffix(".json")
+FOLDER = CACHE / "score"
+FILES = 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--run", type=Path, help="a run or model/ folder [default: one trained on short texts]")
+    parser.add_argument("--data", type=Path, default=SHARED)
+    arguments = parser.parse_args()
+    train, _ = short_texts(arguments.data)
+    run = arguments.run or trained_run(train)
+    whole, halves, inputs = write_inputs(train, arguments.rows)
+    predict = [*TEXTCLF, "predict", "--run", run, "--format", "csv", "--overwrite"]
+    score = [*TEXTCLF, "score", inputs, "--run", run, "--keep", "id", "--overwrite"]
+    one = measure([*predict, whole, "--output", FOLDER / "whole.out.csv"])
+    say(f"one predict: {one}")
+    start = time.perf_counter()
+    processes = [
+        subprocess.Popen([str(part) for part in [*predict, half, "--output", half.with_suffix(".out.csv")]], cwd=ROOT)
+        for half in halves
+    ]
+    for process in processes:
+        process.wait()
+    two = time.perf_counter() - start
+    say(f"two predict at once: {two:.1f} s")
+    kinds = {"predict": one.seconds, "two predict at once, half each": two}
+    memory = {"predict": one.peak_mb}
+    for jobs in (1, 2):
+        output = FOLDER / f"jobs-{jobs}"
+        shutil.rmtree(output, ignore_errors=True)
+        took = measure([*score, "--output", output, "--jobs", str(jobs)])
+        say(f"score --jobs {jobs}: {took}")
+        kinds[f"score --jobs {jobs}"], memory[f"score --jobs {jobs}"] = took.seconds, took.peak_mb
+        compare(FOLDER / "whole.out.csv", output)
+    results = {
+        "rows": arguments.rows,
+        "kinds": {name: {"seconds": round(seconds, 1), "peak_mb": memory.get(name)} for name, seconds in kinds.items()},
+    }
+    report(RESULTS, {"results": results}, table(results))
+
+
+def trained_run(train: Path) -> Path:
+    """Train the network that `init` suggests, unless its run is there."""
+    run = CACHE / "score-run"
+    if not (run / "metrics.json").is_file():
+        config = CACHE / "score.yaml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        measure([*TEXTCLF, "init", train, "-o", config, "--overwrite"])
+        measure([*TEXTCLF, "train", config, "--run", run, "--overwrite"])
+    return run
+
+
+def write_inputs(source: Path, count: int) -> tuple[Path, list[Path], Path]:
+    """Write the rows as one table, as two, and as 8 files in a folder; return their paths."""
+    folder = FOLDER / f"inputs-{count}"
+    whole, halves = FOLDER / f"whole-{count}.csv", [FOLDER / f"half-{count}-{part}.csv" for part in (1, 2)]
+    if whole.is_file():
+        return whole, halves, folder
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ((f"id-{number}", text) for number, (text, _) in enumerate(varied(source, count)))
+    with whole.with_suffix(".partial").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), *rows])
+    with whole.with_suffix(".partial").open(encoding="utf-8", newline="") as file:
+        header, *lines = csv.reader(file)
+    for half, part in zip(halves, (lines[: count // 2], lines[count // 2 :]), strict=True):
+        with half.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *part])
+    size = -(-count // FILES)
+    for number in range(FILES):
+        part = lines[number * size : (number + 1) * size]
+        if number % 2:
+            columns = {"id": [row[0] for row in part], "text": [row[1] for row in part]}
+            pyarrow.parquet.write_table(
+                pyarrow.table(columns), folder / f"rows-{number}.parquet", row_group_size=50_000
+            )
+        else:
+            text = io.StringIO(newline="")
+            csv.writer(text).writerows([header, *part])
+            (folder / f"rows-{number}.csv.gz").write_bytes(gzip.compress(text.getvalue().encode(), 1))
+    whole.with_suffix(".partial").replace(whole)
+    return whole, halves, folder
+
+
+def compare(predicted: Path, output: Path) -> None:
+    """End with an error unless the shards have the labels and probabilities of `predict`, to one in the last digit."""
+    with predicted.open(encoding="utf-8", newline="") as file:
+        expected = islice(csv.reader(file), 1, None)
+        differing = rows = 0
+        for number, (row, (_, identity, *scored)) in enumerate(zip(expected, shards(output), strict=True)):
+            rows += 1
+            if identity != f"id-{number}" or row[0] != scored[0]:
+                sys.exit(f"row {number}: predict has {row}, score {identity} {scored}")
+            gaps = [abs(float(a) - float(b)) for a, b in zip(row[1:], scored[1:], strict=True)]
+            if max(gaps) > 1.5e-6:
+                sys.exit(f"row {number}: predict has {row}, score {scored}")
+            differing += max(gaps) > 0
+    say(f"{rows:,} rows are equal, {differing:,} of them but for one in the sixth digit")
+
+
+def shards(output: Path) -> Iterator[list[str]]:
+    """Yield the rows of all shards in order."""
+    for folder in sorted(path for path in output.iterdir() if path.is_dir()):
+        for part in sorted(folder.glob("part-*.csv")):
+            with part.open(encoding="utf-8", newline="") as file:
+                yield from islice(csv.reader(file), 1, None)
+
+
+def table(results: dict[str, Any]) -> list[list[str]]:
+    """Return the table of docs/scale.md."""
+    rows, kinds = results["rows"], results["kinds"]
+    first = kinds["predict"]["seconds"]
+    return [
+        ["process", "seconds", "rows a second", "times `predict`", "MB"],
+        *(
+            [
+                f"`{name}`" if "," not in name else name,
+                f"{numbers['seconds']:.1f}",
+                f"{rows / numbers['seconds']:,.0f}",
+                f"{first / numbers['seconds']:.2f}",
+                f"{numbers['peak_mb']:.0f}" if numbers["peak_mb"] else "",
+            ]
+            for name, numbers in kinds.items()
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
