@@ -80,6 +80,7 @@ audit: install  ## Ask PyPI whether a locked version has a known security fault
 bench: data encoder  ## Measure accuracy, speed and memory on real data beside other tools: several hours; then `make docs`
 	$(BIN)/python tests/benchmarks/predict_speed.py
 	$(BIN)/python tests/benchmarks/predict_memory.py
+	$(BIN)/python tests/benchmarks/score.py
 	$(BIN)/python tests/benchmarks/train_speed.py
 	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py

@@ -19,6 +19,7 @@ from textclf.errors import UserError
 from textclf.inference.classifier import Classifier
 from textclf.inference.inputs import CHUNK_ROWS, read_lines
 from textclf.inference.predict import predict_distinct
+from textclf.inference.prefetch import prefetch
 from textclf.io.files import replacing, write_errors, write_json
 from textclf.io.streams import open_data
 from textclf.scoring.folder import (
@@ -99,7 +100,8 @@ def _score_input(
     columns = Columns.of(options["keep"], classifier.labels)
     number = rows = 0
     reader = _read(Path(source["path"]), options["columns"] or classifier.description.columns, options["keep"], sha256)
-    while shard_rows := [*islice(reader, options["rows"])]:
+    # the next shard is read while one is scored
+    for shard_rows in prefetch(_in_shards(reader, options["rows"]), limit=1):
         shard = folder.shard(source, number, options["output_format"])
         if share.takes_shard(index, number, len(begun["inputs"])):
             if shard.done_rows(of) is None:
@@ -112,6 +114,12 @@ def _score_input(
     _check_unchanged(source)
     document: InputTotals = {"rows": rows, "shards": number, "sha256": sha256.hexdigest(), "of": of}
     write_json(totals, document)
+
+
+def _in_shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Yield the rows of each shard."""
+    while shard := [*islice(rows, size)]:
+        yield shard
 
 
 def _check_begun(folder: ScoringFolder, begun: BegunDocument) -> None:
