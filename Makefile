@@ -10,7 +10,7 @@ QUICK = -m 'not slow'
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data encoder demo test slow check lint wheel lowest lock audit fuzz kills load promises docs picture bench clean
+.PHONY: help install data encoder demo test slow check lint wheel lowest cluster lock audit fuzz kills load promises docs picture bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -66,6 +66,14 @@ lowest: install  ## Run the tests, but for the slow ones, on the lowest versions
 	$(UV_INSTALL) --python .venv-lowest --resolution lowest-direct --build-constraints $(LOCK) --editable '.[test]'
 	.venv-lowest/bin/python $(PYTEST) $(QUICK)
 
+CLUSTER := .venv-cluster
+cluster: install  ## Try what needs servers: PostgreSQL, an S3 server, Ray, Spark; installs Debian's packages where they lack
+	tests/cluster/packages.sh
+	test -x $(CLUSTER)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(CLUSTER)
+	$(UV_INSTALL) --python $(CLUSTER) --requirement $(LOCK)
+	$(UV_INSTALL) --python $(CLUSTER) --requirement tests/cluster/requirements.txt
+	PYTHONPATH=. $(CLUSTER)/bin/python -m pytest tests/cluster
+
 lock:  ## Write requirements-dev.txt anew, every version as high as it goes
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
@@ -111,5 +119,5 @@ load: data  ## Predict, evaluate and train under load and see what breaks: about
 	$(BIN)/python tests/reliability/load.py
 
 clean:  ## Remove everything that was made here, except runs/
-	rm -rf $(VENV) .venv-lowest .venv-fasttext build dist data/movies data/amazon data/tweets data/encoders/all-MiniLM-L6-v2 .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-cluster .venv-fasttext build dist data/movies data/amazon data/tweets data/encoders/all-MiniLM-L6-v2 .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
