@@ -83,6 +83,11 @@ class Run:
         return self.path / "report.html"
 
     @property
+    def card(self) -> Path:
+        """The model card, for a model hub and for who opens the folder."""
+        return self.path / "README.md"
+
+    @property
     def environment(self) -> Path:
         return self.path / "environment.json"
 
@@ -126,7 +131,7 @@ class Run:
         """The files of a finished run, some of which not every run has; metrics.json last."""
         return [
             self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
-            self.suspects, self.samples, self.environment, self.predictions, self.report, self.metrics,
+            self.suspects, self.samples, self.environment, self.predictions, self.report, self.card, self.metrics,
         ]  # fmt: skip
 
     @property
