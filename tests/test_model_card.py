@@ -77,7 +77,7 @@ def test_the_limits_are_what_the_report_knows(reviews: Path) -> None:
     assert limits.startswith(LIMITS)
     assert all(line.startswith("- The checks of the data found, in ") for line in limits[len(LIMITS) :].splitlines())
     assert part(text, "Meant for").startswith(
-        "Texts of the kind that it was trained on, in `reviews.csv` (320 rows). A text gets one of 2 labels: "
+        "Texts of the kind that it was trained on, in `reviews.csv` (360 rows). A text gets one of 2 labels: "
         "`negative`, `positive`.\n"
     )
 
