@@ -47,7 +47,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def score(*arguments: str | Path, output: Path) -> tuple[int, str, str]:
+def score(*arguments: str | Path, output: Path | str) -> tuple[int, str, str]:
     result = textclf("score", *arguments, "--run", MODEL, "--output", output)
     return result.exit_code, result.stdout, result.stderr
 
