@@ -65,15 +65,10 @@ class Store(FileSystemHandler):
             raise FileNotFoundError(path)
         del self.objects[path]
 
-    def delete_dir(self, path: str) -> None:
-        if self._info(path).type is not FileType.Directory:
-            raise FileNotFoundError(path)
-        self.objects = {name: content for name, content in self.objects.items() if not name.startswith(f"{path}/")}
-
     def _unused(self, *_: object) -> Any:
         raise NotImplementedError
 
-    copy_file = create_dir = delete_dir_contents = delete_root_dir_contents = move = _unused
+    copy_file = create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = move = _unused
     open_append_stream = open_input_stream = _unused
 
 

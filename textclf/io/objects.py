@@ -25,12 +25,16 @@ _URL = re.compile(r"((?:s3|gs)://(?:anonymous@)?)([^?]*)(\?.*)?", re.DOTALL)
 
 _VARIABLES = "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for gs:// GOOGLE_APPLICATION_CREDENTIALS"
 _ADVICE = {
-    r"NO_SUCH_BUCKET|bucket does not exist|No such bucket": "Create the bucket, or check its name and the endpoint.",
+    "NO_SUCH_BUCKET|NOT_FOUND": "Create the bucket, or check its name and the endpoint.",
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|INVALID_CLIENT_TOKEN|EXPIRED|PermissionDenied|Unauthenticated|40[13]\b"
     r"|PERMISSION_DENIED|UNAUTHENTICATED": f"Check the credentials ({_VARIABLES}) and what they allow.",
 }
 """What to do, by a pattern of the store's message."""
-_NOISE = re.compile(r"^When .*?: (?=AWS Error)| \(Request ID: \S*\)|; Details: .*")  # in the store's message
+_NOISE = re.compile(
+    r"^When .*?: (?=AWS Error)| \(Request ID: \S*\)|; Details: .*"
+    r"|^(?:\[Errno 2\] )?google::cloud::Status\(| error_info=.*"
+)
+"""What says nothing to a user in the store's message."""
 _CHECK_ALL = "Check the URL, the network and the endpoint (for s3 AWS_ENDPOINT_URL), then go on with --resume."
 
 
@@ -183,11 +187,6 @@ class ObjectPath:
     def unlink(self, *, missing_ok: bool) -> None:
         with contextlib.suppress(*([FileNotFoundError] if missing_ok else [])), self.errors("removed"):
             self._store.delete_file(self.key)
-
-    def rmdir(self) -> None:
-        """Remove the empty object that may stand for an empty folder."""
-        with contextlib.suppress(FileNotFoundError), self.errors("removed"):
-            self._store.delete_dir(self.key)
 
     # The store
 

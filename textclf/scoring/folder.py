@@ -316,7 +316,7 @@ def _remove(folder: ScoringFolder, before: BegunDocument) -> None:
         for path in [*own.glob("part-[0-9]*"), folder.totals(source)]:
             path.unlink(missing_ok=True)
         remove_temporary(own)
-        if not any(own.iterdir()):
+        if isinstance(own, Path) and not any(own.iterdir()):
             own.rmdir()
 
 
