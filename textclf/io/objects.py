@@ -21,11 +21,13 @@ from textclf.io.files import replacing, temporary_file_errors
 
 BLOCK = 8 << 20  # bytes of a request: each waits for the network once
 
+REQUESTS = 16  # at a time: a store answers many as quickly as one
+
 _URL = re.compile(r"((?:s3|gs)://(?:anonymous@)?)([^?]*)(\?.*)?", re.DOTALL)
 
 _VARIABLES = "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for gs:// GOOGLE_APPLICATION_CREDENTIALS"
 _ADVICE = {
-    "NO_SUCH_BUCKET|NOT_FOUND": "Create the bucket, or check its name and the endpoint.",
+    "NO_SUCH_BUCKET|NOT_FOUND|Bucket '.*' not found": "Create the bucket, or check its name and the endpoint.",
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|INVALID_CLIENT_TOKEN|EXPIRED|PermissionDenied|Unauthenticated|40[13]\b"
     r"|PERMISSION_DENIED|UNAUTHENTICATED": f"Check the credentials ({_VARIABLES}) and what they allow.",
 }
@@ -104,9 +106,6 @@ class ObjectPath:
         return replace(self, key=str(PurePosixPath(self.key).with_suffix(suffix)))
 
     # Reading
-
-    def is_file(self) -> bool:
-        return bool(self._info().is_file)
 
     def exists(self) -> bool:
         """Return True if the object, or one below it, is there."""

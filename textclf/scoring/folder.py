@@ -22,13 +22,11 @@ from textclf import __version__
 from textclf.errors import UserError
 from textclf.inference.model_folder import model_folder
 from textclf.io.files import write_errors, write_json, write_pieces
-from textclf.io.objects import Location, ObjectPath
+from textclf.io.objects import REQUESTS, Location, ObjectPath
 from textclf.io.run_folder import Run
 from textclf.scoring.inputs import InputDocument
 
 FORMAT = 1
-
-REQUESTS = 16  # at once: a store answers many as quickly as one
 
 
 class OptionsDocument(TypedDict):

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, TypedDict
@@ -12,7 +14,7 @@ from typing import BinaryIO, TypedDict
 from textclf.data.readers import FORMATS, file_format, find_files, is_table
 from textclf.data.table_format import TableFormat
 from textclf.errors import UserError
-from textclf.io.objects import Location, ObjectPath, ObjectState, is_url, location, url_or_path
+from textclf.io.objects import REQUESTS, Location, ObjectPath, ObjectState, is_url, location, url_or_path
 from textclf.io.streams import decompressed, expand_home, open_data
 
 States = dict[Location, os.stat_result | ObjectState]
@@ -104,8 +106,10 @@ def _no_table(name: str) -> UserError:
 def _objects(urls: Sequence[str], output: Location) -> States:
     """Return objects in the order of their keys."""
     states: dict[ObjectPath, ObjectState] = {}
-    for url in urls:
-        for path, state in _objects_of(ObjectPath.parse(url), output).items():
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        found = [*pool.map(partial(_objects_of, output=output), map(ObjectPath.parse, urls))]
+    for objects in found:
+        for path, state in objects.items():
             if path in states:
                 raise UserError(f"INPUT: {path} is named twice. Name it once.")
             if "?" in path.key:
@@ -116,7 +120,7 @@ def _objects(urls: Sequence[str], output: Location) -> States:
 
 def _objects_of(path: ObjectPath, output: Location) -> dict[ObjectPath, ObjectState]:
     """Return the object of this key, or the tables in the folder, or the objects that match a glob."""
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError):
         return {path: path.stat()}
     if below := path.files(recursive=True):
         depth = len(path.parts)

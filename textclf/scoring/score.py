@@ -1,5 +1,6 @@
 """`textclf score`: many files into as many folders of shards, by one process or several."""
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from textclf.data.table_format import check_distinct, column_index, each_of
 from textclf.errors import UserError
 from textclf.inference.classifier import load_classifier
 from textclf.inference.model_folder import read_model_files, run_files
-from textclf.io.objects import Location, location, url_or_path
+from textclf.io.objects import Location, StoreError, location, url_or_path
 from textclf.io.outputs import check_not_read, check_steps_back
 from textclf.io.processors import usable_processors
 from textclf.io.run_folder import Run
@@ -212,9 +213,10 @@ def _score_in_processes(
 def _new_rows(folder: ScoringFolder, begun: BegunDocument, counted: set[Location]) -> int:
     """Return the rows of shards that have become done, and remember them in `counted`."""
     rows = 0
-    for source in begun["inputs"]:
-        for marker in folder.of(source).glob("part-*.json"):
-            if marker not in counted:
-                counted.add(marker)
-                rows += read_document(marker).get("rows", 0)
+    with contextlib.suppress(StoreError):  # the processes say what is wrong, or go on
+        for source in begun["inputs"]:
+            for marker in folder.of(source).glob("part-*.json"):
+                if marker not in counted:
+                    counted.add(marker)
+                    rows += read_document(marker).get("rows", 0)
     return rows
