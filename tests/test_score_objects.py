@@ -292,6 +292,16 @@ def test_what_the_store_says_comes_with_advice(
     assert (code, stderr) == (1, f"s3://bucket/{where} cannot be {verb}: {message}\n")
 
 
+def test_a_folder_that_may_be_written_and_not_read_is_refused(store: Store, inputs: Path) -> None:
+    def refuse(done: str, _path: str) -> None:
+        if done == "read":
+            raise OSError(FAULTS["denied"][0])
+
+    store.fault = refuse
+    refused = score(inputs / "a.csv", output="s3://bucket/out")
+    assert refused == (1, "", f"s3://bucket/out/a.csv/input.json cannot be read: {FAULTS['denied'][1]}\n")
+
+
 def test_an_object_that_is_denied_is_left_and_a_store_out_of_reach_ends_it(
     store: Store, inputs: Path, tmp_path: Path
 ) -> None:

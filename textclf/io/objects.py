@@ -132,13 +132,17 @@ class ObjectPath:
             return io.BufferedReader(_Reader(self, self._store.open_input_file(self.key)), BLOCK)
 
     def read_text(self, *, encoding: str) -> str:
-        """Return the content.
+        """Return the content of one of textclf's own objects.
 
         Raises:
             FileNotFoundError: there is no such object.
+            StoreError: it cannot be read, and so not be gone on with.
         """
-        with self.open() as file:
-            return file.read().decode(encoding)
+        try:
+            with self.open() as file:
+                return file.read().decode(encoding)
+        except UserError as error:
+            raise StoreError(*error.lines) from None
 
     def iterdir(self) -> Iterator["ObjectPath"]:
         """Yield the objects and folders in a folder."""

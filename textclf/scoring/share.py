@@ -53,7 +53,10 @@ class Share(NamedTuple):
 
     def takes_input(self, index: int, inputs: int) -> bool:
         """Return True if the process reads the input with this index, of so many."""
-        return inputs < FILES_PER_SHARE * self.shares or index % self.shares == self.number - 1
+        if inputs < FILES_PER_SHARE * self.shares:
+            return True
+        # one further in each round: files of two kinds, by turns, would else go to two processes
+        return (index + index // self.shares) % self.shares == self.number - 1
 
     def takes_shard(self, index: int, shard: int, inputs: int) -> bool:
         """Return True if the process scores a shard of an input that it reads."""
