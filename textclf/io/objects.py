@@ -28,8 +28,8 @@ _URL = re.compile(r"((?:s3|gs)://(?:anonymous@)?)([^?]*)(\?.*)?", re.DOTALL)
 _VARIABLES = "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for gs:// GOOGLE_APPLICATION_CREDENTIALS"
 _ADVICE = {
     "NO_SUCH_BUCKET|NOT_FOUND|Bucket '.*' not found": "Create the bucket, or check its name and the endpoint.",
-    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|INVALID_CLIENT_TOKEN|EXPIRED|PermissionDenied|Unauthenticated|40[13]\b"
-    r"|PERMISSION_DENIED|UNAUTHENTICATED": f"Check the credentials ({_VARIABLES}) and what they allow.",
+    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|INVALID_CLIENT_TOKEN|EXPIRED|PermissionDenied|Unauthenticated"
+    r"|code: 40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED": f"Check the credentials ({_VARIABLES}) and what they allow.",
 }
 """What to do, by a pattern of the store's message."""
 _NOISE = re.compile(
@@ -101,9 +101,6 @@ class ObjectPath:
 
     def __truediv__(self, name: str) -> "ObjectPath":
         return replace(self, key=f"{self.key}/{name}")
-
-    def with_suffix(self, suffix: str) -> "ObjectPath":
-        return replace(self, key=str(PurePosixPath(self.key).with_suffix(suffix)))
 
     # Reading
 
