@@ -3,7 +3,7 @@
     python tests/benchmarks/score.py [--rows 2000000] [--run RUN] [--source TABLE]
 
 Four files are compressed CSV and four are parquet. The seconds are of whole processes, the memory is that of the
-largest one. Two `predict` at once, each on half of the rows, are what two processes can do here; a tenth of the rows
+largest one. Two `predict` at once, each on half of the rows, are what two processes can do here; half of the rows
 shows that memory does not grow with them. The rows are printed, and go to score.json beside this file.
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
     train, _ = short_texts(arguments.data)
     run = arguments.run or trained_run(train)
     whole, halves, inputs = write_inputs(train, arguments.rows)
-    _, _, tenth = write_inputs(train, arguments.rows // 10)
+    _, _, fewer = write_inputs(train, arguments.rows // 2)
     predict = [*TEXTCLF, "predict", "--run", run, "--format", "csv", "--overwrite"]
     score = [*TEXTCLF, "score", "--run", run, "--keep", "id", "--overwrite"]
     one = measure([*predict, whole, "--output", FOLDER / "whole.out.csv"])
@@ -54,13 +54,13 @@ def main() -> None:
         kind("`predict`", arguments.rows, one.seconds, one.peak_mb),
         kind("two `predict` at once, half each", arguments.rows, two, max(each.peak_mb for each in both)),
     ]
-    for jobs, folder, rows in ((1, inputs, arguments.rows), (2, inputs, arguments.rows), (2, tenth, None)):
+    for jobs, folder, rows in ((1, inputs, arguments.rows), (2, inputs, arguments.rows), (2, fewer, None)):
         output = FOLDER / f"jobs-{jobs}"
         shutil.rmtree(output, ignore_errors=True)
         took = measure([*score, folder, "--output", output, "--jobs", str(jobs)])
         say(f"score --jobs {jobs} {folder}: {took}")
-        name = f"`score --jobs {jobs}`{'' if rows else ', a tenth of the rows'}"
-        kinds.append(kind(name, rows or arguments.rows // 10, took.seconds, took.peak_mb))
+        name = f"`score --jobs {jobs}`{'' if rows else ', half of the rows'}"
+        kinds.append(kind(name, rows or arguments.rows // 2, took.seconds, took.peak_mb))
         if rows:
             compare(FOLDER / "whole.out.csv", output)
     results = {"kinds": kinds}
