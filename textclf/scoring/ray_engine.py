@@ -10,6 +10,7 @@ import os
 import platform
 import secrets
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3  # to score a shard before it is left aside, and to start an actor
 
 MOST_LEFT = 10  # shards left aside, after which the fault is hardly theirs
+
+CONNECT_SECONDS = 10  # to a cluster
 
 OBJECT_BYTES = 100 << 20  # of memory for Ray's objects, nearly the least that it takes: rows are never among them
 
@@ -135,7 +138,10 @@ def score_on_ray(
         actors = ray.remote(num_cpus=threads, max_restarts=0)(Actor)
         job = (Run(run.path.absolute()), ScoringFolder(folder.path.absolute()), begun, threads)
         scoring = _Scoring(ray, lambda: actors.remote(), job, parts)
-        scoring.run(min(jobs, len(parts)), look)
+        try:
+            scoring.run(min(jobs, len(parts)), look)
+        except SystemError as error:  # what a signal raises comes so out of Ray's compiled part
+            raise error.__cause__ or error from None
     scoring.check_left()
     return len(scoring.unread)
 
@@ -292,7 +298,11 @@ def _started(ray: Any, address: str | None, *, processors: int) -> Iterator[None
         UserError: that fails.
     """
     with contextlib.ExitStack() as stack:
+        # Ray prints there, whatever it is told, when a process dies
+        null = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        stack.enter_context(contextlib.redirect_stdout(null))
         if address:
+            _check_listening(address)
             options: dict[str, Any] = {"address": address}
         else:
             # the names of Ray's sockets may have 100 characters, and some systems have a long TMPDIR
@@ -308,9 +318,33 @@ def _started(ray: Any, address: str | None, *, processors: int) -> Iterator[None
             try:
                 ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
             except (ConnectionError, RuntimeError, ValueError) as error:
-                reason = f"there is no cluster of Ray at {address}" if address else "Ray cannot start"
-                raise UserError(f"{reason}: {str(error).splitlines()[0]}") from None
+                reason = str(error).splitlines()[0]
+                raise UserError(
+                    f"--address {address}: {reason}. A cluster with a token needs RAY_AUTH_MODE=token and "
+                    "RAY_AUTH_TOKEN here too."
+                    if address
+                    else f"Ray cannot start: {reason}"
+                ) from None
+        if (found := int(ray.cluster_resources().get("CPU", 0))) < processors:
+            logger.warning("the cluster has %d processors, and all actors together ask for %d: some wait, or all if "
+                           "no machine has enough for one", found, processors)  # fmt: skip
         yield
+
+
+def _check_listening(address: str) -> None:
+    """Refuse an address where nothing listens, for which Ray would wait for minutes.
+
+    Raises:
+        UserError: nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise UserError(
+                f"--address {address}: nothing listens there ({error}). Start Ray there, or mend it."
+            ) from None
 
 
 @contextlib.contextmanager
