@@ -71,7 +71,9 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def processes(pattern: str) -> list[int]:
     """The processes of Ray whose command begins so, in the order in which they were started."""
-    lines = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, check=True, text=True).stdout.splitlines()
+    lines = subprocess.run(
+        ["ps", "-ww", "-eo", "pid=,args="], capture_output=True, check=True, text=True
+    ).stdout.splitlines()
     return sorted(int(line.split()[0]) for line in lines if re.match(pattern, line.split(maxsplit=1)[1]))
 
 
