@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "score"
 FILES = 8
+SCORE = ("--jobs 1", "--jobs 2", "--engine ray --jobs 2")
 
 
 def main() -> None:
@@ -52,13 +54,17 @@ def main() -> None:
     two = time.perf_counter() - start
     say(f"two predict at once: {two:.1f} s")
     kinds = {"predict": one.seconds, "two predict at once, half each": two}
-    memory = {"predict": one.peak_mb}
-    for jobs in (1, 2):
-        output = FOLDER / f"jobs-{jobs}"
+    memory: dict[str, float | None] = {"predict": one.peak_mb}
+    for options in SCORE:
+        if "ray" in options and not find_spec("ray"):
+            say("without Ray: pip install ray")
+            continue
+        name, output = f"score {options}", FOLDER / options.replace(" ", "")
         shutil.rmtree(output, ignore_errors=True)
-        took = measure([*score, "--output", output, "--jobs", str(jobs)])
-        say(f"score --jobs {jobs}: {took}")
-        kinds[f"score --jobs {jobs}"], memory[f"score --jobs {jobs}"] = took.seconds, took.peak_mb
+        took = measure([*score, "--output", output, *options.split()])
+        say(f"{name}: {took}")
+        kinds[name] = took.seconds
+        memory[name] = None if "ray" in options else took.peak_mb  # actors are no children of the command
         compare(FOLDER / "whole.out.csv", output)
     results = {
         "rows": arguments.rows,
