@@ -60,6 +60,17 @@ class Outcome(NamedTuple):
     warnings: list[str]
 
 
+class _Warnings(logging.Handler):
+    """The warnings of an actor, which the command shows."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 class Actor:
     """A process of Ray with a classifier of its own."""
 
@@ -73,10 +84,8 @@ class Actor:
             return f"{platform.node()} does not see {run.path} and {folder.path} as this machine does"
         self._folder, self._begun = folder, begun
         self._classifier: Classifier = load_classifier(run.path, threads=threads)
-        self._warnings: list[str] = []
-        talk = logging.Handler(logging.WARNING)
-        talk.emit = lambda record: self._warnings.append(record.getMessage())  # type: ignore[method-assign]
-        logging.getLogger("textclf").handlers = [talk]
+        self._warnings = _Warnings()
+        logging.getLogger("textclf").handlers = [self._warnings]
         return None
 
     def score(self, part: Part, left: set[int]) -> Outcome:
@@ -85,13 +94,13 @@ class Actor:
         Args:
             left: numbers of shards of the input that are left aside.
         """
-        self._warnings.clear()
+        self._warnings.messages.clear()
 
         def takes(shard: int) -> bool:
             return part.takes(shard) and shard not in left
 
         complete = score_input(self._folder, self._begun, self._classifier, part.source, takes, lambda _rows: None)
-        return Outcome(complete, [*self._warnings])
+        return Outcome(complete, [*self._warnings.messages])
 
 
 def load_ray(address: str | None) -> Any:
@@ -317,14 +326,12 @@ def _started(ray: Any, address: str | None, *, processors: int) -> Iterator[None
         with contextlib.chdir(Path.cwd().anchor), _handlers_kept():
             try:
                 ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 reason = str(error).splitlines()[0]
-                raise UserError(
-                    f"--address {address}: {reason}. A cluster with a token needs RAY_AUTH_MODE=token and "
-                    "RAY_AUTH_TOKEN here too."
-                    if address
-                    else f"Ray cannot start: {reason}"
-                ) from None
+                if address is None:
+                    raise UserError(f"Ray cannot start: {reason}") from None
+                raise UserError(f"--address {address}: {reason}. A cluster with a token needs RAY_AUTH_MODE=token and "
+                                "RAY_AUTH_TOKEN here too.") from None  # fmt: skip
         if (found := int(ray.cluster_resources().get("CPU", 0))) < processors:
             logger.warning("the cluster has %d processors, and all actors together ask for %d: some wait, or all if "
                            "no machine has enough for one", found, processors)  # fmt: skip
@@ -351,6 +358,8 @@ def _check_listening(address: str) -> None:
 def _handlers_kept() -> Iterator[None]:
     """Restore the handler of SIGTERM at the end of the block: Ray sets its own."""
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
