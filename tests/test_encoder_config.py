@@ -112,7 +112,7 @@ def test_the_missing_package_is_named(tiny: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("textclf.config.pretrained.find_spec", without)
     assert refusal(tiny.parent, f"model: {{type: encoder, encoder: {tiny}}}\n") == (
-        "c.yaml:3:9: model.type: encoder needs the package tokenizers: pip install tokenizers\n"
+        "c.yaml:3:9: model.type: encoder needs the package tokenizers: pip install 'tokenizers>=0.21.1'\n"
     )
 
 

@@ -146,10 +146,10 @@ def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -
     encoder_of_reviews("data/encoders/tiny")
 
     def missing(*_: object, **__: object) -> None:
-        raise UserError("model.type encoder needs the package tokenizers: pip install tokenizers.")
+        raise UserError("model.type encoder needs the package tokenizers: pip install 'tokenizers>=0.21.1'.")
 
     monkeypatch.setattr(encoder_files, "read_tokenizer", missing)
-    reason = "model.type encoder needs the package tokenizers: pip install tokenizers."
+    reason = "model.type encoder needs the package tokenizers: pip install 'tokenizers>=0.21.1'."
     assert talk() == [f"not used: data/encoders/tiny: {reason}", WITHOUT_TEST, WROTE]
 
 

@@ -227,7 +227,7 @@ def test_without_the_package_a_message_says_what_to_install(folder: Path, monkey
     with pytest.raises(UserError) as error:
         read_tokenizer(folder / TOKENIZER, pieces=74)
     _library.cache_clear()
-    assert str(error.value) == "model.type encoder needs the package tokenizers: pip install tokenizers."
+    assert str(error.value) == "model.type encoder needs the package tokenizers: pip install 'tokenizers>=0.21.1'."
 
 
 def test_the_files_that_are_read_are_listed(folder: Path) -> None:

@@ -268,7 +268,7 @@ def test_tflite_without_its_extra_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     message = refusal("--run", reviews, "--format", "tflite", "--output", tmp_path / "a.tflite")
-    assert message == "--format tflite needs LiteRT, to test the file: pip install 'textclf[tflite]'.\n"
+    assert message == "--format tflite needs LiteRT, to test the file: pip install 'ai-edge-litert>=2.3'.\n"
     assert list(tmp_path.iterdir()) == []
 
 

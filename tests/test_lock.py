@@ -24,7 +24,7 @@ def asked(*, extra: str) -> list[Requirement]:
 def locked() -> list[tuple[Requirement, bool]]:
     """The requirements of the lock, each with whether textclf asks for it itself."""
     entries = re.findall(r"^([a-z0-9][^\\]*)\\\n((?: .*\n)*)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
-    return [(Requirement(requirement), "textclf (pyproject.toml)" in rest) for requirement, rest in entries]
+    return [(Requirement(requirement), f"{PROJECT['name']} (pyproject.toml)" in rest) for requirement, rest in entries]
 
 
 def versions(name: str, *, python: str) -> list[str]:
@@ -52,3 +52,11 @@ def test_the_locked_versions_are_allowed(python: str) -> None:
     for requirement in ASKED:
         (version,) = versions(requirement.name, python=python)
         assert version in requirement.specifier, f"{requirement} is locked at {version}: run `make lock`"
+
+
+def test_messages_name_the_packages_as_pyproject_does() -> None:
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "textclf").rglob("*.py"))
+    named = {name for source in sources for name in re.findall(r"pip install '([^']+)'", source)}
+    extras = {text.partition(";")[0].strip() for texts in PROJECT["optional-dependencies"].values() for text in texts}
+    assert named
+    assert named <= extras

@@ -65,5 +65,5 @@ def test_several_labels_a_row_can_be_suspected(tmp_path: Path) -> None:
 def test_without_cleanlab_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cleanlab", None)
     result = textclf("check", write_config(tmp_path, "reviews"), "--suspects", tmp_path / "suspects.csv")
-    expected = "Rows that are labelled wrong are found by cleanlab: pip install 'textclf[labels]'.\n"
+    expected = "Rows that are labelled wrong are found by cleanlab: pip install 'cleanlab>=2.8'.\n"
     assert (result.exit_code, result.stderr) == (1, expected)

@@ -201,7 +201,7 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
         "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
-        "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
+        "pip install 'tensorflow[and-cuda]>=2.21'. Else set training.device to auto or cpu."
     )
     assert not (tmp_path / "run").exists()
 

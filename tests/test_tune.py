@@ -198,7 +198,7 @@ def test_folds_beside_validation_rows_are_refused(tmp_path: Path) -> None:
 def test_without_optuna_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     result = tune(tmp_path)
-    expected = "Settings are searched by Optuna: pip install 'textclf[tune]'.\n"
+    expected = "Settings are searched by Optuna: pip install 'optuna>=5.0'.\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", expected)
     assert not (tmp_path / "tuned").exists()
 

@@ -313,7 +313,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     onnx        OUTPUT.onnx, for ONNX Runtime and others
     python      OUTPUT/ or OUTPUT.zip, a package with predict(texts); needs numpy and onnxruntime only
     savedmodel  OUTPUT/, for TensorFlow and TF Serving
-    tflite      OUTPUT.tflite, for LiteRT on phones; one row at a time; needs textclf[tflite]
+    tflite      OUTPUT.tflite, for LiteRT on phones; one row at a time; needs the package ai-edge-litert
 
     All but python take token ids, with zeros behind shorter rows, and hold textclf.json: the labels, the vocabulary,
     and how a text becomes ids.

@@ -56,7 +56,7 @@ def _encoder_problems(config: Config, options: EncoderOptions) -> list[tuple[str
     if config.training.optimizer not in ENCODER_OPTIMIZERS:
         problems.append(("training.optimizer", f"should be {' or '.join(ENCODER_OPTIMIZERS)} for an encoder"))
     if find_spec("tokenizers") is None:
-        return [*problems, ("model.type", "encoder needs the package tokenizers: pip install tokenizers")]
+        return [*problems, ("model.type", "encoder needs the package tokenizers: pip install 'tokenizers>=0.21.1'")]
     try:
         encoder = read_encoder(Path(expand_home(options.encoder)))
         check_weights(encoder)

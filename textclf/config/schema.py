@@ -143,7 +143,7 @@ class ReportOptions:
         default=list, help="columns of the evaluated rows; metrics are shown for each of their values"
     )
     suspects: bool = option(
-        default=False, help="write suspects.csv: training rows that are probably labelled wrong (needs textclf[labels])"
+        default=False, help="write suspects.csv: training rows that are probably labelled wrong (needs cleanlab)"
     )
 
 

@@ -105,7 +105,7 @@ def _interpreter() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        raise UserError("--format tflite needs LiteRT, to test the file: pip install 'textclf[tflite]'.") from None
+        raise UserError("--format tflite needs LiteRT, to test the file: pip install 'ai-edge-litert>=2.3'.") from None
     return Interpreter
 
 

@@ -25,7 +25,7 @@ def write_onnx(run: Run, classifier: Classifier, path: Path) -> None:
     try:
         import onnx
     except ImportError:
-        raise UserError("--format onnx needs the package onnx: pip install 'textclf[onnx]'.") from None
+        raise UserError("--format onnx needs the package onnx: pip install 'onnx>=1.21'.") from None
     model = onnx.load(model_folder(run.path) / "model.onnx", load_external_data=False)
     _compute_lengths(model.graph)
     for name, content in description_files(classifier).items():

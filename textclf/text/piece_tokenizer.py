@@ -145,7 +145,7 @@ def _library() -> Any:
     try:
         import tokenizers
     except ImportError:
-        raise UserError("model.type encoder needs the package tokenizers: pip install tokenizers.") from None
+        raise UserError("model.type encoder needs the package tokenizers: pip install 'tokenizers>=0.21.1'.") from None
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if hasattr(os, "register_at_fork"):
         # its threads are not in the fork, which would wait for them for ever

@@ -90,7 +90,7 @@ def _cleanlab(*, multilabel: bool) -> Any:
         from cleanlab import filter as single_label
         from cleanlab.multilabel_classification import filter as multiple_labels
     except ImportError:
-        raise UserError("Rows that are labelled wrong are found by cleanlab: pip install 'textclf[labels]'.") from None
+        raise UserError("Rows that are labelled wrong are found by cleanlab: pip install 'cleanlab>=2.8'.") from None
     return (multiple_labels if multilabel else single_label).find_label_issues
 
 

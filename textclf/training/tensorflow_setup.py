@@ -40,7 +40,7 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
     if device == "gpu" and not gpus:
         raise UserError(
             "training.device is 'gpu', and TensorFlow finds none. On Linux with an NVIDIA driver: "
-            "pip install 'textclf[cuda]'. Else set training.device to auto or cpu."
+            "pip install 'tensorflow[and-cuda]>=2.21'. Else set training.device to auto or cpu."
         )
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")

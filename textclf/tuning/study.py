@@ -63,7 +63,7 @@ def load_optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise UserError("Settings are searched by Optuna: pip install 'textclf[tune]'.") from None
+        raise UserError("Settings are searched by Optuna: pip install 'optuna>=5.0'.") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
