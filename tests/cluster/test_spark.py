@@ -18,17 +18,34 @@ MODEL = ROOT / "tests" / "frozen" / "format_4" / "reviews"
 
 SPARK = Path(pyspark.__file__).parent
 
+COUNTING = """
+import os, sys
+if "pyspark.daemon" in sys.orig_argv:  # it forks the workers
+    from textclf.inference import classifier
+    load = classifier.load_classifier
+    def counted(*arguments, **options):
+        with open(os.environ["LOADS"], "a") as file:
+            file.write(f"{os.getpid()}\\n")
+        return load(*arguments, **options)
+    classifier.load_classifier = counted
+"""
+"""sitecustomize.py: writes down which worker loads the model."""
+
 
 def spark_submit(*arguments: str | Path, work: Path) -> "subprocess.CompletedProcess[str]":
     """Run a script on two workers of a core and a GB each, which nobody reaches from outside."""
+    modules = work / "modules"
     settings = {
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
         "spark.executor.memory": "1g", "spark.sql.files.maxPartitionBytes": "4k",
     }  # fmt: skip
     environment = {
         "SPARK_HOME": str(work), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(work / "local"),
-        "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join([str(modules), str(ROOT)]),
+        "LOADS": str(work / "loads.txt"),
     }  # fmt: skip
+    modules.mkdir()
+    (modules / "sitecustomize.py").write_text(COUNTING)
     for path in SPARK.iterdir():  # workers write below its home
         (work / path.name).symlink_to(path)
     options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
@@ -50,8 +67,10 @@ def test_two_workers_give_each_row_the_label_that_predict_gives_it(tmp_path: Pat
     pyarrow.parquet.write_table(table, rows, row_group_size=50)
 
     result = spark_submit(SCRIPT, rows, tmp_path / "labels.parquet", "--run", run, work=work)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     assert len([*work.glob("work/app-*/*/textclf-model/model.json")]) == 2  # both workers had rows, and so the model
+    loads, tasks = (work / "loads.txt").read_text().split(), [*(tmp_path / "labels.parquet").glob("part-*")]
+    assert len(loads) == len({*loads}) < len(tasks)  # each loads it once, for several tasks
 
     labelled = sorted(
         pyarrow.parquet.read_table(tmp_path / "labels.parquet").to_pylist(), key=lambda row: int(row["id"][3:])
