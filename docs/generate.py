@@ -21,6 +21,7 @@ from textclf.config.schema import option_rows
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "tests" / "benchmarks"
 RELIABILITY = ROOT / "tests" / "reliability"
+SPARK_SCRIPT = ROOT / "tests" / "cluster" / "spark_score.py"
 sys.path[:0] = [str(BENCHMARKS), str(RELIABILITY)]
 
 import augment  # noqa: E402
@@ -235,6 +236,12 @@ def _standing(results: dict[str, Any]) -> str:
     return f"ahead in {ahead_in} and behind in {behind_in} of {len(results)} configs with"
 
 
+def spark_script() -> str:
+    """Return the script that labels a table with Spark, less its first lines, which say what it is."""
+    script = SPARK_SCRIPT.read_text(encoding="utf-8")
+    return f"```python\n{script[script.index('import argparse') :]}```\n"
+
+
 def encoder_results(table: str) -> Any:
     """Return one of the tables of the benchmark of encoders; it is empty where nothing has been measured yet."""
     return read_json(encoder.RESULTS).get(table, {}) if encoder.RESULTS.is_file() else {}
@@ -266,6 +273,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "predict_speed": table_of(predict_speed),
     "score": table_of(score),
     "score_kills": table_of(score_kills),
+    "spark_script": spark_script,
     "train_speed": table_of(train_speed),
     "trust": table_of(trust),
     "tune": table_of(tune),

@@ -70,7 +70,7 @@ for arguments in {commands!r}:
     try:
         main(arguments, standalone_mode=False)
     finally:
-        heavy = [name for name in ("tensorflow", "keras") if name in sys.modules]
+        heavy = [name for name in ("tensorflow", "keras", "ray") if name in sys.modules]
         assert not heavy, (arguments, heavy)
 """
 
@@ -84,6 +84,7 @@ COMMANDS = [
     "check {config}",
     "check {run}",
     "predict {lines} --run {run}",
+    "score {data} --run {run} --output {folder}/scored",
     "evaluate {data} --run {run}",
     "evaluate --run {run}",
     "compare {run} {run}",
@@ -119,7 +120,9 @@ def test_import_textclf_is_light() -> None:
 
 @pytest.mark.slow
 def test_help_starts_without_numpy() -> None:
-    script = LIGHT.format(commands=[["--help"]]).replace('("tensorflow", "keras")', '("numpy", "pydantic", "yaml")')
+    script = LIGHT.format(commands=[["--help"]]).replace(
+        '("tensorflow", "keras", "ray")', '("numpy", "pydantic", "yaml")'
+    )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
 
 

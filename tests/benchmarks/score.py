@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from measuring import CACHE, TEXTCLF, measure, report, say
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "score"
 FILES = 8
+ONE, TWO, RAY = "--jobs 1", "--jobs 2", "--engine ray --jobs 2"
 
 
 def main() -> None:
@@ -54,20 +56,24 @@ def main() -> None:
         kind("`predict`", arguments.rows, one.seconds, one.peak_mb),
         kind("two `predict` at once, half each", arguments.rows, two, max(each.peak_mb for each in both)),
     ]
-    for jobs, folder, rows in ((1, inputs, arguments.rows), (2, inputs, arguments.rows), (2, fewer, None)):
-        output = FOLDER / f"jobs-{jobs}"
+    for options, folder, half in ((ONE, inputs, False), (TWO, inputs, False), (TWO, fewer, True), (RAY, inputs, False)):
+        if options == RAY and not find_spec("ray"):
+            say("without Ray: pip install ray")
+            continue
+        output = FOLDER / options.replace(" ", "")
         shutil.rmtree(output, ignore_errors=True)
-        took = measure([*score, folder, "--output", output, "--jobs", str(jobs)])
-        say(f"score --jobs {jobs} {folder}: {took}")
-        name = f"`score --jobs {jobs}`{'' if rows else ', half of the rows'}"
-        kinds.append(kind(name, rows or arguments.rows // 2, took.seconds, took.peak_mb))
-        if rows:
+        took = measure([*score, folder, "--output", output, *options.split()])
+        say(f"score {options} {folder}: {took}")
+        name = f"`score {options}`{', half of the rows' if half else ''}"
+        peak_mb = None if options == RAY else took.peak_mb  # actors are no children of the command
+        kinds.append(kind(name, arguments.rows // 2 if half else arguments.rows, took.seconds, peak_mb))
+        if not half:
             compare(FOLDER / "whole.out.csv", output)
     results = {"kinds": kinds}
     report(RESULTS, {"results": results}, table(results))
 
 
-def kind(name: str, rows: int, seconds: float, peak_mb: float) -> dict[str, Any]:
+def kind(name: str, rows: int, seconds: float, peak_mb: float | None) -> dict[str, Any]:
     return {"name": name, "rows": rows, "seconds": round(seconds, 1), "peak_mb": peak_mb}
 
 

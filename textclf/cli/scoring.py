@@ -43,6 +43,14 @@ LINE_SECONDS = 10.0  # between lines of progress in a log
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1000), help="Threads of the process [default: all processors].")
 @click.option(
+    "--engine", type=click.Choice(["processes", "ray"]), default="processes", show_default=True,
+    help="What runs the jobs: processes of this machine, or actors of Ray, which are replaced where they die.",
+)  # fmt: skip
+@click.option(
+    "--address", help="Cluster of Ray to join, auto or HOST:PORT; it must see DIR, model and inputs under these paths "
+    "[default: Ray is started on this machine].",
+)  # fmt: skip
+@click.option(
     "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty below this probability."
 )
 @raw_option
@@ -53,7 +61,8 @@ LINE_SECONDS = 10.0  # between lines of progress in a log
 def score(
     inputs: tuple[str, ...], output: str, run: Path | None, columns: tuple[str, ...], keep: tuple[str, ...],
     output_format: str, rows_per_file: int, jobs: int, share: "Share | None", threads: int | None,
-    min_confidence: float, raw: bool, quiet: bool, resume: bool, overwrite: bool, as_json: bool,
+    engine: str, address: str | None, min_confidence: float, raw: bool, quiet: bool, resume: bool, overwrite: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Label many files, in shards that can be resumed. INPUT: files, globs, or folders of tables.
 
@@ -71,6 +80,10 @@ def score(
         raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
     if share and (jobs > 1 or overwrite):
         raise click.UsageError("--share is one of several processes: without --jobs, and without --overwrite.")
+    if engine == "ray" and share:
+        raise click.UsageError("--share is one of several processes; --engine ray starts its own.")
+    if address and engine != "ray":
+        raise click.UsageError("--address is that of a cluster of Ray; add --engine ray.")
     names = [name for value in keep for name in value.split(",")]
     if not all(names):
         raise click.UsageError("--keep names columns: write --keep id,date, without blanks around the comma.")
@@ -78,7 +91,7 @@ def score(
     with ScoringProgress(quiet=quiet) as progress:
         manifest = score_files(
             selected_run(run), location(expand_home(output)), request, jobs=jobs, share=share, threads=threads,
-            resume=resume, overwrite=overwrite, progress=progress,
+            resume=resume, overwrite=overwrite, ray=engine == "ray", address=address, progress=progress,
         )  # fmt: skip
     if manifest is None and not quiet:
         print_stderr(f"this share of {output} is done, others are not yet: the last one writes manifest.json")

@@ -31,6 +31,7 @@ from textclf.scoring.folder import (
     read_document,
 )
 from textclf.scoring.inputs import estimate_rows, find_inputs, open_input, table_format
+from textclf.scoring.ray_engine import load_ray, score_on_ray
 from textclf.scoring.share import Share, score_share
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class ScoringRequest:
 
 def score(
     run: Run, output: Location, request: ScoringRequest, *, jobs: int = 1, share: Share | None = None,
-    threads: int | None = None, resume: bool = False, overwrite: bool = False, progress: Progress,
+    threads: int | None = None, resume: bool = False, overwrite: bool = False, ray: bool = False,
+    address: str | None = None, progress: Progress,
 ) -> ManifestDocument | None:  # fmt: skip
     """Score all inputs, or a share of their shards; return the manifest, or None if other shares are not done yet.
 
@@ -77,13 +79,16 @@ def score(
         share: score this share only, beside other processes, which are begun with the same options.
         resume: go on where an earlier process stopped.
         overwrite: begin anew in a folder of an earlier scoring.
-        threads: of this process; None: one for each processor.
+        threads: of this process, or of each actor of Ray; None: one for each processor, on a cluster one.
+        ray: score by as many actors of Ray as there are jobs.
+        address: of the cluster of Ray to join; None: Ray is started on this machine.
         progress: told of the rows that are done.
 
     Raises:
         UserError: the folder must not be written, something has changed since it was begun, or an input cannot be
-            read; all others are done then.
+            read, or Ray cannot start or a shard fails again and again; all others are done then.
     """
+    package = load_ray(address) if ray else None
     folder = ScoringFolder(output)
     if isinstance(output, Path):
         check_steps_back(output, option="--output", kind="folder")
@@ -96,14 +101,19 @@ def score(
         return manifest
     progress.begin(estimate_rows(begun["inputs"]))
     on_rows = progress.add
-    if jobs == 1:
+    left = 0
+    if package:
+        threads = threads or (1 if address else max(1, usable_processors() // jobs))
+        look = _counting(folder, begun, on_rows)
+        left = score_on_ray(package, run, folder, begun, jobs=jobs, threads=threads, address=address, look=look)
+    elif jobs == 1:
         classifier = load_classifier(run.path, threads=threads)
         left = score_share(folder, begun, classifier, share or Share(1, 1), on_rows)
-        if left:
-            inputs = f"{left} of {len(begun['inputs'])} inputs"
-            raise UserError(f"{inputs} could not be read to the end. Mend them and go on with --resume.")
     else:
         _score_in_processes(_command(run, output, request), jobs, folder, begun, on_rows)
+    if left:
+        inputs = f"{left} of {len(begun['inputs'])} inputs"
+        raise UserError(f"{inputs} could not be read to the end. Mend them and go on with --resume.")
     return finish(folder, begun)
 
 
@@ -187,14 +197,11 @@ def _score_in_processes(
     with ThreadPoolExecutor(jobs) as readers:  # a pipe that nobody reads would stop its process
         try:
             talk = [readers.submit(process.communicate) for process in processes]
-            counted: set[Location] = set()
-            pause = POLL_SECONDS
+            look, pause = _counting(folder, begun, on_rows), POLL_SECONDS
             while any(process.poll() is None for process in processes):
                 time.sleep(pause)
-                start = time.monotonic()
-                on_rows(_new_rows(folder, begun, counted))
-                pause = max(POLL_SECONDS, 10 * (time.monotonic() - start))  # thousands of folders take a while
-            on_rows(_new_rows(folder, begun, counted))
+                pause = look()
+            look()
         finally:
             for process in processes:
                 if process.poll() is None:
@@ -208,6 +215,18 @@ def _score_in_processes(
         raise UserError(f"{len(killed)} of {jobs} processes were killed. Go on with --resume.")
     if any(process.returncode for process in processes):
         raise UserError(*(line for line in lines if not line.startswith(WARNING)))
+
+
+def _counting(folder: ScoringFolder, begun: BegunDocument, on_rows: Callable[[int], None]) -> Callable[[], float]:
+    """Return a function that counts the shards that have become done, and returns the seconds until the next look."""
+    counted: set[Location] = set()
+
+    def look() -> float:
+        start = time.monotonic()
+        on_rows(_new_rows(folder, begun, counted))
+        return max(POLL_SECONDS, 10 * (time.monotonic() - start))  # thousands of folders take a while
+
+    return look
 
 
 def _new_rows(folder: ScoringFolder, begun: BegunDocument, counted: set[Location]) -> int:

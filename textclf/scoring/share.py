@@ -7,6 +7,7 @@ fast as scoring, so nothing has to be agreed upon, and no file needs an index.
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -73,24 +74,43 @@ def score_share(
     Args:
         on_rows: called with the number of rows of each shard that is done, earlier ones included.
     """
-    left = 0
-    for index, source in enumerate(begun["inputs"]):
-        if share.takes_input(index, len(begun["inputs"])):
-            try:
-                _score_input(folder, begun, classifier, share, index, on_rows)
-            except (SupersededError, StoreError):
-                raise
-            except UserError as problem:
-                left += 1
-                logger.warning("%s", problem)
-            except OSError as error:
-                left += 1
-                logger.warning("%s cannot be read: %s.", source["path"], error.strerror)
+    left, inputs = 0, len(begun["inputs"])
+    for index in range(inputs):
+        if share.takes_input(index, inputs):
+            takes = partial(share.takes_shard, index, inputs=inputs)
+            left += not score_input(folder, begun, classifier, index, takes, on_rows)
     return left
 
 
+def score_input(
+    folder: ScoringFolder, begun: BegunDocument, classifier: Classifier, index: int, takes: Callable[[int], bool],
+    on_rows: Callable[[int], None],
+) -> bool:  # fmt: skip
+    """Score shards of an input that are not done yet; return False, with a warning, if it cannot be read to its end.
+
+    Args:
+        takes: returns True for the number of a shard that is to be scored; the others are read only.
+        on_rows: called with the number of rows of each of these shards that is done, earlier ones included.
+
+    Raises:
+        SupersededError: another process has begun anew in the folder.
+        StoreError: the store of the folder or the input cannot be reached.
+    """
+    try:
+        _score_input(folder, begun, classifier, index, takes, on_rows)
+    except (SupersededError, StoreError):
+        raise
+    except UserError as problem:
+        logger.warning("%s", problem)
+        return False
+    except OSError as error:
+        logger.warning("%s cannot be read: %s.", begun["inputs"][index]["path"], error.strerror)
+        return False
+    return True
+
+
 def _score_input(
-    folder: ScoringFolder, begun: BegunDocument, classifier: Classifier, share: Share, index: int,
+    folder: ScoringFolder, begun: BegunDocument, classifier: Classifier, index: int, takes: Callable[[int], bool],
     on_rows: Callable[[int], None],
 ) -> None:  # fmt: skip
     options, source = begun["options"], begun["inputs"][index]
@@ -109,10 +129,10 @@ def _score_input(
     # the next shard is read while one is scored
     for shard_rows in prefetch(_in_shards(reader, options["rows"]), limit=1):
         shard = folder.shard(source, number, options["output_format"])
-        if share.takes_shard(index, number, len(begun["inputs"])):
+        if takes(number):
             if shard.done_rows(of) is None:
                 scored = _score(classifier, shard_rows, first=rows, min_confidence=options["min_confidence"])
-                _check_begun(folder, begun)
+                check_begun(folder, begun)
                 _write(shard, options, columns, scored, of)
             on_rows(len(shard_rows))
         rows += len(shard_rows)
@@ -128,7 +148,7 @@ def _in_shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield shard
 
 
-def _check_begun(folder: ScoringFolder, begun: BegunDocument) -> None:
+def check_begun(folder: ScoringFolder, begun: BegunDocument) -> None:
     """Stop if another process has begun anew in the folder.
 
     Raises:
