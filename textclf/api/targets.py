@@ -72,8 +72,8 @@ def read_targets(y: Any) -> Targets:
         values, codes = np.unique(y, return_inverse=True)
     except TypeError:
         raise ValueError("y holds classes of several types. Make all text, or all numbers.") from None
-    if len(values) < 2:
-        raise ValueError(f"y has only one class, {values[0]!r}. There must be something to tell apart.")
+    if len(values) == 1:
+        raise ValueError(f"y has only one class, {values.tolist()[0]!r}. There must be something to tell apart.")
     labels = _labels_of(values)
     return Targets(Classes(values, labels, multilabel=False), [labels[code] for code in codes.tolist()])
 
@@ -97,7 +97,7 @@ def _labels_of(values: Array) -> list[str]:
     for index, label in enumerate(labels):
         if not label or label in labels[:index] or not is_encodable(label):
             problem = "is empty" if not label else "is not UTF-8" if not is_encodable(label) else "stands for two"
-            raise ValueError(f"y: the class {excerpt(repr(values[index]))} as a label of a run {problem}. Rename it.")
+            raise ValueError(f"y: the class {excerpt(repr(values.tolist()[index]))} as a label of a run {problem}. Rename it.")
     return labels
 
 

@@ -30,5 +30,5 @@ def as_texts(values: Iterable[str], *, name: str = "texts") -> list[str]:
         if not isinstance(text, str):
             kind = type(text).__name__
             missing = " Make missing texts empty, as by Series.fillna('')." if kind in MISSING else ""
-            raise TypeError(f"{name}: row {row} is {str(text):.40}, of type {kind}, need text.{missing}")
+            raise TypeError(f"{name}: row {row} is {text!s:.40}, of type {kind}, need text.{missing}")
     return texts
