@@ -120,8 +120,9 @@ def test_import_textclf_is_light() -> None:
 
 NEEDED = """
 import sys
+HEAVY = ("numpy", "onnxruntime", "pandas", "pydantic", "sklearn", "tensorflow")
 def loaded():
-    return [name for name in ("numpy", "onnxruntime", "pandas", "pydantic", "sklearn", "tensorflow") if name in sys.modules]
+    return [name for name in HEAVY if name in sys.modules]
 from textclf import load, train
 print(loaded())
 model = load({run!r})

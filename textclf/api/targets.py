@@ -93,11 +93,13 @@ def _labels_of(values: Array) -> list[str]:
     """Return the label of each class: its text without blanks around it."""
     if _type_name(values) not in TYPES:
         raise ValueError(f"y holds classes of type {_type_name(values)}, need one of {', '.join(TYPES)}.")
-    labels = [str(value).strip() for value in values.tolist()]
-    for index, label in enumerate(labels):
-        if not label or label in labels[:index] or not is_encodable(label):
-            problem = "is empty" if not label else "is not UTF-8" if not is_encodable(label) else "stands for two"
-            raise ValueError(f"y: the class {excerpt(repr(values.tolist()[index]))} as a label of a run {problem}. Rename it.")
+    labels: list[str] = []
+    for value in values.tolist():
+        label = str(value).strip()
+        if not label or label in labels or not is_encodable(label):
+            problem = "is empty" if not label else "stands for two" if label in labels else "is not UTF-8"
+            raise ValueError(f"y: the class {excerpt(repr(value))} as a label of a run {problem}. Rename it.")
+        labels.append(label)
     return labels
 
 
