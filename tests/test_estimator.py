@@ -29,6 +29,7 @@ from textclf import TextClassifier, load
 from textclf.api.parameters import LEFT_OUT, PARAMETERS, config_values, params_of
 from textclf.config.load import parse_config, schema_problems
 from textclf.config.schema import option_rows
+from textclf.config.yaml_source import source_of
 from textclf.errors import UserError
 
 QUICK: dict[str, Any] = {
@@ -100,6 +101,12 @@ def test_none_is_the_default_only_where_no_option_takes_another() -> None:
 def test_numbers_of_numpy_are_parameters() -> None:
     params = TextClassifier(epochs=np.int64(10), learning_rate=np.float64(0.5), lowercase=1).get_params()
     assert config_values(params) == {"text": {"lowercase": 1}, "training": {"learning_rate": 0.5}}
+
+
+def test_the_positive_class_is_named_as_a_label() -> None:
+    for positive, label in ((np.int64(10), "10"), (True, "True"), (1.0, "1.0"), ("spam", "spam")):
+        values = config_values(TextClassifier(positive=positive).get_params())
+        assert source_of(values).values == {"decision": {"positive": label}}
 
 
 def test_a_wrong_parameter_is_named_with_the_nearest() -> None:
