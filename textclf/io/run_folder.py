@@ -92,6 +92,11 @@ class Run:
         return self.path / "environment.json"
 
     @property
+    def estimator(self) -> Path:
+        """The classes of a scikit-learn estimator, where one was saved as this run."""
+        return self.path / "estimator.json"
+
+    @property
     def checkpoint(self) -> Path:
         """The training state of the first network; it exists while training is unfinished."""
         return self.state(0)
@@ -131,7 +136,8 @@ class Run:
         """The files of a finished run, some of which not every run has; metrics.json last."""
         return [
             self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
-            self.suspects, self.samples, self.environment, self.predictions, self.report, self.card, self.metrics,
+            self.suspects, self.samples, self.estimator, self.environment, self.predictions, self.report, self.card,
+            self.metrics,
         ]  # fmt: skip
 
     @property
