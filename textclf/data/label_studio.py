@@ -63,7 +63,8 @@ def export_columns(objects: Iterable[Located]) -> list[str]:
         for kind in ("annotations", "completions", "predictions") if is_task else ():
             annotations = item.get(kind)
             for annotation in annotations if isinstance(annotations, list) else ():
-                controls |= dict.fromkeys(_values(annotation, where) if isinstance(annotation, dict) else ())
+                if isinstance(annotation, dict) and isinstance(annotation.get("result"), list):
+                    controls |= dict.fromkeys(_values(annotation, where))
         if number >= TASKS_LOOKED_AT and (controls or not is_task):
             break
     return [*(names | controls)]
@@ -212,7 +213,9 @@ def _label_list(task: _Task, column: str, separator: str | None) -> list[object]
         UserError: they differ, are no choices, or there are none and no separator.
     """
     answers = [_choices(answer.get(column), task.where, column) for answer in task.answers]
-    distinct = {tuple(sorted(map(str, labels))): labels for labels in answers}
+    distinct: dict[tuple[str, ...], list[object]] = {}
+    for labels in answers:
+        distinct.setdefault(tuple(sorted(map(str, labels))), labels)
     if len(distinct) > 1:
         found = " and ".join(join_names(labels) or "nothing" for labels in distinct)
         raise UserError(
