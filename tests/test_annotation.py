@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from conftest import QUICK, SAMPLES, overrides, textclf
+from conftest import QUICK, ROOT, SAMPLES, overrides, textclf
 from init_rows import printed_config
 
 from textclf.data.readers import read_columns
@@ -346,11 +349,26 @@ def test_what_was_predicted_and_annotated_is_trained_on(kind: str, reviews: Path
     assert rows(export) == list(zip([item["data"]["text"] for item in tasks], labelled, strict=True))
     if kind == "JSON":
         assert textclf("init", export).exit_code == 0
-        settings = overrides(*QUICK, "training.epochs=1", "report.baseline=false")
+        settings = overrides("model.blend=null", "training.epochs=1", "report.baseline=false")
         trained = textclf("train", "export.yaml", "--run", "again", *settings)
         assert trained.exit_code == 0, trained.stderr
     document = json.loads(textclf("evaluate", export, "--run", reviews, "--json").stdout)
     assert (document["data"]["rows"], document["metrics"]["accuracy"]) == (400, 1.0)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("reviews", "single"), ("topics", "multiple")])
+def test_the_page_prints_the_labelling_interface_of_a_run(
+    name: str, kind: str, copy_run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(copy_run(name), Path("runs/mine"))
+    page = (ROOT / "docs" / "annotation.md").read_text(encoding="utf-8")
+    [script], [shown] = (re.findall(f"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+                         for language in ("python", "xml"))  # fmt: skip
+    exec(script, {})
+    printed = capsys.readouterr().out
+    choices = {each.get("value") for each in ElementTree.fromstring(printed).iter("Choice")}
+    assert (choices, f'choice="{kind}"' in printed) == ({*load_classifier(Path("runs/mine")).labels}, True)
+    assert (printed == shown) == (name == "reviews")
 
 
 # Suspects as tasks

@@ -182,10 +182,18 @@ def _values(annotation: Mapping[str, object], where: str) -> dict[str, object]:
 
 
 def _unknown_structure(where: str, key: str, found: object) -> UserError:
-    shown = excerpt(json.dumps(found, ensure_ascii=False), longest=40)
     return UserError(
-        f"{where}: '{key}' is {shown}, which is not how Label Studio writes tasks. Export the project as JSON again."
+        f"{where}: '{key}' is {_shown(found)}, which is not how Label Studio writes tasks. Export the project as JSON "
+        "again."
     )
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of a value as JSON, for a message."""
+    try:
+        return excerpt(json.dumps(value, ensure_ascii=False), longest=40)
+    except RecursionError:
+        return "nested too deeply"
 
 
 def _grouped(objects: Iterable[Located], texts: Sequence[str]) -> Iterator[_Task]:
@@ -240,8 +248,7 @@ def _choices(value: object, where: str, column: str) -> list[object]:
     if labels is None:
         labels = value if isinstance(value, list) else [value]
     if not all(isinstance(label, str) for label in labels):
-        shown = excerpt(json.dumps(value, ensure_ascii=False), longest=40)
-        raise UserError(f"{where}: '{column}' is {shown}, need choices for the whole text. Set data.label.")
+        raise UserError(f"{where}: '{column}' is {_shown(value)}, need choices for the whole text. Set data.label.")
     return labels
 
 
@@ -250,7 +257,7 @@ def _is_choices(value: object) -> list[object] | None:
     if isinstance(value, str) and value.startswith('{"choices"'):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     choices = value.get("choices") if isinstance(value, dict) and len(value) == 1 else None
     return choices if isinstance(choices, list) else None
