@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def load(run: str | os.PathLike[str]) -> Classifier:
+def load(run: str | os.PathLike[str], *, threads: int | None = None) -> Classifier:
     """Return the classifier of a run or of a bare `model/` folder; it predicts and explains without TensorFlow.
+
+    Args:
+        threads: that compute batches; None: one for each processor that the process may use.
 
     Raises:
         UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
@@ -38,7 +41,7 @@ def load(run: str | os.PathLike[str]) -> Classifier:
     from textclf.io.run_folder import Run
     from textclf.io.staging import recover
 
-    return load_classifier(recover(Run(path_of(run))).path)
+    return load_classifier(recover(Run(path_of(run))).path, threads=threads)
 
 
 @dataclass(frozen=True)

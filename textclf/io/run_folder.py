@@ -74,6 +74,11 @@ class Run:
         return self.path / "suspects.csv"
 
     @property
+    def suspect_tasks(self) -> Path:
+        """The same rows as tasks for Label Studio, where files may hold texts."""
+        return self.path / "suspects.json"
+
+    @property
     def samples(self) -> Path:
         """The rows that the report quotes, where it may show texts."""
         return self.path / "samples.json"
@@ -136,7 +141,8 @@ class Run:
         """The files of a finished run, some of which not every run has; metrics.json last."""
         return [
             self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
-            self.suspects, self.samples, self.estimator, self.environment, self.predictions, self.report, self.card,
+            self.suspects, self.suspect_tasks, self.samples, self.estimator, self.environment, self.predictions,
+            self.report, self.card,
             self.metrics,
         ]  # fmt: skip
 

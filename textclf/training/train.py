@@ -161,9 +161,9 @@ def _prepare(
     _log_dataset(config, dataset, checks)
     if config.report.suspects:
         with clock.phase("suspects"):
-            from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
+            from textclf.training.label_errors import write_run_suspects  # scikit-learn takes seconds to import
 
-            write_suspects(staging.suspects, dataset, config)
+            write_run_suspects(staging, dataset, config)
     return replace(dataset, splits=dataset.splits.without_keys(keep_words=_fits_linear(config))), checks, now
 
 
