@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 from corpora import SHARED, short_texts, varied
-from measuring import CACHE, TEXTCLF, measure, report, say
+from measuring import CACHE, TEXTCLF, Measured, measure, report, say
 
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "score"
@@ -51,10 +51,10 @@ def main() -> None:
         commands = [[*predict, half, "--output", half.with_suffix(".out.csv")] for half in halves]
         both = [*pool.map(measure, commands)]
     two = time.perf_counter() - start
-    say(f"two predict at once: {two:.1f} s, {both}")
+    say(f"two predict at once: {two:.1f} s: {both}")
     kinds = [
-        kind("`predict`", arguments.rows, one.seconds, one.peak_mb),
-        kind("two `predict` at once, half each", arguments.rows, two, max(each.peak_mb for each in both)),
+        kind("`predict`", arguments.rows, one),
+        kind("two `predict` at once, half each", arguments.rows, together(two, both)),
     ]
     for options, folder, half in ((ONE, inputs, False), (TWO, inputs, False), (TWO, fewer, True), (RAY, inputs, False)):
         if options == RAY and not find_spec("ray"):
@@ -65,16 +65,24 @@ def main() -> None:
         took = measure([*score, folder, "--output", output, *options.split()])
         say(f"score {options} {folder}: {took}")
         name = f"`score {options}`{', half of the rows' if half else ''}"
-        peak_mb = None if options == RAY else took.peak_mb  # actors are no children of the command
-        kinds.append(kind(name, arguments.rows // 2 if half else arguments.rows, took.seconds, peak_mb))
-        if not half:
+        kinds.append(kind(name, arguments.rows // 2 if half else arguments.rows, took))
+        if options == ONE:
             compare(FOLDER / "whole.out.csv", output)
+        elif not half:
+            compare_bytes(FOLDER / ONE.replace(" ", ""), output)
     results = {"kinds": kinds}
     report(RESULTS, {"results": results}, table(results))
 
 
-def kind(name: str, rows: int, seconds: float, peak_mb: float | None) -> dict[str, Any]:
-    return {"name": name, "rows": rows, "seconds": round(seconds, 1), "peak_mb": peak_mb}
+def together(seconds: float, processes: list[Measured]) -> Measured:
+    """Return what several processes took that ran at the same time."""
+    cpu_seconds = sum(each.cpu_seconds for each in processes)
+    return Measured(seconds, cpu_seconds, max(each.peak_mb for each in processes))
+
+
+def kind(name: str, rows: int, took: Measured) -> dict[str, Any]:
+    seconds = {"seconds": round(took.seconds, 1), "cpu_seconds": round(took.cpu_seconds, 1)}
+    return {"name": name, "rows": rows, **seconds, "peak_mb": took.peak_mb}
 
 
 def trained_run(train: Path) -> Path:
@@ -133,6 +141,17 @@ def compare(predicted: Path, output: Path) -> None:
                 sys.exit(f"row {number}: predict has {row}, score {scored}")
             differing += max(gaps) > 0
     say(f"{rows:,} rows are equal, {differing:,} of them but for one in the sixth digit")
+
+
+def compare_bytes(one: Path, other: Path) -> None:
+    """End with an error unless both folders have the same shards."""
+    parts = sorted(path.relative_to(one) for path in one.glob("*/part-*"))
+    if parts != sorted(path.relative_to(other) for path in other.glob("*/part-*")):
+        sys.exit(f"{other} has other files than {one}")
+    for part in parts:
+        if (one / part).read_bytes() != (other / part).read_bytes():
+            sys.exit(f"{other / part} differs from {one / part}")
+    say(f"{len(parts)} files have the same bytes")
 
 
 def shards(output: Path) -> Iterator[list[str]]:
