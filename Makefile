@@ -102,7 +102,8 @@ bench: data encoder  ## Measure accuracy, speed and memory on real data beside o
 	$(BIN)/python tests/benchmarks/encoder.py
 	$(BIN)/python tests/benchmarks/encoder.py --kinds --students --sizes mr
 
-kills: install  ## Kill 200 trainings at random moments, resume them and compare: about half an hour
+kills: install  ## Kill 200 trainings and 30 scorings at random moments, resume them and compare: about half an hour
+	$(BIN)/python tests/reliability/score_kills.py
 	$(BIN)/python tests/reliability/kills.py
 
 docs: install  ## Write the generated parts of README.md and docs/

@@ -35,6 +35,7 @@ import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
 import promises  # noqa: E402
 import score  # noqa: E402
+import score_kills  # noqa: E402
 import scripts  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
@@ -271,6 +272,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "predict_memory": table_of(predict_memory),
     "predict_speed": table_of(predict_speed),
     "score": table_of(score),
+    "score_kills": table_of(score_kills),
     "spark_script": spark_script,
     "train_speed": table_of(train_speed),
     "trust": table_of(trust),

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import generate
 import pytest
@@ -145,3 +146,13 @@ def test_the_commands_of_the_guide_run_in_order(folder: Path) -> None:
         run_line(line)
     assert len((folder / "labels.tsv").read_text("utf-8").splitlines()) == 12
     assert len((folder / "labels.jsonl").read_text("utf-8").splitlines()) == 400
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_the_code_of_the_page_on_python_runs() -> None:
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks("docs/python.md", "python")), names)
+    assert (names["model"].labels, names["best"].type) == (["negative", "positive"], "mlp")
+    assert names["run"].metrics["accuracy"] > 0.7
+    assert names["best"].score(names["X"], names["y"]) > 0.7

@@ -16,7 +16,7 @@ from textclf.models.ensemble import parts
 from textclf.training.model_io import load_network
 
 FILES = [
-    "config.yaml", "environment.json", "history.csv", "metrics.json", "model.keras", "model/model.json",
+    "README.md", "config.yaml", "environment.json", "history.csv", "metrics.json", "model.keras", "model/model.json",
     "model/model.onnx", "model/tokenizer.json", "predictions.csv", "report.html", "samples.json", "split.json",
 ]  # fmt: skip
 LONG = "word of a long text " * 3000

@@ -172,7 +172,7 @@ model:
   encoder_learning_rate: 0.0001    # small: training adapts what it has learnt; twice that for `trainable: all`
 training:
   epochs: 6                        # 400 rows: an encoder needs few, more for fewer rows
-  batch_size: 16                   # 25 steps per epoch
+  batch_size: 16                   # 20 steps per epoch
   optimizer: adamw                 # the one that encoders are trained with
   learning_rate: 0.001             # of the layer for the labels, which is new
   schedule: linear                 # the rate falls to 0 over the 6 epochs

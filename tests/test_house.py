@@ -14,6 +14,7 @@ from textclf.config.yaml_source import read_yaml
 
 PACKAGES = [
     {"cli"},
+    {"api"},
     {"export", "compression", "tuning", "scoring"},
     {"training"},
     {"evaluation"},
@@ -116,6 +117,29 @@ def test_import_textclf_is_light() -> None:
     command = [sys.executable, "-S", "-E", "-c", script]
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert result.stdout == "['__main__', 'textclf']\n"
+
+
+NEEDED = """
+import sys
+HEAVY = ("numpy", "onnxruntime", "pandas", "pydantic", "sklearn", "tensorflow")
+def loaded():
+    return [name for name in HEAVY if name in sys.modules]
+from textclf import load, train
+print(loaded())
+model = load({run!r})
+model.predict(["A text"]), model.explain("A text")._repr_html_()
+print(loaded())
+from textclf import TextClassifier
+TextClassifier(units=8).get_params()
+print([name for name in loaded() if name in ("pydantic", "tensorflow")])
+"""
+
+
+@pytest.mark.slow
+def test_a_program_loads_what_it_needs(reviews: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", NEEDED.format(run=str(reviews))]
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert result.stdout == "[]\n['numpy', 'onnxruntime']\n[]\n"
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ model:
   embedding_dropout: 0.5            # against overfitting on 400 rows
 training:
   epochs: 12                        # 400 rows, 200 per label: the fewer rows, the more epochs
-  batch_size: 16                    # 25 steps per epoch
+  batch_size: 16                    # 20 steps per epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 12 epochs are few
   early_stopping: null              # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
 """
@@ -67,7 +67,7 @@ model:
   embedding_dropout: 0.5             # against overfitting on 240 rows
 training:
   epochs: 12                         # 240 rows, 60 per label: the fewer rows, the more epochs
-  batch_size: 16                     # 15 steps per epoch
+  batch_size: 16                     # 12 steps per epoch
   learning_rate: 0.005               # larger than the default, 0.001, as 12 epochs are few
   early_stopping: null               # the rate falls to 0 over the 12 epochs, so the last ones gain; the best is kept
 """
@@ -92,7 +92,7 @@ model:
   embedding_dropout: 0.5            # against overfitting on 200 rows
 training:
   epochs: 20                        # 200 rows, 40 per label: the fewer rows, the more epochs
-  batch_size: 16                    # 13 steps per epoch
+  batch_size: 16                    # 10 steps per epoch
   learning_rate: 0.005              # larger than the default, 0.001, as 20 epochs are few
   early_stopping: null              # the rate falls to 0 over the 20 epochs, so the last ones gain; the best is kept
 decision:

@@ -277,7 +277,7 @@ def test_a_real_mount_point_is_filled_twice(kind: str, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(
-        "mine\nrun:\nconfig.yaml\nenvironment.json\nhistory.csv\nmetrics.json\nmodel\nmodel.keras\nnotes\n"
+        "mine\nrun:\nREADME.md\nconfig.yaml\nenvironment.json\nhistory.csv\nmetrics.json\nmodel\nmodel.keras\nnotes\n"
         "predictions.csv\nreport.html\nsamples.json\nsplit.json\n\nrun/model:\nmodel.json\nmodel.onnx\n"
     )
 

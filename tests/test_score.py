@@ -18,6 +18,8 @@ import pyarrow.parquet
 import pytest
 from conftest import ROOT, SAMPLES, textclf
 
+from textclf.scoring.share import Share
+
 MODEL = ROOT / "tests" / "frozen" / "format_4" / "reviews"
 
 TEXTS = [
@@ -47,7 +49,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def score(*arguments: str | Path, output: Path) -> tuple[int, str, str]:
+def score(*arguments: str | Path, output: Path | str) -> tuple[int, str, str]:
     result = textclf("score", *arguments, "--run", MODEL, "--output", output)
     return result.exit_code, result.stdout, result.stderr
 
@@ -159,6 +161,15 @@ def test_shares_are_scored_by_one_process_each_and_the_last_writes_the_manifest(
     code, stdout, stderr = score(*options, "--share", "2/2", output=shared)
     assert (code, stderr, stdout.splitlines()[-1]) == (0, "", "           28 rows in all")
     assert files_in(shared) == files_in(whole)
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 16])
+def test_many_inputs_go_to_one_share_each_and_by_turns(shares: int) -> None:
+    count = 4 * shares * shares
+    taken = [[n for n in range(count) if Share(k, shares).takes_input(n, count)] for k in range(1, shares + 1)]
+    assert sorted(n for own in taken for n in own) == [*range(count)]
+    assert {len(own) for own in taken} == {4 * shares}
+    assert all({n % shares for n in own} == {*range(shares)} for own in taken)
 
 
 def test_processes_write_what_one_process_writes(inputs: Path, tmp_path: Path) -> None:

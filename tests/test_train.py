@@ -14,6 +14,7 @@ from conftest import QUICK, SAMPLES, overrides, textclf, write_config
 from textclf.inference.classifier import load_classifier
 
 FILES = [
+    "README.md",
     "config.yaml",
     "environment.json",
     "history.csv",

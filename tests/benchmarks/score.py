@@ -2,8 +2,9 @@
 
     python tests/benchmarks/score.py [--rows 2000000] [--run RUN] [--source TABLE]
 
-Four files are compressed CSV and four are parquet. The seconds are of whole processes. Two `predict` at once, each on
-half of the rows, are what two processes can do here. The rows are printed, and go to score.json beside this file.
+Four files are compressed CSV and four are parquet. The seconds are of whole processes, the memory is that of the
+largest one. Two `predict` at once, each on half of the rows, are what two processes can do here; half of the rows
+shows that memory does not grow with them. The rows are printed, and go to score.json beside this file.
 """
 
 import argparse
@@ -11,10 +12,10 @@ import csv
 import gzip
 import io
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -23,12 +24,12 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 from corpora import SHARED, short_texts, varied
-from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
+from measuring import CACHE, TEXTCLF, measure, report, say
 
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "score"
 FILES = 8
-SCORE = ("--jobs 1", "--jobs 2", "--engine ray --jobs 2")
+ONE, TWO, RAY = "--jobs 1", "--jobs 2", "--engine ray --jobs 2"
 
 
 def main() -> None:
@@ -40,37 +41,40 @@ def main() -> None:
     train, _ = short_texts(arguments.data)
     run = arguments.run or trained_run(train)
     whole, halves, inputs = write_inputs(train, arguments.rows)
+    _, _, fewer = write_inputs(train, arguments.rows // 2)
     predict = [*TEXTCLF, "predict", "--run", run, "--format", "csv", "--overwrite"]
-    score = [*TEXTCLF, "score", inputs, "--run", run, "--keep", "id", "--overwrite"]
+    score = [*TEXTCLF, "score", "--run", run, "--keep", "id", "--overwrite"]
     one = measure([*predict, whole, "--output", FOLDER / "whole.out.csv"])
     say(f"one predict: {one}")
     start = time.perf_counter()
-    processes = [
-        subprocess.Popen([str(part) for part in [*predict, half, "--output", half.with_suffix(".out.csv")]], cwd=ROOT)
-        for half in halves
-    ]
-    for process in processes:
-        process.wait()
+    with ThreadPoolExecutor(2) as pool:
+        commands = [[*predict, half, "--output", half.with_suffix(".out.csv")] for half in halves]
+        both = [*pool.map(measure, commands)]
     two = time.perf_counter() - start
-    say(f"two predict at once: {two:.1f} s")
-    kinds = {"predict": one.seconds, "two predict at once, half each": two}
-    memory: dict[str, float | None] = {"predict": one.peak_mb}
-    for options in SCORE:
-        if "ray" in options and not find_spec("ray"):
+    say(f"two predict at once: {two:.1f} s, {both}")
+    kinds = [
+        kind("`predict`", arguments.rows, one.seconds, one.peak_mb),
+        kind("two `predict` at once, half each", arguments.rows, two, max(each.peak_mb for each in both)),
+    ]
+    for options, folder, half in ((ONE, inputs, False), (TWO, inputs, False), (TWO, fewer, True), (RAY, inputs, False)):
+        if options == RAY and not find_spec("ray"):
             say("without Ray: pip install ray")
             continue
-        name, output = f"score {options}", FOLDER / options.replace(" ", "")
+        output = FOLDER / options.replace(" ", "")
         shutil.rmtree(output, ignore_errors=True)
-        took = measure([*score, "--output", output, *options.split()])
-        say(f"{name}: {took}")
-        kinds[name] = took.seconds
-        memory[name] = None if "ray" in options else took.peak_mb  # actors are no children of the command
-        compare(FOLDER / "whole.out.csv", output)
-    results = {
-        "rows": arguments.rows,
-        "kinds": {name: {"seconds": round(seconds, 1), "peak_mb": memory.get(name)} for name, seconds in kinds.items()},
-    }
+        took = measure([*score, folder, "--output", output, *options.split()])
+        say(f"score {options} {folder}: {took}")
+        name = f"`score {options}`{', half of the rows' if half else ''}"
+        peak_mb = None if options == RAY else took.peak_mb  # actors are no children of the command
+        kinds.append(kind(name, arguments.rows // 2 if half else arguments.rows, took.seconds, peak_mb))
+        if not half:
+            compare(FOLDER / "whole.out.csv", output)
+    results = {"kinds": kinds}
     report(RESULTS, {"results": results}, table(results))
+
+
+def kind(name: str, rows: int, seconds: float, peak_mb: float | None) -> dict[str, Any]:
+    return {"name": name, "rows": rows, "seconds": round(seconds, 1), "peak_mb": peak_mb}
 
 
 def trained_run(train: Path) -> Path:
@@ -141,19 +145,19 @@ def shards(output: Path) -> Iterator[list[str]]:
 
 def table(results: dict[str, Any]) -> list[list[str]]:
     """Return the table of docs/scale.md."""
-    rows, kinds = results["rows"], results["kinds"]
-    first = kinds["predict"]["seconds"]
+    first = results["kinds"][0]
     return [
-        ["process", "seconds", "rows a second", "times `predict`", "MB"],
+        ["process", "rows", "seconds", "rows a second", "times `predict`", "MB of a process"],
         *(
             [
-                f"`{name}`" if "," not in name else name,
-                f"{numbers['seconds']:.1f}",
-                f"{rows / numbers['seconds']:,.0f}",
-                f"{first / numbers['seconds']:.2f}",
-                f"{numbers['peak_mb']:.0f}" if numbers["peak_mb"] else "",
+                each["name"],
+                f"{each['rows']:,}",
+                f"{each['seconds']:.1f}",
+                f"{each['rows'] / each['seconds']:,.0f}",
+                f"{first['seconds'] / each['seconds']:.2f}" if each["rows"] == first["rows"] else "",
+                f"{each['peak_mb']:.0f}" if each["peak_mb"] else "",
             ]
-            for name, numbers in kinds.items()
+            for each in results["kinds"]
         ),
     ]
 

@@ -16,7 +16,7 @@ import pyarrow
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from textclf.inference.classifier import load_classifier as load
+from textclf import load
 
 MODEL = "textclf-model"
 COLUMNS = "id string, label string, probability double, probabilities array<double>"
@@ -25,7 +25,7 @@ COLUMNS = "id string, label string, probability double, probabilities array<doub
 @cache
 def classifier():
     """Load the model, once for all partitions that a Python worker gets."""
-    return load(Path(SparkFiles.get(MODEL)), threads=1)  # Spark has a worker for each core
+    return load(SparkFiles.get(MODEL), threads=1)  # Spark has a worker for each core
 
 
 def label(batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:

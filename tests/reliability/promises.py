@@ -39,7 +39,7 @@ def count_cases() -> dict[str, int]:
 
 def table(results: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return a row for each promise: how it is tried, its figure and the command."""
-    rows = [*_kills(), *_tested(results["cases"]), *_fuzz(), *_load()]
+    rows = [*_kills(), *_score_kills(), *_tested(results["cases"]), *_fuzz(), *_load()]
     return [("promise", "how it is tried", "figure", "command"), *rows]
 
 
@@ -60,6 +60,22 @@ def _kills() -> list[tuple[str, ...]]:
             f"SIGKILL at random moments, with dropout, two labels, four labels and several labels in a row: {moments}",
             f"{kills - len(results['faults'])} of {kills} kills survived, "
             f"{results['complete']} trainings completed and equal",
+            "`make kills`",
+        )
+    ]
+
+
+def _score_kills() -> list[tuple[str, ...]]:
+    results = _results(HERE / "score_kills.json")
+    if not results:
+        return []
+    kills, kinds = sum(results["kills"].values()), ", ".join(f"{n} {kind}" for kind, n in results["kills"].items())
+    return [
+        (
+            "A `score` that is killed at any moment goes on with `--resume` to the same bytes: no row is lost, none is "
+            "there twice.",
+            f"SIGKILL at random moments of two processes on {results['rows']:,} rows of csv.gz and parquet: {kinds}",
+            f"{kills} of {kills} kills survived, {results['complete']} scorings completed and equal",
             "`make kills`",
         )
     ]

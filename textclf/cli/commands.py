@@ -69,7 +69,10 @@ def init(
 @click.command()
 @click.argument("config", metavar="CONFIG|RUN", type=PATH)
 @set_option
-@click.option("--suspects", type=PATH, help="CSV to write: training rows that are probably labelled wrong.")
+@click.option(
+    "--suspects", type=PATH,
+    help="CSV, or .json with tasks for Label Studio, to write: training rows that are probably labelled wrong.",
+)  # fmt: skip
 @overwrite_option
 @raw_option
 @json_option
@@ -214,8 +217,8 @@ def compare(runs: tuple[Path, ...], changed: Path | None, overwrite: bool, raw: 
 @output_option
 @overwrite_option
 @click.option(
-    "--format", "-f", type=click.Choice(["tsv", "csv", "jsonl"]), default="tsv", show_default=True,
-    help="Format of the output, whatever its name.",
+    "--format", "-f", type=click.Choice(["tsv", "csv", "jsonl", "label-studio"]), default="tsv", show_default=True,
+    help="Format of the output, whatever its name; label-studio: tasks with predictions, as JSON.",
 )  # fmt: skip
 @click.option(
     "--column", "columns", multiple=True, help="Column of the texts in a table; several are joined by blanks."
@@ -243,7 +246,7 @@ def predict(
     if columns and input_format == "lines":
         raise click.UsageError("--column is for tables: --input-format lines has none.")
     output_format = "json" if as_json else format
-    is_json = output_format in ("json", "jsonl")
+    is_json = output_format in ("json", "jsonl", "label-studio")
     if bom and is_json:
         raise click.UsageError("--bom is for csv and tsv: JSON has no byte order mark.")
     selected = selected_run(run)
@@ -253,7 +256,10 @@ def predict(
         print_stderr(f"{output} is written as {output_format}, whatever its name; for {suffix}: --format {suffix}")
     classifier = load_classifier(selected.path)
     texts = read_texts(file, columns=columns, default_columns=classifier.description.columns, input_format=input_format)
-    chunks = predict_stream(classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom)
+    chunks = predict_stream(
+        classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom,
+        model_version=selected.path.absolute().name,
+    )  # fmt: skip
     write_output(chunks, output, overwrite=overwrite, sanitize=printable_json if is_json else printable_lines)
 
 

@@ -51,8 +51,9 @@ def _explanation_text(explanation: Explanation, *, colour: bool) -> str:
     words = [_word_text(word, word.weight / largest if colour else 0) for word in explanation.words]
     weights = [f"{word.weight:+.2f} {printable(word.word)}" for word in strongest[:MAX_LISTED_WORDS]]
     cut = f"; {explanation.cut} tokens cut off" if explanation.cut else ""
+    shown = f"  {' '.join(words)}\n  {'  '.join(weights)}\n" if any(word.word for word in explanation.words) else ""
     return (
-        f"{printable(explanation.label)}  {explanation.probability:.4f}\n  {' '.join(words)}\n  {'  '.join(weights)}\n"
+        f"{printable(explanation.label)}  {explanation.probability:.4f}\n{shown}"
         f"  words {log_odds - rest:+.2f}, without them {rest:+.2f}: log-odds {log_odds:+.2f}{cut}\n\n"
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textclf.cli.console import print_result, print_stderr
-from textclf.cli.options import PATH, json_option, raw_option, run_option, selected_run
+from textclf.cli.options import json_option, raw_option, run_option, selected_run
 
 if TYPE_CHECKING:
     from textclf.scoring.folder import ManifestDocument
@@ -23,7 +23,7 @@ LINE_SECONDS = 10.0  # between lines of progress in a log
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
-    "--output", "-o", type=PATH, required=True, metavar="DIR", help="Folder to write, a folder in it for each input."
+    "--output", "-o", required=True, metavar="DIR", help="Folder or URL to write, a folder in it for each input."
 )
 @run_option
 @click.option("--column", "columns", multiple=True, help="Column of the texts in tables; several are joined by blanks.")
@@ -59,16 +59,20 @@ LINE_SECONDS = 10.0  # between lines of progress in a log
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that textclf wrote; your own files in it stay.")
 @json_option
 def score(
-    inputs: tuple[str, ...], output: Path, run: Path | None, columns: tuple[str, ...], keep: tuple[str, ...],
+    inputs: tuple[str, ...], output: str, run: Path | None, columns: tuple[str, ...], keep: tuple[str, ...],
     output_format: str, rows_per_file: int, jobs: int, share: "Share | None", threads: int | None,
     engine: str, address: str | None, min_confidence: float, raw: bool, quiet: bool, resume: bool, overwrite: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Label many files, in shards that can be resumed. INPUT: files, globs, or folders of tables.
 
+    All of them, and DIR, may be in an object store: s3://BUCKET/KEY or gs://BUCKET/KEY.
+
     Row n of an input is row n of its folder in DIR. A job that was killed goes on with --resume: each row is there
     once in the end, and the bytes are those of a job that was not. DIR/manifest.json says that all is done.
     """
+    from textclf.io.objects import location
+    from textclf.io.streams import expand_home
     from textclf.scoring.score import ScoringRequest
     from textclf.scoring.score import score as score_files
 
@@ -86,8 +90,8 @@ def score(
     request = ScoringRequest([*inputs], [*columns], names, output_format, rows_per_file, min_confidence, raw)
     with ScoringProgress(quiet=quiet) as progress:
         manifest = score_files(
-            selected_run(run), output, request, jobs=jobs, share=share, threads=threads, resume=resume,
-            overwrite=overwrite, ray=engine == "ray", address=address, progress=progress,
+            selected_run(run), location(expand_home(output)), request, jobs=jobs, share=share, threads=threads,
+            resume=resume, overwrite=overwrite, ray=engine == "ray", address=address, progress=progress,
         )  # fmt: skip
     if manifest is None and not quiet:
         print_stderr(f"this share of {output} is done, others are not yet: the last one writes manifest.json")

@@ -11,9 +11,8 @@ from textclf.report.page import (
     TITLES,
     averages_sentence,
     compression_sentences,
-    metric_rows,
+    metric_table,
     metric_title,
-    model_titles,
     seed_rows,
     seed_sentences,
     threshold_sentence,
@@ -34,12 +33,7 @@ MAX_LABELS = 30  # metrics.json has all
 
 def metric_tables(document: MetricsDocument) -> list[str]:
     """Return the metrics with those of the baselines, and the metrics of each label."""
-    models = model_titles(document)
-    rows = [["", models[0], "95 % interval", *models[1:]]]
-    for row in metric_rows(document):
-        interval = f"{row.interval[0]:.4f} to {row.interval[1]:.4f}" if row.interval else ""
-        rows.append([row.title, _metric(row.value), interval, *map(_metric, row.others)])
-    parts = [[_rows_of_files(document["data"])], _table(rows), *_label_tables(document)]
+    parts = [[_rows_of_files(document["data"])], _table(metric_table(document)), *_label_tables(document)]
     parts += [[sentence] for sentence in (averages_sentence(document), threshold_sentence(document)) if sentence]
     if "compression" in document:
         parts.append(compression_sentences(document))

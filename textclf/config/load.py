@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from textclf.config.pretrained import pretrained_files, pretrained_problems
 from textclf.config.schema import TUNE_SECTION, Config, option_rows, section_types
-from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml
+from textclf.config.yaml_source import ConfigDumper, Key, YamlSource, read_yaml, source_of
 from textclf.data.readers import find_files
 from textclf.data.rows import PARTS, data_problems
 from textclf.errors import UserError
@@ -40,6 +40,18 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         UserError: all problems, one per line with its location; missing files and columns included.
     """
     source = read_config(path, overrides)
+    config, problems = check_source(source)
+    raise_problems(source, problems)
+    return config
+
+
+def make_config(values: Mapping[str, Any]) -> Config:
+    """Check the values of a config and return it, as `load_config` does for a file.
+
+    Raises:
+        UserError: all problems, one per line with its key; missing files and columns included.
+    """
+    source = source_of(values)
     config, problems = check_source(source)
     raise_problems(source, problems)
     return config
@@ -150,7 +162,7 @@ def config_values(source: YamlSource) -> dict[str, Any]:
 def raise_problems(source: YamlSource, problems: Sequence[Problem]) -> None:
     """Raise a UserError with a line for each problem, if there are any."""
     if problems:
-        lines = [f"{source.location(key)}: {'.'.join(key)}: {message}" for key, message in problems]
+        lines = [f"{source.prefix(key)}{'.'.join(key)}: {message}" for key, message in problems]
         raise UserError(*dict.fromkeys(lines))
 
 

@@ -143,7 +143,9 @@ class ReportOptions:
         default=list, help="columns of the evaluated rows; metrics are shown for each of their values"
     )
     suspects: bool = option(
-        default=False, help="write suspects.csv: training rows that are probably labelled wrong (needs cleanlab)"
+        default=False,
+        help="write suspects.csv, and with texts suspects.json for Label Studio: training rows that are probably "
+        "labelled wrong (needs cleanlab)",
     )
 
 

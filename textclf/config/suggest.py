@@ -12,7 +12,7 @@ import numpy as np
 from textclf.config.encoder_files import FEW, EncoderFolder, EncoderTraining, minutes_text, suggest_encoder_training
 from textclf.config.vector_files import ENOUGH, FOLDER, VectorFile
 from textclf.data.columns import ColumnRoles, Table, evenly_spaced
-from textclf.data.rows import text_keys
+from textclf.data.rows import DataOptions, text_keys
 from textclf.io.sanitize import excerpt
 from textclf.text.characters import WIDTH_FORMS, ZERO_WIDTH_SPACE
 from textclf.text.encoding import RESERVED
@@ -197,7 +197,7 @@ def suggest_settings(
         *_split_settings(profile, has_validation_file),
         *_text_settings(profile, best),
         *_model_settings(profile, vectors, best),
-        *_training_settings(profile),
+        *_training_settings(profile, has_validation_file),
         *_decision_settings(profile),
     ]
 
@@ -212,7 +212,7 @@ def suggest_encoder_settings(
         *_word_settings(profile),
         _max_pieces(encoder),
         *_encoder_settings(profile, encoder, training),
-        *_encoder_training_settings(profile, training),
+        *_encoder_training_settings(profile, training, has_validation_file),
         *_class_weight_hint(profile),
         *_decision_settings(profile),
     ]
@@ -223,9 +223,16 @@ def encoder_training(profile: DataProfile, encoder: EncoderFolder) -> EncoderTra
     return suggest_encoder_training(encoder, rows=profile.rows, labels=len(profile.labels))
 
 
+def _validation_share(profile: DataProfile, has_validation_file: bool) -> float:
+    """Return the share of the rows that is held out for validation."""
+    if has_validation_file:
+        return 0
+    return 0.2 if profile.rows < SMALL else 0.05 if profile.rows >= LARGE else DataOptions.validation_split
+
+
 def _split_settings(profile: DataProfile, has_validation_file: bool) -> Iterator[Setting]:
-    if not has_validation_file and not SMALL <= profile.rows < LARGE:
-        share = 0.2 if profile.rows < SMALL else 0.05
+    share = _validation_share(profile, has_validation_file)
+    if share not in (0, DataOptions.validation_split):
         rows = f"{_at_least(profile)}{share * profile.rows:,.0f}"
         yield Setting("data.validation_split", share, f"{rows} of {_rows(profile)}")
 
@@ -323,12 +330,13 @@ def _vectors_hint(profile: DataProfile, vectors: Sequence[VectorFile]) -> Iterat
     yield Setting("model.pretrained", file, reason, active=False)
 
 
-def _training_settings(profile: DataProfile) -> Iterator[Setting]:
+def _training_settings(profile: DataProfile, has_validation_file: bool) -> Iterator[Setting]:
     epochs, rows_per_label = _epochs(profile), profile.rows / len(profile.labels)
     reason = f"{_rows(profile)}, {_at_least(profile)}{rows_per_label:,.0f} per label: the fewer rows, the more epochs"
     yield Setting("training.epochs", epochs, reason)
     if profile.rows < SMALL or profile.rows >= LARGE:
-        yield _batch_size(profile, 16 if profile.rows < SMALL else 128 if profile.more else 64)
+        size = 16 if profile.rows < SMALL else 128 if profile.more else 64
+        yield _batch_size(profile, size, has_validation_file)
     rate = 0.005 if profile.rows < SMALL else 0.003 if epochs > 4 else 0.002
     yield Setting("training.learning_rate", rate, f"larger than the default, 0.001, as {epochs} epochs are few")
     reason = f"the rate falls to 0 over the {epochs} epochs, so the last ones gain; the best is kept"
@@ -336,8 +344,9 @@ def _training_settings(profile: DataProfile) -> Iterator[Setting]:
     yield from _class_weight_hint(profile)
 
 
-def _batch_size(profile: DataProfile, size: int) -> Setting:
-    steps = f"{_at_least(profile)}{-(-profile.rows // size):,} steps per epoch"
+def _batch_size(profile: DataProfile, size: int, has_validation_file: bool) -> Setting:
+    rows = round((1 - _validation_share(profile, has_validation_file)) * profile.rows)
+    steps = f"{_at_least(profile)}{-(-rows // size):,} steps per epoch"
     return Setting("training.batch_size", size, steps)
 
 
@@ -373,9 +382,11 @@ def _encoder_settings(profile: DataProfile, encoder: EncoderFolder, training: En
     yield Setting("model.encoder_learning_rate", 1e-4, reason)
 
 
-def _encoder_training_settings(profile: DataProfile, training: EncoderTraining) -> Iterator[Setting]:
+def _encoder_training_settings(
+    profile: DataProfile, training: EncoderTraining, has_validation_file: bool
+) -> Iterator[Setting]:
     yield Setting("training.epochs", training.epochs, f"{_rows(profile)}: an encoder needs few, more for fewer rows")
-    yield _batch_size(profile, 16)
+    yield _batch_size(profile, 16, has_validation_file)
     yield Setting("training.optimizer", "adamw", "the one that encoders are trained with")
     yield Setting("training.learning_rate", 0.001, "of the layer for the labels, which is new")
     yield Setting("training.schedule", "linear", f"the rate falls to 0 over the {training.epochs} epochs")

@@ -1,6 +1,7 @@
 """A YAML file as plain values, with the location of every key for messages."""
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from textclf.data.readers import is_table
@@ -28,9 +30,10 @@ TEXT_KEYS: set[Key] = {("decision", "positive")}
 
 @dataclass(frozen=True)
 class YamlSource:
-    """The values of a YAML file and the location of each key."""
+    """The values of a YAML file, or of a dictionary, and the location of each key."""
 
     path: str
+    """Empty for a dictionary, which has no locations."""
     values: dict[str, Any]
     locations: Mapping[Key, str]
     """`file:line:column` of each key, or `--set key=value`."""
@@ -40,6 +43,10 @@ class YamlSource:
         while key and key not in self.locations:
             key = key[:-1]
         return self.locations.get(key, f"{self.path}:1:1")
+
+    def prefix(self, key: Key) -> str:
+        """Return the beginning of a message on a key: its location, if there is one."""
+        return f"{self.location(key)}: " if self.path else ""
 
 
 def read_yaml(path: Path, overrides: Sequence[str] = ()) -> YamlSource:
@@ -62,6 +69,37 @@ def parse_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> YamlSourc
     for override in overrides:
         _apply_override(values, override, locations)
     return YamlSource(name, values, locations)
+
+
+def source_of(values: Mapping[str, Any]) -> YamlSource:
+    """Return the values of a dictionary, with paths, tuples and NumPy's numbers as YAML has them.
+
+    Raises:
+        UserError: it holds what no YAML file does, such as a DataFrame.
+    """
+    return YamlSource("", _plain(values, ()), {})
+
+
+def _plain(value: Any, key: Key) -> Any:
+    """Return a value as it would be read from YAML."""
+    if len(key) > MAX_DEPTH:
+        raise UserError(f"{'.'.join(key[:2])}: not a config: nested too deeply")
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, (*key, str(name))) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, (*key, str(index))) for index, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if value is not None and key in TEXT_KEYS:
+        value = str(value)
+    if not isinstance(value, str | int | float | None):
+        needed = "text, a number, true or false, None, a list or a dictionary"
+        raise UserError(f"{'.'.join(key)}: should be {needed}, found an object of type {type(value).__name__}")
+    if isinstance(value, str) and not is_encodable(value):
+        raise UserError(f"{'.'.join(key)}: is not UTF-8")
+    return value
 
 
 def _read_text(path: Path) -> str:

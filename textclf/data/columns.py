@@ -98,6 +98,8 @@ class Table(NamedTuple):
     columns: list[Column]
     incomplete: list[str]
     """Names of columns without a text or a list of labels in every row."""
+    problems: dict[str, UserError]
+    """The first row in which annotations of a task disagree, by column."""
     rows: int
     more: bool
     """True if the file has more rows than these."""
@@ -122,6 +124,7 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
         UserError: the file cannot be read or has no rows.
     """
     values: dict[str, list[str | list[str]]] = {}
+    problems: dict[str, UserError] = {}
     rows = size = 0
     more = False
     for record in read_records(path):
@@ -132,6 +135,8 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
         for name, value in record.items():
             if not name or not is_encodable(name):  # a config cannot name such a column
                 continue
+            if isinstance(value, UserError):
+                problems.setdefault(name, value)
             texts = values.setdefault(name, [])
             text = _text_or_labels(value)
             if text is not None:
@@ -140,7 +145,8 @@ def read_table(path: Path, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYT
     if not rows:
         raise UserError(f"{path} has no rows. Add some, or name another file.")
     columns = [_column(name, texts) for name, texts in values.items() if len(texts) == rows]
-    return Table(columns, [name for name, texts in values.items() if len(texts) < rows], rows, more)
+    incomplete = [name for name, texts in values.items() if len(texts) < rows]
+    return Table(columns, incomplete, problems, rows, more)
 
 
 def _text_or_labels(value: object) -> str | list[str] | None:
@@ -157,7 +163,7 @@ def _column(name: str, values: list[str | list[str]]) -> Column:
     lists = [value for value in values if isinstance(value, list)]
     if not lists:
         return Column(name, [value for value in values if isinstance(value, str)])
-    characters = {character for labels in lists for label in labels for character in label}
+    characters = {character for value in values for label in value for character in label}
     separator = next((mark for mark in "|;,\t\n" if mark not in characters), None)
     one_each = all(isinstance(value, str) or len(value) == 1 for value in values)
     joined = [value if isinstance(value, str) else (separator or "|").join(value) for value in values]
@@ -183,6 +189,8 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
     Raises:
         UserError: a named column does not exist, or no column fits.
     """
+    for problem in table.problems.values() if label is None else ():
+        raise UserError(f"{problem} Or name another column with --label.")
     named_text = None if text is None else _named_column(table, file, text, "--text")
     named_label = None if label is None else _named_column(table, file, label, "--label")
     text_column = named_text or _text_column([column for column in table.columns if column is not named_label])
@@ -219,6 +227,8 @@ def join_columns(table: Table, file: str, names: Sequence[str]) -> Table:
 
 def _named_column(table: Table, file: str, name: str, option: str) -> Column:
     """Return the column that the user named with an option."""
+    if name in table.problems:
+        raise table.problems[name]
     if name in table.incomplete:
         raise UserError(
             f"{file}: the column '{name}' does not hold a text, a number or a list of labels in every row. "
@@ -270,7 +280,7 @@ def find_separator(fields: list[str]) -> str | None:
     It splits the distinct fields into fewer labels, most of which occur in other fields too.
     """
     fields = [field for field in fields if not is_list_as_text(field)]
-    for separator in "|;,":
+    for separator in "|;,#":  # doccano writes #
         parts = [split_labels(field, separator) for field in fields]
         counts = Counter(label for labels in parts for label in labels)
         in_lists = {label for labels in parts if len(labels) > 1 for label in labels}

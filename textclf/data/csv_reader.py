@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from textclf.data.table_format import Columns, Lists, TableFormat, column_index
+from textclf.data.label_studio import Located, is_export, labelled_records, labelled_rows
+from textclf.data.table_format import Columns, Lists, TableFormat, column_index, select_columns
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error
@@ -325,6 +326,14 @@ class _JoinedRows:
             )  # fmt: skip
 
 
+def _objects(records: Iterator[list[str]], header: list[str], name: str) -> Iterator[Located]:
+    """Yield each row with its location, without the columns whose name another one has too."""
+    counts = Counter(header)
+    indices = {column: index for index, column in enumerate(header) if counts[column] == 1}
+    for row, fields in enumerate(records):
+        yield f"{name}: row {row}", {column: fields[index] for column, index in indices.items()}
+
+
 def delimited(delimiter: str) -> TableFormat:
     """Return the format of files whose fields are separated by a delimiter, unless their header says otherwise."""
 
@@ -346,17 +355,20 @@ def delimited(delimiter: str) -> TableFormat:
             logger.info("%s: its fields are separated by %s, as its first line says", name, separated)
         return records, header
 
-    def rows(stream: BinaryIO, name: str, columns: Columns, _lists: Lists) -> Iterator[tuple[str, ...]]:
+    def rows(stream: BinaryIO, name: str, columns: Columns, lists: Lists) -> Iterator[tuple[str, ...]]:
         records, header = open_rows(stream, name)
         indices = [column_index(name, header, column, key=key) for key, column in columns]
+        if lists and is_export(header):
+            named = [(key, header[index]) for (key, _), index in zip(columns, indices, strict=True)]
+            tasks = labelled_rows(_objects(records, header, name), name, named, lists)
+            yield from select_columns(tasks, named, lists)
+            return
         for fields in records:
             yield tuple([fields[index] for index in indices])
 
     def all_columns(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
         records, header = open_rows(stream, name)
-        counts = Counter(header)
-        indices = {column: index for index, column in enumerate(header) if counts[column] == 1}
-        for fields in records:
-            yield {column: fields[index] for column, index in indices.items()}
+        objects = _objects(records, header, name)
+        yield from labelled_records(objects, name) if is_export(header) else (record for _, record in objects)
 
     return TableFormat(column_names, rows, all_columns)

@@ -6,9 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from textclf.data.table_format import Columns, Lists, TableFormat, as_labels, as_text, column_index
+from textclf.data.label_studio import Located, export_columns, is_export, labelled_records, labelled_rows
+from textclf.data.table_format import Columns, Lists, TableFormat, select_columns
 from textclf.errors import UserError
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error
 
@@ -42,7 +44,7 @@ class _Item(NamedTuple):
     """The JSON that it was read from."""
 
 
-def _objects(stream: BinaryIO, name: str) -> Iterator[tuple[str, dict[str, object]]]:
+def _objects(stream: BinaryIO, name: str) -> Iterator[Located]:
     """Yield the location and the object of each row."""
     for where, value, source in _list_items(stream, name) if _begins_list(stream) else _lines(stream, name):
         if not isinstance(value, dict):
@@ -156,28 +158,31 @@ class _Window:
 
 
 def _columns(stream: BinaryIO, name: str) -> list[str]:
-    for _, record in _objects(stream, name):
+    objects, of_label_studio = _open(stream, name)
+    if of_label_studio:
+        return export_columns(objects)
+    for _, record in objects:
         return list(record)
     raise UserError(f"{name} is empty. It needs a JSON object per line.")
 
 
 def _rows(stream: BinaryIO, name: str, columns: Columns, lists: Lists) -> Iterator[tuple[str, ...]]:
-    for where, record in _objects(stream, name):
-        texts = []
-        for setting, column in columns:
-            key = column if column in record else _key(record, column, where, setting)
-            value, cell = record[key], f"{where}: '{key}'"
-            texts.append(as_labels(value, cell, lists[setting]) if setting in lists else as_text(value, cell))
-        yield tuple(texts)
-
-
-def _key(record: dict[str, object], column: str, where: str, setting: str) -> str:
-    keys = list(record)
-    return keys[column_index(where, keys, column, key=setting)]
+    objects, of_label_studio = _open(stream, name)
+    yield from select_columns(
+        labelled_rows(objects, name, columns, lists) if of_label_studio else objects, columns, lists
+    )  # fmt: skip
 
 
 def _records(stream: BinaryIO, name: str) -> Iterator[dict[str, object]]:
-    return (record for _, record in _objects(stream, name))
+    objects, of_label_studio = _open(stream, name)
+    return labelled_records(objects, name) if of_label_studio else (record for _, record in objects)
+
+
+def _open(stream: BinaryIO, name: str) -> tuple[Iterator[Located], bool]:
+    """Return the objects, and True if the first is one of an export of Label Studio."""
+    objects = _objects(stream, name)
+    first = next(objects, None)
+    return (chain([first], objects), is_export(first[1])) if first else (objects, False)
 
 
 JSON = TableFormat(_columns, _rows, _records)

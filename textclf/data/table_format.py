@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from typing import BinaryIO, NamedTuple
@@ -50,6 +50,31 @@ def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
     if len(matches) > 1:
         raise UserError(f"{file} has {len(matches)} columns '{name}'. Rename all but one.")
     return matches[0]
+
+
+def select_columns(
+    objects: Iterable[tuple[str, dict[str, object]]], columns: Columns, lists: Lists
+) -> Iterator[tuple[str, ...]]:
+    """Yield some columns of each object as text.
+
+    Args:
+        objects: each with its location, for messages.
+
+    Raises:
+        UserError: an object lacks a column, or has a value that is no text.
+    """
+    for where, record in objects:
+        texts = []
+        for setting, column in columns:
+            name = column if column in record else _own_name(record, column, where, setting)
+            value, cell = record[name], f"{where}: '{name}'"
+            texts.append(as_labels(value, cell, lists[setting]) if setting in lists else as_text(value, cell))
+        yield tuple(texts)
+
+
+def _own_name(record: dict[str, object], column: str, where: str, setting: str) -> str:
+    names = list(record)
+    return names[column_index(where, names, column, key=setting)]
 
 
 def has_column(columns: list[str], name: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,22 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from textclf.errors import UserError, says_out_of_memory
+from textclf.inference.labelled import LabelledTexts
 from textclf.inference.model_folder import Description, read_model_files, write_model_files
 from textclf.inference.prefetch import prefetch
+from textclf.inference.texts import as_texts
 from textclf.io.contract import ProbeDocument, Threshold
 from textclf.io.processors import usable_processors
+from textclf.io.sanitize import join_names
 from textclf.models.ensemble import logits_name
 from textclf.models.onnx.graph import PROBABILITIES
 from textclf.text.encoding import UNKNOWN, TokenIds, WordEncoder, pad
 from textclf.text.model_input import ModelInput, PieceEncoder, join_pieces
 from textclf.text.piece_tokenizer import PieceTokenizer
 from textclf.text.tokenizer import join_tokens, tokenize
+
+if TYPE_CHECKING:
+    from textclf.inference.explain import Explanation
 
 # ONNX Runtime has a class for each kind of error, and no base class of its own for them
 RUNTIME_ERRORS = tuple(
@@ -78,6 +84,9 @@ class Classifier:
         self._threads = ThreadPoolExecutor(threads or usable_processors())
         self._probe = probe
 
+    def __repr__(self) -> str:
+        return f"<Classifier of {len(self.labels)} labels: {join_names(self.labels, most=5)}>"
+
     @property
     def tokenizer(self) -> PieceTokenizer | None:
         """The tokenizer of its encoder; None: it has no encoder."""
@@ -103,9 +112,46 @@ class Classifier:
         options = self.description.text
         return join_tokens(words, replace(options, tokenizer="word") if self._input.piece_encoder else options)
 
-    def predict_proba(self, texts: Sequence[str]) -> Probabilities:
-        """Return probabilities, shape (n, labels); a row adds up to 1 unless texts may have several labels."""
-        return self.probabilities(self.encode(texts))
+    def predict_proba(self, texts: Iterable[str]) -> Probabilities:
+        """Return probabilities, shape (n, labels); a row adds up to 1 unless texts may have several labels.
+
+        Args:
+            texts: a list, a Series, an array or another iterable.
+
+        Raises:
+            TypeError, ValueError: they are not n texts.
+        """
+        return self.probabilities(self.encode(as_texts(texts)))
+
+    def predict(self, texts: Iterable[str]) -> list[str] | list[list[str]]:
+        """Return the label of each text; a list of labels for each, if texts may have several."""
+        y_pred = self.predict_indices(texts)
+        if self.description.label_separator is None:
+            return [self.labels[index] for index in y_pred.tolist()]
+        return [[self.labels[index] for index in np.flatnonzero(row)] for row in y_pred]
+
+    def predict_indices(self, texts: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Return the index of each text's label, or 0 and 1 for each label, as `decide` returns them."""
+        return decide(self.predict_proba(texts), self.description.label_separator, self.description.threshold)
+
+    def table(self, texts: Iterable[str]) -> LabelledTexts:
+        """Return the texts with their labels and probabilities, which a notebook shows as a table."""
+        rows = as_texts(texts)
+        return LabelledTexts(rows, *self.decide(self.predict_proba(rows)))
+
+    def explain(self, text: str, label: str | None = None) -> "Explanation":
+        """Return how much each word of a text speaks for a label.
+
+        Args:
+            label: None: the predicted one; if texts may have several, the most probable.
+
+        Raises:
+            UserError: the model does not know the label.
+        """
+        from textclf.inference.explain import explain  # which imports this module
+
+        [explanations] = explain(self, as_texts([text], name="text"), label, option="label")
+        return max(explanations, key=lambda explanation: explanation.probability)
 
     def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[tuple[TokenIds, Probabilities]]:
         """Yield token ids and probabilities of each chunk of texts, while the next ones are read and encoded."""

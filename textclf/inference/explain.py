@@ -22,6 +22,7 @@ from textclf.data.spelling import spelling_advice
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, Probabilities, Words, decide
 from textclf.io.contract import ExplanationDocument, LabelWordDocument
+from textclf.io.notebook import html_line, html_word
 
 Array = npt.NDArray[Any]
 
@@ -82,6 +83,14 @@ class Explanation:
             "cut": self.cut,
         }
 
+    def _repr_html_(self) -> str:
+        """Return the words for a notebook: those on blue speak for the label, those on orange against it."""
+        words = " ".join(html_word(**word) for word in self.document()["words"])
+        of_words, rest = self.log_odds - self.without_words, self.without_words
+        cut = f"; {self.cut} tokens cut off" if self.cut else ""
+        figures = f"words {of_words:+.2f}, without them {rest:+.2f}: log-odds {self.log_odds:+.2f}{cut}"
+        return f"{html_line(f'{self.label} {self.probability:.4f}')}<p>{words}</p>\n{html_line(figures)}"
+
 
 def explain(
     classifier: Classifier,
@@ -91,6 +100,7 @@ def explain(
     coalitions: int = COALITIONS,
     groups: int = MAX_GROUPS,
     seed: int = 0,
+    option: str = "--label",
 ) -> Iterator[list[Explanation]]:
     """Explain the predicted label of each text; multilabel: every predicted label.
 
@@ -100,6 +110,7 @@ def explain(
             least one order of the words and its reverse are used.
         groups: most groups of neighbouring words in a text; a text with fewer words has none.
         seed: of the orders, which are the same for texts with the same number of words.
+        option: the option or the argument that named the label, for messages.
 
     Raises:
         UserError: the classifier does not know the label.
@@ -108,7 +119,7 @@ def explain(
     if label is not None and label not in labels:
         advice = spelling_advice([label], labels)
         known = f"it knows: {', '.join(labels)}.{advice and f' {advice}'}"
-        raise UserError(f"--label {label}: the model does not know it; {known}")
+        raise UserError(f"{option} {label}: the model does not know it; {known}")
     together = max(1, COALITIONS_TOGETHER // max(coalitions, 2 * groups))
     for start in range(0, len(texts), together):
         part = texts[start : start + together]

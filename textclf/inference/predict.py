@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.data.label_studio import TEXT, prediction_task
+from textclf.data.rows import split_labels
 from textclf.inference.classifier import Classifier, Probabilities
+from textclf.io.files import json_list
 from textclf.io.sanitize import csv_lines, escape_formulas, label_columns
 from textclf.text.encoding import ConsecutiveIds
 
@@ -27,8 +30,10 @@ class Writer(NamedTuple):
     """(names of the columns of the labels' probabilities) -> lines above all rows."""
     rows: Callable[["PredictedChunk"], str]
     """(chunk) -> its lines."""
-    spreadsheet: bool
+    spreadsheet: bool = False
     """True if people open it in a spreadsheet, which would compute a label that looks like a formula."""
+    document: bool = False
+    """True if the lines, each an object, are written as one JSON list."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,10 @@ class PredictedChunk:
 
     names: list[str]
     """The classifier's labels."""
+    separator: str | None
+    """Between several labels of a row; None: each has one."""
+    model_version: str
+    texts: list[str]
     first: int
     """Index of the first row, counted from 0."""
     labels: list[str]
@@ -49,36 +58,57 @@ class PredictedChunk:
 
 def predict_stream(
     classifier: Classifier, chunks: Iterable[list[str]], *, format: str, min_confidence: float = 0.0, raw: bool = False,
-    bom: bool = False,
+    bom: bool = False, model_version: str = "textclf",
 ) -> Iterator[str]:  # fmt: skip
     """Yield the output in pieces: the header with the first chunk of texts, then the lines of each chunk.
 
     Args:
-        format: a key of WRITERS, or `json`: a list of the objects that `jsonl` writes one per line.
+        format: a key of WRITERS.
         min_confidence: a label with less confidence is left empty.
         raw: leave labels as they are, even where a spreadsheet would compute them as formulas.
         bom: begin with a byte order mark, without which spreadsheets read UTF-8 as another encoding.
+        model_version: name of the model in tasks for Label Studio.
     """
-    if format == "json":
-        yield from _json_document(predict_stream(classifier, chunks, format="jsonl", min_confidence=min_confidence))
-        return
+    lines = _lines(
+        classifier, chunks, WRITERS[format], min_confidence=min_confidence, raw=raw, bom=bom,
+        model_version=model_version,
+    )  # fmt: skip
+    return json_list(lines) if WRITERS[format].document else lines
+
+
+def _lines(
+    classifier: Classifier, chunks: Iterable[list[str]], writer: Writer, *, min_confidence: float, raw: bool, bom: bool,
+    model_version: str,
+) -> Iterator[str]:  # fmt: skip
+    """Yield the header with the lines of the first chunk, then those of each chunk."""
     if classifier.tokenizer:
         chunks = _rechunk(chunks, ENCODER_CHUNK)
-    writer = WRITERS[format]
+    separator = classifier.description.label_separator
+    pending: deque[list[str]] = deque()  # texts that are read and not yet written
     escape = escape_formulas if writer.spreadsheet and not raw else str
     names = [escape(name) for name in label_columns(classifier.labels, CSV_COLUMNS)]
     header = ("\ufeff" if bom else "") + writer.header(names)
     first = 0
-    for probabilities in predict_distinct(classifier, chunks):
+    for probabilities in predict_distinct(classifier, _remember(chunks, pending)):
         labels, confidence = classifier.decide(probabilities)
         if min_confidence:
             labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
-        chunk = PredictedChunk(classifier.labels, first, list(map(escape, labels)), confidence, probabilities)
+        chunk = PredictedChunk(
+            classifier.labels, separator, model_version, pending.popleft(), first, list(map(escape, labels)),
+            confidence, probabilities,
+        )  # fmt: skip
         # the header with the first rows, so that a file that cannot be read gives no output at all
         yield header + writer.rows(chunk)
         header = ""
         first += len(labels)
     yield header
+
+
+def _remember(chunks: Iterable[list[str]], pending: deque[list[str]]) -> Iterator[list[str]]:
+    """Yield the chunks, and append each to `pending`."""
+    for texts in chunks:
+        pending.append(texts)
+        yield texts
 
 
 def _rechunk(chunks: Iterable[list[str]], size: int) -> Iterator[list[str]]:
@@ -120,15 +150,6 @@ def predict_distinct(classifier: Classifier, chunks: Iterable[list[str]]) -> Ite
         cache, known, rows = pending.popleft()
         cache.probabilities[known : known + len(probabilities)] = probabilities
         yield cache.probabilities[rows]
-
-
-def _json_document(chunks: Iterable[str]) -> Iterator[str]:
-    separator = "[\n"
-    for lines in chunks:
-        if lines.strip():
-            yield separator + lines.rstrip("\n").replace("\n", ",\n")
-            separator = ",\n"
-    yield "\n]\n" if separator != "[\n" else "[]\n"
 
 
 # Writing
@@ -178,6 +199,18 @@ def _jsonl_rows(chunk: PredictedChunk) -> str:
     )
 
 
+def _task_rows(chunk: PredictedChunk) -> str:
+    """Return a task for Label Studio on each line; one whose label was left empty has a prediction without choices."""
+    tasks = (
+        prediction_task(
+            {TEXT: text}, split_labels(label, chunk.separator) if label else [], model_version=chunk.model_version,
+            score=confidence,
+        )
+        for text, label, confidence in zip(chunk.texts, chunk.labels, chunk.confidence.tolist(), strict=True)
+    )  # fmt: skip
+    return "".join([json.dumps(task, ensure_ascii=False) + "\n" for task in tasks])
+
+
 def _one_line(label: str) -> str:
     """Return the label without characters that would break a line of the output in two."""
     return " ".join(label.split()) if any(c in label for c in "\t\r\n") else label
@@ -186,5 +219,7 @@ def _one_line(label: str) -> str:
 WRITERS: dict[str, Writer] = {
     "tsv": Writer(_no_header, _tsv_rows, spreadsheet=True),
     "csv": Writer(_csv_header, _csv_rows, spreadsheet=True),
-    "jsonl": Writer(_no_header, _jsonl_rows, spreadsheet=False),
+    "jsonl": Writer(_no_header, _jsonl_rows),
+    "json": Writer(_no_header, _jsonl_rows, document=True),
+    "label-studio": Writer(_no_header, _task_rows, document=True),
 }

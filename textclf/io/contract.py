@@ -347,6 +347,16 @@ class EnvironmentDocument(TypedDict):
     """By model, where models were compared."""
 
 
+class EstimatorDocument(TypedDict):
+    """estimator.json: the classes of a scikit-learn estimator, which labels stand for in the run."""
+
+    format: int
+    type: str
+    """Type of the classes: str, int, float or bool."""
+    labels: list[str]
+    """The label of each class, in the order of `classes_`."""
+
+
 class ProbeDocument(TypedDict):
     """Rows and their probabilities when the model was saved, with which loading it is checked."""
 

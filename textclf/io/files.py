@@ -156,6 +156,20 @@ def write_json(path: Path, document: object) -> None:
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def json_list(items: Iterable[str]) -> Iterator[str]:
+    """Yield the pieces of a JSON list with an item on each line, as they come.
+
+    Args:
+        items: JSON in one line each, or several lines of items, each with a line feed.
+    """
+    separator = "[\n"
+    for lines in items:
+        if lines.strip():
+            yield separator + lines.rstrip("\n").replace("\n", ",\n")
+            separator = ",\n"
+    yield "\n]\n" if separator != "[\n" else "[]\n"
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 

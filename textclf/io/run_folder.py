@@ -74,6 +74,11 @@ class Run:
         return self.path / "suspects.csv"
 
     @property
+    def suspect_tasks(self) -> Path:
+        """The same rows as tasks for Label Studio, where files may hold texts."""
+        return self.path / "suspects.json"
+
+    @property
     def samples(self) -> Path:
         """The rows that the report quotes, where it may show texts."""
         return self.path / "samples.json"
@@ -83,8 +88,18 @@ class Run:
         return self.path / "report.html"
 
     @property
+    def card(self) -> Path:
+        """The model card, for a model hub and for who opens the folder."""
+        return self.path / "README.md"
+
+    @property
     def environment(self) -> Path:
         return self.path / "environment.json"
+
+    @property
+    def estimator(self) -> Path:
+        """The classes of a scikit-learn estimator, where one was saved as this run."""
+        return self.path / "estimator.json"
 
     @property
     def checkpoint(self) -> Path:
@@ -126,7 +141,9 @@ class Run:
         """The files of a finished run, some of which not every run has; metrics.json last."""
         return [
             self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
-            self.suspects, self.samples, self.environment, self.predictions, self.report, self.metrics,
+            self.suspects, self.suspect_tasks, self.samples, self.estimator, self.environment, self.predictions,
+            self.report, self.card,
+            self.metrics,
         ]  # fmt: skip
 
     @property

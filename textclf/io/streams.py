@@ -27,24 +27,35 @@ def open_data(path: Path, *, pipes: bool = False, sha256: "hashlib._Hash | None"
         pipes: accept pipes and devices too, which can be read only once.
         sha256: updated with the bytes of the whole file.
     """
-    file = open_file(path, pipes=pipes)
+    with decompressed(open_file(path, pipes=pipes), str(path), sha256=sha256) as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def decompressed(file: io.BufferedReader, name: str, *, sha256: "hashlib._Hash | None" = None) -> Iterator[BinaryIO]:
+    """Yield the decompressed bytes of an open file, and close it; see `open_data`.
+
+    Args:
+        name: of the file, which says if it is compressed.
+        sha256: updated with the bytes of the whole file.
+    """
     if sha256:
         file = io.BufferedReader(HashingFile(file, sha256), HASH_BLOCK)
     try:
         with file:
-            if path.suffix.lower() == ".gz":
-                with gzip.GzipFile(fileobj=file) as decompressed:
-                    check_content(decompressed.peek(1), str(path))
-                    yield cast(BinaryIO, decompressed)
+            if Path(name).suffix.lower() == ".gz":
+                with gzip.GzipFile(fileobj=file) as unzipped:
+                    check_content(unzipped.peek(1), name)
+                    yield cast(BinaryIO, unzipped)
             else:
-                check_content(file.peek(1), str(path))
+                check_content(file.peek(1), name)
                 yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is a damaged gzip file: {error}. Fetch or compress it again.") from None
+        raise UserError(f"{name} is a damaged gzip file: {error}. Fetch or compress it again.") from None
     except OSError as error:
         if says_out_of_memory(error):
             raise
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise UserError(f"{name} cannot be read: {error.strerror or error}.") from None
 
 
 # Pattern of the first bytes of a file that is no text in UTF-8, its kind, and advice

@@ -173,6 +173,18 @@ def metric_rows(document: MetricsDocument) -> list[MetricRow]:
     ]
 
 
+def metric_table(document: MetricsDocument) -> list[list[str]]:
+    """Return the metrics of the model, with their intervals, and those of the others; the first row is the header."""
+    models = model_titles(document)
+    header = ["", models[0], "95 % interval", *models[1:]]
+    rows = metric_rows(document)
+    intervals = [f"{row.interval[0]:.4f} to {row.interval[1]:.4f}" if row.interval else "" for row in rows]
+    return [header] + [
+        [row.title, _number(row.value), interval, *map(_number, row.others)]
+        for row, interval in zip(rows, intervals, strict=True)
+    ]
+
+
 def metric_title(name: str, positive: str | None) -> str:
     """Return the title of a metric, with the positive one of two labels if the metric is of that label alone."""
     return f"{TITLES[name]} of {excerpt(positive, longest=30)}" if positive and name in OF_POSITIVE else TITLES[name]

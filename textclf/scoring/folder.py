@@ -12,32 +12,21 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, cast
 
 from textclf import __version__
-from textclf.data.readers import FORMATS, find_files, is_table
 from textclf.errors import UserError
 from textclf.inference.model_folder import model_folder
 from textclf.io.files import write_errors, write_json, write_pieces
+from textclf.io.objects import REQUESTS, Location, ObjectPath
 from textclf.io.run_folder import Run
-from textclf.io.streams import expand_home
+from textclf.scoring.inputs import InputDocument
 
 FORMAT = 1
-
-
-class InputDocument(TypedDict):
-    """An input file as it was when scoring began."""
-
-    path: str
-    """Absolute."""
-    bytes: int
-    modified: int
-    """In nanoseconds."""
-    folder: str
-    """Name of the folder of its shards."""
 
 
 class OptionsDocument(TypedDict):
@@ -115,8 +104,8 @@ OPTION_OF = {
 class Shard(NamedTuple):
     """The files of a shard."""
 
-    rows: Path
-    marker: Path
+    rows: Location
+    marker: Location
 
     def done_rows(self, of: str) -> int | None:
         """Return the rows of a shard that is done with these options and this input; None: it is not.
@@ -125,41 +114,73 @@ class Shard(NamedTuple):
             of: their `fingerprint`.
         """
         document = read_document(self.marker)
-        if document.get("of") != of or not self.rows.is_file() or self.rows.stat().st_size != document.get("bytes"):
+        if document.get("of") != of or _size(self.rows) != document.get("bytes"):
             return None
         return int(document["rows"])
+
+
+def _size(path: Location) -> int | None:
+    """Return the bytes of a file; None if it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 class ScoringFolder(NamedTuple):
     """A folder that `textclf score` writes."""
 
-    path: Path
+    path: Location
 
     @property
-    def begun(self) -> Path:
+    def begun(self) -> Location:
         return self.path / "begun.json"
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> Location:
         return self.path / "manifest.json"
 
-    def totals(self, source: InputDocument) -> Path:
+    def of(self, source: InputDocument) -> Location:
+        """Return the folder of an input's shards."""
+        return self.path / source["folder"]
+
+    def totals(self, source: InputDocument) -> Location:
         """Return the file that says how many rows and shards an input has."""
-        return self.path / source["folder"] / "input.json"
+        return self.of(source) / "input.json"
 
     def shard(self, source: InputDocument, number: int, suffix: str) -> Shard:
         """Return the files of a shard, counted from 0."""
-        stem = self.path / source["folder"] / f"part-{number:05}"
-        return Shard(stem.with_suffix(f".{suffix}"), stem.with_suffix(".json"))
+        name = f"part-{number:05}"
+        return Shard(self.of(source) / f"{name}.{suffix}", self.of(source) / f"{name}.json")
 
 
-def read_document(path: Path) -> Mapping[str, Any]:
-    """Return the content of a JSON file that scoring wrote; an empty one if it is missing or damaged."""
+def read_document(path: Location) -> Mapping[str, Any]:
+    """Return the content of a JSON file that scoring wrote; an empty one if it is missing or damaged.
+
+    Raises:
+        UserError: the store that it is in cannot be reached.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def write_document(path: Location, document: object) -> None:
+    """Write a JSON file whole.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if isinstance(path, Path):
+        write_json(path, document)
+    else:
+        path.write_text(_json(document))
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def model_digest(run: Run) -> str:
@@ -170,65 +191,6 @@ def model_digest(run: Run) -> str:
 def fingerprint(options: OptionsDocument, source: InputDocument) -> str:
     """Return a digest of all that the shards of an input depend on."""
     return hashlib.sha256(json.dumps([options, source], sort_keys=True).encode()).hexdigest()
-
-
-# The inputs
-
-
-def find_inputs(names: Sequence[str], *, output: Path) -> list[InputDocument]:
-    """Return the files that names, globs and folders stand for, and the folder of each one's shards, by their paths.
-
-    Args:
-        output: the folder that is written, which is no input.
-
-    Raises:
-        UserError: a name stands for no file, or a file is named twice.
-    """
-    patterns = [pattern for name in names for pattern in _files_in(expand_home(name), output)]
-    inputs: list[InputDocument] = []
-    taken = {"begun.json", "manifest.json"}
-    for path in sorted(map(_absolute, find_files(patterns, key="INPUT"))):
-        if path.is_dir():
-            raise UserError(
-                f"INPUT: {path} is a folder that a glob stands for. Name it without the glob, or its files."
-            )
-        state = path.stat()
-        folder = next(name for name in _numbered(path.name) if name.casefold() not in taken)
-        taken.add(folder.casefold())
-        inputs.append({
-            "path": str(path), "bytes": state.st_size, "modified": state.st_mtime_ns, "folder": folder
-        })  # fmt: skip
-    return inputs
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - takes `..` out, and leaves links
-
-
-def _files_in(name: str, output: Path) -> list[str]:
-    """Return a name or glob as it is, and for a folder the tables in it and below it, hidden ones left out."""
-    if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises where a name is too long
-        return [name]
-    files = []
-    for folder, folders, names in os.walk(name, onerror=_raise):
-        own = [each for each in folders if os.path.realpath(Path(folder) / each) == os.path.realpath(output)]
-        folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in own)
-        files += [
-            str(Path(folder) / each) for each in sorted(names) if not each.startswith(".") and is_table(Path(each))
-        ]
-    if not files:
-        raise UserError(f"{name} holds no table. Name files, or a glob; tables end in {', '.join(FORMATS)}, or .gz.")
-    return files
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """Yield NAME, NAME-2, NAME-3 and so on."""
-    yield name
-    yield from (f"{name}-{number}" for number in count(2))
 
 
 # Beginning and ending
@@ -257,28 +219,46 @@ def begin(folder: ScoringFolder, begun: BegunDocument, *, resume: bool, overwrit
         _check_same(folder, before, begun)
     if before["inputs"] != begun["inputs"] or overwrite:
         folder.manifest.unlink(missing_ok=True)
-        write_json(folder.begun, begun)
+        write_document(folder.begun, begun)
 
 
 def _begin_first(folder: ScoringFolder, begun: BegunDocument) -> bool:
     """Write begun.json into a folder that has none; return False if another process was quicker."""
-    if os.path.lexists(folder.path):
-        own = {source["folder"] for source in begun["inputs"]}
-        for path in folder.path.iterdir():
-            if path != folder.begun and not _is_temporary(path) and not (path.name in own and path.is_dir()):
-                raise UserError(
-                    f"{folder.path} holds something that textclf did not write. Choose another with --output."
-                )
-    with write_errors(folder.path, folder.path):
-        folder.path.mkdir(parents=True, exist_ok=True)
+    own = {source["folder"] for source in begun["inputs"]}
+    if isinstance(folder.path, ObjectPath):
+        foreign = {path.name for path in folder.path.iterdir()} - own - {folder.begun.name}
+    elif os.path.lexists(folder.path):
+        foreign = {
+            path.name for path in folder.path.iterdir()
+            if path != folder.begun and not _is_temporary(path) and not (path.name in own and path.is_dir())
+        }  # fmt: skip
+    else:
+        foreign = set()
+    if foreign:
+        raise UserError(f"{folder.path} holds something that textclf did not write. Choose another with --output.")
+    if isinstance(folder.begun, ObjectPath):
+        # two processes may come here together: with other options, the first one ends before its next shard
+        write_document(folder.begun, begun)
+        return True
+    make_folder(folder.path)
     try:
-        text = json.dumps(begun, indent=1, ensure_ascii=False) + "\n"
-        write_pieces(folder.begun, [text], overwrite=False)
+        write_pieces(folder.begun, [_json(begun)], overwrite=False)
     except UserError:
         if not folder.begun.exists():
             raise
         return False
     return True
+
+
+def make_folder(path: Location) -> None:
+    """Make a folder and those above it; a store has none.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    if isinstance(path, Path):
+        with write_errors(path, path):
+            path.mkdir(parents=True, exist_ok=True)
 
 
 def _is_temporary(path: Path) -> bool:
@@ -328,31 +308,33 @@ def _remove(folder: ScoringFolder, before: BegunDocument) -> None:
     """Remove what an earlier scoring wrote: its shards and their markers, and nothing else."""
     folder.manifest.unlink(missing_ok=True)
     for source in before["inputs"]:
-        own = folder.path / source["folder"]
-        if own.is_symlink() or not own.is_dir():
+        own = folder.of(source)
+        if isinstance(own, Path) and (own.is_symlink() or not own.is_dir()):
             continue
         for path in [*own.glob("part-[0-9]*"), folder.totals(source)]:
             path.unlink(missing_ok=True)
         remove_temporary(own)
-        if not any(own.iterdir()):
+        if isinstance(own, Path) and not any(own.iterdir()):
             own.rmdir()
 
 
-def remove_temporary(folder: Path) -> None:
-    """Remove the temporary folders that killed processes left."""
-    for path in folder.glob(".*.new"):
-        shutil.rmtree(path, ignore_errors=True)
+def remove_temporary(folder: Location) -> None:
+    """Remove the temporary folders that killed processes left beside the files; none are in a store."""
+    if isinstance(folder, Path):
+        for path in folder.glob(".*.new"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def finish(folder: ScoringFolder, begun: BegunDocument) -> ManifestDocument | None:
     """Write manifest.json if every shard of every input is done; return it, or None."""
-    inputs = [_scored(folder, begun["options"], source) for source in begun["inputs"]]
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        inputs = [*pool.map(partial(scored_input, folder, begun["options"]), begun["inputs"])]
     now = read_document(folder.begun)
     if None in inputs or (now.get("options"), now.get("inputs")) != (begun["options"], begun["inputs"]):
         return None
     scored = cast(list[ScoredInput], inputs)
     for source in begun["inputs"]:
-        remove_temporary(folder.path / source["folder"])
+        remove_temporary(folder.of(source))
     manifest: ManifestDocument = {
         "format": FORMAT,
         "textclf": __version__,
@@ -360,11 +342,11 @@ def finish(folder: ScoringFolder, begun: BegunDocument) -> ManifestDocument | No
         "rows": sum(source["rows"] for source in scored),
         "inputs": scored,
     }
-    write_json(folder.manifest, manifest)
+    write_document(folder.manifest, manifest)
     return manifest
 
 
-def _scored(folder: ScoringFolder, options: OptionsDocument, source: InputDocument) -> ScoredInput | None:
+def scored_input(folder: ScoringFolder, options: OptionsDocument, source: InputDocument) -> ScoredInput | None:
     """Return an input whose rows are all in its shards; None if some are missing."""
     of, totals = fingerprint(options, source), read_document(folder.totals(source))
     if totals.get("of") != of:

@@ -145,7 +145,8 @@ def score_on_ray(
     parts = split_inputs(len(begun["inputs"]), jobs)
     with _started(ray, address, processors=jobs * threads):
         actors = ray.remote(num_cpus=threads, max_restarts=0)(Actor)
-        job = (Run(run.path.absolute()), ScoringFolder(folder.path.absolute()), begun, threads)
+        place = folder.path.absolute() if isinstance(folder.path, Path) else folder.path
+        job = (Run(run.path.absolute()), ScoringFolder(place), begun, threads)
         scoring = _Scoring(ray, lambda: actors.remote(), job, parts)
         try:
             scoring.run(min(jobs, len(parts)), look)

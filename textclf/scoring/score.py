@@ -5,34 +5,32 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from textclf import __version__
-from textclf.data.readers import file_format, is_table
 from textclf.data.table_format import check_distinct, column_index, each_of
 from textclf.errors import UserError
 from textclf.inference.classifier import load_classifier
 from textclf.inference.model_folder import read_model_files, run_files
+from textclf.io.objects import Location, StoreError, location, url_or_path
 from textclf.io.outputs import check_not_read, check_steps_back
 from textclf.io.processors import usable_processors
 from textclf.io.run_folder import Run
-from textclf.io.streams import open_data
 from textclf.scoring.folder import (
     FORMAT,
     BegunDocument,
-    InputDocument,
     ManifestDocument,
     ScoringFolder,
     begin,
-    find_inputs,
     finish,
     model_digest,
     read_document,
 )
+from textclf.scoring.inputs import estimate_rows, find_inputs, open_input, table_format
 from textclf.scoring.ray_engine import load_ray, score_on_ray
 from textclf.scoring.share import Share, score_share
 
@@ -42,8 +40,6 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5  # between looks at the shards that other processes have done
 
 WARNING = "warning: "  # begins a line that is not the reason of an end
-
-SAMPLED_BYTES = 1 << 20  # of a file, from which its rows are estimated
 
 
 class Progress(Protocol):
@@ -61,7 +57,7 @@ class ScoringRequest:
     """The options of the command that the shards depend on."""
 
     inputs: list[str]
-    """Names, globs and folders."""
+    """Names, globs, folders and URLs."""
     columns: list[str]
     keep: list[str]
     output_format: str
@@ -71,7 +67,7 @@ class ScoringRequest:
 
 
 def score(
-    run: Run, output: Path, request: ScoringRequest, *, jobs: int = 1, share: Share | None = None,
+    run: Run, output: Location, request: ScoringRequest, *, jobs: int = 1, share: Share | None = None,
     threads: int | None = None, resume: bool = False, overwrite: bool = False, ray: bool = False,
     address: str | None = None, progress: Progress,
 ) -> ManifestDocument | None:  # fmt: skip
@@ -94,11 +90,10 @@ def score(
     """
     package = load_ray(address) if ray else None
     folder = ScoringFolder(output)
-    check_steps_back(output, option="--output", kind="folder")
+    if isinstance(output, Path):
+        check_steps_back(output, option="--output", kind="folder")
     begun = _begun(run, output, request)
-    for file in (folder.begun, folder.manifest):
-        check_not_read(file, [*map(Path, (source["path"] for source in begun["inputs"])), *run_files(run)],
-                       option="--output", kind="folder")  # fmt: skip
+    _check_not_read(folder, run, begun)
     _check_columns(run, begun)
     begin(folder, begun, resume=resume or share is not None, overwrite=overwrite)
     if folder.manifest.exists() and (manifest := finish(folder, begun)):
@@ -122,7 +117,7 @@ def score(
     return finish(folder, begun)
 
 
-def _begun(run: Run, output: Path, request: ScoringRequest) -> BegunDocument:
+def _begun(run: Run, output: Location, request: ScoringRequest) -> BegunDocument:
     return {
         "textclf": __version__,
         "options": {
@@ -139,6 +134,21 @@ def _begun(run: Run, output: Path, request: ScoringRequest) -> BegunDocument:
     }
 
 
+def _check_not_read(folder: ScoringFolder, run: Run, begun: BegunDocument) -> None:
+    """Refuse a folder whose own files are read.
+
+    Raises:
+        UserError: they are.
+    """
+    inputs = [location(source["path"]) for source in begun["inputs"]]
+    for file in (folder.begun, folder.manifest):
+        if isinstance(file, Path):
+            files = [path for path in inputs if isinstance(path, Path)]
+            check_not_read(file, [*files, *run_files(run)], option="--output", kind="folder")
+        elif file in inputs:
+            raise UserError(f"{file} is a file that this command reads. Choose another folder with --output.")
+
+
 def _check_columns(run: Run, begun: BegunDocument) -> None:
     """Refuse columns that are named twice or that the first table lacks, before anything is written.
 
@@ -148,22 +158,23 @@ def _check_columns(run: Run, begun: BegunDocument) -> None:
     columns = begun["options"]["columns"] or read_model_files(run.path).description.columns
     keep = [("--keep", name) for name in begun["options"]["keep"]]
     check_distinct(keep)
-    path = next((Path(source["path"]) for source in begun["inputs"] if is_table(Path(source["path"]))), None)
-    if path:
-        with open_data(path) as stream:
-            header = file_format(path).columns(stream, str(path))
+    paths = (location(source["path"]) for source in begun["inputs"])
+    path, table = next(((path, table) for path in paths if (table := table_format(path))), (None, None))
+    if path and table:
+        with open_input(path) as stream:
+            header = table.columns(stream, str(path))
         for key, name in [*((each_of("--column", columns), name) for name in columns), *keep]:
             column_index(str(path), header, name, key=key)
 
 
-def _command(run: Run, output: Path, request: ScoringRequest) -> list[str]:
+def _command(run: Run, output: Location, request: ScoringRequest) -> list[str]:
     """Return the command that scores with the same options, without the inputs."""
     options = [*(part for name in request.columns for part in ("--column", name))]
     options += [part for name in request.keep for part in ("--keep", name)]
     options += ["--format", request.output_format, "--rows-per-file", str(request.rows)]
     options += ["--min-confidence", str(request.min_confidence), *(["--raw"] if request.raw else [])]
     # -P: no modules of the working directory, which may hold a csv.py beside the data
-    command = [sys.executable, "-P", "-m", "textclf", "score", "--run", str(run.path), "--output", str(output)]
+    command = [sys.executable, "-P", "-m", "textclf", "score", "--run", str(run.path), "--output", url_or_path(output)]
     return [*command, *options, "--quiet"]
 
 
@@ -208,7 +219,7 @@ def _score_in_processes(
 
 def _counting(folder: ScoringFolder, begun: BegunDocument, on_rows: Callable[[int], None]) -> Callable[[], float]:
     """Return a function that counts the shards that have become done, and returns the seconds until the next look."""
-    counted: set[Path] = set()
+    counted: set[Location] = set()
 
     def look() -> float:
         start = time.monotonic()
@@ -218,31 +229,13 @@ def _counting(folder: ScoringFolder, begun: BegunDocument, on_rows: Callable[[in
     return look
 
 
-def _new_rows(folder: ScoringFolder, begun: BegunDocument, counted: set[Path]) -> int:
+def _new_rows(folder: ScoringFolder, begun: BegunDocument, counted: set[Location]) -> int:
     """Return the rows of shards that have become done, and remember them in `counted`."""
     rows = 0
-    for source in begun["inputs"]:
-        for marker in (folder.path / source["folder"]).glob("part-*.json"):
-            if marker not in counted:
-                counted.add(marker)
-                rows += read_document(marker).get("rows", 0)
+    with contextlib.suppress(StoreError):  # the processes say what is wrong, or go on
+        for source in begun["inputs"]:
+            for marker in folder.of(source).glob("part-*.json"):
+                if marker not in counted:
+                    counted.add(marker)
+                    rows += read_document(marker).get("rows", 0)
     return rows
-
-
-def estimate_rows(inputs: Sequence[InputDocument]) -> int | None:
-    """Estimate the rows of the inputs from their first lines; None: one is compressed, so that they are not known."""
-    total = 0.0
-    for source in inputs:
-        path = Path(source["path"])
-        if path.suffix.lower() == ".parquet":
-            import pyarrow.parquet
-
-            with contextlib.suppress(pyarrow.ArrowException, OSError):  # reading it says what is wrong
-                total += pyarrow.parquet.read_metadata(path).num_rows
-        elif path.suffix.lower() == ".gz":
-            return None
-        else:
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                start = file.read(SAMPLED_BYTES)
-                total += source["bytes"] * start.count(b"\n") / max(1, len(start))
-    return round(total)

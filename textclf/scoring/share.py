@@ -9,31 +9,31 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from textclf.data.readers import file_format, is_table
 from textclf.data.table_format import KEPT, each_of, join_texts
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier
 from textclf.inference.inputs import CHUNK_ROWS, read_lines
 from textclf.inference.predict import predict_distinct
 from textclf.inference.prefetch import prefetch
-from textclf.io.files import replacing, write_errors, write_json
-from textclf.io.streams import open_data
+from textclf.io.objects import Location, StoreError, location, writing
 from textclf.scoring.folder import (
     BegunDocument,
-    InputDocument,
     InputTotals,
     OptionsDocument,
     ScoringFolder,
     Shard,
     ShardDocument,
     fingerprint,
+    make_folder,
     read_document,
+    scored_input,
+    write_document,
 )
+from textclf.scoring.inputs import check_unchanged, open_input, table_format
 from textclf.scoring.writers import WRITERS, Columns, ScoredRows
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,10 @@ class Share(NamedTuple):
 
     def takes_input(self, index: int, inputs: int) -> bool:
         """Return True if the process reads the input with this index, of so many."""
-        return inputs < FILES_PER_SHARE * self.shares or index % self.shares == self.number - 1
+        if inputs < FILES_PER_SHARE * self.shares:
+            return True
+        # one further in each round: files of two kinds, by turns, would else go to two processes
+        return (index + index // self.shares) % self.shares == self.number - 1
 
     def takes_shard(self, index: int, shard: int, inputs: int) -> bool:
         """Return True if the process scores a shard of an input that it reads."""
@@ -91,10 +94,11 @@ def score_input(
 
     Raises:
         SupersededError: another process has begun anew in the folder.
+        StoreError: the store of the folder or the input cannot be reached.
     """
     try:
         _score_input(folder, begun, classifier, index, takes, on_rows)
-    except SupersededError:
+    except (SupersededError, StoreError):
         raise
     except UserError as problem:
         logger.warning("%s", problem)
@@ -111,14 +115,17 @@ def _score_input(
 ) -> None:  # fmt: skip
     options, source = begun["options"], begun["inputs"][index]
     of = fingerprint(options, source)
-    _check_unchanged(source)
-    totals = folder.totals(source)
-    with write_errors(folder.path, totals):
-        totals.parent.mkdir(exist_ok=True)
+    check_unchanged(source)
+    if done := scored_input(folder, options, source):
+        on_rows(done["rows"])
+        return
+    make_folder(folder.of(source))
     sha256 = hashlib.sha256()
     columns = Columns.of(options["keep"], classifier.labels)
     number = rows = 0
-    reader = _read(Path(source["path"]), options["columns"] or classifier.description.columns, options["keep"], sha256)
+    reader = _read(
+        location(source["path"]), options["columns"] or classifier.description.columns, options["keep"], sha256
+    )
     # the next shard is read while one is scored
     for shard_rows in prefetch(_in_shards(reader, options["rows"]), limit=1):
         shard = folder.shard(source, number, options["output_format"])
@@ -130,9 +137,9 @@ def _score_input(
             on_rows(len(shard_rows))
         rows += len(shard_rows)
         number += 1
-    _check_unchanged(source)
+    check_unchanged(source)
     document: InputTotals = {"rows": rows, "shards": number, "sha256": sha256.hexdigest(), "of": of}
-    write_json(totals, document)
+    write_document(folder.totals(source), document)
 
 
 def _in_shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
@@ -155,28 +162,17 @@ class SupersededError(UserError):
     """Another process has begun anew in the same folder."""
 
 
-def _check_unchanged(source: InputDocument) -> None:
-    """Refuse an input that is not as it was when scoring began: its shards would be of two versions.
-
-    Raises:
-        UserError: its size or the time of its last change is another.
-    """
-    state = Path(source["path"]).stat()
-    if (state.st_size, state.st_mtime_ns) != (source["bytes"], source["modified"]):
-        raise UserError(f"{source['path']} has changed since scoring began. Go on with --resume, which scores it anew.")
-
-
-def _read(path: Path, columns: Sequence[str], keep: Sequence[str], sha256: "hashlib._Hash") -> Iterator[Row]:
+def _read(path: Location, columns: Sequence[str], keep: Sequence[str], sha256: "hashlib._Hash") -> Iterator[Row]:
     """Yield text and kept columns of each row; a file that is no table has a text on each line.
 
     Raises:
         UserError: the file is damaged, or lacks a column.
     """
-    with open_data(path, sha256=sha256) as stream:
-        if is_table(path):
+    with open_input(path, sha256=sha256) as stream:
+        if table := table_format(path):
             option = each_of("--column", columns)
             names = [*((option, name) for name in columns), *((KEPT, name) for name in keep)]
-            yield from join_texts(file_format(path).rows(stream, str(path), names, {}), len(columns))
+            yield from join_texts(table.rows(stream, str(path), names, {}), len(columns))
         elif keep:
             raise UserError(f"{path} is no table, and so has no column '{keep[0]}'. Leave out --keep, or this file.")
         else:
@@ -197,8 +193,8 @@ def _score(classifier: Classifier, rows: Sequence[Row], *, first: int, min_confi
 
 def _write(shard: Shard, options: OptionsDocument, columns: Columns, scored: ScoredRows, of: str) -> None:
     """Write the file of a shard, and behind it its marker."""
-    with replacing(shard.rows) as temporary:
+    with writing(shard.rows) as temporary:
         WRITERS[options["output_format"]](temporary, columns, scored, options["raw"])
         size = temporary.stat().st_size
     marker: ShardDocument = {"rows": len(scored.labels), "bytes": size, "of": of}
-    write_json(shard.marker, marker)
+    write_document(shard.marker, marker)

@@ -97,14 +97,18 @@ def check_config(
 
     Args:
         path: of the config.
-        suspects: file to write the rows to that are probably labelled wrong; see `write_suspects` for `raw`.
+        suspects: file to write the rows to that are probably labelled wrong; see `write_suspects` for its name and
+            for `raw`.
         overwrite: replace that file if it exists.
 
     Raises:
         UserError: the data cannot be learnt from, or the file of suspects must not be written.
     """
     if suspects is not None:
+        from textclf.training.label_errors import check_suspects_file, find_suspects, write_suspects  # slow to import
+
         check_output(suspects, [path, *input_files(config)], overwrite=overwrite, option="--suspects")
+        check_suspects_file(suspects, config)
     dataset = prepare(config)
     splits, tokens = dataset.splits, dataset.train.token_ids.token_counts
     document: CheckDocument = {
@@ -126,10 +130,10 @@ def check_config(
     if "html" in config.text.clean:
         document["html"] = _count_tags(splits.train.rows.text_chunks(), config.text)
     if suspects is not None:
-        from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
-
-        rows = write_suspects(suspects, dataset, config, raw=raw, overwrite=overwrite)
-        document["suspects"] = {"file": suspects.as_posix(), "rows": rows}
+        separator = config.data.label_separator
+        found = find_suspects(dataset, separator=separator, seed=config.training.seed)
+        write_suspects(suspects, found, separator=separator, raw=raw, overwrite=overwrite)
+        document["suspects"] = {"file": suspects.as_posix(), "rows": len(found.labels)}
     return document
 
 

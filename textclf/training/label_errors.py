@@ -1,6 +1,8 @@
 """Rows that are probably labelled wrong, by confident learning (Northcutt, Jiang, Chuang 2021) through cleanlab."""
 
-from collections.abc import Sequence
+import json
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,28 +10,38 @@ import numpy as np
 import numpy.typing as npt
 
 from textclf.config.schema import DEFAULT_THRESHOLD, Config
+from textclf.data.label_studio import TEXT, prediction_task
+from textclf.data.rows import split_labels
+from textclf.data.source import SourceRows
 from textclf.errors import UserError
-from textclf.inference.classifier import decide, label_fields
-from textclf.io.files import write_csv
+from textclf.inference.classifier import confidence_in, decide, label_fields
+from textclf.io.files import json_list, write_csv, write_pieces
+from textclf.io.run_folder import Run
 from textclf.training.dataset import Dataset
 from textclf.training.linear import LabelledWords, fit_linear, sample_rows
+
+logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
 FOLDS = 5
 
+MODEL_VERSION = "linear model of other rows"
+
 
 class Suspects(NamedTuple):
     """Rows of the training files, the most suspicious first."""
 
-    row_ids: npt.NDArray[np.int64]
-    """Row numbers in the files, shape (k,)."""
+    rows: SourceRows
+    """The k rows, with their numbers in the files."""
     labels: list[str]
     """Label fields of the rows."""
     suggested: list[str]
     """Labels predicted by a linear model that was trained on other rows."""
     probabilities: npt.NDArray[np.float64]
     """Its probability of the row's own label, shape (k,); of several labels the lowest."""
+    confidence: npt.NDArray[np.float64]
+    """Its probability of the suggested label, shape (k,); of several labels of exactly these."""
 
 
 def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Suspects:
@@ -57,11 +69,13 @@ def find_suspects(dataset: Dataset, *, separator: str | None, seed: int) -> Susp
     else:
         of_own_label = probabilities[np.arange(len(issues)), targets]
     suspects = splits.train.take(sampled[issues])
+    suggested = decide(probabilities, separator, DEFAULT_THRESHOLD)
     return Suspects(
-        row_ids=suspects.row_ids,
+        rows=suspects.rows,
         labels=[suspects.labels.fields[code] for code in suspects.labels.codes],
-        suggested=label_fields(decide(probabilities, separator, DEFAULT_THRESHOLD), splits.labels, separator),
+        suggested=label_fields(suggested, splits.labels, separator),
         probabilities=of_own_label,
+        confidence=confidence_in(suggested, probabilities),
     )
 
 
@@ -94,18 +108,61 @@ def _cleanlab(*, multilabel: bool) -> Any:
     return (multiple_labels if multilabel else single_label).find_label_issues
 
 
+def check_suspects_file(path: Path, config: Config) -> None:
+    """Refuse tasks for Label Studio, which hold texts, where the config keeps these out of files.
+
+    Raises:
+        UserError: it does.
+    """
+    if _has_tasks(path) and not config.report.texts:
+        raise UserError(
+            f"{path} would hold texts, which report.texts: false forbids. Name a .csv, which has row numbers instead."
+        )
+
+
+def _has_tasks(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def write_run_suspects(run: Run, dataset: Dataset, config: Config) -> None:
+    """Write the suspects into a run: as CSV and, where its files may hold texts, as tasks for Label Studio."""
+    separator = config.data.label_separator
+    suspects = find_suspects(dataset, separator=separator, seed=config.training.seed)
+    write_suspects(run.suspects, suspects, separator=separator)
+    if config.report.texts:
+        write_suspects(run.suspect_tasks, suspects, separator=separator)
+    else:
+        logger.info("suspects.json is left out, since it would hold texts, which report.texts: false forbids")
+
+
 def write_suspects(
-    path: Path, dataset: Dataset, config: Config, *, raw: bool = False, overwrite: bool = True
-) -> int:  # fmt: skip
-    """Write the suspects as CSV, without their texts; return their number.
+    path: Path, suspects: Suspects, *, separator: str | None, raw: bool = False, overwrite: bool = True
+) -> None:  # fmt: skip
+    """Write the suspects as CSV, without their texts, or as tasks for Label Studio if the name ends in .json.
 
     Args:
+        separator: between several labels of a row; None: each has one.
         raw: do not escape labels that a spreadsheet would take for formulas.
         overwrite: replace a file that exists.
     """
-    suspects = find_suspects(dataset, separator=config.data.label_separator, seed=config.training.seed)
+    if _has_tasks(path):
+        lines = (json.dumps(task, ensure_ascii=False) for task in _tasks(suspects, separator))
+        write_pieces(path, json_list(lines), overwrite=overwrite)
+        return
     rows = zip(
-        suspects.row_ids.tolist(), suspects.labels, suspects.suggested, suspects.probabilities.tolist(), strict=True
-    )
+        suspects.rows.row_ids.tolist(), suspects.labels, suspects.suggested, suspects.probabilities.tolist(),
+        strict=True,
+    )  # fmt: skip
     write_csv(path, ["row", "label", "suggested", "probability_of_label"], rows, raw=raw, overwrite=overwrite)
-    return len(suspects.row_ids)
+
+
+def _tasks(suspects: Suspects, separator: str | None) -> Iterator[dict[str, object]]:
+    """Yield a task for each suspect, with the suggested label as prediction."""
+    for index, row in enumerate(suspects.rows.row_ids.tolist()):
+        [text] = suspects.rows.texts(np.array([index]))
+        data = {
+            TEXT: text, "row": row, "given": suspects.labels[index],
+            "probability_of_given": round(float(suspects.probabilities[index]), 6),
+        }  # fmt: skip
+        labels = split_labels(suspects.suggested[index], separator)
+        yield prediction_task(data, labels, model_version=MODEL_VERSION, score=float(suspects.confidence[index]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -160,8 +161,14 @@ def _is_finished(state: TrainingState, options: TrainingOptions) -> bool:
 
 @contextlib.contextmanager
 def catch_interrupt() -> Iterator[list[int]]:
-    """Yield a list that a first Ctrl-C is added to; a second Ctrl-C interrupts as usual."""
+    """Yield a list that a first Ctrl-C is added to; a second Ctrl-C interrupts as usual.
+
+    Outside the main thread, which alone may set handlers, Ctrl-C is left to the main thread.
+    """
     interrupts: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
     previous = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, _frame: object) -> None:

@@ -18,13 +18,16 @@ from textclf.io.contract import (
     DecisionDocument,
     EnvironmentDocument,
     MetricsDocument,
+    ModelDocument,
     SamplesDocument,
     SplitDocument,
     ValidationDocument,
 )
-from textclf.io.files import write_json, write_text
+from textclf.io.files import read_json, write_json, write_text
 from textclf.io.processors import usable_processors
 from textclf.io.run_folder import Run
+from textclf.report.model_card import render_card
+from textclf.text.language import guess_language
 from textclf.training.dataset import Dataset
 from textclf.training.fit import Decision
 from textclf.training.loop import FitResult
@@ -58,7 +61,21 @@ def write_run(staging: Run, contents: RunContents, *, name: str) -> None:
     if contents.samples is not None:
         write_json(staging.samples, contents.samples)
     write_json(staging.environment, contents.environment)
+    write_text(staging.card, _card(staging, contents, name=name))
     write_evaluation(staging, contents.predictions, contents.metrics, name=name)
+
+
+def _card(staging: Run, contents: RunContents, *, name: str) -> str:
+    """Return the model card of a run whose model is saved."""
+    model: ModelDocument = read_json(staging.description)
+    train = contents.config.data.train
+    return render_card(
+        contents.metrics,
+        name=name,
+        files=[train] if isinstance(train, str) else train,
+        labels=model["labels"],
+        language=guess_language(model["vocabulary"]),
+    )
 
 
 def history_table(fit_results: Mapping[int, FitResult]) -> pd.DataFrame:

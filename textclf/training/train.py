@@ -58,13 +58,15 @@ class Clock:
 
 
 def train(
-    config: Config, run: Run, callback: TrainingCallback, *, overwrite: bool = False, resume: bool = False
-) -> MetricsDocument:
+    config: Config, run: Run, callback: TrainingCallback, *, overwrite: bool = False, resume: bool = False,
+    keep_interrupted: bool = True,
+) -> MetricsDocument:  # fmt: skip
     """Train, evaluate and write the run; return its metrics.json.
 
     Args:
         overwrite: replace a run that exists, once the new one is complete, and an unfinished training at once.
         resume: continue an unfinished training; the run is the same as if it had never stopped.
+        keep_interrupted: after Ctrl-C, finish the run with the best epoch so far; else KeyboardInterrupt is raised.
 
     Raises:
         UserError: the run exists or another process is training it, settings or data changed since it was started, the
@@ -79,14 +81,15 @@ def train(
             run, input_files(config), overwrite=overwrite
         )
         with publishing(staging, run):
-            document = _train(config, staging, before, callback, name=run.path.name)
+            document = _train(config, staging, before, callback, name=run.path.name, keep_interrupted=keep_interrupted)
     logger.info("wrote %s; open %s", run.path, run.report)
     return document
 
 
 def _train(
-    config: Config, staging: Run, before: Fingerprint | None, callback: TrainingCallback, *, name: str
-) -> MetricsDocument:
+    config: Config, staging: Run, before: Fingerprint | None, callback: TrainingCallback, *, name: str,
+    keep_interrupted: bool,
+) -> MetricsDocument:  # fmt: skip
     """Train, evaluate and write all files of the run; return its metrics.json.
 
     Args:
@@ -99,7 +102,7 @@ def _train(
         device = start_tensorflow(device=config.training.device)
     wait_for_linear = run_in_thread(lambda: _fit_linear(config, dataset))
     with clock.phase("train"):
-        networks = _fit_networks(config, dataset, device, callback, staging)
+        networks = _fit_networks(config, dataset, device, callback, staging, keep_interrupted=keep_interrupted)
     with clock.phase("linear"):
         linear = wait_for_linear()
     with clock.phase("decide"):
@@ -158,9 +161,9 @@ def _prepare(
     _log_dataset(config, dataset, checks)
     if config.report.suspects:
         with clock.phase("suspects"):
-            from textclf.training.label_errors import write_suspects  # scikit-learn takes seconds to import
+            from textclf.training.label_errors import write_run_suspects  # scikit-learn takes seconds to import
 
-            write_suspects(staging.suspects, dataset, config)
+            write_run_suspects(staging, dataset, config)
     return replace(dataset, splits=dataset.splits.without_keys(keep_words=_fits_linear(config))), checks, now
 
 
@@ -191,7 +194,7 @@ def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
 
 
 def _fit_networks(
-    config: Config, dataset: Dataset, device: str, callback: TrainingCallback, staging: Run
+    config: Config, dataset: Dataset, device: str, callback: TrainingCallback, staging: Run, *, keep_interrupted: bool
 ) -> dict[int, tuple[Any, FitResult]]:
     """Return a trained network, and how its training went, by seed; after Ctrl-C those that were started."""
     first, count = config.training.seed, config.training.seeds
@@ -207,6 +210,8 @@ def _fit_networks(
         )
         networks[seed] = stock_network(seeded, dataset, device, network), fit_result
         if fit_result.interrupted:
+            if not keep_interrupted:
+                raise KeyboardInterrupt
             epochs, best = len(fit_result.history), fit_result.best.epoch
             logger.warning("interrupted in epoch %d; keeping epoch %d, the best so far", epochs, best)
             break

@@ -1,0 +1,1 @@
+"""What a Python program uses: `load`, `train` and the scikit-learn estimator `TextClassifier`."""
