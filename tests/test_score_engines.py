@@ -3,6 +3,7 @@
 import platform
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_without_ray_it_says_what_to_install_and_writes_nothing(
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"--engine ray needs the package ray: pip install '{requirement}'.\n"
     assert not output.exists()
+
+
+def test_where_ray_cannot_start_the_reason_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_options: object) -> None:
+        raise Exception("The node timed out.\nA traceback")
+
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(init=init, shutdown=lambda: None))
+    data = SAMPLES / "reviews.csv"
+    for options, message in (
+        ([], "Ray cannot start: The node timed out. Go on with --resume.\n"),
+        (
+            ["--address", "auto", "--resume"],
+            "--address auto: The node timed out. A cluster with a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN "
+            "here too.\n",
+        ),
+    ):
+        result = textclf("score", data, "--run", MODEL, "--output", tmp_path / "out", "--engine", "ray", *options)
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
 
 
 WRONG = {

@@ -71,10 +71,9 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def processes(pattern: str) -> list[int]:
     """The processes of Ray whose command begins so, in the order in which they were started."""
-    lines = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,args="], capture_output=True, check=True, text=True
-    ).stdout.splitlines()
-    return sorted(int(line.split()[0]) for line in lines if re.match(pattern, line.split(maxsplit=1)[1]))
+    command = ["ps", "-ww", "-eo", "pid=,args=", "--sort=start_time"]
+    lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if re.match(pattern, line.split(maxsplit=1)[1])]
 
 
 def actors() -> list[int]:
@@ -214,7 +213,10 @@ def cluster() -> Iterator[tuple[str, dict[str, str]]]:
     def ray(*arguments: str) -> None:
         command = [sys.executable, str(Path(sys.executable).with_name("ray")), *arguments]
         modules = {"PYTHONPATH": str(ROOT)}
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment, **modules})
+        result = subprocess.run(
+            command, env={**os.environ, **environment, **modules}, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
 
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:

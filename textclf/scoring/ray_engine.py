@@ -327,10 +327,10 @@ def _started(ray: Any, address: str | None, *, processors: int) -> Iterator[None
         with contextlib.chdir(Path.cwd().anchor), _handlers_kept():
             try:
                 ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
-            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                reason = str(error).splitlines()[0]
+            except Exception as error:  # Ray raises bare ones too, such as where a slow machine takes half a minute
+                reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
                 if address is None:
-                    raise UserError(f"Ray cannot start: {reason}") from None
+                    raise UserError(f"Ray cannot start: {reason}. Go on with --resume.") from None
                 raise UserError(f"--address {address}: {reason}. A cluster with a token needs RAY_AUTH_MODE=token and "
                                 "RAY_AUTH_TOKEN here too.") from None  # fmt: skip
         if (found := int(ray.cluster_resources().get("CPU", 0))) < processors:
