@@ -197,6 +197,15 @@ def test_annotators_who_disagree_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_choice_and_none_disagree(kind: str) -> None:
+    tasks = [task(12, "Odd", annotation("pos", by=1), annotation(by=2)), *TASKS]
+    path = write_export(kind, tasks)
+    where = f"{path}: row 0 (task 12): its annotations disagree on 'label': pos and nothing. "
+    assert refusal(path, "label_separator: '|'") == where + ADVICE
+    assert textclf("init", path, "--label", "label").stderr == where + ADVICE
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_task_in_which_nothing_was_chosen_has_no_label(kind: str) -> None:
     path = write_export(kind, [TASKS[0], task(12, "Odd", annotation())])
     assert refusal(path) == (

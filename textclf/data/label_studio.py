@@ -107,7 +107,9 @@ def labelled_records(objects: Iterable[Located], name: str) -> Iterator[dict[str
 
 
 def _value(task: _Task, column: str) -> object:
-    values = [answer[column] for answer in task.answers if column in answer] or [task.data.get(column)]
+    values = [answer.get(column) for answer in task.answers]
+    if all(value is None for value in values):
+        values = [task.data.get(column)]
     if all(value == values[0] for value in values):
         choices = _is_choices(values[0])
         return values[0] if choices is None else choices
