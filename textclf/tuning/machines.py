@@ -118,7 +118,7 @@ class Machine:
                     self._study.set_attribute(key, None)
                     given_up = True
         if given_up:
-            message = "%s was not heard of for %d seconds: what it was at is done again"
+            message = "%s was not heard of for %g seconds: what it was at is done again"
             logger.warning(message, host or "a machine", STALE_SECONDS)
 
     def _claims(self) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Study:
         self._monitor, self._baseline = config.training.monitor, baseline_settings(config, space)
         self._distributions = {key: self._distribution(candidates) for key, candidates in space.items()}
         self._running: Any = None
+        self._given_up: int | None = None
         with self._faults(DAMAGE):
             self._open = OpenStorage(storage, self._optuna, recover=recover)
             self._study = self._optuna.create_study(
@@ -296,10 +297,10 @@ class Study:
         try:
             yield
         except self._optuna.exceptions.UpdateFinishedTrialError:
-            logger.warning(
-                "trial %d was given up by another machine, which had not heard of this one for %d seconds",
-                self._running.number + 1, STALE_SECONDS,
-            )  # fmt: skip
+            if self._given_up != self._running.number:
+                self._given_up = self._running.number
+                message = "trial %d was given up by another machine, which had not heard of this one for %g seconds"
+                logger.warning(message, self._running.number + 1, STALE_SECONDS)
 
 
 def _trial(number: int, trial: Any) -> Trial:
