@@ -245,7 +245,8 @@ def test_machines_that_end_together_train_the_best_run_once(search: Search) -> N
     assert len(tuning_json(search.folder / trained)["trials"]) == 6
 
 
-def test_machines_may_share_the_folder_too(search: Search) -> None:
+def test_machines_may_share_the_folder_too(tmp_path: Path) -> None:
+    search = Search(tmp_path, str(tmp_path / "shared.journal"))
     machines = [search.start("both", "--trials", "4") for _ in range(2)]
     for machine in machines:
         code, stderr = search.finish(machine)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,9 @@ TRIES, PAUSE_SECONDS = 10, 0.5  # to make the tables of a database, which anothe
 
 CONNECT_SECONDS = 10
 
-TURN_SECONDS = 60  # after which PostgreSQL takes the turn from a machine that it no longer hears of
-
-TURN = "turn"  # the attribute of a search whose row in a database is locked by the machine that has the turn
+TURN_SECONDS = (
+    60  # after which PostgreSQL ends the turn of a machine that it no longer hears of, and others of MySQL fail
+)
 
 # kind of database: its name, the module of its driver, and what installs that
 DRIVERS = {
@@ -145,22 +146,29 @@ class OpenStorage:
             finally:
                 self._turn_lock.release()
         else:
-            with self._row_locked():
+            with self._database_locked():
                 yield
 
     @contextlib.contextmanager
-    def _row_locked(self) -> Iterator[None]:
-        """Lock a row that nothing else locks; the database releases it where the connection ends."""
-        from sqlalchemy import column, select, table
+    def _database_locked(self) -> Iterator[None]:
+        """Hold a lock of the database that no table takes part in; it is released where the connection ends."""
+        from sqlalchemy import text
 
-        attributes = table("study_user_attributes", column("study_id"), column("key"))
-        study = self.optuna.get_study_id_from_name(self._storage.search)
-        row = select(attributes.c.key).where(attributes.c.study_id == study, attributes.c.key == TURN)
+        database = self._storage.place.rpartition("/")[2]
+        number = zlib.crc32(f"{database}/{self._storage.search}".encode())
         with self._engine.begin() as connection:
             if self._storage.url.startswith("postgresql"):
-                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{TURN_SECONDS}s'")
-            connection.execute(row.with_for_update())
-            yield
+                connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{TURN_SECONDS}s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+                yield
+                return
+            name = {"name": f"textclf {number}"}
+            if connection.execute(text(f"SELECT GET_LOCK(:name, {TURN_SECONDS})"), name).scalar() != 1:
+                raise TimeoutError(f"another machine has had its turn for more than {TURN_SECONDS} seconds")
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT RELEASE_LOCK(:name)"), name)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from textclf.errors import UserError
 from textclf.io.tuning_contract import Settings, TrialScores
 from textclf.training.checkpoint import higher_is_better
 from textclf.tuning.search_space import Choice, Range, Space, baseline_settings
-from textclf.tuning.storage import DAMAGE, TURN, WRITE_FAULTS, OpenStorage, Storage, storage_faults
+from textclf.tuning.storage import DAMAGE, WRITE_FAULTS, OpenStorage, Storage, storage_faults
 from textclf.tuning.trials import TrialProgress, TrialResult
 
 STARTUP_TRIALS = 6  # trials with random settings, before the sampler has enough to learn from
@@ -106,8 +106,6 @@ class Study:
             )
             if recover:
                 self._fail_started()
-            if storage.shared and TURN not in self._study.user_attrs:
-                self._study.set_user_attr(TURN, None)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
