@@ -104,7 +104,7 @@ class OpenStorage:
             _repair(Path(storage.place))
         if storage.shared:
             _check_journal(Path(storage.place))
-        self._turn_lock = journal.JournalFileOpenLock(f"{storage.place}.turn")
+        self._turn_lock = journal.JournalFileOpenLock(f"{storage.place}.turn", TURN_SECONDS)
         lock = (_shared_lock(journal) if storage.shared else journal.JournalFileOpenLock)(storage.place)
         self.optuna = optuna.storages.JournalStorage(journal.JournalFileBackend(storage.place, lock))
 
