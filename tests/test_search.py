@@ -18,6 +18,7 @@ from textclf.errors import UserError
 from textclf.tuning.results import best_trial
 from textclf.tuning.search import Search, run_search
 from textclf.tuning.search_space import load_space
+from textclf.tuning.storage import Storage
 from textclf.tuning.study import Trial
 from textclf.tuning.trials import Report, TrialResult
 
@@ -50,7 +51,7 @@ class Events:
 def search_in(folder: Path, runner: type[FakeRunner], *, trials: int | None = 8, name: str = "tuned") -> Search:
     config, space = load_space(write_config(folder, "questions", SPACE), SETTINGS)
     (folder / name).mkdir(exist_ok=True)
-    return Search(folder / name / "study.jsonl", config, space, trials=trials, runner=runner)
+    return Search(Storage(str(folder / name / "study.jsonl")), config, space, trials=trials, runner=runner)
 
 
 def searched(folder: Path, runner: type[FakeRunner], *, name: str = "tuned", jobs: int = 1) -> list[Trial]:

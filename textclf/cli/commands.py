@@ -151,10 +151,14 @@ def train(
 @click.option(
     "--overwrite", is_flag=True, help="Remove an earlier search and start anew; your own files in its folder stay."
 )
+@click.option(
+    "--storage", metavar="URL", help="postgresql:// or mysql:// URL of a database, or journal file, by which several "
+    "machines share the search.",
+)  # fmt: skip
 @json_option
 def tune(
     config: Path, overrides: tuple[str, ...], run: Path | None, trials: int | None, minutes: float | None, folds: int,
-    jobs: int, resume: bool, overwrite: bool, as_json: bool,
+    jobs: int, resume: bool, overwrite: bool, storage: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Search for better settings, and train with the best. Trials are compared on validation rows."""
     from textclf.cli import tables
@@ -165,6 +169,8 @@ def tune(
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on, --overwrite begins anew; choose one.")
+    if storage and overwrite:
+        raise click.UsageError("--overwrite would take the trials of other machines; name a new search with --run.")
     loaded, space = load_space(config, overrides)
     if trials is None and minutes is None:
         trials = DEFAULT_TRIALS
@@ -172,9 +178,12 @@ def tune(
         result = search(
             loaded, space, Tuning(run) if run else tuning_for_config(config), trial_callback=trial_callback,
             callback=callback, trials=trials, minutes=minutes, folds=folds, jobs=jobs, resume=resume,
-            overwrite=overwrite, sources=[config],
+            overwrite=overwrite, storage=storage, sources=[config],
         )  # fmt: skip
-    print_result(result, tables.tuning_tables, as_json=as_json)
+    if result is not None:
+        print_result(result, tables.tuning_tables, as_json=as_json)
+    elif as_json:
+        print_json(None)
 
 
 @click.command()

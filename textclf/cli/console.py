@@ -99,7 +99,7 @@ def write_output(
     write_pieces(path, chunks, overwrite=overwrite)
 
 
-def print_json(result: Mapping[str, object]) -> None:
+def print_json(result: Mapping[str, object] | None) -> None:
     """Print a result as one JSON document."""
     print_stdout([printable_json(json.dumps(result, indent=1, ensure_ascii=False)), "\n"])
 

@@ -29,11 +29,11 @@ def history(trials: Sequence[TrialDocument], best: int, score_name: str, *, maxi
     pruned = [trial for trial in trials if trial["state"] == "pruned" and trial["steps"]]
     numbers, scores = [trial["number"] for trial in complete], np.array([trial["score"] for trial in complete], float)
     best_so_far = np.maximum.accumulate(scores) if maximize else np.minimum.accumulate(scores)  # (complete,)
-    best_score = scores[numbers.index(best)]
+    best_score, last = scores[numbers.index(best)], max(trial["number"] for trial in trials)
     with Drawing("history") as drawing:
         axes = drawing.axes(left=0.7)
         axes.plot(
-            [*numbers, len(trials)], [*best_so_far, best_so_far[-1]],
+            [*numbers, last], [*best_so_far, best_so_far[-1]],
             color=BLUE, linewidth=1.4, drawstyle="steps-post", clip_on=False,
         )  # fmt: skip
         axes.plot(numbers, scores, "o", color=BLUE, markersize=4.5, clip_on=False)
@@ -41,7 +41,7 @@ def history(trials: Sequence[TrialDocument], best: int, score_name: str, *, maxi
             reached = [max(trial["steps"]) if maximize else min(trial["steps"]) for trial in pruned]
             axes.plot([trial["number"] for trial in pruned], reached, "x", color=SOFT, markersize=5, clip_on=False)
         axes.plot(best, best_score, "o", color=ORANGE, markersize=7, clip_on=False)
-        alignment = "right" if best > len(trials) / 2 else "left"
+        alignment = "right" if best > last / 2 else "left"
         offset = (0, 9 if maximize else -16)
         note(axes, f"trial {best}: {best_score:.4f}", (best, best_score), offset, color=ORANGE, ha=alignment)
         axes.margins(y=0.15)

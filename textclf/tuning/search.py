@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any, Protocol
 
 from textclf.config.schema import Config
@@ -18,6 +17,7 @@ from textclf.errors import UserError, out_of_memory, says_out_of_memory
 from textclf.io.processors import usable_processors
 from textclf.training.loop import catch_interrupt
 from textclf.tuning.search_space import Space, with_settings
+from textclf.tuning.storage import Storage
 from textclf.tuning.study import Study, Trial
 from textclf.tuning.trials import Runner, TrialProgress, TrialResult, TrialRunner, trial_config
 
@@ -43,7 +43,7 @@ MakeRunner = Callable[[int, int | None], Runner]
 class Search:
     """The options that all processes of a search share."""
 
-    journal: Path
+    storage: Storage
     config: Config
     space: Space
     folds: int = 1
@@ -52,12 +52,21 @@ class Search:
     deadline: float = math.inf
     """Time, in seconds since the epoch, at which the search ends."""
     runner: MakeRunner = TrialRunner
+    machine: str = ""
+    """Name of this machine, if the storage is shared."""
 
     def open_study(self, *, recover: bool = False) -> Study:
-        return Study(self.journal, self.config, self.space, folds=self.folds, recover=recover)
+        return Study(
+            self.storage, self.config, self.space, folds=self.folds, recover=recover, machine=self.machine
+        )  # fmt: skip
 
     def late(self) -> bool:
         return time.time() >= self.deadline
+
+    def done(self, trials: Sequence[Trial]) -> bool:
+        """Return True if no further trial is to start."""
+        enough = self.trials is not None and len(trials) >= self.trials
+        return enough or (self.late() and any(trial.state != "running" for trial in trials))
 
 
 def run_search(search: Search, study: Study, callback: TrialCallback, *, jobs: int) -> bool:
@@ -111,11 +120,9 @@ class _TrialLoop:
         return False
 
     def _begin(self) -> Trial | None:
-        with self._turn:
-            trials = self._study.trials()
-            enough = self._search.trials is not None and len(trials) >= self._search.trials
-            late = self._search.late() and any(trial.state != "running" for trial in trials)
-            return None if enough or late or self._stop() else self._study.ask()
+        with self._turn, self._study.turn():
+            done = self._search.done(self._study.trials())
+            return None if done or self._stop() else self._study.ask()
 
     def _report(self, progress: TrialProgress) -> bool:
         """Keep the progress of the trial; return True if the trial is to go on."""

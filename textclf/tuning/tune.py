@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from uuid import uuid4
 
 from textclf.config.load import dump_config, input_files, load_saved_config
 from textclf.config.schema import Config, option_values
@@ -13,16 +14,18 @@ from textclf.errors import UserError
 from textclf.io.contract import MetricsDocument
 from textclf.io.files import read_json, write_json, write_text
 from textclf.io.outputs import check_not_read
-from textclf.io.run_folder import Run
+from textclf.io.run_folder import Run, remove_run
 from textclf.io.staging import is_empty, locked, staging_of
 from textclf.io.tuning_contract import TuningDocument
 from textclf.training.loop import TrainingCallback
 from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 from textclf.training.train import train
+from textclf.tuning.machines import Machine
 from textclf.tuning.results import Tuning, best_trial, tuning_document, write_tuning_report
 from textclf.tuning.search import MakeRunner, Search, TrialCallback, run_search
 from textclf.tuning.search_space import Space, with_settings
-from textclf.tuning.study import Study, load_optuna
+from textclf.tuning.storage import Storage, shared_storage
+from textclf.tuning.study import Study, Trial, load_optuna
 from textclf.tuning.trials import TrialRunner
 
 logger = logging.getLogger(__name__)
@@ -31,9 +34,12 @@ logger = logging.getLogger(__name__)
 def tune(
     config: Config, space: Space, tuning: Tuning, *, trial_callback: TrialCallback, callback: TrainingCallback,
     trials: int | None, minutes: float | None = None, folds: int = 1, jobs: int = 1, resume: bool = False,
-    overwrite: bool = False, sources: Sequence[Path] = (), runner: MakeRunner = TrialRunner,
-) -> TuningDocument:  # fmt: skip
+    overwrite: bool = False, storage: str | None = None, sources: Sequence[Path] = (),
+    runner: MakeRunner = TrialRunner,
+) -> TuningDocument | None:  # fmt: skip
     """Search the space, train with the best settings, and write the folder; return the document of its tuning.json.
+
+    None if other machines share the search, and one of them is still at work and will do the rest.
 
     The first trial is the config as it stands. Trials are scored on rows that they did not learn from; the test rows
     are used once, for the run with the best settings.
@@ -47,6 +53,7 @@ def tune(
         jobs: trials that run at the same time.
         resume: continue an earlier search, or extend it.
         overwrite: remove an earlier search first.
+        storage: URL of a database or path of a journal that machines share; None: a journal in the folder.
         sources: files that the command has read, such as the config's.
         runner: returns the object that trains the trials.
 
@@ -62,7 +69,11 @@ def tune(
             "the training rows. Leave out --folds, or --set data.validation=null."
         )
     now = _fingerprint(config, space, folds)
-    search = Search(tuning.journal, config, space, folds, trials, runner=runner)
+    if storage is not None:
+        shared = shared_storage(storage, search=tuning.path.resolve().name)
+        search = Search(shared, config, space, folds, trials, runner=runner, machine=uuid4().hex)
+        return _tune_shared(search, tuning, now, trial_callback, callback, minutes=minutes, jobs=jobs, sources=sources)
+    search = Search(Storage(str(tuning.journal)), config, space, folds, trials, runner=runner)
     with locked(Run(tuning.path)):
         _open_folder(tuning, now, sources, resume=resume, overwrite=overwrite)
         study = _search(search, tuning, minutes, trial_callback, jobs=jobs)
@@ -71,10 +82,113 @@ def tune(
         best_config = with_settings(config, best.settings)
         write_text(tuning.best_config, dump_config(best_config))
         metrics = _train_best(best_config, tuning.best, callback, data=now.data)
-        document = tuning_document(done, best, config, space, folds, importance=study.importance(), metrics=metrics)
-        write_json(tuning.document, document)
-        write_tuning_report(tuning)
+        document = _write_document(search, tuning, study, done, best, metrics)
     logger.info("wrote %s; open %s", tuning.path, tuning.report)
+    return document
+
+
+def _write_document(
+    search: Search, tuning: Tuning, study: Study, done: Sequence[Trial], best: Trial, metrics: MetricsDocument
+) -> TuningDocument:
+    """Write tuning.json and the report."""
+    importance = study.importance()
+    document = tuning_document(
+        done, best, search.config, search.space, search.folds, importance=importance, metrics=metrics
+    )  # fmt: skip
+    write_json(tuning.document, document)
+    write_tuning_report(tuning)
+    return document
+
+
+def _tune_shared(
+    search: Search, tuning: Tuning, now: Fingerprint, trial_callback: TrialCallback, callback: TrainingCallback, *,
+    minutes: float | None, jobs: int, sources: Sequence[Path],
+) -> TuningDocument | None:  # fmt: skip
+    """Take part in a search that machines share; whichever is the last at work trains with the best settings."""
+    study = search.open_study()
+    with study.turn(), locked(Run(tuning.path)):
+        _join(study, search.storage, tuning, now, sources)
+    logger.info("%s in %s: %d trials so far", search.storage.search, search.storage.place, len(study.trials()))
+    if minutes is not None:
+        search = replace(search, deadline=time.time() + 60 * minutes)
+    with Machine(study, search.machine, str(tuning.best.path.resolve())) as machine:
+        hosts = _search_shared(search, study, machine, trial_callback, jobs=jobs)
+        while not hosts:
+            done = [trial for trial in study.trials() if trial.state != "running"]
+            best = best_trial(done, monitor=search.config.training.monitor)
+            best_config = with_settings(search.config, best.settings)
+            if machine.claim(best):
+                with locked(Run(tuning.path)):
+                    metrics = _train_best(best_config, tuning.best, callback, data=now.data)
+                machine.publish(best, metrics)
+            if found := machine.metrics(best):
+                return _write_shared(search, tuning, study, done, best, found, machine.place(best))
+            hosts = machine.wait()
+    logger.info(
+        "no trial is left to begin; at work: %s. The machine that is done last trains with the best settings; then the "
+        "same command writes here what was found.", ", ".join(hosts),
+    )  # fmt: skip
+    return None
+
+
+def _join(study: Study, storage: Storage, tuning: Tuning, now: Fingerprint, sources: Sequence[Path]) -> None:
+    """Make the folder of this machine; begin the search in the storage, or check that it is of the same config."""
+    for file in (*tuning.files, *tuning.best.files):
+        check_not_read(file, sources, option="--run", kind="folder")
+    here = replace(now, settings={**now.settings, "--storage": storage.place})
+    if tuning.journal.exists():
+        raise UserError(f"{tuning.path} holds a search of this machine alone. Choose another folder with --run.")
+    if tuning.fingerprint.is_file():
+        advice = "Go on with what it was begun with, or choose another folder with --run."
+        check_unchanged(Fingerprint(**read_json(tuning.fingerprint)), here, f"{tuning.path} was begun", advice)
+    elif tuning.path.exists() and not is_empty(tuning.path):
+        raise UserError(f"{tuning.path} exists and is no tuning of textclf. Choose another folder with --run.")
+    begun = study.attributes().get("begun")
+    if begun is None:
+        study.set_attribute("begun", asdict(now))
+    else:
+        advice = "Go on with what it was begun with, or give this search a name of its own with --run runs/NAME."
+        check_unchanged(Fingerprint(**begun), now, f"{storage.search} in {storage.place} was begun", advice)
+    write_json(tuning.fingerprint, asdict(here))
+
+
+def _search_shared(search: Search, study: Study, machine: Machine, callback: TrialCallback, *, jobs: int) -> list[str]:
+    """Search until no trial is left to begin; return the hosts of other machines that are still at work."""
+    try:
+        while True:
+            if run_search(search, study, callback, jobs=jobs):
+                logger.warning("what was tried is kept in %s; the same command goes on", search.storage.place)
+                raise KeyboardInterrupt
+            hosts = machine.wait()
+            trials = study.trials()
+            if hosts:
+                return hosts
+            if search.done(trials):  # else a trial was lost with its machine
+                break
+    finally:
+        callback.close()
+    if not any(trial.state == "complete" for trial in trials):
+        raise _diverged(len(trials))
+    return []
+
+
+def _write_shared(
+    search: Search,
+    tuning: Tuning,
+    study: Study,
+    done: Sequence[Trial],
+    best: Trial,
+    metrics: MetricsDocument,
+    place: str,
+) -> TuningDocument:
+    """Write what the machines found into the folder of this one."""
+    best_config = with_settings(search.config, best.settings)
+    with locked(Run(tuning.path)):
+        if tuning.best.complete and load_saved_config(tuning.best.config) != best_config:
+            remove_run(tuning.best)  # better settings were found since, and trained with on another machine
+        write_text(tuning.best_config, dump_config(best_config))
+        document = _write_document(search, tuning, study, done, best, metrics)
+    logger.info("wrote %s; open %s; the best run is %s", tuning.path, tuning.report, place)
     return document
 
 
@@ -124,10 +238,7 @@ def _search(search: Search, tuning: Tuning, minutes: float | None, callback: Tri
         if not any(trial.state == "complete" for trial in trials):
             if interrupted:
                 raise KeyboardInterrupt
-            raise UserError(
-                f"training diverged in every trial ({len(trials)}). Set a smaller training.learning_rate, and smaller "
-                "ones in tune.training.learning_rate."
-            )
+            raise _diverged(len(trials))
     except BaseException:
         if any(trial.state != "running" for trial in study.trials()):
             logger.warning("what was tried is kept in %s; go on with --resume", tuning.path)
@@ -135,6 +246,13 @@ def _search(search: Search, tuning: Tuning, minutes: float | None, callback: Tri
             _remove_search(tuning)
         raise
     return study
+
+
+def _diverged(trials: int) -> UserError:
+    return UserError(
+        f"training diverged in every trial ({trials}). Set a smaller training.learning_rate, and smaller ones in "
+        "tune.training.learning_rate."
+    )
 
 
 def _remove_search(tuning: Tuning) -> None:
