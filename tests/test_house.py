@@ -14,7 +14,7 @@ from textclf.config.yaml_source import read_yaml
 
 PACKAGES = [
     {"cli"},
-    {"export", "compression", "tuning", "scoring"},
+    {"export", "compression", "tuning", "scoring", "tracking"},
     {"training"},
     {"evaluation"},
     {"report"},
