@@ -138,20 +138,26 @@ class TrackedSearch:
 
     def __init__(self, names: Sequence[str], tuning: Tuning, callback: TrialCallback, start: Start):
         self._tuning, self._callback, self._start = tuning, callback, start
+        self._ended: list[Trial] = []
         self.trackers = Trackers(names, tuning.tracking)
 
     def on_change(self, trials: Sequence[Trial], /) -> None:
         self._callback.on_change(trials)
         if not self.trackers.opened:
             self.trackers.open(self._start)
-        for trial in trials:
-            if trial.state != "running":
-                self.trackers.trial(self._ended_trial(trial), trial.id)
+        self._ended = [trial for trial in trials if trial.state != "running"]
+        self._tell_trials()
 
     def close(self) -> None:
         self._callback.close()
 
+    def _tell_trials(self) -> None:
+        for trial in self._ended:
+            self.trackers.trial(self._ended_trial(trial), trial.id)
+
     def add_results(self) -> None:
+        self.trackers.retry()
+        self._tell_trials()
         document: TuningDocument = read_json(self._tuning.document)
         metrics = scores(document["measured"], document["measured"]["data"]["part"])
         metrics["best_trial"] = document["best"]["trial"]

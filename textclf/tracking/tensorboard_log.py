@@ -44,10 +44,10 @@ class TensorBoard:
     """The event files of a training or a search, a folder for each of what TensorBoard calls runs."""
 
     def __init__(self, folder: Path, start: Start):
-        self._folder, self._kind = folder, start.kind
+        self._folder, self._start = folder, start
         self._files: dict[str, EventFile] = {}
         if start.kind == "train":
-            self._in(".").add(_session_start(start.params))
+            self._in(".").add(_session_start(folder, start.params))
 
     @property
     def id(self) -> str:
@@ -62,8 +62,10 @@ class TensorBoard:
         )
 
     def trial(self, trial: EndedTrial) -> None:
-        file = EventFile(self._folder / f"trial-{trial.number:03}")
-        file.add(_session_start(trial.settings, seconds_ago=trial.seconds))
+        folder = self._folder / f"trial-{trial.number:03}"
+        file = EventFile(folder)
+        config = {key: value for key, value in self._start.params.items() if not key.startswith("tune.")}
+        file.add(_session_start(folder, {**config, **trial.settings}, seconds_ago=trial.seconds))
         for step, score in trial.steps.items():
             file.scalars({f"epoch_{trial.monitor}": score}, step)
         file.scalars(trial.scores)
@@ -72,12 +74,12 @@ class TensorBoard:
 
     def results(self, results: Results) -> None:
         file = self._in(".")
-        file.scalars(results.metrics)
-        file.text("results", _table(results.metrics))
-        file.text("report", results.report.absolute().as_posix())
+        if self._start.kind == "train":
+            file.scalars({name: value for name, value in results.metrics.items() if not _is_end(name)})
+        file.text("results", f"{_table(results.metrics)}\n\n{results.report.absolute().as_posix()}")
 
     def end(self, state: State) -> None:
-        if self._kind == "train":
+        if self._start.kind == "train":
             self._in(".").add(_session_end(success=state == "finished"))
         for file in self._files.values():
             file.close()
@@ -124,12 +126,12 @@ class EventFile:
         self._records.flush()
 
 
-def _session_start(params: Mapping[str, Any], *, seconds_ago: float = 0) -> Any:
+def _session_start(folder: Path, params: Mapping[str, Any], *, seconds_ago: float = 0) -> Any:
     """Return the summary that tells the plugin of hyperparameters of a training."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     values = {key: value if isinstance(value, bool | int | float) else as_text(value) for key, value in params.items()}
-    return hparams_pb(values, start_time_secs=time.time() - seconds_ago)
+    return hparams_pb(values, trial_id=folder.as_posix(), start_time_secs=time.time() - seconds_ago)
 
 
 def _session_end(*, success: bool) -> Any:
@@ -151,8 +153,15 @@ def _table(metrics: Mapping[str, float]) -> str:
     """Return a table in Markdown of the metrics, with their intervals where they have one."""
     lines = ["| metric | value | 95 % interval |", "|---|---|---|"]
     for name, value in metrics.items():
-        if not name.endswith(("_low", "_high")):
-            ends = [metrics.get(f"{name}{end}") for end in ("_low", "_high")]
+        if not _is_end(name):
+            ends = [metrics.get(name.replace("/", f"{end}/")) for end in ENDS]
             interval = " to ".join(f"{end:.4f}" for end in ends if end is not None)
             lines.append(f"| {name} | {value:.4f} | {interval} |")
     return "\n".join(lines)
+
+
+ENDS = ("_low", "_high")  # of intervals: see `scores`
+
+
+def _is_end(name: str) -> bool:
+    return name.partition("/")[0].endswith(ENDS)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from textclf.errors import UserError
 from textclf.io.files import read_json, write_json
@@ -15,6 +15,9 @@ from textclf.tracking.wandb_log import open_wandb, wandb_faults
 from textclf.training.checkpoint import Epoch
 
 logger = logging.getLogger(__name__)
+
+
+LATER = "It is told the rest at the end"
 
 
 class Tool(NamedTuple):
@@ -41,9 +44,11 @@ def check_installed(names: Sequence[str]) -> None:
         UserError: one is missing.
     """
     for name in names:
-        spec = find_spec(name)
+        package = TOOLS[name].package
+        module = package.partition(">")[0]
+        spec = find_spec(module)
         if spec is None or spec.origin is None:  # a folder such as `wandb/`, where its runs are kept, has no origin
-            raise UserError(f"--log {name} needs the package {name}: pip install '{TOOLS[name].package}'.")
+            raise UserError(f"--log {name} needs the package {module}: pip install '{package}'.")
 
 
 class Trackers:
@@ -57,13 +62,14 @@ class Trackers:
     """
 
     def __init__(self, names: Sequence[str], file: Path):
-        self._names, self._file = names, file
+        self._names, self._file = [*dict.fromkeys(names)], file
         self._trackers: dict[str, Tracker] = {}
         self._down: set[str] = set()
         self._epochs: list[tuple[str, int]] = []
         self._sent: dict[str, set[tuple[str, int]]] = {name: set() for name in names}
         self._continued: set[str] = set()
-        self._trials: list[int] = []
+        self._ids: dict[str, str] = {}
+        self._trials: dict[str, list[int]] = {}
 
     def open(self, start: Start, *, search: "Trackers | None" = None) -> None:
         """Begin a run in each tool, or go on with the one that was begun.
@@ -74,21 +80,22 @@ class Trackers:
         Raises:
             UserError: a tool cannot begin.
         """
-        saved: dict[str, Any] = read_json(self._file) if self._file.is_file() else {}
-        self._trials = saved.get("trials", [])
+        if self._file.is_file():
+            saved = read_json(self._file)
+            self._ids, self._trials = saved["ids"], saved["trials"]
+            self._continued = {name for name in self._names if name in self._ids}
         for name in self._names:
             tool = TOOLS[name]
-            parent = search._trackers[name].id if search else None
+            parent = search._ids[name] if search else None
             faults = tool.faults()
-            begun = saved.get("ids", {}).get(name)
             try:
-                self._trackers[name] = tool.open(start._replace(id=begun, search=parent))
+                self._trackers[name] = tool.open(start._replace(id=self._ids.get(name), search=parent))
             except faults as error:
                 raise UserError(
-                    f"--log {name}: {error}. Leave out --log {name}, or see where its variables and settings point to."
+                    f"--log {name}: {error}. See where its own variables and settings point to, or leave the option "
+                    "out."
                 ) from None
-            if begun:
-                self._continued.add(name)
+            self._ids[name] = self._trackers[name].id
         self._save()
 
     @property
@@ -98,19 +105,23 @@ class Trackers:
     def epoch(self, epoch: Epoch, prefix: str) -> None:
         key = prefix, epoch.epoch
         self._epochs.append(key)
-        for name in self._tell(lambda tracker: tracker.epoch(epoch, prefix)):
+        for name in self._tell(lambda tracker: tracker.epoch(epoch, prefix), LATER):
             self._sent[name].add(key)
 
     def trial(self, trial: EndedTrial, id: int) -> None:
-        """Add a trial that has ended, unless it was added before, by this command or an earlier one."""
-        if id not in self._trials:
-            self._tell(lambda tracker: tracker.trial(trial))
-            self._trials.append(id)
+        """Add a trial that has ended to each run that lacks it."""
+        lacking = [name for name in self._names if id not in self._trials.get(name, [])]
+        for name in self._tell(lambda tracker: tracker.trial(trial), LATER, lacking):
+            self._trials.setdefault(name, []).append(id)
             self._save()
+
+    def retry(self) -> None:
+        """Tell runs whose tool has failed of what follows again."""
+        self._down.clear()
 
     def results(self, results: Results, epochs: Sequence[tuple[str, Epoch]] = ()) -> None:
         """Add the results, and those epochs that a tool has not been told of."""
-        self._down.clear()
+        self.retry()
 
         def tell(name: str) -> Callable[[Tracker], None]:
             def tell_tracker(tracker: Tracker) -> None:
@@ -121,12 +132,12 @@ class Trackers:
             return tell_tracker
 
         for name in self._names:
-            self._tell(tell(name), names=[name])
+            self._tell(tell(name), "It lacks the results", [name])
 
     def end(self, state: State) -> None:
         """End each run."""
-        self._down.clear()
-        self._tell(lambda tracker: tracker.end(state))
+        self.retry()
+        self._tell(lambda tracker: tracker.end(state), "It may show the run as unfinished")
 
     def _missed(self, name: str, epochs: Sequence[tuple[str, Epoch]]) -> list[tuple[str, Epoch]]:
         keys = [(prefix, epoch.epoch) for prefix, epoch in epochs]
@@ -137,8 +148,10 @@ class Trackers:
             each for key, each in zip(keys[first:], epochs[first:], strict=True) if key not in self._sent[name]
         ]  # fmt: skip
 
-    def _tell(self, message: Callable[[Tracker], None], names: Sequence[str] | None = None) -> list[str]:
-        """Give each tracker a message; return the names of those that took it."""
+    def _tell(
+        self, message: Callable[[Tracker], None], consequence: str, names: Sequence[str] | None = None
+    ) -> list[str]:
+        """Give each tracker a message; return the names of those that took it, and warn of the consequence if not."""
         told = []
         for name in self._names if names is None else names:
             if name not in self._trackers or name in self._down:
@@ -147,11 +160,10 @@ class Trackers:
                 message(self._trackers[name])
             except TOOLS[name].faults() as error:
                 self._down.add(name)
-                logger.warning("--log %s: %s", name, error)
+                logger.warning("--log %s: %s. %s.", name, error, consequence)
             else:
                 told.append(name)
         return told
 
     def _save(self) -> None:
-        ids = {name: tracker.id for name, tracker in self._trackers.items()}
-        write_json(self._file, {"ids": ids, "trials": self._trials})
+        write_json(self._file, {"ids": self._ids, "trials": self._trials})
