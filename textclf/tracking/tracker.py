@@ -80,7 +80,7 @@ def run_results(run: Run) -> Results:
 
 
 def scores(document: ScoresDocument, part: str) -> dict[str, float]:
-    """Return metrics as `test/accuracy`, and the ends of their intervals as `test_low/accuracy`, `test_high/accuracy`."""
+    """Return metrics as `test/accuracy`, the ends of their intervals as `test_low/accuracy`, `test_high/accuracy`."""
     metrics = {f"{part}/{name}": value for name, value in document["metrics"].items() if value is not None}
     for name, (low, high) in document["intervals"].items():
         metrics |= {f"{part}_low/{name}": low, f"{part}_high/{name}": high}
