@@ -46,7 +46,7 @@ def open_mlflow(start: Start) -> "MLflow":
                     mlflow.set_experiment_tag(KIND, "custom_model_development")
             tags = {"textclf.version": __version__}
             run = mlflow.start_run(run_name=start.name, nested=start.search is not None, tags=tags)
-        mlflow.log_params({key: as_text(value) for key, value in start.params.items()})
+            mlflow.log_params({key: as_text(value) for key, value in start.params.items()})
     logger.info("mlflow: run %s in %s", run.info.run_id, mlflow.get_tracking_uri())
     return MLflow(run.info)
 

@@ -31,7 +31,7 @@ class Tool(NamedTuple):
 
 
 TOOLS = {
-    "tensorboard": Tool("tensorboard>=2.18", open_tensorboard, tensorboard_faults),
+    "tensorboard": Tool("tensorboard>=2.21", open_tensorboard, tensorboard_faults),
     "mlflow": Tool("mlflow>=3.10", open_mlflow, mlflow_faults),
     "wandb": Tool("wandb>=0.26", open_wandb, wandb_faults),
 }

@@ -18,7 +18,8 @@ def open_wandb(start: Start) -> "Wandb":
     run_id = start.id or secrets.token_hex(4)  # as long as wandb's own
     search = run_id if start.kind == "search" else start.search
     group = f"search-{search}" if search else None
-    run = _init(start.name, start.project, start.params, kind=start.kind, group=group, id=run_id)
+    name = start.name if search else os.environ.get("WANDB_NAME") or start.name
+    run = _init(name, start.project, start.params, kind=start.kind, group=group, id=run_id)
     return Wandb(run, start, group)
 
 
@@ -37,7 +38,7 @@ def _init(
     settings = wandb.Settings(
         console="off",  # messages may quote texts
         disable_git=True,  # wandb would upload changes that are not committed, such as those of data
-        silent=silent,
+        **({"silent": True} if silent else {}),  # else as WANDB_SILENT says
     )
     return wandb.init(
         project=os.environ.get("WANDB_PROJECT") or re.sub(r"[/\\#?%:]", "-", project),
