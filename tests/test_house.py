@@ -15,7 +15,7 @@ from textclf.config.yaml_source import read_yaml
 PACKAGES = [
     {"cli"},
     {"api"},
-    {"export", "compression", "tuning", "scoring"},
+    {"export", "compression", "tuning", "scoring", "tracking"},
     {"training"},
     {"evaluation"},
     {"report"},

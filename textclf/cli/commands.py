@@ -14,6 +14,7 @@ from textclf.cli.options import (
     PATH,
     config_argument,
     json_option,
+    log_option,
     output_option,
     overwrite_option,
     overwrite_run_option,
@@ -106,14 +107,16 @@ def check(
 @click.option("--verify", is_flag=True, help="Train twice for one epoch and compare; write no run.")
 @click.option("--seeds", metavar="N", help="Train N networks and keep the best on validation rows [training.seeds].")
 @click.option("--ensemble", is_flag=True, help="Keep all networks as one model [training.ensemble].")
+@log_option
 @json_option
 def train(
     config: Path, overrides: tuple[str, ...], run: Path | None, resume: bool, overwrite: bool, verify: bool,
-    seeds: str | None, ensemble: bool, as_json: bool,
+    seeds: str | None, ensemble: bool, trackers: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Train on a config, evaluate, and write the run."""
     from textclf.cli import tables
     from textclf.cli.progress import training_callback
+    from textclf.cli.tracking import track_training
     from textclf.config.load import load_config
     from textclf.io.run_folder import Run, run_for_config
     from textclf.training import check
@@ -126,9 +129,9 @@ def train(
     if verify:
         print_result(check.verify(load_config(config, overrides)), tables.verify_table, as_json=as_json)
         return
-    target = Run(run) if run else run_for_config(config)
-    with training_callback() as callback:
-        result = train_run(load_config(config, overrides), target, callback, overwrite=overwrite, resume=resume)
+    loaded, target = load_config(config, overrides), Run(run) if run else run_for_config(config)
+    with training_callback() as callback, track_training(trackers, config, loaded, target, callback) as tracked:
+        result = train_run(loaded, target, tracked, overwrite=overwrite, resume=resume)
     print_result(result, tables.metric_tables, as_json=as_json)
 
 
@@ -155,14 +158,16 @@ def train(
     "--storage", metavar="URL", help="postgresql:// or mysql:// URL of a database, or journal file, by which several "
     "machines share the search.",
 )  # fmt: skip
+@log_option
 @json_option
 def tune(
     config: Path, overrides: tuple[str, ...], run: Path | None, trials: int | None, minutes: float | None, folds: int,
-    jobs: int, resume: bool, overwrite: bool, storage: str | None, as_json: bool,
+    jobs: int, resume: bool, overwrite: bool, storage: str | None, trackers: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Search for better settings, and train with the best. Trials are compared on validation rows."""
     from textclf.cli import tables
     from textclf.cli.progress import training_callback, trial_callback_for
+    from textclf.cli.tracking import track_search
     from textclf.tuning.results import Tuning, tuning_for_config
     from textclf.tuning.search_space import load_space
     from textclf.tuning.tune import tune as search
@@ -174,11 +179,15 @@ def tune(
     loaded, space = load_space(config, overrides)
     if trials is None and minutes is None:
         trials = DEFAULT_TRIALS
-    with trial_callback_for(loaded.training.monitor) as trial_callback, training_callback() as callback:
+    tuning = Tuning(run) if run else tuning_for_config(config)
+    with (
+        trial_callback_for(loaded.training.monitor) as of_trials,
+        training_callback() as of_training,
+        track_search(trackers, config, loaded, space, tuning, of_trials, of_training) as (trial_callback, callback),
+    ):
         result = search(
-            loaded, space, Tuning(run) if run else tuning_for_config(config), trial_callback=trial_callback,
-            callback=callback, trials=trials, minutes=minutes, folds=folds, jobs=jobs, resume=resume,
-            overwrite=overwrite, storage=storage, sources=[config],
+            loaded, space, tuning, trial_callback=trial_callback, callback=callback, trials=trials, minutes=minutes,
+            folds=folds, jobs=jobs, resume=resume, overwrite=overwrite, storage=storage, sources=[config],
         )  # fmt: skip
     if result is not None:
         print_result(result, tables.tuning_tables, as_json=as_json)

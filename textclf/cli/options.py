@@ -36,6 +36,11 @@ raw_option = click.option(
     "--raw", is_flag=True, help="Write texts unchanged, also those that a spreadsheet would run as formulas."
 )
 
+log_option = click.option(
+    "--log", "trackers", type=click.Choice(["tensorboard", "mlflow", "wandb"]), multiple=True,
+    help="Log parameters, epochs, metrics, report and model in a tracker; repeatable.",
+)  # fmt: skip
+
 output_option = click.option(
     "--output", "-o", type=PATH, callback=lambda _context, _option, path: None if path == Path("-") else path,
     help="File to write, or - for stdout [default: stdout].",

@@ -1,7 +1,6 @@
 """Exports that are made from `model/` alone: ONNX for other tools, and a Python package."""
 
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -17,6 +16,7 @@ from textclf.errors import UserError
 from textclf.export.common import PredictProba, description_files, on_texts
 from textclf.inference.classifier import Classifier
 from textclf.inference.model_folder import MODEL_FILES, model_folder
+from textclf.inference.standalone import standalone_files, with_relative_imports
 from textclf.io.run_folder import Run
 
 
@@ -59,13 +59,6 @@ def load_onnx(path: Path, _run: Run, classifier: Classifier) -> PredictProba:
     return on_texts(classifier, lambda token_ids: session.run(["probabilities"], {"token_ids": token_ids})[0])
 
 
-TEXTCLF = Path(__file__).parent.parent
-
-COPIED = {"__init__.py", "errors.py", "options.py", "io", "data", "text", "models", "inference"}
-"""The modules and packages of textclf in an exported package: inference and all that it may import."""
-
-_IMPORT = re.compile(r"^( *from )textclf(?:\.|(?= import ))", re.MULTILINE)
-
 _PREDICT_SCRIPT = """
 import json, sys, zipimport
 from importlib.util import module_from_spec, spec_from_file_location
@@ -104,17 +97,9 @@ def write_python(run: Run, _classifier: Classifier, path: Path) -> None:
 
 def _package_files(model: Path) -> dict[str, bytes]:
     """Return the content of each file of the package, by path."""
-    files = {"__init__.py": _with_relative_imports(TEXTCLF / "export" / "python_entry.py", "._textclf.")}
-    for module in sorted(TEXTCLF.rglob("*.py")):
-        path = module.relative_to(TEXTCLF)
-        if path.parts[0] in COPIED:
-            files[f"_textclf/{path.as_posix()}"] = _with_relative_imports(module, "." * len(path.parts))
+    files = {"__init__.py": with_relative_imports(Path(__file__).with_name("python_entry.py"), "._textclf.")}
+    files |= {f"_textclf/{path}": content for path, content in standalone_files().items()}
     return files | {f"model/{name}": (model / name).read_bytes() for name in MODEL_FILES if (model / name).exists()}
-
-
-def _with_relative_imports(module: Path, textclf: str) -> bytes:
-    """Return the source of a module with relative imports, so that it never imports an installed textclf."""
-    return _IMPORT.sub(rf"\1{textclf}", module.read_text(encoding="utf-8")).encode()
 
 
 def load_python(path: Path, _run: Run, _classifier: Classifier) -> PredictProba:

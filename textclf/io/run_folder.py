@@ -121,6 +121,11 @@ class Run:
         return self.path / "checkpoint" / "vectors.npy"
 
     @property
+    def tracking(self) -> Path:
+        """The ids of the runs that trackers have for the training, while it is unfinished."""
+        return self.path / "checkpoint" / "tracking.json"
+
+    @property
     def owner(self) -> "Run":
         """The run itself, or, for an evaluation on other data, the run that was evaluated: two folders above.
 
@@ -184,7 +189,7 @@ def _own_files(run: Run) -> list[Path]:
 
 def training_files(run: Run) -> list[Path]:
     """Return the files that a run has while it is trained."""
-    return [run.fingerprint, run.vectors, *run.checkpoint.parent.glob("state*.npz")]
+    return [run.fingerprint, run.vectors, run.tracking, *run.checkpoint.parent.glob("state*.npz")]
 
 
 def _own_folders(run: Run) -> tuple[Path, Path]:

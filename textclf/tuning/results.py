@@ -53,10 +53,15 @@ class Tuning:
         return self.path / "report.html"
 
     @property
+    def tracking(self) -> Path:
+        """The ids of the runs that trackers have for the search."""
+        return self.path / "tracking.json"
+
+    @property
     def files(self) -> list[Path]:
         """The files of a search without those of the best run; the first marks the folder as that of a search."""
         lock = self.journal.with_name(f"{self.journal.name}.lock")
-        return [self.fingerprint, self.journal, lock, self.best_config, self.document, self.report]
+        return [self.fingerprint, self.journal, lock, self.tracking, self.best_config, self.document, self.report]
 
 
 def tuning_for_config(config: Path) -> Tuning:
