@@ -158,6 +158,8 @@ class TrackedSearch:
     def add_results(self) -> None:
         self.trackers.retry()
         self._tell_trials()
+        if not self._tuning.document.is_file():  # another machine trains with the best settings
+            return
         document: TuningDocument = read_json(self._tuning.document)
         metrics = scores(document["measured"], document["measured"]["data"]["part"])
         metrics["best_trial"] = document["best"]["trial"]
