@@ -189,6 +189,23 @@ class Classifier:
         probabilities = self.probabilities(self.probe_rows())
         return float(np.abs(probabilities - np.array(self._probe["probabilities"])).max())
 
+    def check_probe(self, path: Path) -> float:
+        """Return `probe_difference`.
+
+        Args:
+            path: of the run, for the message.
+
+        Raises:
+            UserError: the difference is larger than rounding.
+        """
+        difference = self.probe_difference()
+        if not difference <= PARITY_LIMIT:
+            raise UserError(
+                f"{path}: probabilities differ by {difference:.1e} from those when it was saved; {PARITY_LIMIT:.0e} at "
+                "most is rounding. Another ONNX Runtime may compute differently; train again, or install the old one."
+            )
+        return difference
+
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: Threshold) -> npt.NDArray[np.int64]:
     """Return y_pred: the index of each row's label, shape (n,); multilabel: 0 or 1 for each label, shape (n, labels).
