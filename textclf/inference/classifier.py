@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,7 @@ class Classifier:
         self._score = score
         self._threads = ThreadPoolExecutor(threads or usable_processors())
         self._probe = probe
+        self._encoding = Lock()  # the cache of words serves one thread at a time
 
     @property
     def tokenizer(self) -> PieceTokenizer | None:
@@ -85,7 +87,8 @@ class Classifier:
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return the token ids of each text."""
-        return self._input.encode(texts)
+        with self._encoding:
+            return self._input.encode(texts)
 
     def words(self, text: str) -> Words:
         """Return the words of a text as the model reads them."""

@@ -21,7 +21,7 @@ from textclf.io.processors import usable_processors
 from textclf.serving.answers import answer_infer, answer_predict, describe_model, describe_server
 from textclf.serving.bodies import TooMuch, parse_infer, parse_predict
 from textclf.serving.counters import CONTENT_TYPE, Counters
-from textclf.serving.guard import Guard, Settings, error
+from textclf.serving.guard import Guard, Settings, error, unexpected
 from textclf.serving.models import Models, ServedModel
 
 T = TypeVar("T")
@@ -278,4 +278,6 @@ async def _too_much(_request: Request, problem: Exception) -> Response:
     return error(413, f"{problem}.")
 
 
-HANDLERS: dict[Any, Any] = {HTTPException: _http_error, InvalidField: _invalid, TooMuch: _too_much}
+HANDLERS: dict[Any, Any] = {
+    HTTPException: _http_error, InvalidField: _invalid, TooMuch: _too_much, Exception: unexpected
+}  # fmt: skip

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -81,10 +81,8 @@ class Guard:
             await app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = CLOSED
-        except Exception as problem:  # whatever it is, the server must go on
-            answer = _unexpected(problem)
-            if not status:
-                await answer(scope, receive, send_with_headers)
+        except Exception as problem:  # whatever it is, the server must go on; the answer was `unexpected`
+            _log(problem)
         finally:
             path = getattr(scope.get("route"), "path", UNKNOWN_PATH)
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else UNKNOWN_PATH
@@ -142,15 +140,22 @@ def _unauthorized(message: str) -> Response:
     return answer
 
 
-def _unexpected(problem: Exception) -> Response:
-    """Return the answer to a request that failed, and say on stderr where; never what was in it."""
+async def unexpected(_request: Request, problem: Exception) -> Response:
+    """Return the answer to a request that failed."""
     if says_out_of_memory(problem):
-        logger.error("out of memory while a request was answered")
         return error(503, "the server is out of memory; send less at once.", {"retry-after": "1"})
     if isinstance(problem, UserError):
-        logger.error("%s", problem)
         return error(500, "the model computes no probabilities; the server's stderr says more.")
-    where = "".join(traceback.format_tb(problem.__traceback__))
-    # without the message, which may hold a part of a text
-    logger.error("a request failed with %s, a bug of textclf:\n%s", type(problem).__name__, where)
     return error(500, "a bug of textclf; the server's stderr says where.")
+
+
+def _log(problem: Exception) -> None:
+    """Say on stderr why a request failed; never what was in it."""
+    if says_out_of_memory(problem):
+        logger.error("out of memory while a request was answered")
+    elif isinstance(problem, UserError):
+        logger.error("%s", problem)
+    else:  # without its message, which may hold a part of a text
+        where = "".join(traceback.format_tb(problem.__traceback__))
+        for line in f"a request failed with {type(problem).__name__}, a bug of textclf:\n{where}".splitlines():
+            logger.error("%s", line)
