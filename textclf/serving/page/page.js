@@ -2,7 +2,9 @@
 
 const PAUSE = 300; // milliseconds without a key before a text is sent
 const SHOWN = 10; // labels with a bar; the others are folded away
+const STRONGEST = 6; // words that are listed with their weights
 const CHUNK = 500; // most texts of a file in one request
+const LONGEST_NAME = 40; // characters on a button
 const MAX_FILE = 50e6; // bytes
 const RETRIES = 5; // where the server is busy
 
@@ -68,9 +70,10 @@ function predictedLabels(prediction) {
 
 function showPrediction(prediction) {
   const predicted = new Set(predictedLabels(prediction));
-  at("label").textContent = prediction.label || "no label";
+  at("label").textContent = predictedLabels(prediction).join(", ") || "no label";
   at("label").classList.toggle("none", !prediction.label);
-  at("probability").textContent = percent(prediction.probability);
+  const several = model().label_separator !== null;
+  at("probability").textContent = `${percent(prediction.probability)}${several ? " for exactly this" : ""}`;
   const ordered = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
   const rows = ordered.map(([name, value]) => bar(name, value, percent(value), predicted.has(name)));
   at("bars").replaceChildren(...rows.slice(0, SHOWN));
@@ -137,32 +140,37 @@ function explanationParts(explanation, text) {
   for (const [part, word] of withGaps(text, explanation.words)) {
     paragraph.append(word ? coloured(part, word) : part);
   }
-  const title = element("h3", `${explanation.label}, ${percent(explanation.probability)}`);
+  const strongest = [...explanation.words].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, STRONGEST);
+  const list = strongest.map((word) => `${word.word} ${signed(word.weight)}`).join(" · ");
   const cut = `The model does not read ${explanation.cut} further words of this text.`;
-  return [title, paragraph, ...(explanation.cut ? [element("p", cut, "soft note")] : [])];
+  const notes = [list, ...(explanation.cut ? [cut] : [])].map((note) => element("p", note, "soft note"));
+  return [element("h3", `For and against ${explanation.label}`), paragraph, ...notes];
 }
+
+const signed = (weight) => `${weight >= 0 ? "+" : "−"}${Math.abs(weight).toFixed(2)}`;
 
 function coloured(part, word) {
   const span = element("span", part, `${word.share > 0 ? "for" : "against"}${word.known ? "" : " unknown"}`);
   span.style.setProperty("--w", `${Math.round(70 * Math.abs(word.share))}%`);
-  span.title = `${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}${word.known ? "" : ", unknown to the model"}`;
+  span.title = `${signed(word.weight)}${word.known ? "" : ", unknown to the model"}`;
   return span;
 }
 
-// The parts of the text as it was typed, each with the word that the model read there; or the words alone, where
-// cleaning has changed them.
+// The parts of the text as it was typed, each with the word that the model read there. Where the model did not read
+// all of it, or cleaning has changed it, the words alone.
 function withGaps(text, words) {
   const lower = text.toLowerCase();
+  const alone = words.flatMap((each) => [[each.word, each], [" ", null]]);
   const parts = [];
   let end = 0;
-  for (const word of words) {
-    const start = lower.length === text.length ? lower.indexOf(word.word.toLowerCase(), end) : -1;
-    if (start < 0 || !word.word) return words.flatMap((each) => [[each.word, each], [" ", null]]);
-    if (start > end) parts.push([text.slice(end, start), null]);
-    end = start + word.word.length;
-    parts.push([text.slice(start, end), word]);
+  for (const word of [...words, null]) {
+    const start = word ? lower.indexOf(word.word.toLowerCase(), end) : text.length;
+    const gap = text.slice(end, start);
+    if (start < 0 || lower.length !== text.length || /[\p{L}\p{N}]/u.test(gap)) return alone;
+    if (gap) parts.push([gap, null]);
+    end = start + (word ? word.word.length : 0);
+    if (word) parts.push([text.slice(start, end), word]);
   }
-  if (end < text.length) parts.push([text.slice(end), null]);
   return parts;
 }
 
@@ -332,7 +340,7 @@ function showOutput(table, predictions) {
   link.href = URL.createObjectURL(new Blob([mark, outputText(table, predictions)], { type: "text/csv;charset=utf-8" }));
   const suffix = table.delimiter === "\t" ? "tsv" : "csv";
   link.download = `${table.file.name.replace(/\.\w+$/, "")}-labelled.${suffix}`;
-  link.textContent = `Download ${link.download}`;
+  link.textContent = `Download ${link.download.length <= LONGEST_NAME ? link.download : "the labelled rows"}`;
   at("output").hidden = false;
   link.focus();
 }
