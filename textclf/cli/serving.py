@@ -80,8 +80,8 @@ def serve(
     selected = [selected_run(run) for run in runs or [None]]
     models = Models(selected, reloaded=counters.count_reload)
     opened = open_socket(host, port)
-    print_stderr(f"serving {', '.join(models.names)} on {url_of(opened)} (Ctrl-C stops)")
-    answered = serve_models(models, settings, counters, opened)
+    line = f"serving {', '.join(models.names)} on {url_of(opened)} (Ctrl-C stops)"
+    answered = serve_models(models, settings, counters, opened, started=lambda _server: print_stderr(line))
     if not answered:
         print_stderr("stopped; what was still under way is lost")
         sys.stderr.flush()

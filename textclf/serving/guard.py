@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -30,6 +31,8 @@ HEADERS = [
 ]
 
 UNKNOWN_PATH = "other"  # in the counts: what strangers ask for must not become a label each
+
+FRAMES = 6  # the last ones, of a bug
 
 CLOSED = 499  # counted for a client that went before its answer; nginx's number
 
@@ -95,6 +98,8 @@ class Guard:
             # two programs could differ on where such a request ends
             message = "the request has content-length and transfer-encoding; send one of them."
             return error(400, message, {"connection": "close"})
+        if scope["http_version"] not in ("1.0", "1.1"):
+            return error(400, "this server speaks HTTP/1.1.", {"connection": "close"})
         host = host_name(headers.get(b"host", b"").decode("latin-1"))
         hosts = self._settings.hosts
         if hosts and host and host not in hosts:  # without a name it is no browser
@@ -156,6 +161,6 @@ def _log(problem: Exception) -> None:
     elif isinstance(problem, UserError):
         logger.error("%s", problem)
     else:  # without its message, which may hold a part of a text
-        where = "".join(traceback.format_tb(problem.__traceback__))
-        for line in f"a request failed with {type(problem).__name__}, a bug of textclf:\n{where}".splitlines():
-            logger.error("%s", line)
+        frames = traceback.extract_tb(problem.__traceback__)[-FRAMES:]
+        where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        logger.error("a request failed with %s, a bug of textclf, at %s", type(problem).__name__, where)

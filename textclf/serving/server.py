@@ -21,7 +21,9 @@ from textclf.serving.protocol import IDLE_SECONDS, MAX_HEAD_BYTES, Protocol
 
 LAST_CALL = 0.5  # seconds in which a server that was told to stop still takes requests, while it says it is not ready
 
-GRACE = 7  # seconds for what is under way; with all else the process ends within 10
+GRACE = 6  # seconds for what is under way; with all else the process ends within 10
+
+BACKLOG = 512  # connections that are not accepted yet
 
 MIN_TOKEN = 16  # characters
 
@@ -53,7 +55,7 @@ def check_token(token: str | None) -> str | None:
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to host and port.
+    """Return a socket that listens on host and port.
 
     Raises:
         UserError: it cannot be.
@@ -67,6 +69,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind(address)
+        opened.listen(BACKLOG)  # who connects before the server has begun waits
     except OSError as error:
         opened.close()
         raise UserError(
@@ -76,7 +79,7 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def url_of(opened: socket.socket) -> str:
-    """Return the URL of a bound socket."""
+    """Return the URL of a socket."""
     host, port = opened.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -84,10 +87,19 @@ def url_of(opened: socket.socket) -> str:
 class Server(uvicorn.Server):
     """uvicorn's server, which says that it is not ready before it stops, and ends with 0 where a signal stops it."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, reload_all: asyncio.Event):
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, reload_all: asyncio.Event,
+        started: "Callable[[Server], None]",
+    ):  # fmt: skip
         super().__init__(config)
         self._settings = settings
         self._reload_all = reload_all
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests; signals are handled already."""
+        await super().startup(sockets)
+        self._started(self)
 
     def stop(self) -> None:
         """Begin to stop; the second time at once."""
@@ -129,14 +141,13 @@ def serve(
     """Serve until a signal comes; return True if everything under way was answered.
 
     Args:
-        started: called with the server before it takes requests.
+        started: called with the server once it takes requests.
     """
 
     async def run() -> bool:
         reload_all = asyncio.Event()
-        server = Server(_config(models, settings, counters), settings, reload_all)
+        server = Server(_config(models, settings, counters), settings, reload_all, started)
         watching = asyncio.create_task(models.watch(reload_all))
-        started(server)
         try:
             await server.serve([opened])
         finally:
@@ -159,6 +170,7 @@ def _config(models: Models, settings: Settings, counters: Counters) -> uvicorn.C
         server_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        backlog=BACKLOG,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE,
     )
