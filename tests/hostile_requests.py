@@ -3,6 +3,8 @@
 The server takes bodies of 100,000 bytes, 100 texts of 1,000 characters, and 1 second for a request.
 """
 
+# ruff: noqa: E501 - a request and its answer on one line
+
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +40,10 @@ def infer(message: str, **changes: Any) -> tuple[Sent, Expected]:
     """Return a request of the open inference protocol with other fields than it should have."""
     tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x"]} | changes
     head = HEAD.replace(b"/predict", b"/v2/models/reviews/infer")
-    return post({"inputs": [{name: value for name, value in tensor.items() if value != "absent"}]}, head), (400, message)
+    return post({"inputs": [{name: value for name, value in tensor.items() if value != "absent"}]}, head), (
+        400,
+        message,
+    )
 
 
 def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
@@ -80,27 +85,27 @@ DOCUMENTS: dict[str, tuple[Sent, Expected]] = {
     "a list": predict([], "the body: found a list of 0, need an object."),
     "null": predict(None, "the body: found None, need an object."),
     "a text": predict("texts", "the body: found 'texts', need an object."),
-    "a long text": predict("x" * 9000, "the body: found 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, need an object."),  # noqa: E501
+    "a long text": predict("x" * 9000, "the body: found 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, need an object."),
     "deep lists": predict(b"[" * 50_000, DEEP[1]),
     "deep objects": predict(b'{"a":' * 15_000, DEEP[1]),
     "deep in texts": predict(b'{"texts": ' + b"[" * 40_000 + b"]" * 40_000 + b"}", DEEP[1]),
-    "many lists": predict(b'{"texts": [' + b"[]," * 30_000 + b"[]]}", "texts: found 30,001; at most 100 texts are predicted at once.", 413),  # noqa: E501
+    "many lists": predict(b'{"texts": [' + b"[]," * 30_000 + b"[]]}", "texts: found 30,001; at most 100 texts are predicted at once.", 413),
     "many names": predict({str(number): 0 for number in range(8000)}, "the body lacks texts."),
     "no texts": predict({"text": "x"}, "the body lacks texts."),
     "an unknown name": predict({"texts": [], "txt": 1}, "the body has 'txt', which is unknown; it takes texts, explain."),
-    "an evil name": predict({"texts": [], "__proto__\x00<b>": 1}, "the body has '__proto__\\x00<b>', which is unknown; it takes texts, explain."),  # noqa: E501
+    "an evil name": predict({"texts": [], "__proto__\x00<b>": 1}, "the body has '__proto__\\x00<b>', which is unknown; it takes texts, explain."),
     "a text for texts": predict({"texts": "x"}, "texts: found 'x', need a list of texts."),
     "an object for texts": predict({"texts": {}}, "texts: found an object, need a list of texts."),
     "a number among texts": predict({"texts": ["a", "b", "c", 5]}, "texts[3]: found 5, need a text."),
     "null among texts": predict({"texts": [None]}, "texts[0]: found None, need a text."),
     "true among texts": predict({"texts": [True]}, "texts[0]: found True, need a text."),
     "a list among texts": predict({"texts": [["a"]]}, "texts[0]: found a list of 1, need a text."),
-    "half a surrogate pair": predict(b'{"texts": ["\\ud83d"]}', "texts[0]: it has half of a surrogate pair, which is no character."),  # noqa: E501
-    "a surrogate as a name": predict(b'{"texts": [], "\\udc00": 1}', "the body has '\\udc00', which is unknown; it takes texts, explain."),  # noqa: E501
+    "half a surrogate pair": predict(b'{"texts": ["\\ud83d"]}', "texts[0]: it has half of a surrogate pair, which is no character."),
+    "a surrogate as a name": predict(b'{"texts": [], "\\udc00": 1}', "the body has '\\udc00', which is unknown; it takes texts, explain."),
     "explain as a text": predict({"texts": [], "explain": "no"}, "explain: found 'no', need true or false."),
     "explain as a number": predict({"texts": [], "explain": 1}, "explain: found 1, need true or false."),
     "too many texts": predict({"texts": ["x"] * 101}, "texts: found 101; at most 100 texts are predicted at once.", 413),
-    "too long a text": predict({"texts": ["x" * 1001]}, "texts[0]: found 1,001; at most 1,000 characters of a text are read.", 413),  # noqa: E501
+    "too long a text": predict({"texts": ["x" * 1001]}, "texts[0]: found 1,001; at most 1,000 characters of a text are read.", 413),
     "latin-1": predict('{"texts": ["é"]}'.encode("latin-1"), "the body is not UTF-8: byte 0xe9 at 12."),
     "UTF-16": predict('{"texts": []}'.encode("utf-16"), "the body is not UTF-8: byte 0xff at 0."),
     "overlong UTF-8": predict(b'{"texts": ["\xc0\xaf"]}', "the body is not UTF-8: byte 0xc0 at 12."),
@@ -134,13 +139,13 @@ PROTOCOL: dict[str, tuple[Sent, Expected]] = {
 }
 
 HEADS: dict[str, tuple[Sent, Expected]] = {
-    "no content-type": (post(OK, b"POST /predict HTTP/1.1\r\nhost: x\r\n"), (421, "host 'x': this server answers to localhost, 127.0.0.1, ::1. Others: --allow-host.")),  # noqa: E501
+    "no content-type": (post(OK, b"POST /predict HTTP/1.1\r\nhost: x\r\n"), (421, "host 'x': this server answers to localhost, 127.0.0.1, ::1. Others: --allow-host.")),
     "a form": (
         post(OK, HEAD.replace(b"application/json", b"application/x-www-form-urlencoded")),
         (415, "content-type is 'application/x-www-form-urlencoded', need application/json."),
     ),
-    "text": (post(OK, HEAD.replace(b"application/json", b"text/plain")), (415, "content-type is 'text/plain', need application/json.")),  # noqa: E501
-    "compressed": (post(OK, HEAD + b"content-encoding: gzip\r\n"), (415, "content-encoding is 'gzip'; send the JSON as it is.")),  # noqa: E501
+    "text": (post(OK, HEAD.replace(b"application/json", b"text/plain")), (415, "content-type is 'text/plain', need application/json.")),
+    "compressed": (post(OK, HEAD + b"content-encoding: gzip\r\n"), (415, "content-encoding is 'gzip'; send the JSON as it is.")),
     "length and chunks": (
         HEAD + b"content-length: 13\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n", BOTH
     ),
@@ -157,8 +162,8 @@ HEADS: dict[str, tuple[Sent, Expected]] = {
     "a NUL in a header": (HEAD + b"x: \0\r\n\r\n", NO_HTTP),
     "no host": (GET + b"\r\n", NO_HTTP),
     "two hosts": (GET + b"host: localhost\r\nhost: a.example\r\n\r\n", NO_HTTP),
-    "another host": (GET + b"host: a.example\r\n\r\n", (421, "host 'a.example': this server answers to localhost, 127.0.0.1, ::1. Others: --allow-host.")),  # noqa: E501
-    "a host of blanks": (GET + b"host: a b\r\n\r\n", (421, "host 'a b': this server answers to localhost, 127.0.0.1, ::1. Others: --allow-host.")),  # noqa: E501
+    "another host": (GET + b"host: a.example\r\n\r\n", (421, "host 'a.example': this server answers to localhost, 127.0.0.1, ::1. Others: --allow-host.")),
+    "a host of blanks": (GET + b"host: a b\r\n\r\n", (421, "host 'a b': this server answers to localhost, 127.0.0.1, ::1. Others: --allow-host.")),
     "a large header": (HEAD + b"x: " + b"a" * 20_000 + b"\r\n\r\n", (400, None)),
     "many headers": (HEAD + b"x: a\r\n" * 9000 + b"\r\n", (400, None)),
     "an endless line": (b"A" * 40_000, NO_HTTP),
@@ -171,10 +176,10 @@ HEADS: dict[str, tuple[Sent, Expected]] = {
         b"sec-websocket-key: x\r\nsec-websocket-version: 13\r\n\r\n",
         (405, "GET is not for '/predict'; it takes POST."),
     ),
-    "another method": (b"DELETE /predict HTTP/1.1\r\nhost: localhost\r\n\r\n", (405, "DELETE is not for '/predict'; it takes POST.")),  # noqa: E501
+    "another method": (b"DELETE /predict HTTP/1.1\r\nhost: localhost\r\n\r\n", (405, "DELETE is not for '/predict'; it takes POST.")),
     "TRACE": (b"TRACE / HTTP/1.1\r\nhost: localhost\r\n\r\n", (405, "TRACE is not for '/'; it takes GET, HEAD.")),
     "CONNECT": (b"CONNECT a.example:443 HTTP/1.1\r\nhost: localhost\r\n\r\n", (404, nothing_at("a.example:443"))),
-    "a proxy's request": (b"GET http://a.example/ HTTP/1.1\r\nhost: localhost\r\n\r\n", (404, nothing_at("http://a.example/"))),  # noqa: E501
+    "a proxy's request": (b"GET http://a.example/ HTTP/1.1\r\nhost: localhost\r\n\r\n", (404, nothing_at("http://a.example/"))),
 }  # fmt: skip
 
 PATHS: dict[str, tuple[Sent, Expected]] = {
@@ -225,6 +230,12 @@ BODIES: dict[str, tuple[Sent, Expected]] = {
 
 REQUESTS = {
     f"{group}: {name}": case
-    for group, cases in {"document": DOCUMENTS, "protocol": PROTOCOL, "head": HEADS, "path": PATHS, "body": BODIES}.items()
+    for group, cases in {
+        "document": DOCUMENTS,
+        "protocol": PROTOCOL,
+        "head": HEADS,
+        "path": PATHS,
+        "body": BODIES,
+    }.items()
     for name, case in cases.items()
 }

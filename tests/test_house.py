@@ -14,7 +14,7 @@ from textclf.config.yaml_source import read_yaml
 
 PACKAGES = [
     {"cli"},
-    {"export", "compression", "tuning", "scoring"},
+    {"export", "compression", "tuning", "scoring", "serving"},
     {"training"},
     {"evaluation"},
     {"report"},
@@ -88,6 +88,7 @@ COMMANDS = [
     "evaluate --run {run}",
     "compare {run} {run}",
     "explain words --run {run}",
+    "serve --help",
     "report {run}",
     "export --run {run} --format keras --output {folder}/model.keras",
     "export --run {run} --format onnx --output {folder}/model.onnx",

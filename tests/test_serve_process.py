@@ -51,8 +51,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 BEGUN = (
-    b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n"
-    b'{"texts"'
+    b'POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n{"texts"'
 )
 
 
@@ -83,6 +82,17 @@ def test_what_is_under_way_is_answered_and_ready_turns_off(started: Callable[...
         answer = connection.recv(10_000)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert server.process.wait(10) == 0
+
+
+def test_what_is_computed_is_answered(started: Callable[..., Process]) -> None:
+    server, answers = started("--run", REVIEWS), []
+    texts = [f"number {number} is a fine film " * 20 for number in range(20)]
+    thread = threading.Thread(target=lambda: answers.extend(server.predict(texts, explain=True)))
+    thread.start()
+    wait_for(lambda: b"textclf_requests_under_way 1\n" in server.get("/metrics").body)
+    assert server.stop() == (0, ["stopped"])
+    thread.join()
+    assert len(answers) == 20
 
 
 @pytest.mark.parametrize(("signals", "seconds"), [(1, 10), (2, 3)])

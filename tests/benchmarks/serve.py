@@ -9,6 +9,7 @@ beside this file.
 
 import argparse
 import asyncio
+import atexit
 import json
 import os
 import random
@@ -57,6 +58,7 @@ class Served:
     def __init__(self, run: Path):
         command = [str(part) for part in [*TEXTCLF, "serve", "--run", run, "--port", "0"]]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)
         assert self.process.stderr
         line = self.process.stderr.readline()
         match = re.search(r":(\d+) \(", line)
@@ -225,7 +227,8 @@ def measure_singles(run: Path, lines: Path, count: int, connections: int) -> dic
     ordered = sorted(seconds)
     return {
         "requests": done, "connections": connections, "seconds": round(taken, 1), "wrong": wrong,
-        "p50_ms": round(1000 * ordered[len(ordered) // 2], 2), "p99_ms": round(1000 * ordered[len(ordered) * 99 // 100], 2),
+        "p50_ms": round(1000 * ordered[len(ordered) // 2], 2),
+        "p99_ms": round(1000 * ordered[len(ordered) * 99 // 100], 2),
         "longest_ms": round(1000 * ordered[-1], 1), "memory_mb": memory,
         "loaded": len(re.findall("^loaded ", stderr, re.MULTILINE)), "reloads": RELOADS, "swaps": SWAPS,
     }  # fmt: skip

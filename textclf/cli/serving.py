@@ -81,9 +81,8 @@ def serve(
     models = Models(selected, reloaded=counters.count_reload)
     opened = open_socket(host, port)
     line = f"serving {', '.join(models.names)} on {url_of(opened)} (Ctrl-C stops)"
-    answered = serve_models(models, settings, counters, opened, started=lambda _server: print_stderr(line))
-    if not answered:
-        print_stderr("stopped; what was still under way is lost")
+    done = serve_models(models, settings, counters, opened, started=lambda _server: print_stderr(line))
+    print_stderr("stopped" if done else "stopped; an answer took too long and is lost")
+    if not done:
         sys.stderr.flush()
-        os._exit(0)  # a thread that computes cannot be stopped
-    print_stderr("stopped")
+        os._exit(0)  # Python would wait for the thread

@@ -92,7 +92,7 @@ class Endpoints:
         async with self._at_once():
             parsed = parse_predict(await self._read_body(request), self._limits)
             pool = self._explaining if parsed.explain else self._predicting
-            body = await _run(pool, lambda: _dump(answer_predict(model.classifier, model.name, parsed)))
+            body = await self._run(pool, lambda: _dump(answer_predict(model.classifier, model.name, parsed)))
         self._counters.count_texts(model.name, len(parsed.texts), explained=parsed.explain)
         return Response(body, media_type="application/json")
 
@@ -101,7 +101,7 @@ class Endpoints:
         model = self._find(request.path_params["name"])
         async with self._at_once():
             parsed = parse_infer(await self._read_body(request), self._limits)
-            body = await _run(
+            body = await self._run(
                 self._predicting, lambda: _dump(answer_infer(model.classifier, model.name, parsed, model.version))
             )
         self._counters.count_texts(model.name, len(parsed.texts), explained=False)
@@ -182,6 +182,13 @@ class Endpoints:
         finally:
             self._counters.under_way -= 1
 
+    async def _run(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        """Return what a function returns that runs in a thread."""
+        future = pool.submit(function)
+        self._counters.computing.add(future)
+        future.add_done_callback(self._counters.computing.discard)
+        return await asyncio.wrap_future(future)
+
     async def _read_body(self, request: Request) -> bytes:
         """Return the body of a request for predictions.
 
@@ -225,10 +232,6 @@ def _check_head(request: Request) -> None:
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise HTTPException(415, f"content-encoding is {encoding!r:.80}; send the JSON as it is.")
-
-
-async def _run(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(pool, function)
 
 
 def _dump(document: Mapping[str, Any]) -> bytes:

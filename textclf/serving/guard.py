@@ -1,5 +1,6 @@
 """What every request passes first: the name of the host, the token; and every answer last: headers, counts, errors."""
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -84,6 +85,9 @@ class Guard:
             await app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = CLOSED
+        except asyncio.CancelledError:  # the server has waited long enough
+            if not status:
+                await error(503, "the server stops, and the answer took too long.")(scope, receive, send_with_headers)
         except Exception as problem:  # whatever it is, the server must go on; the answer was `unexpected`
             _log(problem)
         finally:

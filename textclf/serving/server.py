@@ -138,7 +138,7 @@ def serve(
     models: Models, settings: Settings, counters: Counters, opened: socket.socket, *,
     started: Callable[[Server], None] = lambda _server: None,
 ) -> bool:  # fmt: skip
-    """Serve until a signal comes; return True if everything under way was answered.
+    """Serve until a signal comes; return False if a thread still computes, which nothing can stop.
 
     Args:
         started: called with the server once it takes requests.
@@ -152,7 +152,7 @@ def serve(
             await server.serve([opened])
         finally:
             watching.cancel()
-        return not counters.under_way
+        return not counters.computing
 
     return asyncio.run(run())
 
