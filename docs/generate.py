@@ -35,6 +35,7 @@ import predict_speed  # noqa: E402
 import promises  # noqa: E402
 import score  # noqa: E402
 import scripts  # noqa: E402
+import serve  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
 import tune  # noqa: E402
@@ -264,6 +265,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "predict_memory": table_of(predict_memory),
     "predict_speed": table_of(predict_speed),
     "score": table_of(score),
+    "serve": table_of(serve),
     "train_speed": table_of(train_speed),
     "trust": table_of(trust),
     "tune": table_of(tune),

@@ -123,6 +123,15 @@ def test_what_there_is_can_be_asked_for(server: Client) -> None:
     ]  # fmt: skip
 
 
+def test_the_page_on_the_server_shows_what_is_answered(server: Client) -> None:
+    page = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^\$ curl -s --json '(.*)' localhost:8000(\S+)\n(.*)\n```$", page, re.MULTILINE)
+    assert len(examples) == page.count("$ curl") == 4
+    for body, path, shown in examples:  # figures differ between machines
+        answer = server.post(path, body.encode()).body.decode()
+        assert re.sub(r"-?\d[\d.]*", "#", answer) == re.sub(r"-?\d[\d.]*", "#", shown)
+
+
 NO_MODEL = "no model 'no'; there are: reviews, topics, questions, questions-2."
 NO_REPORT = "model topics has no report: it is a bare model/ folder, not a run."
 ABSENT = {
