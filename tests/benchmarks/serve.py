@@ -16,6 +16,7 @@ import random
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -32,9 +33,11 @@ from score import trained_run
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "serve"
 OTHER = ROOT / "tests" / "frozen" / "format_4" / "reviews"
-LIST = 256
+LISTS = (256, 1000)  # texts of a request
+CONNECTIONS = 2  # for the lists: one is read or written while the other is computed
 SINGLES = 2000  # distinct single texts
 RELOADS, SWAPS = 20, 5
+SAMPLES = 400  # of the memory
 TURNS = 3  # of the server and of `predict` with the lists
 
 
@@ -70,6 +73,11 @@ class Served:
         """Return its resident memory in MB."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def cpu_seconds(self) -> float:
+        """Return the processor's seconds that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> str:
         """Stop it with SIGTERM; return what it wrote on stderr."""
@@ -150,24 +158,27 @@ async def send_all(
 def measure_lists(run: Path, lines: Path) -> dict[str, Any]:
     """Return what the server and `predict` take for the same texts, taking turns, and how many answers differ."""
     texts = lines.read_text(encoding="utf-8").split("\n")[:-1]
-    requests = [request_of(texts[start : start + LIST]) for start in range(0, len(texts), LIST)]
     output = FOLDER / "lists.jsonl"
     output.parent.mkdir(parents=True, exist_ok=True)
     predict = [*TEXTCLF, "predict", lines, "--run", run, "--format", "jsonl", "--output", output, "--overwrite"]
     served = Served(run)
-    results: dict[str, Any] = {"texts": len(texts), "predict": [], "1 connection": [], "2 connections": []}
-    answers: dict[int, bytes] = {}
+    turns: dict[str, list[tuple[float, float]]] = {"predict": []}
+    differ = {}
     for _ in range(TURNS):
-        results["predict"].append(measure(predict).seconds)
-        for connections in (1, 2):
+        whole = measure(predict)
+        turns["predict"].append((whole.seconds, whole.cpu_seconds))
+        for size in LISTS:
+            requests = [request_of(texts[start : start + size]) for start in range(0, len(texts), size)]
+            answers: dict[int, bytes] = {}
+            before = served.cpu_seconds()
             taken, _ = asyncio.run(
-                send_all(served.port, requests, len(requests), connections=connections, check=answers.__setitem__)
+                send_all(served.port, requests, len(requests), connections=CONNECTIONS, check=answers.__setitem__)
             )
-            results[f"{connections} connection{'s' * (connections > 1)}"].append(round(taken, 3))
-        say(f"lists: {results}")
+            turns.setdefault(str(size), []).append((round(taken, 3), round(served.cpu_seconds() - before, 3)))
+            differ[str(size)] = differing(output, answers)
+        say(f"lists: {turns}")
     served.stop()
-    results["differ"] = differing(output, answers)
-    return results
+    return {"texts": len(texts), "turns": turns, "differ": differ}
 
 
 def differing(output: Path, answers: dict[int, bytes]) -> int:
@@ -218,20 +229,31 @@ def measure_singles(run: Path, lines: Path, count: int, connections: int) -> dic
         if done in swaps:
             models.reverse()
             point(link, models[0])
-        if done % max(1, count // 20) == 0:
+        if done % max(1, count // SAMPLES) == 0:
             memory.append(round(served.memory(), 1))
+        if done % max(1, count // 10) == 0:
             say(f"{done:,} requests, {memory[-1]} MB")
 
+    before = served.cpu_seconds()
     taken, seconds = asyncio.run(send_all(served.port, requests, count, connections=connections, check=check))
+    cpu = served.cpu_seconds() - before
     stderr = served.stop()
     ordered = sorted(seconds)
     return {
-        "requests": done, "connections": connections, "seconds": round(taken, 1), "wrong": wrong,
+        "requests": done, "connections": connections, "seconds": round(taken, 1), "cpu_seconds": round(cpu, 1),
+        "wrong": wrong,
         "p50_ms": round(1000 * ordered[len(ordered) // 2], 2),
         "p99_ms": round(1000 * ordered[len(ordered) * 99 // 100], 2),
-        "longest_ms": round(1000 * ordered[-1], 1), "memory_mb": memory,
+        "longest_ms": round(1000 * ordered[-1], 1), "memory_mb": [min(part) for part in quarters(memory)],
+        "largest_mb": max(memory),
         "loaded": len(re.findall("^loaded ", stderr, re.MULTILINE)), "reloads": RELOADS, "swaps": SWAPS,
     }  # fmt: skip
+
+
+def quarters(values: list[float]) -> list[list[float]]:
+    """Return the values in four parts; the least of a part is the memory while no model is loaded."""
+    size = max(1, len(values) // 4)
+    return [values[start : start + size] for start in range(0, 4 * size, size)]
 
 
 def point(link: Path, run: Path) -> None:
@@ -245,19 +267,24 @@ def point(link: Path, run: Path) -> None:
 def table(results: dict[str, Any]) -> list[list[str]]:
     """Return the table of docs/serve.md."""
     lists, singles = results["lists"], results["singles"]
-    predict = sorted(lists["predict"])[TURNS // 2]
-    rows = [["what", "a second", "beside `predict`", "p50", "p99", "memory"]]
-    for name in ("1 connection", "2 connections"):
-        taken = sorted(lists[name])[TURNS // 2]
-        rate = f"{lists['texts'] / taken:,.0f} texts"
-        rows.append([f"lists of {LIST}, {name}", rate, f"{100 * predict / taken:.0f} %", "", "", ""])
-    rows.append([f"`predict`, {lists['texts']:,} texts", f"{lists['texts'] / predict:,.0f} texts", "", "", "", ""])
+    rows = [["what", "a second", "beside `predict`", "p50", "p99", "processor's time", "memory"]]
+    turns = {
+        name: [statistics.median(column) for column in zip(*pairs, strict=True)]
+        for name, pairs in lists["turns"].items()
+    }
+    predict = turns["predict"][0]
+    for name, (taken, cpu) in turns.items():
+        what = f"`predict`, {lists['texts']:,} texts" if name == "predict" else f"lists of {name}"
+        each = f"{1e6 * cpu / lists['texts']:.0f} µs a text"
+        rows.append([what, f"{lists['texts'] / taken:,.0f} texts", f"{100 * predict / taken:.0f} %", "", "", each, ""])
     memory = singles["memory_mb"]
     rows.append(
         [
             f"one text each, {singles['connections']} connections, {singles['requests']:,} requests",
             f"{singles['requests'] / singles['seconds']:,.0f} requests", "", f"{singles['p50_ms']:.1f} ms",
-            f"{singles['p99_ms']:.1f} ms", f"{memory[0]:.0f} MB, at the end {memory[-1]:.0f} MB",
+            f"{singles['p99_ms']:.1f} ms", f"{1e6 * singles['cpu_seconds'] / singles['requests']:.0f} µs a request",
+            f"{memory[0]:.0f} MB in the first quarter, {memory[-1]:.0f} in the last; "
+            f"{singles['largest_mb']:.0f} while a model is loaded",
         ]
     )  # fmt: skip
     return rows
