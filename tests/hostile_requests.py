@@ -225,6 +225,7 @@ BODIES: dict[str, tuple[Sent, Expected]] = {
     "a closed side within a body": ([HEAD + b"content-length: 13\r\n\r\n{", -1], CLOSED),
     "a closed side after a request": ([post(OK), -1], (200, None)),
     "two requests at once": (post(OK) + post({"texts": 5}), (200, None)),
+    "a client that does not read": ([*[post({"texts": ["x"] * 100})] * 300, 1.5], (200, None)),
     "rubbish after a request": (post(OK) + b"\0\1\2\3", (200, None)),
 }  # fmt: skip
 

@@ -30,9 +30,10 @@ from corpora import SHARED, lines_file, short_texts
 from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
 from score import trained_run
 
+from textclf.inference.model_folder import checksum
+
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "serve"
-OTHER = ROOT / "tests" / "frozen" / "format_4" / "reviews"
 LISTS = (256, 1000)  # texts of a request
 CONNECTIONS = 2  # for the lists: one is read or written while the other is computed
 SINGLES = 2000  # distinct single texts
@@ -201,9 +202,9 @@ def measure_singles(run: Path, lines: Path, count: int, connections: int) -> dic
     with lines.open(encoding="utf-8") as file:
         texts = [line.rstrip("\n") for line in islice(file, SINGLES)]
     requests = [request_of([text]) for text in texts]
-    link = FOLDER / "served"
+    link, other = FOLDER / "served", relabelled(run)
     expected = [set[bytes]() for _ in texts]
-    for model in (run, OTHER):
+    for model in (run, other):
         point(link, model)
         served = Served(link)
         asyncio.run(
@@ -215,7 +216,7 @@ def measure_singles(run: Path, lines: Path, count: int, connections: int) -> dic
         served.stop()
     point(link, run)
     served = Served(link)
-    done, wrong, models = 0, 0, [run, OTHER]
+    done, wrong, models = 0, 0, [run, other]
     reloads = {count * (2 * step + 1) // (2 * RELOADS) for step in range(RELOADS)}
     swaps = {count * (step + 1) // (SWAPS + 1) for step in range(SWAPS)}
     memory: list[float] = []
@@ -248,6 +249,17 @@ def measure_singles(run: Path, lines: Path, count: int, connections: int) -> dic
         "largest_mb": max(memory),
         "loaded": len(re.findall("^loaded ", stderr, re.MULTILINE)), "reloads": RELOADS, "swaps": SWAPS,
     }  # fmt: skip
+
+
+def relabelled(run: Path) -> Path:
+    """Make a model of the same size whose answers differ: its labels have other names."""
+    other = FOLDER / "other"
+    shutil.copytree(run / "model", other)
+    document = json.loads((other / "model.json").read_text(encoding="utf-8"))
+    document["labels"] = [f"{label}, by the other model" for label in document["labels"]]
+    document["checksum"] = checksum(document)
+    (other / "model.json").write_text(json.dumps(document), encoding="utf-8")
+    return other
 
 
 def quarters(values: list[float]) -> list[list[float]]:

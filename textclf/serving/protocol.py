@@ -24,6 +24,7 @@ class Protocol(H11Protocol):
     """For a request to arrive, from its first byte, or from the connection, to its last."""
 
     _timer: asyncio.TimerHandle | None = None
+    _reading_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin; refuse where there are too many."""
@@ -54,7 +55,23 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._cancel()
+        self._cancel_reading()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read its answers, for a while."""
+        super().pause_writing()
+        self._reading_timer = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on where the client has read."""
+        super().resume_writing()
+        self._cancel_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, also where its client has not read the last answer."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(self.seconds, self.transport.abort)
 
     def _watch(self) -> None:
         """Start the timer when a request has begun to arrive, and stop it when all of it is there."""
@@ -69,6 +86,11 @@ class Protocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _cancel_reading(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None
 
     def _too_slow(self) -> None:
         self._timer = None
