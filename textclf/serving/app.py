@@ -267,7 +267,8 @@ async def _http_error(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     headers, message, path = dict(problem.headers or {}), problem.detail, request.scope["path"]
     if problem.status_code == 405:
-        message = f"{request.method:.20} is not for {path!r:.80}; it takes {headers.get('Allow', '')}."
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))  # from a set
+        message = f"{request.method:.20} is not for {path!r:.80}; it takes {headers['Allow']}."
     elif problem.status_code == 404 and message == "Not Found":
         message = f"nothing is at {path!r:.80}; /openapi.json says what there is."
     return error(problem.status_code, message, headers)
