@@ -91,11 +91,11 @@ def serving(*runs: Path, **settings: Any) -> Iterator[Client]:
     thread = threading.Thread(target=serve, args=arguments, kwargs={"started": started})
     thread.start()
     try:
-        assert begun.wait(10)
+        assert begun.wait(30)
         yield Client(port)
     finally:
         stops[0]()
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -117,5 +117,5 @@ class Process(Client):
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[str]]:
         """End it by a signal; return its exit code and the further lines on stderr."""
         self.process.send_signal(number)
-        _, stderr = self.process.communicate(timeout=15)
+        _, stderr = self.process.communicate(timeout=30)
         return self.process.returncode, stderr.splitlines()

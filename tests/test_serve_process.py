@@ -44,7 +44,7 @@ def put(model: Path, run: Path) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -62,7 +62,7 @@ def test_a_signal_ends_it_with_0_at_once(started: Callable[..., Process], number
     server.predict(["x"])
     start = time.monotonic()
     assert server.stop(number) == (0, ["stopped"])
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 6
 
 
 def test_what_is_under_way_is_answered_and_ready_turns_off(started: Callable[..., Process]) -> None:
@@ -95,7 +95,7 @@ def test_what_is_computed_is_answered(started: Callable[..., Process]) -> None:
     assert len(answers) == 20
 
 
-@pytest.mark.parametrize(("signals", "seconds"), [(1, 10), (2, 3)])
+@pytest.mark.parametrize(("signals", "seconds"), [(1, 10), (2, 6)])
 def test_what_does_not_come_to_an_end_is_left(started: Callable[..., Process], signals: int, seconds: float) -> None:
     server = started("--run", REVIEWS, "--timeout", "60")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:

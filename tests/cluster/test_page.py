@@ -64,7 +64,7 @@ def url(runs: list[Path]) -> Iterator[str]:
     match = re.search(r"http://[\d.:]+", process.stderr.readline())
     yield match[0]
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "stopped\n")
 
 
@@ -106,7 +106,7 @@ def resize(browser: webdriver.Chrome, width: int, height: int) -> None:
 
 
 def wait(browser: webdriver.Chrome, condition: Callable[[], object]) -> None:
-    WebDriverWait(browser, 10, poll_frequency=0.05).until(lambda _: condition())
+    WebDriverWait(browser, 30, poll_frequency=0.05).until(lambda _: condition())
 
 
 def at(browser: webdriver.Chrome, name: str) -> WebElement:
@@ -340,5 +340,5 @@ def test_a_token_is_asked_for_as_a_password(chrome: webdriver.Chrome, runs: list
     chrome.get(url[0])
     type_text(chrome, "a fine film")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
     assert at(chrome, "label").text == "positive"
