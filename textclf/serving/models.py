@@ -22,7 +22,9 @@ WATCH_SECONDS = 2.0  # between looks at the runs
 
 MAX_REPORT_BYTES = 1 << 26
 
-State = tuple[tuple[int, int, int] | None, ...]
+FileState = tuple[int, int, int, int] | None
+
+State = tuple[FileState, ...]
 """What tells one version of the files from another; None for a file that is not there."""
 
 
@@ -142,12 +144,13 @@ def read_state(run: Run) -> State:
     return tuple(map(_file_state, [*(folder / name for name in MODEL_FILES), run.report]))
 
 
-def _file_state(path: Path) -> tuple[int, int, int] | None:
+def _file_state(path: Path) -> FileState:
     try:
         state = path.stat()
     except OSError:
         return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
+    # a copy may have the time, the size and even the number of the file that it replaces, but was not made then
+    return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
 
 
 def _version(path: Path) -> str:
