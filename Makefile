@@ -67,7 +67,7 @@ lowest: install  ## Run the tests, but for the slow ones, on the lowest versions
 	.venv-lowest/bin/python $(PYTEST) $(QUICK)
 
 CLUSTER := .venv-cluster
-cluster: install  ## Try what needs servers: PostgreSQL, an S3 server, Ray, Spark; installs Debian's packages where they lack
+cluster: install  ## Try what needs servers or a browser: PostgreSQL, an S3 server, Ray, Spark, Chromium; installs Debian's packages where they lack
 	tests/cluster/packages.sh
 	test -x $(CLUSTER)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(CLUSTER)
 	$(UV_INSTALL) --python $(CLUSTER) --requirement $(LOCK)
@@ -89,6 +89,7 @@ bench: data encoder  ## Measure accuracy, speed and memory on real data beside o
 	$(BIN)/python tests/benchmarks/predict_speed.py
 	$(BIN)/python tests/benchmarks/predict_memory.py
 	$(BIN)/python tests/benchmarks/score.py
+	$(BIN)/python tests/benchmarks/serve.py
 	$(BIN)/python tests/benchmarks/train_speed.py
 	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py

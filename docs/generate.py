@@ -37,6 +37,7 @@ import promises  # noqa: E402
 import score  # noqa: E402
 import score_kills  # noqa: E402
 import scripts  # noqa: E402
+import serve  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
 import tune  # noqa: E402
@@ -274,6 +275,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "score": table_of(score),
     "score_kills": table_of(score_kills),
     "spark_script": spark_script,
+    "serve": table_of(serve),
     "train_speed": table_of(train_speed),
     "trust": table_of(trust),
     "tune": table_of(tune),

@@ -15,7 +15,7 @@ from textclf.config.yaml_source import read_yaml
 PACKAGES = [
     {"cli"},
     {"api"},
-    {"export", "compression", "tuning", "scoring", "tracking"},
+    {"export", "compression", "tuning", "scoring", "serving", "tracking"},
     {"training"},
     {"evaluation"},
     {"report"},
@@ -90,6 +90,7 @@ COMMANDS = [
     "evaluate --run {run}",
     "compare {run} {run}",
     "explain words --run {run}",
+    "serve --help",
     "report {run}",
     "export --run {run} --format keras --output {folder}/model.keras",
     "export --run {run} --format onnx --output {folder}/model.onnx",

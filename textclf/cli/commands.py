@@ -25,6 +25,7 @@ from textclf.cli.options import (
     set_option,
 )
 from textclf.cli.scoring import score
+from textclf.cli.serving import serve
 from textclf.io.outputs import STDIN, check_output
 from textclf.io.sanitize import printable_json, printable_lines
 
@@ -417,5 +418,7 @@ def schema() -> None:
     print_stdout([json.dumps(json_schema(), indent=1), "\n"])
 
 
-COMMANDS = (init, check, train, tune, evaluate, compare, predict, score, explain, report, export, compress, schema)
+COMMANDS = (
+    init, check, train, tune, evaluate, compare, predict, score, serve, explain, report, export, compress, schema,
+)  # fmt: skip
 """In the order of `textclf --help`."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,7 @@ class Classifier:
         self._score = score
         self._threads = ThreadPoolExecutor(threads or usable_processors())
         self._probe = probe
+        self._encoding = Lock()  # the cache of words serves one thread at a time
 
     def __repr__(self) -> str:
         return f"<Classifier of {len(self.labels)} labels: {join_names(self.labels, most=5)}>"
@@ -94,7 +96,8 @@ class Classifier:
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return the token ids of each text."""
-        return self._input.encode(texts)
+        with self._encoding:
+            return self._input.encode(texts)
 
     def words(self, text: str) -> Words:
         """Return the words of a text as the model reads them."""
@@ -234,6 +237,23 @@ class Classifier:
         """Return the largest difference between the stored rows' probabilities now and when the model was saved."""
         probabilities = self.probabilities(self.probe_rows())
         return float(np.abs(probabilities - np.array(self._probe["probabilities"])).max())
+
+    def check_probe(self, path: Path) -> float:
+        """Return `probe_difference`.
+
+        Args:
+            path: of the run, for the message.
+
+        Raises:
+            UserError: the difference is larger than rounding.
+        """
+        difference = self.probe_difference()
+        if not difference <= PARITY_LIMIT:
+            raise UserError(
+                f"{path}: probabilities differ by {difference:.1e} from those when it was saved; {PARITY_LIMIT:.0e} at "
+                "most is rounding. Another ONNX Runtime may compute differently; train again, or install the old one."
+            )
+        return difference
 
 
 def decide(probabilities: Probabilities, label_separator: str | None, threshold: Threshold) -> npt.NDArray[np.int64]:

@@ -190,7 +190,7 @@ def read_model_files(folder: Path) -> ModelFiles:
         _check_probe(document["probe"], description)
     except InvalidField as problem:
         raise UserError(f"{path} is damaged: {problem}. Copy the folder again.") from None
-    graph = _read_file(graph_path, limit=MAX_GRAPH_BYTES)
+    graph = read_regular_file(graph_path, limit=MAX_GRAPH_BYTES)
     if hashlib.sha256(graph).hexdigest() != document["sha256"]:
         raise UserError(f"{graph_path} is not the file that {path} describes: another sha256. Copy the folder again.")
     try:
@@ -212,7 +212,7 @@ def _read_tokenizer(path: Path, description: Path, document: TokenizerDocument |
     """
     if document is None:
         return None
-    data = _read_file(path, limit=MAX_TOKENIZER_BYTES)
+    data = read_regular_file(path, limit=MAX_TOKENIZER_BYTES)
     if hashlib.sha256(data).hexdigest() != document["sha256"]:
         raise UserError(f"{path} is not the file that {description} describes: another sha256. Copy the folder again.")
     pieces = PieceTokenizer(data, source=path)
@@ -224,8 +224,8 @@ def _read_tokenizer(path: Path, description: Path, document: TokenizerDocument |
     return pieces
 
 
-def _read_file(path: Path, *, limit: int) -> bytes:
-    """Read a file of the folder.
+def read_regular_file(path: Path, *, limit: int) -> bytes:
+    """Read a file of a run from a stranger.
 
     Raises:
         UserError: it cannot be read, has more than `limit` bytes, or is no regular file: a link could lead to any
@@ -249,7 +249,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is no JSON object, too large, or of a format that is not read here.
     """
-    data = _read_file(path, limit=MAX_JSON_BYTES)
+    data = read_regular_file(path, limit=MAX_JSON_BYTES)
     if data.count(b"[") + data.count(b"{") > MAX_JSON_LISTS or data.count(b",") > MAX_JSON_VALUES:
         raise UserError(f"{path} is damaged: more values than any model has. Copy the folder again.")
     try:

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from textclf.data.label_studio import TEXT, prediction_task
 from textclf.data.rows import split_labels
 from textclf.inference.classifier import Classifier, Probabilities
+from textclf.io.contract import PredictionDocument
 from textclf.io.files import json_list
 from textclf.io.sanitize import csv_lines, escape_formulas, label_columns
 from textclf.text.encoding import ConsecutiveIds
@@ -181,20 +182,11 @@ def _csv_text(rows: Iterable[list[str]]) -> str:
 
 
 def _jsonl_rows(chunk: PredictedChunk) -> str:
-    rows = zip(chunk.labels, chunk.confidence.round(6).tolist(), chunk.probabilities.round(6).tolist(), strict=True)
+    documents = prediction_documents(chunk.names, chunk.labels, chunk.confidence, chunk.probabilities)
     return "".join(
         [
-            json.dumps(
-                {
-                    "row": row,
-                    "label": label,
-                    "probability": confidence,
-                    "probabilities": dict(zip(chunk.names, values, strict=True)),
-                },
-                ensure_ascii=False,
-            )
-            + "\n"
-            for row, (label, confidence, values) in enumerate(rows, start=chunk.first)
+            json.dumps({"row": row, **document}, ensure_ascii=False) + "\n"
+            for row, document in enumerate(documents, start=chunk.first)
         ]
     )
 
@@ -209,6 +201,24 @@ def _task_rows(chunk: PredictedChunk) -> str:
         for text, label, confidence in zip(chunk.texts, chunk.labels, chunk.confidence.tolist(), strict=True)
     )  # fmt: skip
     return "".join([json.dumps(task, ensure_ascii=False) + "\n" for task in tasks])
+
+
+def prediction_documents(
+    names: Sequence[str], labels: Sequence[str], confidence: npt.NDArray[np.float64], probabilities: Probabilities
+) -> list[PredictionDocument]:  # fmt: skip
+    """Return each row's label and probabilities as JSON fields, with six decimals.
+
+    Args:
+        names: the classifier's labels.
+        labels: the predicted label of each row.
+        confidence: the probability of each row's label, shape (n,).
+        probabilities: shape (n, labels).
+    """
+    rows = zip(labels, confidence.round(6).tolist(), probabilities.round(6).tolist(), strict=True)
+    return [
+        {"label": label, "probability": probability, "probabilities": dict(zip(names, values, strict=True))}
+        for label, probability, values in rows
+    ]
 
 
 def _one_line(label: str) -> str:

@@ -289,6 +289,14 @@ class ExplanationDocument(TypedDict):
     cut: int
 
 
+class PredictionDocument(TypedDict):
+    """The predicted label of a text, and the probability of each label."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
 class SampleDocument(TypedDict):
     """A row that the report shows in full."""
 

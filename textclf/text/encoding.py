@@ -229,9 +229,9 @@ class CachedTokenizer:
         return concatenate_tokens(map(self._tokenize, text_blocks(texts)))
 
     def _tokenize(self, texts: list[str]) -> Tokens:
-        if len(self._piece_ids) > MAX_PIECES:
-            self.clear()
         pieces = self._tokenizer.pieces(texts, self._options)
+        if len(self._piece_ids) > min(MAX_PIECES, max(FEW_PIECES, CACHED_FOR_EACH * len(pieces))):
+            self.clear()
         piece_ids = np.fromiter(map(self._piece_ids.__getitem__, pieces), np.int32, len(pieces))  # (pieces of texts,)
         self._add_pieces(list(islice(self._piece_ids, len(self._counts), None)))
         counts = np.array(self._counts, np.int64)  # (known pieces,)
@@ -251,6 +251,10 @@ class CachedTokenizer:
 
 
 MAX_PIECES = 1 << 18  # in the cache, about 40 MB
+
+# A cache is made into arrays for each block, which for a short one would take longer than tokenizing it: a server that
+# is sent one text at a time would become slower with each new word.
+FEW_PIECES, CACHED_FOR_EACH = 1 << 13, 16
 
 BLOCK = 1 << 20  # characters tokenized together
 

@@ -1,0 +1,1 @@
+"""`textclf serve`: predictions over HTTP, and a page to try them. Never TensorFlow."""
