@@ -15,7 +15,8 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SAMPLES, textclf
+from conftest import QUICK as QUICK_SETTINGS
+from conftest import SAMPLES, overrides, textclf, write_config
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -159,7 +160,7 @@ def test_x_and_y_that_cannot_be_learnt_from_are_refused() -> None:
         "y: the class 'a' as a label of a run stands for two. Rename it."
     )
     assert message_of(fit, texts, ["a", "", "a", "b"]) == "y: the class '' as a label of a run is empty. Rename it."
-    assert message_of(fit, texts, np.array([1, "a", 2, "b"], object)) == (
+    assert message_of(fit, texts, np.array(["a", 1, "b", 2], object)) == (
         "y holds classes of several types. Make all text, or all numbers."
     )
     assert message_of(fit, texts, [["a"], ["a", "b"], [], ["b"]]).startswith("You appear to be using a legacy")
@@ -207,6 +208,10 @@ def test_a_run_is_overwritten_only_on_request(fitted: TextClassifier, tmp_path: 
     TextClassifier.load(path).save(path, overwrite=True)
     assert (path / "notes.txt").read_text("utf-8") == "mine"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["saved"]
+    config = write_config(tmp_path, "questions")
+    assert textclf("train", config, "--run", path, "--overwrite", *overrides(*QUICK_SETTINGS)).exit_code == 0
+    assert not (path / "estimator.json").exists()  # else its classes would be those of the new run
+    assert TextClassifier.load(path).classes_.tolist() == ["number", "person", "place", "time"]
 
 
 def test_a_run_of_the_command_is_loaded(questions: Path, topics: Path) -> None:

@@ -63,15 +63,14 @@ def read_targets(y: Any) -> Targets:
     """
     if y is None:
         raise ValueError("TextClassifier requires y to be passed, but the target y is None.")
-    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    try:
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
+    except TypeError:  # it sorts the classes
+        raise ValueError("y holds classes of several types. Make all text, or all numbers.") from None
     if kind == "multilabel-indicator":
         return _read_indicators(y)
     check_classification_targets(y)
-    y = column_or_1d(y, warn=True)
-    try:
-        values, codes = np.unique(y, return_inverse=True)
-    except TypeError:
-        raise ValueError("y holds classes of several types. Make all text, or all numbers.") from None
+    values, codes = np.unique(column_or_1d(y, warn=True), return_inverse=True)
     if len(values) == 1:
         raise ValueError(f"y has only one class, {values.tolist()[0]!r}. There must be something to tell apart.")
     labels = _labels_of(values)
