@@ -121,6 +121,8 @@ def _score_input(
     document: InputTotals = {"rows": rows, "shards": number, "sha256": sha256.hexdigest(), "of": of}
     try:
         write_document(folder.totals(source), document)
+    except StoreError:
+        raise
     except UserError:
         if not scored_input(folder, options, source):  # by another process, as in _write
             raise
@@ -186,6 +188,8 @@ def _write(shard: Shard, options: OptionsDocument, columns: Columns, scored: Sco
             size = temporary.stat().st_size
         marker: ShardDocument = {"rows": len(scored.labels), "bytes": size, "of": of}
         write_document(shard.marker, marker)
+    except StoreError:
+        raise
     except UserError:
         if shard.done_rows(of) is None:
             raise
