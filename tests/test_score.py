@@ -18,6 +18,8 @@ import pyarrow.parquet
 import pytest
 from conftest import ROOT, SAMPLES, textclf
 
+from textclf.errors import UserError
+from textclf.scoring import share
 from textclf.scoring.share import Share
 
 MODEL = ROOT / "tests" / "frozen" / "format_4" / "reviews"
@@ -170,6 +172,19 @@ def test_many_inputs_go_to_one_share_each_and_by_turns(shares: int) -> None:
     assert sorted(n for own in taken for n in own) == [*range(count)]
     assert {len(own) for own in taken} == {4 * shares}
     assert all({n % shares for n in own} == {*range(shares)} for own in taken)
+
+
+def test_a_write_that_fails_since_another_process_was_quicker_is_no_error(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = share.write_document
+
+    def write_and_fail(path: Path, document: object) -> None:
+        write(path, document)
+        raise UserError(f"{path} cannot be written")
+
+    monkeypatch.setattr(share, "write_document", write_and_fail)
+    assert score(inputs, "--rows-per-file", "2", output=tmp_path / "out")[::2] == (0, "")
 
 
 def test_processes_write_what_one_process_writes(inputs: Path, tmp_path: Path) -> None:

@@ -139,7 +139,13 @@ def _score_input(
         number += 1
     check_unchanged(source)
     document: InputTotals = {"rows": rows, "shards": number, "sha256": sha256.hexdigest(), "of": of}
-    write_document(folder.totals(source), document)
+    try:
+        write_document(folder.totals(source), document)
+    except StoreError:
+        raise
+    except UserError:
+        if not scored_input(folder, options, source):  # by another process, as in _write
+            raise
 
 
 def _in_shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
@@ -192,9 +198,18 @@ def _score(classifier: Classifier, rows: Sequence[Row], *, first: int, min_confi
 
 
 def _write(shard: Shard, options: OptionsDocument, columns: Columns, scored: ScoredRows, of: str) -> None:
-    """Write the file of a shard, and behind it its marker."""
-    with writing(shard.rows) as temporary:
-        WRITERS[options["output_format"]](temporary, columns, scored, options["raw"])
-        size = temporary.stat().st_size
-    marker: ShardDocument = {"rows": len(scored.labels), "bytes": size, "of": of}
-    write_document(shard.marker, marker)
+    """Write the file of a shard, and behind it its marker.
+
+    Another process may do the same, and the one that ends first removes the temporary files of both.
+    """
+    try:
+        with writing(shard.rows) as temporary:
+            WRITERS[options["output_format"]](temporary, columns, scored, options["raw"])
+            size = temporary.stat().st_size
+        marker: ShardDocument = {"rows": len(scored.labels), "bytes": size, "of": of}
+        write_document(shard.marker, marker)
+    except StoreError:
+        raise
+    except UserError:
+        if shard.done_rows(of) is None:
+            raise
