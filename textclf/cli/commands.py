@@ -126,7 +126,8 @@ def train(
     target = Run(run) if run else run_for_config(config)
     with training_callback() as callback:
         result = train_run(load_config(config, overrides), target, callback, overwrite=overwrite, resume=resume)
-    print_result(result, tables.metric_tables, as_json=as_json)
+    if result is not None:  # only the chief of several workers has one
+        print_result(result, tables.metric_tables, as_json=as_json)
 
 
 @click.command()
