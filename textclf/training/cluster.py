@@ -1,8 +1,11 @@
-"""The workers that train a network together, as TF_CONFIG or Slurm's variables name them."""
+"""The workers that train a network together: who they are by TF_CONFIG or Slurm's variables, and how they meet."""
 
+import contextlib
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +18,12 @@ NEEDS = (
     'TF_CONFIG to {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}, the '
     "index another one for each process, or start them with srun. For one machine set training.strategy to auto."
 )
+
+GO = b"go"
+
+SECONDS_TO_SPEAK, SECONDS_TO_RETRY = 5.0, 0.2
+
+MEETING_SECONDS = 300.0  # that a worker waits for the others at the start
 
 FIRST_PORT, PORTS = 20_000, 10_000  # of Slurm's jobs: below those that Linux gives to outgoing connections
 
@@ -114,3 +123,79 @@ def _expand_counts(text: str) -> Iterator[int]:
     for part in text.split(","):
         count, _, times = part.rstrip(")").partition("(x")
         yield from [int(count)] * int(times or 1)
+
+
+# Meeting: TensorFlow waits without end for a worker that does not come, and ignores Ctrl-C and SIGTERM meanwhile
+
+
+def meet(cluster: Cluster) -> None:
+    """Wait until all workers are there and have their ports.
+
+    Each tells the chief its number, at the address at which TensorFlow will listen afterwards; the chief answers when
+    it knows all.
+
+    Raises:
+        UserError: a port is taken, or a worker does not come.
+    """
+    deadline = time.monotonic() + MEETING_SECONDS
+    with _listen(cluster) as server:
+        try:
+            missing = (
+                _wait_for_all(cluster, server, deadline) if cluster.is_chief else _wait_for_chief(cluster, deadline)
+            )
+        except OSError as error:
+            raise UserError(f"{cluster.name(cluster.index)}: {error.strerror or error}.") from None
+    if missing:
+        raise UserError(
+            f"{cluster.name(cluster.index)} has waited {MEETING_SECONDS:.0f} s for "
+            f"{', '.join(map(cluster.name, missing))}. Start all workers, where these addresses can be reached."
+        )
+
+
+def _address(cluster: Cluster, index: int) -> tuple[str, int]:
+    host, _, port = cluster.addresses[index].rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _listen(cluster: Cluster) -> socket.socket:
+    address = _address(cluster, cluster.index)
+    try:
+        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server(address, family=family, backlog=len(cluster.addresses))
+    except OSError as error:
+        raise UserError(
+            f"{cluster.name(cluster.index)} cannot listen at its address: {error.strerror or error}. Name a free port of "
+            "this machine."
+        ) from None
+
+
+def _wait_for_all(cluster: Cluster, server: socket.socket, deadline: float) -> list[int]:
+    """Answer all workers when they are there; return those that are missing at the deadline."""
+    there: dict[int, socket.socket] = {}
+    missing = list(range(1, len(cluster.addresses)))
+    try:
+        while missing and (seconds := deadline - time.monotonic()) > 0:
+            server.settimeout(seconds)
+            with contextlib.suppress(OSError, ValueError):  # nobody came, or a stranger
+                connection, _ = server.accept()
+                connection.settimeout(SECONDS_TO_SPEAK)
+                index = int.from_bytes(connection.recv(4), "big")
+                there[index] = connection
+            missing = [index for index in missing if index not in there]
+        for index in () if missing else range(1, len(cluster.addresses)):
+            there[index].sendall(GO)
+    finally:
+        for connection in there.values():
+            connection.close()
+    return missing
+
+
+def _wait_for_chief(cluster: Cluster, deadline: float) -> list[int]:
+    """Tell the chief that this worker is there and wait for its answer; return the chief if there is none."""
+    while (seconds := deadline - time.monotonic()) > 0:
+        with contextlib.suppress(OSError), socket.create_connection(_address(cluster, 0), timeout=seconds) as chief:
+            chief.sendall(cluster.index.to_bytes(4, "big"))
+            if chief.recv(len(GO)) == GO:
+                return []
+        time.sleep(SECONDS_TO_RETRY)
+    return [0]

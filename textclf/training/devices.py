@@ -5,14 +5,13 @@ batch and gradients are summed over the devices, so a step is that of one device
 """
 
 import contextlib
+import faulthandler
 import io
 import logging
 import re
+import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from textclf.config.schema import TrainingOptions
 from textclf.errors import UserError
 from textclf.training.checkpoint import Checkpoint, TrainingState, load_state
-from textclf.training.cluster import Cluster
+from textclf.training.cluster import Cluster, meet
 from textclf.training.tensorflow_setup import start_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ TrainStep = Callable[[Array, Array, Array, bool], tuple[float, bool]]
 """From padded token ids, targets and weights of a batch, and whether this process is to stop, to the loss of the batch
 and whether all are to stop."""
 
-JOIN_SECONDS = 300.0  # that a worker waits for the others at the start
+STRATEGY_SECONDS = 120.0  # in which TensorFlow connects workers that have met, before the process gives up
 
 # In TensorFlow's errors where a worker does not answer, which are of many classes
 _GONE = re.compile(r"Collective ops is aborted|stopped sending heartbeats|remote target /job|Socket closed")
@@ -203,33 +202,21 @@ def local_devices(kind: str) -> list[str]:
 def _join(cluster: Cluster, *, gpus: int) -> Any:
     """Return the strategy once all workers are there.
 
-    It waits in a thread, so that Ctrl-C is not held up.
+    Raises:
+        UserError: a worker does not come.
     """
     import tensorflow as tf
 
-    def create() -> None:
-        try:
-            resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-                tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
-                task_type="worker", task_id=cluster.index, rpc_layer="grpc", num_accelerators={"GPU": gpus},
-            )  # fmt: skip
-            created.set_result(tf.distribute.MultiWorkerMirroredStrategy(resolver))
-        except BaseException as error:
-            created.set_exception(error)
-
-    created: Future[Any] = Future()
-    Thread(target=create, daemon=True).start()
-    try:
-        strategy = created.result(JOIN_SECONDS)
-    except WaitedTooLong:
-        raise UserError(
-            f"{cluster.name(cluster.index)} has waited {JOIN_SECONDS:.0f} s for the others: "
-            f"{', '.join(cluster.addresses)}. Start all of them, where these addresses can be reached."
-        ) from None
-    except tf.errors.OpError as error:
-        raise UserError(
-            f"{cluster.name(cluster.index)} cannot start: {_first_line(str(error))}. Is another process using its port?"
-        ) from None
+    meet(cluster)
+    # TensorFlow would wait for ever for a worker that died just now
+    faulthandler.dump_traceback_later(STRATEGY_SECONDS, exit=True)
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker", task_id=cluster.index, rpc_layer="grpc", num_accelerators={"GPU": gpus},
+    )  # fmt: skip
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    faulthandler.cancel_dump_traceback_later()
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # TensorFlow has set its own handler
     writes = "this one writes" if cluster.is_chief else f"{cluster.name(0)} writes"
     logger.info(
         "%s of %d, which train together; %s the run", cluster.name(cluster.index), len(cluster.addresses), writes
@@ -245,10 +232,6 @@ def _gone(cluster: Cluster, message: str) -> str:
         f"{', '.join(named) or 'another worker'} is gone, so {cluster.name(cluster.index)} ends too. "
         "Start all workers again, with --resume."
     )
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[0].rstrip(".")
 
 
 def _weight(weights: Array) -> np.float32:
