@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,11 +16,11 @@ import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from conftest import ALONE, ROOT, obey_signals, overrides, write_config
+from conftest import ALONE, QUICK, ROOT, obey_signals, overrides, write_config
 
 SMALL = ["model.embedding_dim=16", "model.units=8", "training.learning_rate=1e-2", "report.baseline=false", ALONE]
 NO_DROPOUT = ["model.dropout=0", "model.embedding_dropout=0"]
-WAIT = 240  # seconds, in which everything is over
+WAIT = 480  # seconds, in which everything is over on a busy machine
 
 
 def free_addresses(count: int) -> list[str]:
@@ -120,34 +121,48 @@ def test_with_dropout_two_workers_learn_as_much(tmp_path: Path) -> None:
     assert abs(one - two) < 2 * (one * (1 - one) / 200 * 2) ** 0.5  # two standard errors of a difference over 200 rows
 
 
+LONG = [*QUICK, "report.baseline=false", "training.epochs=10000", "training.early_stopping=null"]
+UNDISTURBED = [*QUICK, "report.baseline=false", "model.dropout=0", "model.input_dropout=0", "training.epochs=4"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of two workers that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with two_workers(folder, "reviews", UNDISTURBED) as workers:
+        assert [code for code, _, _ in ends(workers)] == [0, 0]
+    return folder
+
+
 @pytest.mark.parametrize("victim", [0, 1])
-def test_where_a_worker_is_killed_the_other_ends_and_both_go_on(victim: int, tmp_path: Path) -> None:
-    settings = [*SMALL, *NO_DROPOUT, "training.epochs=4"]
-    with two_workers(tmp_path, "reviews", settings, dies={victim: "30"}) as workers:
+def test_where_a_worker_is_killed_the_other_ends_and_both_go_on(victim: int, undisturbed: Path, tmp_path: Path) -> None:
+    with two_workers(tmp_path, "reviews", UNDISTURBED, dies={victim: "30"}) as workers:
         results = ends(workers)
     code, stdout, stderr = results[1 - victim]
     assert (results[victim][0], code, stdout) == (-signal.SIGKILL, 1, "")
-    assert f"worker {victim} (127.0.0.1:" in stderr
-    assert stderr.endswith("ends too. Start all workers again, with --resume.\n") or victim == 1
+    message = (
+        rf"worker {victim} \(127\S+\) is gone, so worker {1 - victim} \(127\S+\) ends too\. Start all workers again"
+    )
+    assert re.search(message, stderr)
     assert (tmp_path / "run.partial" / "checkpoint" / "state.npz").exists()
-    with two_workers(tmp_path, "reviews", settings, "--resume") as workers:
+    with two_workers(tmp_path, "reviews", UNDISTURBED, "--resume") as workers:
         (code, _, stderr), (code_of_second, _, _) = ends(workers)
     assert (code, code_of_second) == (0, 0)
     assert "epoch  1" not in stderr
     assert "epoch  4" in stderr
     assert largest_difference(tmp_path / "0.npz", tmp_path / "1.npz") == 0
-    (unkilled := tmp_path / "unkilled").mkdir()
-    with two_workers(unkilled, "reviews", settings) as workers:
-        assert [code for code, _, _ in ends(workers)] == [0, 0]
-    assert largest_difference(tmp_path / "0.npz", unkilled / "0.npz") == 0
-    with two_workers(tmp_path, "reviews", settings, "--resume") as workers:  # nothing is left to do
+    assert largest_difference(tmp_path / "0.npz", undisturbed / "0.npz") == 0
+
+
+def test_where_nothing_is_left_to_train_all_workers_end_well(undisturbed: Path) -> None:
+    with two_workers(undisturbed, "reviews", UNDISTURBED, "--resume") as workers:
         (code, _, stderr), (code_of_second, _, _) = ends(workers)
     assert (code, code_of_second) == (0, 0)
     assert stderr.endswith("was complete already\n")
 
 
 def test_a_worker_that_is_frozen_ends_the_other(tmp_path: Path) -> None:
-    with two_workers(tmp_path, "reviews", [*SMALL, "training.epochs=10000", "training.early_stopping=null"]) as workers:
+    with two_workers(tmp_path, "reviews", LONG) as workers:
         assert workers[0].stderr is not None
         assert any(line.startswith("epoch  2") for line in workers[0].stderr)
         workers[1].send_signal(signal.SIGSTOP)
@@ -159,7 +174,7 @@ def test_a_worker_that_is_frozen_ends_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 1)])
 def test_a_signal_to_one_worker_ends_both(number: int, code: int, tmp_path: Path) -> None:
     """Ctrl-C keeps the best epoch, as on one device; SIGTERM ends a worker, and so the others."""
-    with two_workers(tmp_path, "reviews", [*SMALL, "training.epochs=10000", "training.early_stopping=null"]) as workers:
+    with two_workers(tmp_path, "reviews", LONG) as workers:
         assert workers[0].stderr is not None
         assert any(line.startswith("epoch  2") for line in workers[0].stderr)
         workers[1].send_signal(number)
@@ -170,7 +185,7 @@ def test_a_signal_to_one_worker_ends_both(number: int, code: int, tmp_path: Path
 
 
 def test_a_worker_with_other_settings_or_data_is_refused(tmp_path: Path) -> None:
-    with two_workers(tmp_path, "reviews", SMALL, seed="7") as workers:
+    with two_workers(tmp_path, "reviews", QUICK, seed="7") as workers:
         (code, _, _), (code_of_second, _, stderr) = ends(workers)
     assert (code, code_of_second) == (1, 1)
     assert stderr.splitlines()[1] == (

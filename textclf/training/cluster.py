@@ -164,8 +164,8 @@ def _listen(cluster: Cluster) -> socket.socket:
         return socket.create_server(address, family=family, backlog=len(cluster.addresses))
     except OSError as error:
         raise UserError(
-            f"{cluster.name(cluster.index)} cannot listen at its address: {error.strerror or error}. Name a free port of "
-            "this machine."
+            f"{cluster.name(cluster.index)} cannot listen at its address: {error.strerror or error}. Name a free "
+            "port of this machine."
         ) from None
 
 

@@ -180,7 +180,7 @@ def start_devices(options: TrainingOptions, cluster: Cluster | None) -> Devices:
 
     names = local_devices(kind)
     if cluster:
-        return Devices(kind, _join(cluster, gpus=len(names) if kind == "gpu" else 0), cluster)
+        return Devices(kind, _join(cluster, gpus=len(names)), cluster)
     if options.strategy == "mirrored" and len(names) < 2:
         raise UserError(
             f"training.strategy is 'mirrored', which needs two GPUs or more; TensorFlow may use {len(names)}. "
@@ -196,7 +196,8 @@ def local_devices(kind: str) -> list[str]:
     """Return the names of the GPUs that this process may use; none on a CPU."""
     import tensorflow as tf
 
-    return [device.name for device in tf.config.list_logical_devices("GPU")] if kind == "gpu" else []
+    # counted without starting them: workers must be connected first
+    return [f"GPU:{index}" for index in range(len(tf.config.get_visible_devices("GPU")))] if kind == "gpu" else []
 
 
 def _join(cluster: Cluster, *, gpus: int) -> Any:

@@ -49,6 +49,8 @@ def agree(devices: Devices, own: Fingerprint) -> None:
     Raises:
         UserError: something differs.
     """
+    if devices.strategy:  # a batch is dealt by the number of all devices
+        own = replace(own, settings={**own.settings, "GPUs": len(devices.strategy.extended.worker_devices)})
     chief = Fingerprint(**json.loads(devices.from_chief(json.dumps(asdict(own)).encode()) or b"{}"))
     check_unchanged(chief, own, "the chief was started", "Start all workers with the same config and files.")
 
