@@ -91,6 +91,7 @@ bench: data encoder  ## Measure accuracy, speed and memory on real data beside o
 	$(BIN)/python tests/benchmarks/score.py
 	$(BIN)/python tests/benchmarks/serve.py
 	$(BIN)/python tests/benchmarks/train_speed.py
+	$(BIN)/python tests/benchmarks/devices.py
 	$(BIN)/python tests/benchmarks/large_data.py
 	$(BIN)/python tests/benchmarks/accuracy.py
 	$(BIN)/python tests/benchmarks/trust.py

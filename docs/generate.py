@@ -27,6 +27,7 @@ sys.path[:0] = [str(BENCHMARKS), str(RELIABILITY)]
 import augment  # noqa: E402
 import blend  # noqa: E402
 import compress  # noqa: E402
+import devices  # noqa: E402
 import encoder  # noqa: E402
 import explain  # noqa: E402
 import large_data  # noqa: E402
@@ -264,6 +265,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "augment": table_of(augment),
     "blend": table_of(blend),
     "compress": table_of(compress),
+    "devices": table_of(devices),
     "encoder_accuracy": lambda: markdown(encoder.accuracy_table(encoder_results("trained"))),
     "encoder_students": lambda: markdown(encoder.student_table(encoder_results("students"))),
     "encoder_sizes": lambda: markdown(encoder.size_table(encoder_results("sizes"))),

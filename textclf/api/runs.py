@@ -115,15 +115,26 @@ def train_silently(
 
     Args:
         overwrite, resume, keep_interrupted: as for `textclf.training.train.train`.
+
+    Raises:
+        UserError: what `train` raises, or the process is one of several workers, of which only one has a run to return.
     """
+    from textclf.training.cluster import find_cluster
     from textclf.training.tensorflow_setup import forget_networks
     from textclf.training.train import train
 
+    if find_cluster(config.training):
+        raise UserError(
+            "training.strategy: several workers train together by `textclf train` only. In a program, set it to one or "
+            "mirrored."
+        )
     with _random_states_kept():
         try:
-            return train(
+            document = train(
                 config, run, EpochLogger(), overwrite=overwrite, resume=resume, keep_interrupted=keep_interrupted
             )
+            assert document is not None
+            return document
         finally:
             if "keras" in sys.modules:
                 forget_networks()

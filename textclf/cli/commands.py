@@ -133,7 +133,8 @@ def train(
     loaded, target = load_config(config, overrides), Run(run) if run else run_for_config(config)
     with training_callback() as callback, track_training(trackers, config, loaded, target, callback) as tracked:
         result = train_run(loaded, target, tracked, overwrite=overwrite, resume=resume)
-    print_result(result, tables.metric_tables, as_json=as_json)
+    if result is not None:  # only the chief of several workers has one
+        print_result(result, tables.metric_tables, as_json=as_json)
 
 
 @click.command()

@@ -21,7 +21,7 @@ class TrainingOptions:
     """Options of the training loop."""
 
     epochs: int = option(default=10, help="most passes over the training rows", ge=1, le=10_000)
-    batch_size: int = option(default=32, help="rows per batch", ge=1, le=65536)
+    batch_size: int = option(default=32, help="rows per batch, of all devices together", ge=1, le=65536)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(default="adam", help="Keras optimizer")
     learning_rate: float = option(default=0.001, help="learning rate of the optimizer", gt=0, le=100)
     schedule: Literal["constant", "cosine", "linear"] = option(
@@ -53,6 +53,11 @@ class TrainingOptions:
         gt=0,
     )
     device: Literal["auto", "cpu", "gpu"] = option(default="auto", help="auto: a GPU if TensorFlow finds one")
+    strategy: Literal["auto", "one", "mirrored", "workers"] = option(
+        default="auto",
+        help="one: train on one device; mirrored: on all GPUs of the machine; workers: on those of all processes that "
+        "TF_CONFIG or Slurm names; auto: workers under TF_CONFIG, mirrored with two GPUs or more, else one",
+    )
     seed: int = option(
         default=42,
         help="seed of the split, the initial weights, the order of the rows, dropout and `augment`",
@@ -68,6 +73,10 @@ class TrainingOptions:
     ensemble: bool = option(default=False, help="keep all `seeds` networks as one model that averages their logits")
 
     def __post_init__(self) -> None:
+        if self.accumulate > 1 and self.strategy in ("mirrored", "workers"):
+            raise ValueError(
+                f"strategy: {self.strategy} needs accumulate: 1, found {self.accumulate}; devices share a batch anyway"
+            )
         if self.ensemble and self.seeds == 1:
             raise ValueError("ensemble needs seeds: 2 or more, found 1")
 

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,25 +96,38 @@ class Checkpoint:
         """
         if not self._path.exists():
             return TrainingState()
-        arrays = self._read()
-        saved = [arrays.get(f"variable_{i}") for i in range(len(variables))]
-        shapes = [None if array is None else array.shape for array in saved]
-        if shapes != [tuple(variable.shape) for variable in variables]:
-            raise UserError(f"{self._path} is of another network. Begin anew with --overwrite.")
-        for variable, array in zip(variables, saved, strict=True):
-            variable.assign(array)
-        values = json.loads(arrays["progress"].tobytes())
-        values["history"] = [Epoch(**epoch) for epoch in values["history"]]
-        best_weights = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
-        return TrainingState(**values, best_weights=best_weights)
+        with self._path.open("rb") as file:  # np.load leaves a file open that it finds damaged
+            return load_state(file, variables, name=str(self._path))
 
-    def _read(self) -> dict[str, Array]:
-        try:
-            # np.load leaves a file open that it finds damaged
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self._path} is damaged: {error}. Begin anew with --overwrite.") from None
+    def read_bytes(self) -> bytes:
+        """Return the contents of the file; none without a file."""
+        return self._path.read_bytes() if self._path.exists() else b""
+
+
+def load_state(file: IO[bytes], variables: Sequence[Any], *, name: str) -> TrainingState:
+    """Assign the saved values in a file to the variables and return the state.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises:
+        UserError: the file is damaged, or of another network.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{name} is damaged: {error}. Begin anew with --overwrite.") from None
+    saved = [arrays.get(f"variable_{i}") for i in range(len(variables))]
+    shapes = [None if array is None else array.shape for array in saved]
+    if shapes != [tuple(variable.shape) for variable in variables]:
+        raise UserError(f"{name} is of another network. Begin anew with --overwrite.")
+    for variable, array in zip(variables, saved, strict=True):
+        variable.assign(array)
+    values = json.loads(arrays["progress"].tobytes())
+    values["history"] = [Epoch(**epoch) for epoch in values["history"]]
+    best_weights = [arrays[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in arrays))]
+    return TrainingState(**values, best_weights=best_weights)
 
 
 def _arrays(state: TrainingState, variables: Sequence[Any]) -> Iterator[tuple[str, Array]]:

@@ -28,6 +28,7 @@ from textclf.models.registry import MODELS, logits_model
 from textclf.training.augmentation import make_augmentation
 from textclf.training.checkpoint import Checkpoint
 from textclf.training.dataset import Dataset
+from textclf.training.devices import ONE, Devices
 from textclf.training.loop import FitResult, TrainingCallback, fit, forward_function, forward_tokens, padded_rows
 from textclf.training.model_io import ModelThresholds, network_limits, shape_of
 from textclf.training.pretrained import head_training, pretrained_encoder
@@ -149,6 +150,7 @@ def fit_network(
     checkpoint: Checkpoint | None = None,
     vectors_file: Path | None = None,
     weights: Mapping[str, Floats] | None = None,
+    devices: Devices = ONE,
 ) -> tuple[Any, FitResult]:
     """Train a new network; return it with the history of its training.
 
@@ -160,6 +162,7 @@ def fit_network(
         vectors_file: see `head_training`.
         weights: initial weights in the order of `Architecture.weights`; None: random, and pretrained vectors if any.
             A pretrained encoder has its own.
+        devices: those to train on, in whose scope this is called.
     """
     seed_tensorflow(config.training.seed)
     options, shape = config.model, shape_of(config, dataset)
@@ -167,7 +170,7 @@ def fit_network(
     if isinstance(options, EncoderOptions):
         assert weights is None
         network = build(options, shape, initial=InitialData(encoder=pretrained_encoder(options)), fast=True)
-        return network, _fit_encoder(config, options, dataset, network, callback, checkpoint, vectors_file)
+        return network, _fit_encoder(config, options, dataset, network, callback, checkpoint, vectors_file, devices)
     embeddings = dataset.vectors.table if dataset.vectors else None
     initial = InitialData(embeddings, padded_rows(dataset.train.token_ids))
     network = build(options, shape, initial=initial, fast=device == "cpu")
@@ -178,7 +181,7 @@ def fit_network(
     )
     fit_result = fit(
         network, dataset.train, dataset.validation, config.training, callback,
-        checkpoint=checkpoint, augmentation=changes,
+        checkpoint=checkpoint, augmentation=changes, devices=devices,
     )  # fmt: skip
     return network, fit_result
 
@@ -191,29 +194,36 @@ def _fit_encoder(
     callback: TrainingCallback,
     checkpoint: Checkpoint | None,
     vectors_file: Path | None,
+    devices: Devices,
 ) -> FitResult:
     """Train what the options of an encoder say; of the last layer alone, on vectors that are computed once."""
     train, validation, rate = dataset.train, dataset.validation, options.encoder_learning_rate
     if options.trainable != "head":
         return fit(
-            network, train, validation, config.training, callback, checkpoint=checkpoint, encoder_rate=rate
+            network, train, validation, config.training, callback,
+            checkpoint=checkpoint, encoder_rate=rate, devices=devices,
         )  # fmt: skip
     head = head_training(options, shape_of(config, dataset), network, train, validation, file=vectors_file)
     fit_result = fit(
-        head.network, head.train, head.validation, config.training, callback, checkpoint=checkpoint, encoder_rate=rate
+        head.network, head.train, head.validation, config.training, callback,
+        checkpoint=checkpoint, encoder_rate=rate, devices=devices,
     )  # fmt: skip
     network.get_layer("logits").set_weights(head.network.get_layer("logits").get_weights())
     return fit_result
 
 
-def stock_network(config: Config, dataset: Dataset, device: str, network: Any) -> Any:
-    """Return a network of `fit_network` in stock Keras layers that compute in float32, with the same weights."""
+def stock_network(config: Config, dataset: Dataset, device: str, network: Any, *, devices: Devices = ONE) -> Any:
+    """Return a network of `fit_network` in stock Keras layers that compute in float32, with the same weights.
+
+    Args:
+        devices: those that it was trained on; the result is on one of them.
+    """
     options, initial = config.model, None
     if isinstance(options, EncoderOptions):
-        if options.precision == "float32":
+        if options.precision == "float32" and devices.count == 1:
             return network
         initial = InitialData(encoder=EncoderWeights(encoder_sizes(network), None))
-    elif device != "cpu":
+    elif device != "cpu" and devices.count == 1:
         return network
     stock = MODELS[options.type].build(options, shape_of(config, dataset), initial=initial)
     stock.set_weights(network.get_weights())

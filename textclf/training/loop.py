@@ -22,6 +22,7 @@ from textclf.models.registry import ModelOptions, logits_model
 from textclf.text.encoding import PADDING, UNKNOWN, TokenIds, pad
 from textclf.training.augmentation import Augmentation
 from textclf.training.checkpoint import Checkpoint, Epoch, TrainingState, better
+from textclf.training.devices import ONE, Devices, TrainStep
 
 Array = npt.NDArray[Any]
 
@@ -90,6 +91,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
     encoder_rate: float | None = None,
+    devices: Devices = ONE,
 ) -> FitResult:
     """Train the network and leave it with the weights of its best epoch.
 
@@ -99,6 +101,7 @@ def fit(
         checkpoint: file to resume from, and to save the progress to.
         augmentation: changes the training rows of each epoch.
         encoder_rate: learning rate of a pretrained encoder, of all layers but the last one; None: there is none.
+        devices: those to train on, in whose scope this is called; the network was built in it.
     """
     lengths = np.tile(train.token_ids.lengths, augmentation.options.factor)
     steps = math.ceil(len(lengths) / options.batch_size)
@@ -114,35 +117,42 @@ def fit(
     weights = loss_weights(train.targets, options.class_weight)
     if _is_softmax(network) and weights.ndim == 2:
         weights = weights[:, 0]  # probabilities that add up to 1 have one loss a row
-    train_step = _make_train_step(network, optimizer, train.targets, weights)
+    train_step = _make_train_step(network, optimizer, train.targets, weights, devices)
     tokens = FORWARD_TOKENS if encoder_rate is None else ENCODER_FORWARD_TOKENS
     forward = forward_function(logits_model(network), batch_size=options.batch_size, tokens=tokens)
     frozen = {id(variable) for variable in network.non_trainable_weights}
     variables = [*(each for each in network.variables if id(each) not in frozen), *optimizer.variables]
-    state = checkpoint.load(variables) if checkpoint else TrainingState()
+    state = devices.load(checkpoint, variables)
+    devices.vary_dropout(network)
+    rows_at_once = devices.batch_rows(options.batch_size)
+    stops = 0.0
     with catch_interrupt() as interrupts:
         while not _is_finished(state, options):
             rng = np.random.default_rng([options.seed, state.epoch])
             token_ids = augmentation.epoch_rows(train.token_ids, seed=options.seed, epoch=state.epoch)
             for indices in islice(batches(lengths, options.batch_size, rng), state.step, None):
                 rows = indices % len(train)  # augmented rows come after each other, all rows at a time
-                padded = _pad_batch(token_ids.take(indices), options.batch_size)
+                padded = _pad_batch(token_ids.take(indices), rows_at_once)
                 y_true, y_weights = (_fill_up(values[rows], len(padded)) for values in (train.targets, weights))
-                state.total += train_step(padded, y_true, y_weights)
+                loss, stopped = train_step(padded, y_true, y_weights, bool(interrupts))
+                state.total += loss
                 state.step += 1
                 callback.on_step(Step(state.epoch, options.epochs, state.step, steps, state.total / state.step))
-                if interrupts:
+                if stopped:
                     break
                 if checkpoint and checkpoint.due():
                     checkpoint.save(state, variables)
-            val_loss, val_accuracy = evaluate_logits(forward(validation.token_ids), validation.targets)
+            scores = (0.0, 0.0)
+            if devices.is_chief:
+                scores = evaluate_logits(forward(validation.token_ids), validation.targets)
+            val_loss, val_accuracy, stops = map(float, devices.sum(np.array([*scores, len(interrupts)])))
             rate, mean_loss = float(optimizer.learning_rate), state.total / state.step
             epoch = Epoch(state.epoch, rate, mean_loss, val_loss, val_accuracy)
             state.end_epoch(epoch)
             callback.on_epoch(epoch)
             if state.best_epoch is None or better(epoch, state.best_epoch, options.monitor):
                 state.best, state.best_weights = epoch.epoch, [each.numpy() for each in network.trainable_weights]
-            if interrupts:
+            if stops:
                 break
             if checkpoint:
                 checkpoint.save(state, variables)
@@ -150,7 +160,7 @@ def fit(
     assert state.best_epoch is not None
     for variable, weights in zip(network.trainable_weights, state.best_weights, strict=True):
         variable.assign(weights)
-    return FitResult(state.history, state.best_epoch, bool(interrupts))
+    return FitResult(state.history, state.best_epoch, bool(stops))
 
 
 def _is_finished(state: TrainingState, options: TrainingOptions) -> bool:
@@ -199,10 +209,10 @@ def batches(
         yield ordered[start : start + batch_size]
 
 
-def _pad_batch(token_ids: TokenIds, batch_size: int) -> npt.NDArray[np.int32]:
-    """Return padded token ids, shape (batch_size, width), blank rows last: a new shape costs XLA seconds to compile."""
+def _pad_batch(token_ids: TokenIds, rows: int) -> npt.NDArray[np.int32]:
+    """Return padded token ids, shape (rows, width), blank rows last: a new shape costs XLA seconds to compile."""
     padded = pad(token_ids.flat, token_ids.starts, token_ids.lengths)  # (rows, width)
-    blank = np.full((batch_size - len(token_ids), padded.shape[1]), PADDING, np.int32)
+    blank = np.full((rows - len(token_ids), padded.shape[1]), PADDING, np.int32)
     blank[:, 0] = UNKNOWN  # cuDNN needs a token in every row
     return np.concatenate([padded, blank])
 
@@ -354,8 +364,8 @@ def _is_softmax(network: Any) -> bool:
     return network.get_layer("probabilities").activation is keras.activations.softmax
 
 
-def _make_train_step(network: Any, optimizer: Any, targets: Array, weights: Array) -> Callable[..., float]:
-    """Return a function of padded token ids, targets and weights that takes a step and returns the loss."""
+def _make_train_step(network: Any, optimizer: Any, targets: Array, weights: Array, devices: Devices) -> TrainStep:
+    """Return a function that takes a step on a batch, of which each device has some rows."""
     import tensorflow as tf
 
     logits, softmax = logits_model(network), _is_softmax(network)
@@ -364,15 +374,13 @@ def _make_train_step(network: Any, optimizer: Any, targets: Array, weights: Arra
     signature = [tf.TensorSpec((None, None), tf.int32)]
     signature += [tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in (targets, weights)]
 
-    @tf.function(input_signature=signature, autograph=False)
-    def step(token_ids: Any, targets: Any, weights: Any) -> Any:
+    def step(token_ids: Any, targets: Any, weights: Any, batch_weight: Any) -> Any:
         with tf.GradientTape() as tape:
             losses = cross_entropy(logits(token_ids, training=True), targets, softmax=softmax) * weights
-            # the blank rows of a batch have no weight
-            loss = tf.reduce_sum(losses) / tf.cast(tf.math.count_nonzero(weights), tf.float32)
+            loss = tf.reduce_sum(losses) / batch_weight
         # gradients of an embedding are of its rows, which cannot be added up over batches
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
         optimizer.apply(gradients, variables)
         return loss
 
-    return lambda token_ids, targets, weights: float(step(token_ids, targets, weights))
+    return devices.make_step(step, signature)

@@ -94,6 +94,7 @@ def resumable_staging(run: Run, now: Fingerprint) -> Run | None:
     advice = "Go on with what it was begun with, or begin anew with --overwrite."
     before = Fingerprint(**read_json(staging.fingerprint))
     before.settings.setdefault("text.rules", 1)
+    before.settings.setdefault("training.strategy", now.settings["training.strategy"])
     check_unchanged(before, now, f"{staging.path} was begun", advice)
     drop_all_but_checkpoint(staging)
     return staging

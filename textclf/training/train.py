@@ -21,9 +21,12 @@ from textclf.io.files import read_json, write_json
 from textclf.io.run_folder import Run
 from textclf.io.staging import create_staging, locked, publishing
 from textclf.training.checkpoint import Checkpoint
+from textclf.training.cluster import find_cluster
 from textclf.training.data_checks import DataChecks, check_data
 from textclf.training.dataset import Dataset, prepare
+from textclf.training.devices import Devices, start_devices
 from textclf.training.fit import FittedPart, check_objective, fit_decision, fit_network, stock_network
+from textclf.training.follower import BEGIN, SilentCallback, agree, follow
 from textclf.training.loop import FitResult, TrainingCallback
 from textclf.training.model_io import save_model
 from textclf.training.provenance import Fingerprint, check_same_data, fingerprint, is_complete, resumable_staging
@@ -36,7 +39,6 @@ from textclf.training.run_writer import (
     write_run,
 )
 from textclf.training.seeds import Member, best_member, choose_model, compare_seeds, member_candidates
-from textclf.training.tensorflow_setup import start_tensorflow
 
 if TYPE_CHECKING:
     from textclf.training.linear import LinearModel
@@ -60,8 +62,8 @@ class Clock:
 def train(
     config: Config, run: Run, callback: TrainingCallback, *, overwrite: bool = False, resume: bool = False,
     keep_interrupted: bool = True,
-) -> MetricsDocument:  # fmt: skip
-    """Train, evaluate and write the run; return its metrics.json.
+) -> MetricsDocument | None:  # fmt: skip
+    """Train, evaluate and write the run; return its metrics.json, or None in a worker that is not the chief.
 
     Args:
         overwrite: replace a run that exists, once the new one is complete, and an unfinished training at once.
@@ -70,39 +72,55 @@ def train(
 
     Raises:
         UserError: the run exists or another process is training it, settings or data changed since it was started, the
-            data cannot be learnt from, or the exported model disagrees with Keras's.
+            data cannot be learnt from, the exported model disagrees with Keras's, or there are too few devices.
     """
+    cluster = find_cluster(config.training)
+    devices = start_devices(config.training, cluster) if cluster else None
+    if devices and not devices.is_chief:
+        follow(
+            config, devices, lambda dataset: _fit_networks(
+                config, dataset, devices, SilentCallback(), None, keep_interrupted=keep_interrupted
+            )
+        )  # fmt: skip
+        return None
     before = fingerprint(config) if resume else None
     with locked(run):
         if before and is_complete(run, before):
             logger.info("%s was complete already", run.path)
+            if devices:
+                devices.from_chief(b"")
             return read_json(run.metrics)
         staging = (before and resumable_staging(run, before)) or create_staging(
             run, input_files(config), overwrite=overwrite
         )
         with publishing(staging, run):
-            document = _train(config, staging, before, callback, name=run.path.name, keep_interrupted=keep_interrupted)
+            document = _train(
+                config, staging, before, callback, devices, name=run.path.name, keep_interrupted=keep_interrupted
+            )
     logger.info("wrote %s; open %s", run.path, run.report)
     return document
 
 
 def _train(
-    config: Config, staging: Run, before: Fingerprint | None, callback: TrainingCallback, *, name: str,
-    keep_interrupted: bool,
+    config: Config, staging: Run, before: Fingerprint | None, callback: TrainingCallback, devices: Devices | None, *,
+    name: str, keep_interrupted: bool,
 ) -> MetricsDocument:  # fmt: skip
     """Train, evaluate and write all files of the run; return its metrics.json.
 
     Args:
         before: of the training that is resumed.
+        devices: those of all workers; None: this process trains alone.
         name: of the run.
     """
     clock = Clock()
-    dataset, checks, now = _prepare(config, staging, before, clock)
+    if devices:
+        devices.from_chief(BEGIN)
+    dataset, checks, now = _prepare(config, staging, before, devices, clock)
     with clock.phase("tensorflow"):
-        device = start_tensorflow(device=config.training.device)
+        devices = devices or start_devices(config.training, None)
     wait_for_linear = run_in_thread(lambda: _fit_linear(config, dataset))
     with clock.phase("train"):
-        networks = _fit_networks(config, dataset, device, callback, staging, keep_interrupted=keep_interrupted)
+        networks = _fit_networks(config, dataset, devices, callback, staging, keep_interrupted=keep_interrupted)
     with clock.phase("linear"):
         linear = wait_for_linear()
     with clock.phase("decide"):
@@ -137,7 +155,7 @@ def _train(
         with clock.phase("samples"):
             samples = sample_document(classifier, rows, predictions)
     environment = environment_document(
-        config, device, packages=now.packages, data=now.data, seconds=clock.seconds, rows_a_second=speeds
+        config, devices.description, packages=now.packages, data=now.data, seconds=clock.seconds, rows_a_second=speeds
     )
     history = history_table({member.seed: member.fit_result for member in members})
     contents = RunContents(config, history, dataset.splits.document, predictions, document, samples, environment)
@@ -146,7 +164,7 @@ def _train(
 
 
 def _prepare(
-    config: Config, staging: Run, before: Fingerprint | None, clock: Clock
+    config: Config, staging: Run, before: Fingerprint | None, devices: Devices | None, clock: Clock
 ) -> tuple[Dataset, DataChecks, Fingerprint]:
     """Read the dataset, check it and log what was found; return it with the checks and the training's fingerprint."""
     with clock.phase("read"):
@@ -155,6 +173,8 @@ def _prepare(
         now = fingerprint(config, dataset.splits)
         if before:
             check_same_data(before, now)
+        if devices:
+            agree(devices, now)
         write_json(staging.fingerprint, asdict(now))
     with clock.phase("check"):
         checks = check_data(config, dataset)
@@ -194,9 +214,14 @@ def _log_dataset(config: Config, dataset: Dataset, checks: DataChecks) -> None:
 
 
 def _fit_networks(
-    config: Config, dataset: Dataset, device: str, callback: TrainingCallback, staging: Run, *, keep_interrupted: bool
-) -> dict[int, tuple[Any, FitResult]]:
-    """Return a trained network, and how its training went, by seed; after Ctrl-C those that were started."""
+    config: Config, dataset: Dataset, devices: Devices, callback: TrainingCallback, staging: Run | None, *,
+    keep_interrupted: bool,
+) -> dict[int, tuple[Any, FitResult]]:  # fmt: skip
+    """Return a trained network, and how its training went, by seed; after Ctrl-C those that were started.
+
+    Args:
+        staging: where checkpoints are written; None: nowhere.
+    """
     first, count = config.training.seed, config.training.seeds
     networks: dict[int, tuple[Any, FitResult]] = {}
     for index in range(count):
@@ -204,11 +229,14 @@ def _fit_networks(
         if count > 1:
             logger.info("network %d of %d, seed %d", index + 1, count, seed)
         seeded = replace(config, training=replace(config.training, seed=seed))
-        checkpoint = Checkpoint(staging.state(index), minutes=config.training.checkpoint_minutes)
-        network, fit_result = fit_network(
-            seeded, dataset, device, callback, checkpoint=checkpoint, vectors_file=staging.vectors
-        )
-        networks[seed] = stock_network(seeded, dataset, device, network), fit_result
+        minutes = config.training.checkpoint_minutes
+        checkpoint = Checkpoint(staging.state(index), minutes=minutes) if staging else None
+        with devices.scope():
+            network, fit_result = fit_network(
+                seeded, dataset, devices.kind, callback,
+                checkpoint=checkpoint, vectors_file=staging.vectors if staging else None, devices=devices,
+            )  # fmt: skip
+        networks[seed] = stock_network(seeded, dataset, devices.kind, network, devices=devices), fit_result
         if fit_result.interrupted:
             if not keep_interrupted:
                 raise KeyboardInterrupt

@@ -86,6 +86,7 @@ _UNTUNED = {
     "training.seeds": "each trial trains one network",
     "training.ensemble": "each trial trains one network",
     "training.device": "no network should depend on it",
+    "training.strategy": "no network should depend on it",
     "training.checkpoint_minutes": "no network depends on it",
 }
 """Reason why a section or an option cannot be tuned, by its key."""

@@ -62,6 +62,9 @@ def tune(
             or the data cannot be learnt from.
     """
     load_optuna()
+    if config.training.strategy not in ("auto", "one"):
+        logger.warning("training.strategy: '%s' is for `train`; tune trains on one device", config.training.strategy)
+    config = replace(config, training=replace(config.training, strategy="one"))
     sources = [*sources, *input_files(config)]
     if folds > 1 and config.data.validation:
         raise UserError(
@@ -275,6 +278,9 @@ def _train_best(config: Config, run: Run, callback: TrainingCallback, *, data: M
     complete = run.complete and not staging.checkpoint.exists()
     # after --overwrite the folder may hold the best run of an earlier search
     if complete and load_saved_config(run.config) == config and read_json(run.environment)["data"] == data:
-        return train(config, run, callback, resume=True)
-    started = staging.checkpoint.exists() and read_json(staging.fingerprint)["settings"] == option_values(config)
-    return train(config, run, callback, resume=started, overwrite=not started)
+        metrics = train(config, run, callback, resume=True)
+    else:
+        started = staging.checkpoint.exists() and read_json(staging.fingerprint)["settings"] == option_values(config)
+        metrics = train(config, run, callback, resume=started, overwrite=not started)
+    assert metrics is not None  # one device has no workers
+    return metrics
