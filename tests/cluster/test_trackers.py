@@ -176,7 +176,7 @@ def test_mlflow_has_parameters_metrics_and_files(trained: Path) -> None:
         assert (run.data.metrics[f"validation/{name}"], ends) == (metrics["metrics"][name], metrics["intervals"][name])
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert artifacts == {"report.html", "config.yaml", "metrics.json"}
-    [model] = mlflow.search_logged_models(output_format="list")
+    [model] = mlflow.search_logged_models([run.info.experiment_id], output_format="list")
     assert (model.name, model.source_run_id) == ("model", run.info.run_id)
 
 

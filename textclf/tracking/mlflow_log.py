@@ -27,9 +27,6 @@ STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 EXPERIMENT = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
 """Variables by which MLflow chooses the experiment itself."""
 
-KIND = "mlflow.experimentKind"
-"""The tag by which MLflow's page shows trainings, rather than conversations, first."""
-
 
 def open_mlflow(start: Start) -> "MLflow":
     """Begin a run, or go on with the one that was begun."""
@@ -41,9 +38,7 @@ def open_mlflow(start: Start) -> "MLflow":
             run = mlflow.start_run(run_id=start.id, nested=start.search is not None)
         else:
             if not any(os.environ.get(name) for name in EXPERIMENT):
-                experiment = mlflow.set_experiment(start.project)
-                if KIND not in experiment.tags:
-                    mlflow.set_experiment_tag(KIND, "custom_model_development")
+                mlflow.set_experiment(start.project)
             tags = {"textclf.version": __version__}
             run = mlflow.start_run(run_name=start.name, nested=start.search is not None, tags=tags)
             mlflow.log_params({key: as_text(value) for key, value in start.params.items()})

@@ -131,7 +131,9 @@ def _session_start(folder: Path, params: Mapping[str, Any], *, seconds_ago: floa
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     values = {key: value if isinstance(value, bool | int | float) else as_text(value) for key, value in params.items()}
-    return hparams_pb(values, trial_id=folder.as_posix(), start_time_secs=time.time() - seconds_ago)
+    name, *date_and_trial = folder.relative_to(LOGS).parts
+    trial_id = " ".join([*date_and_trial[1:], name, *date_and_trial[:1]])  # the page shows its first letters
+    return hparams_pb(values, trial_id=trial_id, start_time_secs=time.time() - seconds_ago)
 
 
 def _session_end(*, success: bool) -> Any:
