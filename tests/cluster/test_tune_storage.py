@@ -116,7 +116,7 @@ class Search:
 
     def finish(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         """Wait for the end of a machine; return its exit code and what it said, in which no password is."""
-        stdout, stderr = process.communicate(timeout=600)
+        stdout, stderr = process.communicate(timeout=1800)
         for secret in (PASSWORD, ENCODED):
             assert secret not in stdout + stderr
         return process.returncode, stderr
@@ -131,7 +131,7 @@ class Search:
 
     def wait_until(self, condition: Callable[[optuna.Study], bool]) -> None:
         """Wait until the study exists and fulfils a condition."""
-        end = time.monotonic() + 300
+        end = time.monotonic() + 900
         while time.monotonic() < end:
             try:
                 if condition(self.study()):
