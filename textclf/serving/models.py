@@ -57,6 +57,7 @@ class Models:
         self._runs = dict(zip(served_names(runs), runs, strict=True))
         self._models = {name: load_model(name, run) for name, run in self._runs.items()}
         self._faulty: dict[str, State] = {}
+        self._replaced = False
         self._reloaded = reloaded
 
     @property
@@ -78,6 +79,9 @@ class Models:
                 for name in self._runs:
                     await self.reload(name)
             except TimeoutError:
+                if self._replaced:  # since the last look: the last requests of the old model are answered by now
+                    self._replaced = False
+                    await asyncio.to_thread(return_memory)
                 for name, run in self._runs.items():
                     state = await asyncio.to_thread(read_state, run)
                     changed = state not in (self._models[name].state, self._faulty.get(name))
@@ -99,6 +103,7 @@ class Models:
             self._faulty.pop(name, None)
             self._models[name] = model
             logger.info("loaded %s anew, version %s", name, model.version)
+            self._replaced = True
             await asyncio.to_thread(return_memory)
         self._reloaded(name, name not in self._faulty)
 
