@@ -30,6 +30,7 @@ import compress  # noqa: E402
 import devices  # noqa: E402
 import encoder  # noqa: E402
 import explain  # noqa: E402
+import extras  # noqa: E402
 import large_data  # noqa: E402
 import newcomer  # noqa: E402
 import predict_memory  # noqa: E402
@@ -266,6 +267,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "blend": table_of(blend),
     "compress": table_of(compress),
     "devices": table_of(devices),
+    "extras": lambda: markdown(extras.extras_table(read_json(extras.RESULTS)["extras"])),
     "encoder_accuracy": lambda: markdown(encoder.accuracy_table(encoder_results("trained"))),
     "encoder_students": lambda: markdown(encoder.student_table(encoder_results("students"))),
     "encoder_sizes": lambda: markdown(encoder.size_table(encoder_results("sizes"))),

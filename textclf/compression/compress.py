@@ -191,7 +191,8 @@ def _write(staging: Run, original: Original, compressed: Compressed, max_loss: f
     )  # fmt: skip
     samples = sample_document(classifier, rows, predictions) if config.report.texts else None
     history, split = _history(original, compressed), dataset.splits.document
-    write_run(staging, RunContents(config, history, split, predictions, metrics, samples, environment), name=name)
+    contents = RunContents(config, classifier, history, split, predictions, metrics, samples, environment)
+    write_run(staging, contents, name=name)
     return metrics
 
 

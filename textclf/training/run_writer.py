@@ -14,16 +14,16 @@ from textclf.evaluation.calibration import without_temperature
 from textclf.evaluation.evaluate import write_evaluation
 from textclf.evaluation.metrics import calibration_error, correct_and_confidence
 from textclf.evaluation.predictions import Predictions
+from textclf.inference.classifier import Classifier
 from textclf.io.contract import (
     DecisionDocument,
     EnvironmentDocument,
     MetricsDocument,
-    ModelDocument,
     SamplesDocument,
     SplitDocument,
     ValidationDocument,
 )
-from textclf.io.files import read_json, write_json, write_text
+from textclf.io.files import write_json, write_text
 from textclf.io.processors import usable_processors
 from textclf.io.run_folder import Run
 from textclf.report.model_card import render_card
@@ -38,6 +38,8 @@ class RunContents:
     """The contents of a run's files, besides model.keras and model/."""
 
     config: Config
+    classifier: Classifier
+    """That of model/."""
     history: pd.DataFrame | None
     """A row per epoch of each network; None where the run that this one was made from has none."""
     split: SplitDocument
@@ -61,20 +63,18 @@ def write_run(staging: Run, contents: RunContents, *, name: str) -> None:
     if contents.samples is not None:
         write_json(staging.samples, contents.samples)
     write_json(staging.environment, contents.environment)
-    write_text(staging.card, _card(staging, contents, name=name))
+    write_text(staging.card, _card(contents, name=name))
     write_evaluation(staging, contents.predictions, contents.metrics, name=name)
 
 
-def _card(staging: Run, contents: RunContents, *, name: str) -> str:
-    """Return the model card of a run whose model is saved."""
-    model: ModelDocument = read_json(staging.description)
-    train = contents.config.data.train
+def _card(contents: RunContents, *, name: str) -> str:
+    train, classifier = contents.config.data.train, contents.classifier
     return render_card(
         contents.metrics,
         name=name,
         files=[train] if isinstance(train, str) else train,
-        labels=model["labels"],
-        language=guess_language(model["vocabulary"]),
+        labels=classifier.labels,
+        language=guess_language(classifier.description.vocabulary),
     )
 
 

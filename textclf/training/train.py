@@ -158,7 +158,8 @@ def _train(
         config, devices.description, packages=now.packages, data=now.data, seconds=clock.seconds, rows_a_second=speeds
     )
     history = history_table({member.seed: member.fit_result for member in members})
-    contents = RunContents(config, history, dataset.splits.document, predictions, document, samples, environment)
+    split = dataset.splits.document
+    contents = RunContents(config, classifier, history, split, predictions, document, samples, environment)
     write_run(staging, contents, name=name)
     return document
 
