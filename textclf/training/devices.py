@@ -124,8 +124,8 @@ class Devices:
             total: Array = self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.convert_to_tensor(values), axis=None)
             return np.asarray(total)
 
-    def from_chief(self, content: bytes) -> bytes:
-        """Return the chief's bytes to all workers."""
+    def broadcast(self, content: bytes) -> bytes:
+        """Send bytes from the chief to all workers; return the chief's in each, whatever the others give."""
         if self.cluster is None:
             return content
         own = content if self.is_chief else b""
@@ -139,7 +139,7 @@ class Devices:
         """Assign the values of the checkpoint, which the chief alone reads, and return the state of all workers."""
         if self.cluster is None:
             return checkpoint.load(variables) if checkpoint else TrainingState()
-        content = self.from_chief(checkpoint.read_bytes() if checkpoint else b"")
+        content = self.broadcast(checkpoint.read_bytes() if checkpoint else b"")
         return load_state(io.BytesIO(content), variables, name="the chief's checkpoint") if content else TrainingState()
 
     def vary_dropout(self, network: Any) -> None:
