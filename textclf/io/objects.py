@@ -55,7 +55,7 @@ class StoreError(UserError):
 class ObjectPath:
     """An object in a store, or a folder: the objects whose keys begin with its key and a slash.
 
-    Every method raises a UserError where the store does not do what it is asked for.
+    Every method raises a UserError where the store fails.
     """
 
     scheme: str
@@ -274,7 +274,7 @@ def location(name: str) -> Location:
 
 
 def url_or_path(place: Location) -> str:
-    """Return what `location` turns into the same again."""
+    """Return the text that `location` reads back as the same place."""
     return place.url if isinstance(place, ObjectPath) else str(place)
 
 
