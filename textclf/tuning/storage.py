@@ -19,15 +19,14 @@ TRIES, PAUSE_SECONDS = 10, 0.5  # to make the tables of a database, which anothe
 
 CONNECT_SECONDS = 10
 
-TURN_SECONDS = (
-    60  # after which PostgreSQL ends the turn of a machine that it no longer hears of, and others of MySQL fail
-)
+# After these PostgreSQL ends the turn of a machine that it no longer hears of, and machines that wait for MySQL fail.
+TURN_SECONDS = 60
 
-# kind of database: its name, the module of its driver, and what installs that
 DRIVERS = {
     "postgresql": ("PostgreSQL", "psycopg", "'psycopg[binary]'"),
     "mysql": ("MySQL", "pymysql", "pymysql"),
 }
+"""By kind of database: its name, the module of its driver, and what installs that."""
 
 _USER, _HOST = r"(?:[^@:/]*(?::(?P<password>[^@]*))?@)?", r"(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d+)?"
 _URL = re.compile(rf"(?P<kind>{'|'.join(DRIVERS)})://{_USER}(?P<place>{_HOST}/[\w.%-]+)(?:\?(?P<query>[^@]*))?")
