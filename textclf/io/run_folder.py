@@ -147,8 +147,7 @@ class Run:
         return [
             self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
             self.suspects, self.suspect_tasks, self.samples, self.estimator, self.environment, self.predictions,
-            self.report, self.card,
-            self.metrics,
+            self.report, self.card, self.metrics,
         ]  # fmt: skip
 
     @property

@@ -40,7 +40,7 @@ CLOSED = 499  # counted for a client that went before its answer; nginx's number
 
 @dataclass
 class Settings:
-    """How the server answers."""
+    """The settings of the server."""
 
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
@@ -58,7 +58,7 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> J
 
 
 class Guard:
-    """The application around the routes."""
+    """The middleware around all routes."""
 
     def __init__(self, app: ASGIApp, settings: Settings, counters: Counters):
         self._app = app
