@@ -138,7 +138,7 @@ def load_model(name: str, run: Run) -> ServedModel:
     version = _version(model_folder(run.path) / "model.json")
     report = _read_report(run)
     if read_state(run) != state:
-        raise UserError(f"{run.path} changed while it was read.")
+        raise UserError(f"{run.path} changed while it was read. Try again when nothing writes to it.")
     return ServedModel(name, version, classifier, report, state, time.time())
 
 

@@ -113,7 +113,7 @@ class OpenStorage:
         try:
             importlib.import_module(module)
         except ImportError:
-            raise UserError(f"{name} databases need their driver: pip install {package}") from None
+            raise UserError(f"--storage: {name} needs the package {module}: pip install {package}.") from None
         import sqlalchemy  # comes with Optuna
 
         # Optuna fills braces in a URL
