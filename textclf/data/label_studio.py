@@ -219,7 +219,7 @@ def _label_list(task: _Task, column: str, separator: str | None) -> list[object]
     Raises:
         UserError: they differ, are no choices, or there are none and no separator.
     """
-    chosen = [_choices(answer.get(column), task.where, column) for answer in task.annotations]
+    chosen = [_choices(annotation.get(column), task.where, column) for annotation in task.annotations]
     distinct: dict[tuple[str, ...], list[object]] = {}
     for labels in chosen:
         distinct.setdefault(tuple(sorted(map(str, labels))), labels)

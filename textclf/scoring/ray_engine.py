@@ -112,6 +112,7 @@ def load_ray(address: str | None) -> Any:
     Raises:
         UserError: it is not installed.
     """
+    # Ray reads these when it is imported
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is None:
         os.environ |= {

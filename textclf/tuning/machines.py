@@ -76,7 +76,7 @@ class Machine:
             time.sleep(POLL_SECONDS)
 
     def metrics(self, best: Trial) -> Any:
-        """Return the metrics of the run with the settings of a trial, as tuning.json has them; None: it is not trained."""
+        """Return the metrics of the run with the settings of a trial, as in tuning.json; None until it is trained."""
         return (self._study.attributes().get(_best_key(best)) or {}).get("metrics")
 
     def place(self, best: Trial) -> str:
