@@ -31,12 +31,12 @@ _ADVICE = {
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|INVALID_CLIENT_TOKEN|EXPIRED|PermissionDenied|Unauthenticated"
     r"|code: 40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED": f"Check the credentials ({_VARIABLES}) and what they allow.",
 }
-"""What to do, by a pattern of the store's message."""
+"""Advice, by a pattern of the store's message."""
 _NOISE = re.compile(
     r"^When .*?: (?=AWS Error)| \(Request ID: \S*\)|; Details: .*"
     r"|^(?:\[Errno 2\] )?google::cloud::Status\(| error_info=.*"
 )
-"""What says nothing to a user in the store's message."""
+"""The parts of a store's message that say nothing to a user."""
 _CHECK_ALL = "Check the URL, the network and the endpoint (for s3 AWS_ENDPOINT_URL), then go on with --resume."
 
 

@@ -1,4 +1,4 @@
-"""What every request passes first: the name of the host, the token; and every answer last: headers, counts, errors."""
+"""The middleware around all routes: it checks host and token, adds headers, counts requests and answers errors."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ from textclf.serving.counters import Counters
 logger = logging.getLogger(__name__)
 
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
-"""What is answered without a token: probes of orchestrators have none, and learn nothing here."""
+"""Paths that need no token: probes of orchestrators have none, and learn nothing here."""
 
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),

@@ -25,7 +25,7 @@ MAX_REPORT_BYTES = 1 << 26
 FileState = tuple[int, int, int, int] | None
 
 State = tuple[FileState, ...]
-"""What tells one version of the files from another; None for a file that is not there."""
+"""The state of the served files, which tells one version from another; None for a file that is not there."""
 
 
 @dataclass(frozen=True)

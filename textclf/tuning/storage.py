@@ -1,4 +1,4 @@
-"""Where a search keeps its trials: a journal in its folder, or a journal or database that several machines share."""
+"""The storage of a search: a journal in its folder, or a journal or database that several machines share."""
 
 import contextlib
 import importlib
