@@ -51,7 +51,11 @@ def _is_task(item: Mapping[str, object]) -> bool:
 
 
 def export_columns(objects: Iterable[Located]) -> list[str]:
-    """Return the names of the columns of an export: those of the tasks, and those that are annotated or predicted."""
+    """Return the names of the columns of an export: those of the tasks, and those that are annotated or predicted.
+
+    Raises:
+        UserError: a task is not as Label Studio writes it.
+    """
     names: dict[str, None] = {}
     controls: dict[str, None] = {}
     for number, (where, item) in enumerate(objects):
@@ -94,6 +98,9 @@ def labelled_records(objects: Iterable[Located], name: str) -> Iterator[dict[str
     """Yield the columns of each annotated task that could be texts or labels.
 
     Where annotations disagree, the value is the UserError that `labelled_rows` would raise.
+
+    Raises:
+        UserError: a task is not as Label Studio writes it, or none is annotated.
     """
     tasks = _annotated(_tasks(objects, ()), name)
     first = list(islice(tasks, TASKS_LOOKED_AT))

@@ -90,6 +90,7 @@ class OpenStorage:
 
     Raises:
         UserError: the driver of the database is missing.
+        ValueError: the file is no journal, or is damaged.
     """
 
     def __init__(self, storage: Storage, optuna: Any, *, recover: bool = False):
