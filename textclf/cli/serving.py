@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from textclf.cli.console import print_stderr
-from textclf.cli.options import PATH, parse_size, selected_run
+from textclf.cli.options import PATH, Number, parse_size, selected_run
 from textclf.errors import UserError
 
 TOKEN = "TEXTCLF_TOKEN"
@@ -36,7 +36,7 @@ NEEDED = {"starlette": "starlette>=1.10", "uvicorn": "uvicorn>=0.54", "h11": "h1
     help="Most requests at the same time.",
 )  # fmt: skip
 @click.option(
-    "--timeout", type=click.FloatRange(0, 3600, min_open=True), default=15, show_default=True,
+    "--timeout", type=Number(0, 3600, min_open=True), default=15, show_default=True,
     help="Seconds for a request to arrive.",
 )  # fmt: skip
 def serve(
