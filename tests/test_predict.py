@@ -103,6 +103,12 @@ def test_a_byte_order_mark_comes_first_where_it_is_wanted(
     assert marked.read_bytes() == b"\xef\xbb\xbf" + plain.read_bytes()
 
 
+def test_nan_is_no_number() -> None:
+    result = textclf("predict", "--min-confidence", "nan", stdin="good\n")
+    message = "Error: Invalid value for '--min-confidence': 'nan' is not a number.\n"
+    assert (result.exit_code, result.stderr[-len(message) :]) == (2, message)
+
+
 @pytest.mark.parametrize("options", [["--json"], ["--format", "jsonl"]])
 def test_json_has_no_byte_order_mark(options: list[str], reviews: Path) -> None:
     result = textclf("predict", "--run", reviews, "--bom", *options)

@@ -207,9 +207,12 @@ def test_a_wrong_url_is_not_repeated(storage: str, message: str, tmp_path: Path)
     [
         (
             "postgresql://me:secret@host:5432/tune", "psycopg",
-            "PostgreSQL databases need their driver: pip install 'psycopg[binary]'\n",
+            "--storage: PostgreSQL needs the package psycopg: pip install 'psycopg[binary]'.\n",
         ),
-        ("mysql://me:secret@host/tune", "pymysql", "MySQL databases need their driver: pip install pymysql\n"),
+        (
+            "mysql://me:secret@host/tune", "pymysql",
+            "--storage: MySQL needs the package pymysql: pip install pymysql.\n",
+        ),
     ],
 )  # fmt: skip
 def test_without_the_driver_the_message_says_what_to_install(

@@ -1,1 +1,1 @@
-"""What a Python program uses: `load`, `train` and the scikit-learn estimator `TextClassifier`."""
+"""The interface for Python programs: `load`, `train` and the scikit-learn estimator `TextClassifier`."""

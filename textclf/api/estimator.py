@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from textclf.api.parameters import PARAMETERS, check_names, config_values, described, params_of, signature
+from textclf.api.parameters import PARAMETERS, args_docstring, check_names, config_values, params_of, signature
 from textclf.api.runs import argument_names, load, path_of, train_silently
 from textclf.api.targets import Classes, Targets, classes_of, read_classes, read_targets
 from textclf.errors import UserError
@@ -68,7 +68,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="textclf-") as folder:
             run = Run(Path(folder) / "estimator")
             _train(self.get_params(), texts, targets, run)
-            self._take(run, targets.classes)
+            self._adopt(run, targets.classes)
         return self
 
     def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float64]:  # noqa: N803
@@ -121,11 +121,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         if not run.complete:
             raise UserError(f"{run.path} is no complete run. To predict with a model/ folder: textclf.load.")
         estimator = cls(**params_of(load_saved_config(run.config)))
-        estimator._take(run, None)
+        estimator._adopt(run, None)
         return estimator
 
-    def _take(self, run: Run, classes: Classes | None) -> None:
-        """Take over the files of a run.
+    def _adopt(self, run: Run, classes: Classes | None) -> None:
+        """Become the estimator of a run: read its files and its classes.
 
         Args:
             classes: None: those that the run holds.
@@ -163,7 +163,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-TextClassifier.__doc__ = f"{TextClassifier.__doc__}\n{described()}\n"
+TextClassifier.__doc__ = f"{TextClassifier.__doc__}\n{args_docstring()}\n"
 
 
 def _train(params: Mapping[str, Any], texts: list[str], targets: Targets, run: Run) -> None:

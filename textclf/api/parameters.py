@@ -61,8 +61,8 @@ def signature() -> inspect.Signature:
     return inspect.Signature([own, *keywords])
 
 
-def described() -> str:
-    """Return the parameters with their help, as the end of a docstring."""
+def args_docstring() -> str:
+    """Return the section of a docstring that lists the parameters with their help."""
     return "\n".join(["    Args:", *(f"        {name}: {each.help}" for name, each in PARAMETERS.items())])
 
 

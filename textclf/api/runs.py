@@ -32,7 +32,7 @@ def load(run: str | os.PathLike[str], *, threads: int | None = None) -> Classifi
     """Return the classifier of a run or of a bare `model/` folder; it predicts and explains without TensorFlow.
 
     Args:
-        threads: that compute batches; None: one for each processor that the process may use.
+        threads: number of threads that compute batches; None: one for each processor that the process may use.
 
     Raises:
         UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
@@ -111,7 +111,7 @@ def train(
 def train_silently(
     config: Config, run: Run, *, overwrite: bool = False, resume: bool = False, keep_interrupted: bool = True
 ) -> MetricsDocument:
-    """Train as a guest in a program: log the epochs, keep the global random numbers, and free TensorFlow's memory.
+    """Train inside a program: log the epochs, keep the global random numbers, and free TensorFlow's memory.
 
     Args:
         overwrite, resume, keep_interrupted: as for `textclf.training.train.train`.

@@ -12,6 +12,7 @@ import click
 from textclf.cli.console import print_json, print_result, print_stderr, print_stdout, write_output
 from textclf.cli.options import (
     PATH,
+    Number,
     config_argument,
     json_option,
     log_option,
@@ -144,9 +145,7 @@ def train(
 @click.option(
     "--trials", type=click.IntRange(1), help="Trials, those of earlier calls included [default: 20, without --minutes]."
 )
-@click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Minutes to search, those of earlier calls included."
-)
+@click.option("--minutes", type=Number(0, min_open=True), help="Minutes to search, those of earlier calls included.")
 @click.option(
     "--folds", type=click.IntRange(1, 100), default=1, show_default=True,
     help="Score each trial by cross-validation over N parts of the training rows.", metavar="N",
@@ -248,9 +247,7 @@ def compare(runs: tuple[Path, ...], changed: Path | None, overwrite: bool, raw: 
     help="Format of the input [default: by the name of FILE; standard input: lines].",
 )  # fmt: skip
 @click.option("--bom", is_flag=True, help="Begin csv or tsv with a byte order mark: spreadsheets then read UTF-8.")
-@click.option(
-    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty below this probability."
-)
+@click.option("--min-confidence", type=Number(0, 1), default=0, help="Leave the label empty below this probability.")
 @raw_option
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as one JSON document.")
 def predict(
@@ -365,13 +362,13 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
 )
 @click.option("--output", "-o", type=PATH, required=True, help="Folder of the new run.")
 @click.option(
-    "--keep", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+    "--keep", type=Number(0, 1, min_open=True), metavar="SHARE",
     help="prune, distill: share of the words, dimensions and units to keep.",
 )  # fmt: skip
 @click.option("--student", type=click.Choice(["bag", "small"]), help="distill: the network that learns [default: bag].")
 @click.option("--unlabelled", type=PATH, help="distill: more texts to learn on, as for predict.")
 @click.option(
-    "--max-loss", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+    "--max-loss", type=Number(0, 1), default=0.01, show_default=True,
     help="Largest loss of accuracy, 0 to 1.",
 )  # fmt: skip
 @overwrite_run_option

@@ -46,16 +46,12 @@ def _as_text(rows: Iterable[ExplainedRow], *, colour: bool) -> Iterator[str]:
 
 def _explanation_text(explanation: Explanation, *, colour: bool) -> str:
     """Return lines with label and probability, the words (blue for the label, red against it) and their weights."""
-    strongest, log_odds, rest = explanation.strongest, explanation.log_odds, explanation.without_words
+    strongest = explanation.strongest
     largest = max(abs(strongest[0].weight), 1e-12)
     words = [_word_text(word, word.weight / largest if colour else 0) for word in explanation.words]
     weights = [f"{word.weight:+.2f} {printable(word.word)}" for word in strongest[:MAX_LISTED_WORDS]]
-    cut = f"; {explanation.cut} tokens cut off" if explanation.cut else ""
     shown = f"  {' '.join(words)}\n  {'  '.join(weights)}\n" if any(word.word for word in explanation.words) else ""
-    return (
-        f"{printable(explanation.label)}  {explanation.probability:.4f}\n{shown}"
-        f"  words {log_odds - rest:+.2f}, without them {rest:+.2f}: log-odds {log_odds:+.2f}{cut}\n\n"
-    )
+    return f"{printable(explanation.label)}  {explanation.probability:.4f}\n{shown}  {explanation.addition}\n\n"
 
 
 def _word_text(word: Word, strength: float) -> str:

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,17 @@ class UserPath(click.Path):
 
 
 PATH = UserPath(path_type=Path)
+
+
+class Number(click.FloatRange):
+    """A number in a range, which `nan` is not: no comparison would ever find it too small or too large."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 

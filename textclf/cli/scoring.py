@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textclf.cli.console import print_result, print_stderr
-from textclf.cli.options import json_option, raw_option, run_option, selected_run
+from textclf.cli.options import Number, json_option, raw_option, run_option, selected_run
 
 if TYPE_CHECKING:
     from textclf.scoring.folder import ManifestDocument
@@ -50,9 +50,7 @@ LINE_SECONDS = 10.0  # between lines of progress in a log
     "--address", help="Cluster of Ray to join, auto or HOST:PORT; it must see DIR, model and inputs under these paths "
     "[default: Ray is started on this machine].",
 )  # fmt: skip
-@click.option(
-    "--min-confidence", type=click.FloatRange(0, 1), default=0, help="Leave the label empty below this probability."
-)
+@click.option("--min-confidence", type=Number(0, 1), default=0, help="Leave the label empty below this probability.")
 @raw_option
 @click.option("--quiet", is_flag=True, hidden=True, help="No progress, which the process that started this one shows.")
 @click.option("--resume", is_flag=True, help="Go on with what was begun in the folder.")

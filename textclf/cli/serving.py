@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from textclf.cli.console import print_stderr
-from textclf.cli.options import PATH, parse_size, selected_run
+from textclf.cli.options import PATH, Number, parse_size, selected_run
 from textclf.errors import UserError
 
 TOKEN = "TEXTCLF_TOKEN"
@@ -23,14 +23,20 @@ NEEDED = {"starlette": "starlette>=1.10", "uvicorn": "uvicorn>=0.54", "h11": "h1
 @click.option("--no-token", is_flag=True, help="Serve to other machines without a token.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A further name of this server, such as a proxy's.")
 @click.option("--allow-origin", multiple=True, metavar="URL", help="A site whose scripts may read the answers (CORS).")
-@click.option("--max-body", default="4MB", show_default=True, metavar="SIZE", callback=parse_size, help="Of a request.")
-@click.option("--max-texts", type=click.IntRange(1), default=1000, show_default=True, help="Of a request.")
-@click.option("--max-characters", type=click.IntRange(1), default=100_000, show_default=True, help="Of a text.")
 @click.option(
-    "--max-requests", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Under way at the same time."
+    "--max-body", default="4MB", show_default=True, metavar="SIZE", callback=parse_size,
+    help="Largest body of a request.",
+)  # fmt: skip
+@click.option("--max-texts", type=click.IntRange(1), default=1000, show_default=True, help="Most texts of a request.")
+@click.option(
+    "--max-characters", type=click.IntRange(1), default=100_000, show_default=True, help="Most characters of a text."
 )
 @click.option(
-    "--timeout", type=click.FloatRange(0, 3600, min_open=True), default=15, show_default=True,
+    "--max-requests", type=click.IntRange(1, 10_000), default=64, show_default=True,
+    help="Most requests at the same time.",
+)  # fmt: skip
+@click.option(
+    "--timeout", type=Number(0, 3600, min_open=True), default=15, show_default=True,
     help="Seconds for a request to arrive.",
 )  # fmt: skip
 def serve(

@@ -1,4 +1,4 @@
-"""`--log`: what a training and a search tell the trackers."""
+"""`--log`: callbacks that log a training or a search in trackers."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence

@@ -99,7 +99,7 @@ class Table(NamedTuple):
     incomplete: list[str]
     """Names of columns without a text or a list of labels in every row."""
     problems: dict[str, UserError]
-    """The first row in which annotations of a task disagree, by column."""
+    """The error of the first task whose annotations disagree, by column."""
     rows: int
     more: bool
     """True if the file has more rows than these."""
@@ -189,8 +189,8 @@ def find_columns(table: Table, file: str, *, text: str | None = None, label: str
     Raises:
         UserError: a named column does not exist, or no column fits.
     """
-    for problem in table.problems.values() if label is None else ():
-        raise UserError(f"{problem} Or name another column with --label.")
+    if label is None and table.problems:
+        raise UserError(f"{next(iter(table.problems.values()))} Or name another column with --label.")
     named_text = None if text is None else _named_column(table, file, text, "--text")
     named_label = None if label is None else _named_column(table, file, label, "--label")
     text_column = named_text or _text_column([column for column in table.columns if column is not named_label])

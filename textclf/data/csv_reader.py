@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from textclf.data.label_studio import Located, is_export, labelled_records, labelled_rows
-from textclf.data.table_format import Columns, Lists, TableFormat, column_index, select_columns
+from textclf.data.label_studio import is_export, labelled_records, labelled_rows
+from textclf.data.table_format import Columns, Lists, Located, TableFormat, column_index, select_columns
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from textclf.data.label_studio import Located, export_columns, is_export, labelled_records, labelled_rows
-from textclf.data.table_format import Columns, Lists, TableFormat, select_columns
+from textclf.data.label_studio import export_columns, is_export, labelled_records, labelled_rows
+from textclf.data.table_format import Columns, Lists, Located, TableFormat, select_columns
 from textclf.errors import UserError
 from textclf.io.streams import SIZE_LIMIT, text_lines, too_long_error
 

@@ -10,14 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice, takewhile
 from typing import NamedTuple
 
-from textclf.data.table_format import Columns, Lists
+from textclf.data.table_format import Columns, Lists, Located
 from textclf.errors import UserError
 from textclf.io.sanitize import excerpt, join_names
 
 logger = logging.getLogger(__name__)
-
-Located = tuple[str, dict[str, object]]
-"""Location of an object in its file, for messages, and the object."""
 
 ANNOTATION_COLUMNS = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """Columns that JSON-MIN, CSV and TSV have beside those of the task and those of the annotation."""
@@ -36,7 +33,7 @@ class _Task(NamedTuple):
     where: str
     data: dict[str, object]
     """Its columns without annotations."""
-    answers: list[dict[str, object]]
+    annotations: list[dict[str, object]]
     """The annotated values by the name of their control, for each annotation that counts."""
 
 
@@ -54,7 +51,11 @@ def _is_task(item: Mapping[str, object]) -> bool:
 
 
 def export_columns(objects: Iterable[Located]) -> list[str]:
-    """Return the names of the columns of an export: those of the tasks, and those that are annotated or predicted."""
+    """Return the names of the columns of an export: those of the tasks, and those that are annotated or predicted.
+
+    Raises:
+        UserError: a task is not as Label Studio writes it.
+    """
     names: dict[str, None] = {}
     controls: dict[str, None] = {}
     for number, (where, item) in enumerate(objects):
@@ -90,28 +91,31 @@ def labelled_rows(objects: Iterable[Located], name: str, columns: Columns, lists
     texts = [column for _, column in takewhile(lambda named: named[0] not in lists, columns)]
     for task in _annotated(_tasks(objects, texts), name):
         chosen = {column: _label_list(task, column, separator) for column, separator in labels.items()}
-        yield task.where, {**task.data, **task.answers[0], **chosen}
+        yield task.where, {**task.data, **task.annotations[0], **chosen}
 
 
 def labelled_records(objects: Iterable[Located], name: str) -> Iterator[dict[str, object]]:
     """Yield the columns of each annotated task that could be texts or labels.
 
     Where annotations disagree, the value is the UserError that `labelled_rows` would raise.
+
+    Raises:
+        UserError: a task is not as Label Studio writes it, or none is annotated.
     """
     tasks = _annotated(_tasks(objects, ()), name)
     first = list(islice(tasks, TASKS_LOOKED_AT))
-    columns = dict.fromkeys(column for task in first for column in chain(task.data, *task.answers))
+    columns = dict.fromkeys(column for task in first for column in chain(task.data, *task.annotations))
     for task in chain(first, tasks):
         # a column in which nothing was chosen is missing
         yield {column: _value(task, column) for column in columns if column not in _NEITHER_TEXT_NOR_LABEL}
 
 
 def _value(task: _Task, column: str) -> object:
-    values = [answer.get(column) for answer in task.answers]
+    values = [annotation.get(column) for annotation in task.annotations]
     if all(value is None for value in values):
         values = [task.data.get(column)]
     if all(value == values[0] for value in values):
-        choices = _is_choices(values[0])
+        choices = _choices_in(values[0])
         return values[0] if choices is None else choices
     try:
         return _label_list(task, column, "")
@@ -124,7 +128,7 @@ def _annotated(tasks: Iterable[_Task], name: str) -> Iterator[_Task]:
     annotated, missing, first = 0, 0, ""
     try:
         for task in tasks:
-            if task.answers:
+            if task.annotations:
                 annotated += 1
                 yield task
             else:
@@ -176,7 +180,7 @@ def _values(annotation: Mapping[str, object], where: str) -> dict[str, object]:
     for each in result:
         if isinstance(each, dict) and isinstance(control := each.get("from_name"), str):
             value = each.get("value")
-            choices = _is_choices(value)
+            choices = _choices_in(value)
             value = value if choices is None else choices
             # two values are of parts of the text
             values[control] = [values[control], value] if control in values else value
@@ -222,9 +226,9 @@ def _label_list(task: _Task, column: str, separator: str | None) -> list[object]
     Raises:
         UserError: they differ, are no choices, or there are none and no separator.
     """
-    answers = [_choices(answer.get(column), task.where, column) for answer in task.answers]
+    chosen = [_choices(annotation.get(column), task.where, column) for annotation in task.annotations]
     distinct: dict[tuple[str, ...], list[object]] = {}
-    for labels in answers:
+    for labels in chosen:
         distinct.setdefault(tuple(sorted(map(str, labels))), labels)
     if len(distinct) > 1:
         found = " and ".join(join_names(labels) or "nothing" for labels in distinct)
@@ -234,7 +238,7 @@ def _label_list(task: _Task, column: str, separator: str | None) -> list[object]
         )
     [labels] = distinct.values()
     if not labels and separator is None:
-        others = [name for name in task.answers[0] if name not in task.data and name != column]
+        others = [name for name in task.annotations[0] if name not in task.data and name != column]
         advice = f"it has: {join_names(others)}. Set data.label" if others else "choose one in Label Studio"
         raise UserError(
             f"{task.where}: the annotation has no '{column}'; {advice}. With data.label_separator a row may have none."
@@ -246,7 +250,7 @@ def _choices(value: object, where: str, column: str) -> list[object]:
     """Return the choices in a value of JSON-MIN, or of CSV, where several are written as JSON."""
     if value is None or value == "":
         return []
-    labels = _is_choices(value)
+    labels = _choices_in(value)
     if labels is None:
         labels = value if isinstance(value, list) else [value]
     if not all(isinstance(label, str) for label in labels):
@@ -254,7 +258,7 @@ def _choices(value: object, where: str, column: str) -> list[object]:
     return labels
 
 
-def _is_choices(value: object) -> list[object] | None:
+def _choices_in(value: object) -> list[object] | None:
     """Return the choices in an object that has nothing else, also if it is written as JSON; None for other values."""
     if isinstance(value, str) and value.startswith('{"choices"'):
         try:

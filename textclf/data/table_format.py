@@ -21,6 +21,9 @@ Lists = Mapping[str, str | None]
 Columns = Sequence[tuple[str, str]]
 """The setting that chose each column, such as `data.text`, and the name of the column."""
 
+Located = tuple[str, dict[str, object]]
+"""Location of an object in its file, for messages, and the object."""
+
 
 class TableFormat(NamedTuple):
     """The readers of a file format; each takes an open stream and the file's name for messages."""
@@ -52,13 +55,8 @@ def column_index(file: str, columns: list[str], name: str, *, key: str) -> int:
     return matches[0]
 
 
-def select_columns(
-    objects: Iterable[tuple[str, dict[str, object]]], columns: Columns, lists: Lists
-) -> Iterator[tuple[str, ...]]:
+def select_columns(objects: Iterable[Located], columns: Columns, lists: Lists) -> Iterator[tuple[str, ...]]:
     """Yield some columns of each object as text.
-
-    Args:
-        objects: each with its location, for messages.
 
     Raises:
         UserError: an object lacks a column, or has a value that is no text.

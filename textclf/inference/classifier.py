@@ -221,11 +221,20 @@ class Classifier:
 
         return result
 
-    def decide(self, probabilities: Probabilities) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """Return the label of each row, several labels joined by the separator, and the confidence, shape (n,)."""
+    def decide(
+        self, probabilities: Probabilities, *, min_confidence: float = 0.0
+    ) -> tuple[list[str], npt.NDArray[np.float64]]:
+        """Return the label of each row, several labels joined by the separator, and the confidence, shape (n,).
+
+        Args:
+            min_confidence: a label with less confidence is left empty.
+        """
         separator = self.description.label_separator
         y_pred = decide(probabilities, separator, self.description.threshold)
-        return label_fields(y_pred, self.labels, separator), confidence_in(y_pred, probabilities)
+        labels, confidence = label_fields(y_pred, self.labels, separator), confidence_in(y_pred, probabilities)
+        if min_confidence:
+            labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
+        return labels, confidence
 
     def probe_rows(self) -> TokenIds:
         """Return the rows that are stored with the model."""
@@ -239,7 +248,7 @@ class Classifier:
         return float(np.abs(probabilities - np.array(self._probe["probabilities"])).max())
 
     def check_probe(self, path: Path) -> float:
-        """Return `probe_difference`.
+        """Check that the model computes what it computed when it was saved; return `probe_difference`.
 
         Args:
             path: of the run, for the message.

@@ -68,6 +68,13 @@ class Explanation:
         """The words by the size of their weight, largest first."""
         return sorted(self.words, key=lambda word: -abs(word.weight))
 
+    @property
+    def addition(self) -> str:
+        """The line that adds the weights up to the log-odds, and says how much of the text was cut off."""
+        of_words, rest = self.log_odds - self.without_words, self.without_words
+        cut = f"; {self.cut} tokens cut off" if self.cut else ""
+        return f"words {of_words:+.2f}, without them {rest:+.2f}: log-odds {self.log_odds:+.2f}{cut}"
+
     def document(self) -> ExplanationDocument:
         """Return the explanation as JSON fields; `share` is a word's weight divided by the largest, -1 to 1."""
         largest = max(abs(self.strongest[0].weight), 1e-12)
@@ -86,10 +93,7 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Return the words for a notebook: those on blue speak for the label, those on orange against it."""
         words = " ".join(html_word(**word) for word in self.document()["words"])
-        of_words, rest = self.log_odds - self.without_words, self.without_words
-        cut = f"; {self.cut} tokens cut off" if self.cut else ""
-        figures = f"words {of_words:+.2f}, without them {rest:+.2f}: log-odds {self.log_odds:+.2f}{cut}"
-        return f"{html_line(f'{self.label} {self.probability:.4f}')}<p>{words}</p>\n{html_line(figures)}"
+        return f"{html_line(f'{self.label} {self.probability:.4f}')}<p>{words}</p>\n{html_line(self.addition)}"
 
 
 def explain(

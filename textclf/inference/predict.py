@@ -91,9 +91,7 @@ def _lines(
     header = ("\ufeff" if bom else "") + writer.header(names)
     first = 0
     for probabilities in predict_distinct(classifier, _remember(chunks, pending)):
-        labels, confidence = classifier.decide(probabilities)
-        if min_confidence:
-            labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
+        labels, confidence = classifier.decide(probabilities, min_confidence=min_confidence)
         chunk = PredictedChunk(
             classifier.labels, separator, model_version, pending.popleft(), first, list(map(escape, labels)),
             confidence, probabilities,

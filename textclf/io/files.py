@@ -153,7 +153,12 @@ def write_pieces(path: Path, pieces: Iterable[str], *, overwrite: bool = True) -
 
 
 def write_json(path: Path, document: object) -> None:
-    write_text(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(document))
+
+
+def json_text(document: object) -> str:
+    """Return a document as it stands in a JSON file."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def json_list(items: Iterable[str]) -> Iterator[str]:

@@ -31,12 +31,12 @@ _ADVICE = {
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|INVALID_CLIENT_TOKEN|EXPIRED|PermissionDenied|Unauthenticated"
     r"|code: 40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED": f"Check the credentials ({_VARIABLES}) and what they allow.",
 }
-"""What to do, by a pattern of the store's message."""
+"""Advice, by a pattern of the store's message."""
 _NOISE = re.compile(
     r"^When .*?: (?=AWS Error)| \(Request ID: \S*\)|; Details: .*"
     r"|^(?:\[Errno 2\] )?google::cloud::Status\(| error_info=.*"
 )
-"""What says nothing to a user in the store's message."""
+"""The parts of a store's message that say nothing to a user."""
 _CHECK_ALL = "Check the URL, the network and the endpoint (for s3 AWS_ENDPOINT_URL), then go on with --resume."
 
 
@@ -55,7 +55,7 @@ class StoreError(UserError):
 class ObjectPath:
     """An object in a store, or a folder: the objects whose keys begin with its key and a slash.
 
-    Every method raises a UserError where the store does not do what it is asked for.
+    Every method raises a UserError where the store fails.
     """
 
     scheme: str
@@ -274,7 +274,7 @@ def location(name: str) -> Location:
 
 
 def url_or_path(place: Location) -> str:
-    """Return what `location` turns into the same again."""
+    """Return the text that `location` reads back as the same place."""
     return place.url if isinstance(place, ObjectPath) else str(place)
 
 

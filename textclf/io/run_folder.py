@@ -147,8 +147,7 @@ class Run:
         return [
             self.config, self.keras_model, self.graph, self.description, self.tokenizer, self.history, self.split,
             self.suspects, self.suspect_tasks, self.samples, self.estimator, self.environment, self.predictions,
-            self.report, self.card,
-            self.metrics,
+            self.report, self.card, self.metrics,
         ]  # fmt: skip
 
     @property
@@ -220,10 +219,14 @@ def run_for_config(config: Path) -> Run:
 
 
 def numbered(path: Path) -> Iterator[Path]:
+    """Yield NAME, NAME-2, NAME-3 and so on, in the same folder."""
+    return map(path.with_name, numbered_names(path.name))
+
+
+def numbered_names(name: str) -> Iterator[str]:
     """Yield NAME, NAME-2, NAME-3 and so on."""
-    yield path
-    for number in itertools.count(2):
-        yield path.with_name(f"{path.name}-{number}")
+    yield name
+    yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
 @contextlib.contextmanager

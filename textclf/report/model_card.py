@@ -11,7 +11,7 @@ import yaml
 from textclf import __version__
 from textclf.io.contract import MetricsDocument, defined
 from textclf.io.sanitize import excerpt
-from textclf.report.page import TEMPLATES, TITLES, is_multilabel, metric_rows, model_titles, summary
+from textclf.report.page import TEMPLATES, TITLES, is_multilabel, metric_table, summary
 
 MOST_LABELS = 50  # that are named
 
@@ -56,9 +56,7 @@ def render_card(
         training_rows=sum(train_labels.values()) if not is_multilabel(document) else 0,
         language=language,
         limits=[*limits(document)],
-        titles=model_titles(document),
-        metric_rows=metric_rows(document),
-        number=lambda value: "-" if value is None else f"{value:.4f}",
+        metric_table=metric_table(document),
     )
 
 

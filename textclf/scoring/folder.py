@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypedDict, cast
 from textclf import __version__
 from textclf.errors import UserError
 from textclf.inference.model_folder import model_folder
-from textclf.io.files import write_errors, write_json, write_pieces
+from textclf.io.files import json_text, write_errors, write_json, write_pieces
 from textclf.io.objects import REQUESTS, Location, ObjectPath
 from textclf.io.run_folder import Run
 from textclf.scoring.inputs import InputDocument
@@ -176,11 +176,7 @@ def write_document(path: Location, document: object) -> None:
     if isinstance(path, Path):
         write_json(path, document)
     else:
-        path.write_text(_json(document))
-
-
-def _json(document: object) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        path.write_text(json_text(document))
 
 
 def model_digest(run: Run) -> str:
@@ -242,7 +238,7 @@ def _begin_first(folder: ScoringFolder, begun: BegunDocument) -> bool:
         return True
     make_folder(folder.path)
     try:
-        write_pieces(folder.begun, [_json(begun)], overwrite=False)
+        write_pieces(folder.begun, [json_text(begun)], overwrite=False)
     except UserError:
         if not folder.begun.exists():
             raise

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
@@ -15,6 +14,7 @@ from textclf.data.readers import FORMATS, file_format, find_files, is_table
 from textclf.data.table_format import TableFormat
 from textclf.errors import UserError
 from textclf.io.objects import REQUESTS, Location, ObjectPath, ObjectState, is_url, location, url_or_path
+from textclf.io.run_folder import numbered_names
 from textclf.io.streams import decompressed, expand_home, open_data
 
 States = dict[Location, os.stat_result | ObjectState]
@@ -53,7 +53,7 @@ def find_inputs(names: Sequence[str], *, output: Location) -> list[InputDocument
     inputs: list[InputDocument] = []
     taken = {"begun.json", "manifest.json"}
     for path, state in states.items():
-        folder = next(name for name in _numbered(path.name) if name.casefold() not in taken)
+        folder = next(name for name in numbered_names(path.name) if name.casefold() not in taken)
         taken.add(folder.casefold())
         inputs.append({
             "path": url_or_path(path), "bytes": state.st_size, "modified": state.st_mtime_ns, "folder": folder
@@ -161,12 +161,6 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     if pattern[0] == "**":
         return len(pattern) == len(parts) == 1 or _matches(parts[1:], pattern)
     return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """Yield NAME, NAME-2, NAME-3 and so on."""
-    yield name
-    yield from (f"{name}-{number}" for number in count(2))
 
 
 # Reading an input

@@ -38,7 +38,7 @@ OBJECT_BYTES = 100 << 20  # of memory for Ray's objects, nearly the least that i
 
 
 class Part(NamedTuple):
-    """Every so many-th shard of an input, which one actor scores in a go."""
+    """The shards of an input that one actor scores in a go: all, or every N-th one of N parts."""
 
     source: int
     """Index of the input."""
@@ -52,8 +52,8 @@ class Part(NamedTuple):
         return shard % self.parts == self.number
 
 
-class Outcome(NamedTuple):
-    """What an actor says of a part that it has come to the end of."""
+class PartResult(NamedTuple):
+    """The result of scoring a part."""
 
     complete: bool
     """False: its input cannot be read to the end."""
@@ -88,7 +88,7 @@ class Actor:
         logging.getLogger("textclf").handlers = [self._warnings]
         return None
 
-    def score(self, part: Part, left: set[int]) -> Outcome:
+    def score(self, part: Part, left: set[int]) -> PartResult:
         """Score the shards of a part that are not done yet.
 
         Args:
@@ -100,11 +100,11 @@ class Actor:
             return part.takes(shard) and shard not in left
 
         complete = score_input(self._folder, self._begun, self._classifier, part.source, takes, lambda _rows: None)
-        return Outcome(complete, [*self._warnings.messages])
+        return PartResult(complete, [*self._warnings.messages])
 
 
 def load_ray(address: str | None) -> Any:
-    """Import Ray, which reads its settings then: no usage statistics, and one that is started here is closed to others.
+    """Import Ray, without usage statistics, and with a token where it is started here.
 
     Args:
         address: of a cluster to join; None: Ray is started on this machine.
@@ -112,6 +112,7 @@ def load_ray(address: str | None) -> Any:
     Raises:
         UserError: it is not installed.
     """
+    # Ray reads these when it is imported
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is None:
         os.environ |= {
@@ -128,7 +129,7 @@ def load_ray(address: str | None) -> Any:
 
 def score_on_ray(
     ray: Any, run: Run, folder: ScoringFolder, begun: BegunDocument, *, jobs: int, threads: int,
-    address: str | None, look: Callable[[], float],
+    address: str | None, poll: Callable[[], float],
 ) -> int:  # fmt: skip
     """Score all that is not done yet; return the number of inputs that could not be read.
 
@@ -137,7 +138,7 @@ def score_on_ray(
         jobs: actors.
         threads: of each actor, which Ray counts as processors.
         address: of a cluster to join; None: Ray is started on this machine, and stopped.
-        look: counts what is done, and returns the seconds until it should be called again.
+        poll: counts what is done, and returns the seconds until it should be called again.
 
     Raises:
         UserError: Ray or its actors cannot start, or shards failed ATTEMPTS times; all others are done then.
@@ -149,7 +150,7 @@ def score_on_ray(
         job = (Run(run.path.absolute()), ScoringFolder(place), begun, threads)
         scoring = _Scoring(ray, lambda: actors.remote(), job, parts)
         try:
-            scoring.run(min(jobs, len(parts)), look)
+            scoring.run(min(jobs, len(parts)), poll)
         except SystemError as error:  # what a signal raises comes so out of Ray's compiled part
             raise error.__cause__ or error from None
     scoring.check_left()
@@ -157,7 +158,7 @@ def score_on_ray(
 
 
 def split_inputs(inputs: int, actors: int) -> list[Part]:
-    """Return the parts that are handed out: whole inputs where these are many, for fewer as many parts as needed.
+    """Return the parts that are handed out: whole inputs where these are many, else several parts of each.
 
     An input is read once for each of its parts, so they are no more than the actors, and four where there is an input
     for each actor.
@@ -167,7 +168,7 @@ def split_inputs(inputs: int, actors: int) -> list[Part]:
 
 
 class _Scoring:
-    """The parts that wait, those that actors have, and what failed.
+    """A scoring by actors: the parts that wait, those that actors have, and what failed.
 
     Args:
         start: starts an actor.
@@ -189,18 +190,18 @@ class _Scoring:
         self._told: set[str] = set()
         self.unread: set[int] = set()
 
-    def run(self, actors: int, look: Callable[[], float]) -> None:
+    def run(self, actors: int, poll: Callable[[], float]) -> None:
         """Hand out parts until all are done or left; actors that have not started by then are not waited for."""
         for _ in range(actors):
             self._load()
-        pause, looked = look(), time.monotonic()
+        pause, polled = poll(), time.monotonic()
         while self._waiting or any(part for _, part in self._running.values()):
             ended, _ = self._ray.wait([*self._running], timeout=pause)
             for reference in ended:
                 self._end(reference)
-            if time.monotonic() >= looked + pause:
-                pause, looked = look(), time.monotonic()
-        look()
+            if time.monotonic() >= polled + pause:
+                pause, polled = poll(), time.monotonic()
+        poll()
 
     def _load(self) -> None:
         """Start an actor and let it load the model."""
@@ -230,12 +231,12 @@ class _Scoring:
         else:
             self._ray.kill(actor)  # gives its processors back to the cluster
 
-    def _take(self, part: Part, outcome: Outcome) -> None:
-        for warning in outcome.warnings:
+    def _take(self, part: Part, result: PartResult) -> None:
+        for warning in result.warnings:
             if warning not in self._told:  # each part of an input finds the same
                 self._told.add(warning)
                 logger.warning("%s", warning)
-        if not outcome.complete:
+        if not result.complete:
             self.unread.add(part.source)
 
     def _fail(self, part: Part | None, reason: str) -> None:

@@ -37,7 +37,7 @@ from textclf.scoring.share import Share, score_share
 logger = logging.getLogger(__name__)
 
 
-POLL_SECONDS = 0.5  # between looks at the shards that other processes have done
+POLL_SECONDS = 0.5  # at least, between looks at the shards that other processes have done
 
 WARNING = "warning: "  # begins a line that is not the reason of an end
 
@@ -104,8 +104,8 @@ def score(
     left = 0
     if package:
         threads = threads or (1 if address else max(1, usable_processors() // jobs))
-        look = _counting(folder, begun, on_rows)
-        left = score_on_ray(package, run, folder, begun, jobs=jobs, threads=threads, address=address, look=look)
+        poll = _shard_counter(folder, begun, on_rows)
+        left = score_on_ray(package, run, folder, begun, jobs=jobs, threads=threads, address=address, poll=poll)
     elif jobs == 1:
         classifier = load_classifier(run.path, threads=threads)
         left = score_share(folder, begun, classifier, share or Share(1, 1), on_rows)
@@ -196,17 +196,17 @@ def _score_in_processes(
     ]  # fmt: skip
     with ThreadPoolExecutor(jobs) as readers:  # a pipe that nobody reads would stop its process
         try:
-            talk = [readers.submit(process.communicate) for process in processes]
-            look, pause = _counting(folder, begun, on_rows), POLL_SECONDS
+            outputs = [readers.submit(process.communicate) for process in processes]
+            poll, pause = _shard_counter(folder, begun, on_rows), POLL_SECONDS
             while any(process.poll() is None for process in processes):
                 time.sleep(pause)
-                pause = look()
-            look()
+                pause = poll()
+            poll()
         finally:
             for process in processes:
                 if process.poll() is None:
                     process.terminate()
-    lines = dict.fromkeys(line for each in talk for line in each.result()[1].splitlines())
+    lines = dict.fromkeys(line for output in outputs for line in output.result()[1].splitlines())
     for line in lines:
         if line.startswith(WARNING):
             logger.warning("%s", line.removeprefix(WARNING))
@@ -217,16 +217,16 @@ def _score_in_processes(
         raise UserError(*(line for line in lines if not line.startswith(WARNING)))
 
 
-def _counting(folder: ScoringFolder, begun: BegunDocument, on_rows: Callable[[int], None]) -> Callable[[], float]:
-    """Return a function that counts the shards that have become done, and returns the seconds until the next look."""
+def _shard_counter(folder: ScoringFolder, begun: BegunDocument, on_rows: Callable[[int], None]) -> Callable[[], float]:
+    """Return a function that counts the shards that have become done, and returns the seconds until the next call."""
     counted: set[Location] = set()
 
-    def look() -> float:
+    def poll() -> float:
         start = time.monotonic()
         on_rows(_new_rows(folder, begun, counted))
         return max(POLL_SECONDS, 10 * (time.monotonic() - start))  # thousands of folders take a while
 
-    return look
+    return poll
 
 
 def _new_rows(folder: ScoringFolder, begun: BegunDocument, counted: set[Location]) -> int:

@@ -191,9 +191,7 @@ def _score(classifier: Classifier, rows: Sequence[Row], *, first: int, min_confi
     texts = [row[0] for row in rows]
     chunks = (texts[start : start + CHUNK_ROWS] for start in range(0, len(texts), CHUNK_ROWS))
     probabilities = np.concatenate(list(predict_distinct(classifier, chunks)))
-    labels, confidence = classifier.decide(probabilities)
-    if min_confidence:
-        labels = [label if sure else "" for label, sure in zip(labels, confidence >= min_confidence, strict=True)]
+    labels, confidence = classifier.decide(probabilities, min_confidence=min_confidence)
     return ScoredRows(first, [row[1:] for row in rows], labels, confidence.tolist(), probabilities)
 
 

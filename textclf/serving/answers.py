@@ -1,4 +1,4 @@
-"""What a model answers: predictions with the words' weights, and the tensors of the open inference protocol."""
+"""The answers of a model: predictions with the words' weights, and the tensors of the open inference protocol."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NotRequired, TypedDict

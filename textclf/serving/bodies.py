@@ -9,12 +9,12 @@ from textclf.inference.json_fields import InvalidField, require
 from textclf.io.sanitize import is_encodable
 
 OUTPUTS = ("label", "probability", "probabilities")
-"""What the open inference protocol gives, by name."""
+"""The outputs of the open inference protocol, by name."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for at most."""
+    """The most that a request may ask for."""
 
     body: int = 4_000_000
     """Bytes of a body."""

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics: requests, texts, seconds and reloads, counted in one process."""
+"""The counts that Prometheus reads at /metrics: requests, texts, seconds and reloads of one process."""
 
 import time
 from bisect import bisect_left
@@ -24,7 +24,7 @@ class Counters:
         self.under_way = 0
         """Requests for predictions that are not answered yet."""
         self.computing: set[Future[Any]] = set()
-        """What threads compute; also for requests that nobody waits for any more."""
+        """The computations in threads, also those that nobody waits for any more."""
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._buckets: dict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
         self._seconds: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What every request passes first: the name of the host, the token; and every answer last: headers, counts, errors."""
+"""The middleware around all routes: it checks host and token, adds headers, counts requests and answers errors."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ from textclf.serving.counters import Counters
 logger = logging.getLogger(__name__)
 
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
-"""What is answered without a token: probes of orchestrators have none, and learn nothing here."""
+"""Paths that need no token: probes of orchestrators have none, and learn nothing here."""
 
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -40,7 +40,7 @@ CLOSED = 499  # counted for a client that went before its answer; nginx's number
 
 @dataclass
 class Settings:
-    """How the server answers."""
+    """The settings of the server."""
 
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
@@ -58,7 +58,7 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> J
 
 
 class Guard:
-    """The application around the routes."""
+    """The middleware around all routes."""
 
     def __init__(self, app: ASGIApp, settings: Settings, counters: Counters):
         self._app = app

@@ -14,7 +14,7 @@ from pathlib import Path
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, load_classifier
 from textclf.inference.model_folder import MODEL_FILES, model_folder, read_regular_file
-from textclf.io.run_folder import Run, numbered
+from textclf.io.run_folder import Run, numbered_names
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MAX_REPORT_BYTES = 1 << 26
 FileState = tuple[int, int, int, int] | None
 
 State = tuple[FileState, ...]
-"""What tells one version of the files from another; None for a file that is not there."""
+"""The state of the served files, which tells one version from another; None for a file that is not there."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ServedModel:
 
     name: str
     version: str
-    """Begin of the sha256 of model.json."""
+    """The first digits of the sha256 of model.json."""
     classifier: Classifier
     report: bytes | None
     """Its report.html; None for a bare `model/` folder."""
@@ -121,8 +121,7 @@ def served_names(runs: Sequence[Run]) -> list[str]:
         folder = Path(os.path.abspath(run.path))  # noqa: PTH100 - a link keeps its own name
         if folder.name == "model" and folder.parent.name:
             folder = folder.parent
-        candidates = (path.name for path in numbered(Path(folder.name or "model")))
-        names.append(next(name for name in candidates if name not in names))
+        names.append(next(name for name in numbered_names(folder.name or "model") if name not in names))
     return names
 
 
@@ -139,7 +138,7 @@ def load_model(name: str, run: Run) -> ServedModel:
     version = _version(model_folder(run.path) / "model.json")
     report = _read_report(run)
     if read_state(run) != state:
-        raise UserError(f"{run.path} changed while it was read.")
+        raise UserError(f"{run.path} changed while it was read. Try again when nothing writes to it.")
     return ServedModel(name, version, classifier, report, state, time.time())
 
 
@@ -159,7 +158,7 @@ def _file_state(path: Path) -> FileState:
 
 
 def _version(path: Path) -> str:
-    """Return the begin of a file's sha256."""
+    """Return the first digits of a file's sha256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 

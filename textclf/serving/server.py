@@ -63,7 +63,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise UserError(f"--host {host}: {error.strerror}.") from None
+        raise UserError(f"--host {host}: {error.strerror}. Name an address of this machine; 0.0.0.0 is all.") from None
     opened = socket.socket(family, kind, protocol)
     if sys.platform != "win32":  # there it would let two servers have the port
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -47,6 +47,7 @@ def open_mlflow(start: Start) -> "MLflow":
 
 
 def mlflow_faults() -> tuple[type[Exception], ...]:
+    """Return the exceptions by which MLflow fails."""
     from mlflow.exceptions import MlflowException
 
     return (MlflowException, OSError)

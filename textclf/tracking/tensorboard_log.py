@@ -30,6 +30,7 @@ def open_tensorboard(start: Start) -> "TensorBoard":
 
 
 def tensorboard_faults() -> tuple[type[Exception], ...]:
+    """Return the exceptions by which TensorBoard's files fail."""
     return (OSError,)
 
 

@@ -1,4 +1,4 @@
-"""What is told to a tracker: how a training or a search begins, goes on and ends."""
+"""The interface of a tracker, and what it is given: a start, epochs, trials, results."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ class EndedTrial(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What a training or a search has come to."""
+    """The results of a training or a search."""
 
     metrics: Mapping[str, float]
     files: Sequence[Path]
@@ -61,16 +61,19 @@ class Tracker(Protocol):
 
     @property
     def id(self) -> str:
-        """By which the tool finds the run again."""
+        """The id by which the tool finds the run again."""
 
     def epoch(self, epoch: Epoch, prefix: str, /) -> None:
         """Receive an epoch; the prefix is for the names of its scores, where there are several networks."""
 
-    def trial(self, trial: EndedTrial, /) -> None: ...
+    def trial(self, trial: EndedTrial, /) -> None:
+        """Receive a trial of the search, once it has ended."""
 
-    def results(self, results: Results, /) -> None: ...
+    def results(self, results: Results, /) -> None:
+        """Receive the results, before the end."""
 
-    def end(self, state: State, /) -> None: ...
+    def end(self, state: State, /) -> None:
+        """End the run."""
 
 
 def run_results(run: Run) -> Results:

@@ -1,4 +1,4 @@
-"""The trackers that a command was asked for: opened, told of everything, and ended in any case."""
+"""The trackers of a command: opened together, told of everything, and ended in any case."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -15,7 +15,6 @@ from textclf.tracking.wandb_log import open_wandb, wandb_faults
 from textclf.training.checkpoint import Epoch
 
 logger = logging.getLogger(__name__)
-
 
 LATER = "It is told the rest at the end"
 

@@ -24,6 +24,7 @@ def open_wandb(start: Start) -> "Wandb":
 
 
 def wandb_faults() -> tuple[type[Exception], ...]:
+    """Return the exceptions by which wandb fails."""
     import wandb
 
     return (wandb.Error, OSError)

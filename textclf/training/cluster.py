@@ -13,7 +13,7 @@ from typing import Any
 from textclf.config.schema import TrainingOptions
 from textclf.errors import UserError
 
-NEEDS = (
+NO_WORKERS = (
     "training.strategy is 'workers', and neither TF_CONFIG nor Slurm's variables say which workers there are. Set "
     'TF_CONFIG to {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}, the '
     "index another one for each process, or start them with srun. For one machine set training.strategy to auto."
@@ -61,7 +61,9 @@ def find_cluster(options: TrainingOptions, environment: Mapping[str, str] = os.e
     elif options.strategy == "workers" and "SLURM_STEP_NODELIST" in environment:
         cluster = _from_slurm(environment)
     if options.strategy == "workers" and not (cluster and len(cluster.addresses) > 1):
-        raise UserError("training.strategy is 'workers', and there is one only. Set it to auto." if cluster else NEEDS)
+        raise UserError(
+            "training.strategy is 'workers', and there is one only. Set it to auto." if cluster else NO_WORKERS
+        )
     if not cluster or len(cluster.addresses) == 1:
         return None
     if options.accumulate > 1:

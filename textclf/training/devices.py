@@ -115,7 +115,11 @@ class Devices:
         return train_step
 
     def sum(self, values: Array) -> Array:
-        """Return the sum of the workers' values, which are float64 or int64."""
+        """Return the sum of the workers' values, which are float64 or int64.
+
+        Raises:
+            UserError: another worker is gone.
+        """
         if self.cluster is None:
             return values
         import tensorflow as tf
@@ -124,8 +128,12 @@ class Devices:
             total: Array = self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.convert_to_tensor(values), axis=None)
             return np.asarray(total)
 
-    def from_chief(self, content: bytes) -> bytes:
-        """Return the chief's bytes to all workers."""
+    def broadcast(self, content: bytes) -> bytes:
+        """Send bytes from the chief to all workers; return the chief's in each, whatever the others give.
+
+        Raises:
+            UserError: another worker is gone.
+        """
         if self.cluster is None:
             return content
         own = content if self.is_chief else b""
@@ -136,10 +144,14 @@ class Devices:
         return self.sum(numbers).tobytes()[:size] if size else b""
 
     def load(self, checkpoint: Checkpoint | None, variables: list[Any]) -> TrainingState:
-        """Assign the values of the checkpoint, which the chief alone reads, and return the state of all workers."""
+        """Assign the values of the checkpoint, which the chief alone reads, and return the state of all workers.
+
+        Raises:
+            UserError: the checkpoint is damaged or of another network, or another worker is gone.
+        """
         if self.cluster is None:
             return checkpoint.load(variables) if checkpoint else TrainingState()
-        content = self.from_chief(checkpoint.read_bytes() if checkpoint else b"")
+        content = self.broadcast(checkpoint.read_bytes() if checkpoint else b"")
         return load_state(io.BytesIO(content), variables, name="the chief's checkpoint") if content else TrainingState()
 
     def vary_dropout(self, network: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a worker does that is not the chief: it trains along, and writes nothing."""
+"""The workers that are not the chief: they train along, and write nothing."""
 
 import json
 import logging
@@ -13,11 +13,11 @@ from textclf.training.devices import Devices
 from textclf.training.provenance import Fingerprint, check_unchanged, fingerprint
 
 BEGIN = b"begin"
-"""What the chief says first, unless nothing is left to train."""
+"""What the chief broadcasts first, unless nothing is left to train."""
 
 
 class SilentCallback:
-    """A listener that says nothing."""
+    """A training callback that does nothing."""
 
     def on_step(self, _step: object, /) -> None: ...
 
@@ -35,7 +35,7 @@ def follow(config: Config, devices: Devices, fit_networks: Callable[[Dataset], A
     Raises:
         UserError: the data is at fault or differs from the chief's, or another worker is gone.
     """
-    if devices.from_chief(b"") != BEGIN:
+    if devices.broadcast(b"") != BEGIN:
         return
     with _only_warnings():
         dataset = prepare(config)
@@ -51,7 +51,7 @@ def agree(devices: Devices, own: Fingerprint) -> None:
     """
     if devices.strategy:  # a batch is dealt by the number of all devices
         own = replace(own, settings={**own.settings, "GPUs": len(devices.strategy.extended.worker_devices)})
-    chief = Fingerprint(**json.loads(devices.from_chief(json.dumps(asdict(own)).encode()) or b"{}"))
+    chief = Fingerprint(**json.loads(devices.broadcast(json.dumps(asdict(own)).encode()) or b"{}"))
     check_unchanged(chief, own, "the chief was started", "Start all workers with the same config and files.")
 
 

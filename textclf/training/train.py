@@ -88,7 +88,7 @@ def train(
         if before and is_complete(run, before):
             logger.info("%s was complete already", run.path)
             if devices:
-                devices.from_chief(b"")
+                devices.broadcast(b"")
             return read_json(run.metrics)
         staging = (before and resumable_staging(run, before)) or create_staging(
             run, input_files(config), overwrite=overwrite
@@ -114,7 +114,7 @@ def _train(
     """
     clock = Clock()
     if devices:
-        devices.from_chief(BEGIN)
+        devices.broadcast(BEGIN)
     dataset, checks, now = _prepare(config, staging, before, devices, clock)
     with clock.phase("tensorflow"):
         devices = devices or start_devices(config.training, None)

@@ -76,11 +76,11 @@ class Machine:
             time.sleep(POLL_SECONDS)
 
     def metrics(self, best: Trial) -> Any:
-        """Return what tuning.json says of the run with the settings of a trial, or None before it is trained."""
+        """Return the metrics of the run with the settings of a trial, as in tuning.json; None until it is trained."""
         return (self._study.attributes().get(_best_key(best)) or {}).get("metrics")
 
     def place(self, best: Trial) -> str:
-        """Return the host and the folder of the run with the settings of a trial."""
+        """Return the folder and the host of the run with the settings of a trial."""
         claim = self._study.attributes()[_best_key(best)]
         return f"{claim['place']} on {claim['host']}"
 

@@ -1,4 +1,4 @@
-"""Where a search keeps its trials: a journal in its folder, or a journal or database that several machines share."""
+"""The storage of a search: a journal in its folder, or a journal or database that several machines share."""
 
 import contextlib
 import importlib
@@ -19,15 +19,14 @@ TRIES, PAUSE_SECONDS = 10, 0.5  # to make the tables of a database, which anothe
 
 CONNECT_SECONDS = 10
 
-TURN_SECONDS = (
-    60  # after which PostgreSQL ends the turn of a machine that it no longer hears of, and others of MySQL fail
-)
+# After these PostgreSQL ends the turn of a machine that it no longer hears of, and machines that wait for MySQL fail.
+TURN_SECONDS = 60
 
-# kind of database: its name, the module of its driver, and what installs that
 DRIVERS = {
     "postgresql": ("PostgreSQL", "psycopg", "'psycopg[binary]'"),
     "mysql": ("MySQL", "pymysql", "pymysql"),
 }
+"""By kind of database: its name, the module of its driver, and what installs that."""
 
 _USER, _HOST = r"(?:[^@:/]*(?::(?P<password>[^@]*))?@)?", r"(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d+)?"
 _URL = re.compile(rf"(?P<kind>{'|'.join(DRIVERS)})://{_USER}(?P<place>{_HOST}/[\w.%-]+)(?:\?(?P<query>[^@]*))?")
@@ -91,6 +90,7 @@ class OpenStorage:
 
     Raises:
         UserError: the driver of the database is missing.
+        ValueError: the file is no journal, or is damaged.
     """
 
     def __init__(self, storage: Storage, optuna: Any, *, recover: bool = False):
@@ -114,7 +114,7 @@ class OpenStorage:
         try:
             importlib.import_module(module)
         except ImportError:
-            raise UserError(f"{name} databases need their driver: pip install {package}") from None
+            raise UserError(f"--storage: {name} needs the package {module}: pip install {package}.") from None
         import sqlalchemy  # comes with Optuna
 
         # Optuna fills braces in a URL
