@@ -193,6 +193,23 @@ def test_a_package_that_is_missing_is_named_before_anything_is_read(
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.yaml"]
 
 
+def test_a_search_in_a_storage_tells_the_best_settings_found_last(recorder: Recorder, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    config = write_config(tmp_path, "reviews", SEARCH)
+    command = ["tune", config, "--run", tmp_path / "tuned", "--log", "mlflow", "--storage", tmp_path / "journal"]
+    settings = overrides("model.type=mlp", "model.hidden=[8]", "training.epochs=1", "report.baseline=false")
+    result = textclf(*command, *settings, "--trials", "1")
+    assert result.exit_code == 0, result.output
+    starts = [event for event in recorder.told if isinstance(event, Start)]
+    best = option_values(load_saved_config(tmp_path / "tuned" / "best" / "config.yaml"))
+    assert (starts[-1].name, starts[-1].params) == ("best", best)
+    epochs = epochs_of(tmp_path / "tuned" / "best")
+    ends = ["results", "finished"]
+    assert recorder.summary() == [
+        "search reviews/tuned", "trial 1", "train reviews/best in search-1", *epochs, *ends, *ends
+    ]  # fmt: skip
+
+
 def test_a_search_tells_each_trial_once_and_the_best_training_within_it(recorder: Recorder, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     config = write_config(tmp_path, "reviews", SEARCH)

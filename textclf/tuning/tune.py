@@ -122,6 +122,7 @@ def _tune_shared(
             best_config = with_settings(search.config, best.settings)
             if machine.claim(best):
                 with locked(Run(tuning.path)):
+                    write_text(tuning.best_config, dump_config(best_config))  # trackers log what is in it
                     metrics = _train_best(best_config, tuning.best, callback, data=now.data)
                 machine.publish(best, metrics)
             if found := machine.metrics(best):
