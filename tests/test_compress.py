@@ -82,6 +82,10 @@ def test_a_compressed_run_is_a_run_like_any_other(pair: tuple[str, Path, Path]) 
     assert turned == pytest.approx(
         {key: -value for key, value in metrics["comparisons"]["original"]["difference"].items()}
     )
+    card = (small / "README.md").read_text(encoding="utf-8")
+    assert f"\n\nMade of {original.name} by {method}" in card
+    assert "what `textclf compress` made of another run. sha256" in card
+    assert "repeats the training" not in card
     page = (small / "report.html").read_text(encoding="utf-8")
     assert "What does it cost to be small?" in page
     assert f"{size(small):,} bytes instead of {size(original):,}" in page

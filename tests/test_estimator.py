@@ -199,6 +199,22 @@ def test_a_pickle_and_a_saved_run_give_the_same(fitted: TextClassifier, tmp_path
     }  # fmt: skip
 
 
+def test_what_needs_the_rows_says_that_they_are_gone(fitted: TextClassifier, tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    fitted.save(path)
+    problem = f"{path} is a TextClassifier that was saved, without the rows that it was fitted to."
+    for command, advice in [
+        (["evaluate"], f"Name a file: textclf evaluate DATA --run {path}"),
+        (
+            ["compress", "--method", "int8", "--output", tmp_path / "small"],
+            "Write them as a table, train a run on it with `textclf train`, and compress that.",
+        ),
+    ]:
+        result = textclf(*command, "--run", path)
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{problem} {advice}\n")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["saved"]
+
+
 def test_a_run_is_overwritten_only_on_request(fitted: TextClassifier, tmp_path: Path) -> None:
     path = tmp_path / "saved"
     fitted.save(path)

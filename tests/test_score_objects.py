@@ -210,6 +210,7 @@ REFUSED = {
         "s3://bucket/out",
         "INPUT: no bucket 's3://other'. Check the URL; a glob has * and [...], since ? begins options.",
     ),
+    "no bucket, gs": ("gs://", "s3://bucket/out", "gs:// names no bucket. Write it as gs://BUCKET/KEY."),
     "no bucket": ("s3://", "s3://bucket/out", "s3:// names no bucket. Write it as s3://BUCKET/KEY."),
     "no tables": (
         "s3://bucket/mine",

@@ -327,7 +327,16 @@ SHORT_TOKEN = (
 )
 NO_RUN = "no holds no model: no/model.json is missing. Name a run or a model/ folder."
 NO_SIZE = "Error: Invalid value for '--max-body': 'much' is no size; write one such as 300kB or 1MB."
+NO_NAME = "--allow-host {}: write the name alone, such as models.example.com, without scheme or port."
+NO_ORIGIN = (
+    "--allow-origin {}: write it as browsers do, such as https://example.com, in small letters and without a path or "
+    "slash at the end."
+)
 REFUSED = {
+    "a name with a port": (["--allow-host", "a.org:80"], {}, 1, NO_NAME.format("a.org:80")),
+    "a name that is a URL": (["--allow-host", "http://a.org"], {}, 1, NO_NAME.format("http://a.org")),
+    "an origin without scheme": (["--allow-origin", "a.org"], {}, 1, NO_ORIGIN.format("a.org")),
+    "an origin with a slash": (["--allow-origin", "https://a.org/"], {}, 1, NO_ORIGIN.format("https://a.org/")),
     "a public host": (["--host", "0.0.0.0"], {}, 1, PUBLIC),
     "an empty token": ([], {"TEXTCLF_TOKEN": ""}, 1, SHORT_TOKEN),
     "a token of blanks": ([], {"TEXTCLF_TOKEN": "a token of many words"}, 1, SHORT_TOKEN),

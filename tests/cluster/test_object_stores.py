@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -123,9 +124,11 @@ def start(*arguments: str | Path, s3: S3 | None = None) -> subprocess.Popen[str]
 
 
 def score(*arguments: str | Path, s3: S3 | None = None) -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr of a scoring, without the lines of progress of a slow machine."""
     with start(*arguments, s3=s3) as process:
         stdout, stderr = process.communicate(timeout=120)
-    return process.returncode, stdout, stderr
+    talk = [line for line in stderr.splitlines(keepends=True) if not re.match(r"[\d,]+ rows, ", line)]
+    return process.returncode, stdout, "".join(talk)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -61,7 +61,7 @@ def serve(
     from textclf.serving.counters import Counters
     from textclf.serving.guard import Settings
     from textclf.serving.models import Models
-    from textclf.serving.server import check_token, is_loopback, open_socket, url_of
+    from textclf.serving.server import check_host_name, check_origin, check_token, is_loopback, open_socket, url_of
     from textclf.serving.server import serve as serve_models
 
     token = check_token(os.environ.get(TOKEN))
@@ -71,7 +71,7 @@ def serve(
             f"--host {host} serves to other machines, and without a token anyone there may use the model. Set {TOKEN} "
             "in the environment, or say --no-token."
         )
-    hosts = [name.lower() for name in allow_host]
+    hosts = [check_host_name(name) for name in allow_host]
     if local:  # a page of another site could name this machine, and read its answers (DNS rebinding)
         hosts = ["localhost", "127.0.0.1", "::1", host.lower(), *hosts]
     settings = Settings(
@@ -80,7 +80,7 @@ def serve(
         ),
         token=token,
         hosts=[*dict.fromkeys(hosts)],
-        origins=allow_origin,
+        origins=[check_origin(origin) for origin in allow_origin],
     )  # fmt: skip
     counters = Counters()
     selected = [selected_run(run) for run in runs or [None]]

@@ -29,7 +29,7 @@ from textclf.evaluation.run_report import read_history
 from textclf.inference.classifier import Classifier, decide
 from textclf.io.contract import NETWORK_ALONE, MetricsDocument
 from textclf.io.files import read_json, size_in_bytes
-from textclf.io.run_folder import Run
+from textclf.io.run_folder import Run, check_rows_are_kept
 from textclf.io.staging import create_staging, locked, publishing
 from textclf.training.loop import TrainingCallback
 from textclf.training.provenance import package_versions
@@ -76,6 +76,7 @@ def compress(
     """
     if os.path.realpath(target.path) == os.path.realpath(run.path):
         raise UserError(f"--output {target.path} is the run itself. Choose another folder.")
+    check_rows_are_kept(run, advice="Write them as a table, train a run on it with `textclf train`, and compress that.")
     with locked(target, option="--output"):
         staging = create_staging(target, _sources(run, request), overwrite=overwrite, option="--output")
         with publishing(staging, target):

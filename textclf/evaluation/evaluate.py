@@ -31,7 +31,7 @@ from textclf.evaluation.slices import by_column, by_length, by_unknown_words
 from textclf.inference.classifier import Classifier, Probabilities, load_classifier
 from textclf.io.contract import LINEAR_BASELINE, NETWORK_ALONE, DataDocument, MetricsDocument, SplitDocument
 from textclf.io.files import read_json, write_json
-from textclf.io.run_folder import Run, numbered, replacing_files
+from textclf.io.run_folder import Run, check_rows_are_kept, numbered, replacing_files
 from textclf.io.sanitize import join_names
 from textclf.io.streams import open_data
 from textclf.text.encoding import TokenIds, Truncation, token_ids_on_disk
@@ -241,6 +241,7 @@ def _evaluate_again(run: Run, classifier: Classifier) -> MetricsDocument:
         raise UserError(
             f"{run.path} is no complete run, so it names no rows to evaluate on. Name a file: textclf evaluate DATA."
         )
+    check_rows_are_kept(run, advice=f"Name a file: textclf evaluate DATA --run {run.path}")
     before: MetricsDocument = read_json(run.metrics)
     config = load_saved_config(run.config)
     rows, token_ids = _own_rows(run, config, classifier, before.get("data", {}).get("sha256"))

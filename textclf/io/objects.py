@@ -75,7 +75,7 @@ class ObjectPath:
         match = _URL.fullmatch(url)
         key = match[2].rstrip("/") if match else ""
         if not match or not key or key.startswith("/"):
-            raise UserError(f"{url} names no bucket. Write it as s3://BUCKET/KEY.")
+            raise UserError(f"{url} names no bucket. Write it as {url.partition('://')[0]}://BUCKET/KEY.")
         if "@" in key.partition("/")[0]:
             scheme = url.partition("://")[0]
             raise UserError(

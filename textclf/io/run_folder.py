@@ -218,6 +218,18 @@ def run_for_config(config: Path) -> Run:
     return Run(RUNS / (f"{folder.name}-best" if of_tuning else config.stem))
 
 
+def check_rows_are_kept(run: Run, *, advice: str) -> None:
+    """Refuse a saved TextClassifier, whose rows were in a temporary file.
+
+    Raises:
+        UserError: the run is one.
+    """
+    if run.estimator.is_file():
+        raise UserError(
+            f"{run.path} is a TextClassifier that was saved, without the rows that it was fitted to. {advice}"
+        )
+
+
 def numbered(path: Path) -> Iterator[Path]:
     """Yield NAME, NAME-2, NAME-3 and so on, in the same folder."""
     return map(path.with_name, numbered_names(path.name))

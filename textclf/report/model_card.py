@@ -11,7 +11,7 @@ import yaml
 from textclf import __version__
 from textclf.io.contract import MetricsDocument, defined
 from textclf.io.sanitize import excerpt
-from textclf.report.page import TEMPLATES, TITLES, is_multilabel, metric_table, summary
+from textclf.report.page import TEMPLATES, TITLES, compression_sentences, is_multilabel, metric_table, summary
 
 MOST_LABELS = 50  # that are named
 
@@ -48,6 +48,7 @@ def render_card(
         version=__version__,
         document=document,
         summary=summary(document),
+        compressed=compression_sentences(document),
         files=[Path(file).name for file in files],
         evaluated=_evaluated(document),
         labels=labels,

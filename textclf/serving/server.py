@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import re
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ import uvicorn
 from textclf.errors import UserError
 from textclf.serving.app import create_app
 from textclf.serving.counters import Counters
-from textclf.serving.guard import Settings
+from textclf.serving.guard import Settings, host_name
 from textclf.serving.models import Models
 from textclf.serving.protocol import IDLE_SECONDS, MAX_HEAD_BYTES, Protocol
 
@@ -36,6 +37,33 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_host_name(name: str) -> str:
+    """Return the name of a further host as requests name it.
+
+    Raises:
+        UserError: it holds more than a name, so that no request would match it.
+    """
+    if host_name(f"[{name}]" if name.count(":") > 1 else name) != name.lower() or set(name) & set("/ *"):
+        raise UserError(
+            f"--allow-host {name}: write the name alone, such as models.example.com, without scheme or port."
+        )
+    return name.lower()
+
+
+def check_origin(origin: str) -> str:
+    """Return the origin of a site, or `*`.
+
+    Raises:
+        UserError: it is not as browsers write it, so that no request would match it.
+    """
+    if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
+        raise UserError(
+            f"--allow-origin {origin}: write it as browsers do, such as https://example.com, in small letters and "
+            "without a path or slash at the end."
+        )
+    return origin
 
 
 def check_token(token: str | None) -> str | None:
