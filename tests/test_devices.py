@@ -108,6 +108,16 @@ def test_several_devices_and_accumulated_batches_exclude_each_other(
     )
 
 
+def test_verify_trains_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", tf_config(1, worker=["a:1", "b:1"])["TF_CONFIG"])
+    result = textclf("train", write_config(tmp_path, "reviews"), "--verify")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        "--verify trains in one process, and several workers are named. Add --set training.strategy=one\n",
+    )
+
+
 def weights(path: Path) -> list[np.ndarray]:
     """Return the weights that a driver saved, those of each device first."""
     with np.load(path) as arrays:

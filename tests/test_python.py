@@ -156,6 +156,9 @@ def test_every_problem_of_a_dictionary_is_named_by_its_key() -> None:
         "decision.positive: is not UTF-8"
     )
     assert message_of(train, {"data": DATA}) == ("a dictionary has no name for its run: train(config, run='runs/NAME')")
+    assert message_of(train, {"data": DATA}, run="x", overwrite=True, resume=True) == (
+        "resume goes on, overwrite begins anew; choose one"
+    )
 
 
 def test_train_takes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,10 +92,13 @@ def train(
 
     Raises:
         UserError: everything that is wrong with the config, one problem a line, or what `textclf train` refuses.
+        TypeError, ValueError: a dictionary without `run`; both `overwrite` and `resume`.
     """
     from textclf.config.load import load_config, make_config
     from textclf.io.run_folder import Run, run_for_config
 
+    if overwrite and resume:
+        raise ValueError("resume goes on, overwrite begins anew; choose one")
     if isinstance(config, Mapping):
         if run is None:
             raise TypeError("a dictionary has no name for its run: train(config, run='runs/NAME')")

@@ -15,6 +15,9 @@ from textclf.report.page import TEMPLATES, TITLES, compression_sentences, is_mul
 
 MOST_LABELS = 50  # that are named
 
+HUB_LOADERS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+"""The loader that model hubs read a kind of file by; all other tables are CSV."""
+
 HUB_TYPES = {
     "accuracy": "accuracy",
     "f1_macro": "f1",
@@ -67,6 +70,12 @@ def _evaluated(document: MetricsDocument) -> list[str]:
     return [Path(file).name for file in ([files] if isinstance(files, str) else files)]
 
 
+def _dataset_type(file: str) -> str:
+    """Return the name of the loader by which a hub reads a file."""
+    suffixes = Path(file).suffixes
+    return next((kind for suffix, kind in HUB_LOADERS.items() if suffix in suffixes), "csv")
+
+
 def metadata(document: MetricsDocument, *, name: str, language: str | None) -> dict[str, Any]:
     """Return the metadata of a model card as Hugging Face's hub reads them, its metrics as a `model-index`."""
     metrics = [
@@ -74,7 +83,11 @@ def metadata(document: MetricsDocument, *, name: str, language: str | None) -> d
         for key, kind in HUB_TYPES.items()
         if (value := document["metrics"].get(key)) is not None
     ]
-    dataset = {"type": "csv", "name": ", ".join(_evaluated(document)), "split": document["data"]["part"]}
+    dataset = {
+        "type": _dataset_type(_evaluated(document)[0]),
+        "name": ", ".join(_evaluated(document)),
+        "split": document["data"]["part"],
+    }
     task = {"type": "text-classification", "name": "Text classification"}
     results = [{"task": task, "dataset": dataset, "metrics": metrics}]
     return {

@@ -24,6 +24,7 @@ from textclf.io.outputs import check_output
 from textclf.io.run_folder import Run
 from textclf.models.onnx.graph import read_graph
 from textclf.text.tokenizer import TextOptions, find_tags
+from textclf.training.cluster import find_cluster
 from textclf.training.data_checks import check_data
 from textclf.training.dataset import prepare
 
@@ -193,8 +194,12 @@ def verify(config: Config) -> VerifyDocument:
     """Train twice for one epoch, each time in a process of its own; return the digests of the files; keep no run.
 
     Raises:
-        UserError: the config cannot be trained on, or the trainings differ.
+        UserError: the config cannot be trained on, several workers are named, or the trainings differ.
     """
+    if find_cluster(config.training):
+        raise UserError(
+            "--verify trains in one process, and several workers are named. Add --set training.strategy=one"
+        )
     short = replace(config, training=replace(config.training, epochs=1))
     with temporary_file_errors():
         temporary = tempfile.TemporaryDirectory(prefix="textclf-")
