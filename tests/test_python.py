@@ -84,8 +84,8 @@ def test_what_is_no_list_of_texts_is_refused(reviews: Path) -> None:
         ("One text", "texts: found one text, need a list of texts: [text]."),
         (["a", None], "texts: row 1 is None, of type NoneType, need text. Make missing texts empty, as by "
          "Series.fillna('')."),
-        (pd.Series(["a", pd.NA]), "texts: row 1 is nan, of type float, need text. Make missing texts empty, as by "
-         "Series.fillna('')."),
+        (pd.Series(["a", pd.NA], dtype=object), "texts: row 1 is <NA>, of type NAType, need text. Make missing texts "
+         "empty, as by Series.fillna('')."),
         ([3], "texts: row 0 is 3, of type int, need text."),
         (pd.DataFrame({"text": ["a"], "other": ["b"]}), "texts: found a table of shape (1, 2), need one text for each "
          "row, shape (n,). Choose a column, such as table['text']."),
