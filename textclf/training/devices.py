@@ -136,6 +136,7 @@ class Devices:
         """
         if self.cluster is None:
             return content
+        _keep_sigterm()
         own = content if self.is_chief else b""
         size = int(self.sum(np.array([len(own)], np.int64))[0])
         numbers = np.zeros(-(-size // 8), np.int64)
@@ -229,12 +230,17 @@ def _join(cluster: Cluster, *, gpus: int) -> Any:
     )  # fmt: skip
     strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     faulthandler.cancel_dump_traceback_later()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # TensorFlow has set its own handler
+    _keep_sigterm()
     writes = "this one writes" if cluster.is_chief else f"{cluster.name(0)} writes"
     logger.info(
         "%s of %d, which train together; %s the run", cluster.name(cluster.index), len(cluster.addresses), writes
     )
     return strategy
+
+
+def _keep_sigterm() -> None:
+    """Set Python's handler of SIGTERM again: TensorFlow sets its own, sometimes only after its workers are connected."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _gone(cluster: Cluster, message: str) -> str:
