@@ -124,6 +124,7 @@ class Devices:
             return values
         import tensorflow as tf
 
+        _keep_sigterm()
         with self._needs_others(), tf.device("CPU:0"):
             total: Array = self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.convert_to_tensor(values), axis=None)
             return np.asarray(total)
@@ -136,7 +137,6 @@ class Devices:
         """
         if self.cluster is None:
             return content
-        _keep_sigterm()
         own = content if self.is_chief else b""
         size = int(self.sum(np.array([len(own)], np.int64))[0])
         numbers = np.zeros(-(-size // 8), np.int64)
@@ -239,7 +239,7 @@ def _join(cluster: Cluster, *, gpus: int) -> Any:
 
 
 def _keep_sigterm() -> None:
-    """Set Python's handler of SIGTERM again: TensorFlow sets its own, sometimes only after its workers are connected."""
+    """Set Python's handler of SIGTERM again: TensorFlow sets its own, at times only after its workers are connected."""
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
