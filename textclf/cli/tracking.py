@@ -79,11 +79,8 @@ def _ended(trackers: Trackers, add_results: Callable[[], None]) -> Iterator[None
         yield
         if trackers.opened:
             add_results()
-    except Exception:
-        trackers.end("failed")
-        raise
-    except BaseException:  # Ctrl-C, or another signal
-        trackers.end("killed")
+    except BaseException as error:
+        trackers.end("failed" if isinstance(error, Exception) else "killed")  # others are signals, such as Ctrl-C
         raise
     trackers.end("finished")
 

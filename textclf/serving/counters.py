@@ -27,7 +27,7 @@ class Counters:
         """The computations in threads, also those that nobody waits for any more."""
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._buckets: dict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
-        self._seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
         self._texts: Counter[tuple[str, str]] = Counter()
         self._reloads: Counter[tuple[str, str]] = Counter()
 
@@ -39,7 +39,7 @@ class Counters:
         """
         self._requests[path, method, status] += 1
         self._buckets[path][bisect_left(BUCKETS, seconds)] += 1
-        self._seconds[path] += seconds  # type: ignore[assignment]  # Counter adds floats too
+        self._seconds[path] += seconds
 
     def count_texts(self, model: str, texts: int, *, explained: bool) -> None:
         """Count texts that were predicted."""

@@ -45,7 +45,7 @@ class Protocol(H11Protocol):
         super().on_response_complete()
         self._watch()
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's returns None
         """Answer a client that has sent its request and closed its side; return False where nothing is to answer."""
         if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
             return False
