@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import QUICK, overrides, textclf
+from noisy_rows import FLIPPED, rows
 
 from textclf.data.readers import read_columns
 
@@ -17,23 +18,9 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-TEXTS = {"pos": ["good", "lovely", "fine", "great"], "neg": ["bad", "awful", "poor", "cold"]}
-FLIPPED = (7, 40, 90)
-
-
 def noisy_config(*, report: str = "") -> Path:
     """Write a config of 120 rows, of which three have a wrong label."""
-    lines = [
-        (f"{first} and {second} {thing}", label)
-        for thing in ("tea", "room", "staff", "food", "bed")
-        for label, words in TEXTS.items()
-        for first in words
-        for second in words
-        if first != second
-    ]
-    other = {"pos": "neg", "neg": "pos"}
-    lines = [(text, other[label] if row in FLIPPED else label) for row, (text, label) in enumerate(lines)]
-    Path("t.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in lines))
+    Path("t.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows()))
     Path("v.csv").write_text("text,label\ngood bed,pos\nbad bed,neg\n")
     Path("c.yaml").write_text(f"data: {{train: t.csv, validation: v.csv}}\nreport: {{{report}}}\n")
     return Path("c.yaml")
@@ -56,7 +43,7 @@ def test_suspects_are_written_as_tasks_where_the_name_says_json() -> None:
             version = "linear model of other rows"
             prediction = {"model_version": version, "score": round(1 - of_given, 6), "result": [item]}
             expected.append({"data": {**data, "probability_of_given": round(of_given, 6)}, "predictions": [prediction]})
-    assert sorted(item["data"]["row"] for item in expected) == [*FLIPPED]
+    assert sorted(item["data"]["row"] for item in expected) == sorted(FLIPPED)
     assert Path("suspects.json").read_text() == "[\n" + ",\n".join(map(json.dumps, expected)) + "\n]\n"
 
 

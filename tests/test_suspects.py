@@ -5,27 +5,9 @@ from pathlib import Path
 
 import pytest
 from conftest import textclf, write_config
+from noisy_rows import FLIPPED, other, rows
 
 pytest.importorskip("cleanlab")
-
-FLIPPED = {7, 40, 90}
-WORDS = {"pos": ["good", "lovely", "fine", "great"], "neg": ["bad", "awful", "poor", "cold"]}
-
-
-def other(label: str) -> str:
-    return "neg" if label == "pos" else "pos"
-
-
-def rows() -> list[tuple[str, str]]:
-    texts = [
-        (f"{first} and {second} {thing}", label)
-        for thing in ("tea", "room", "staff", "food", "bed")
-        for label, words in WORDS.items()
-        for first in words
-        for second in words
-        if first != second
-    ]
-    return [(text, other(label) if row in FLIPPED else label) for row, (text, label) in enumerate(texts)]
 
 
 def test_flipped_labels_are_found_and_written_without_texts(tmp_path: Path) -> None:

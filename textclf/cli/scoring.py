@@ -12,7 +12,7 @@ from textclf.cli.console import print_result, print_stderr
 from textclf.cli.options import Number, json_option, raw_option, run_option, selected_run
 
 if TYPE_CHECKING:
-    from textclf.scoring.folder import ManifestDocument
+    from textclf.scoring.folder import ManifestDocument, ScoringOptions
     from textclf.scoring.share import Share
 
 ROWS_PER_FILE = 100_000
@@ -71,7 +71,6 @@ def score(
     """
     from textclf.io.objects import location
     from textclf.io.streams import expand_home
-    from textclf.scoring.score import ScoringRequest
     from textclf.scoring.score import score as score_files
 
     if resume and overwrite:
@@ -85,10 +84,13 @@ def score(
     names = [name for value in keep for name in value.split(",")]
     if not all(names):
         raise click.UsageError("--keep names columns: write --keep id,date, without blanks around the comma.")
-    request = ScoringRequest([*inputs], [*columns], names, output_format, rows_per_file, min_confidence, raw)
+    options: ScoringOptions = {
+        "columns": [*columns], "keep": names, "output_format": output_format, "rows": rows_per_file,
+        "min_confidence": min_confidence, "raw": raw,
+    }  # fmt: skip
     with ScoringProgress(quiet=quiet) as progress:
         manifest = score_files(
-            selected_run(run), location(expand_home(output)), request, jobs=jobs, share=share, threads=threads,
+            selected_run(run), location(expand_home(output)), inputs, options, jobs=jobs, share=share, threads=threads,
             resume=resume, overwrite=overwrite, ray=engine == "ray", address=address, progress=progress,
         )  # fmt: skip
     if manifest is None and not quiet:

@@ -29,12 +29,9 @@ from textclf.scoring.inputs import InputDocument
 FORMAT = 1
 
 
-class OptionsDocument(TypedDict):
-    """The options that the bytes of the shards depend on."""
+class ScoringOptions(TypedDict):
+    """The options of the command that the bytes of the shards depend on."""
 
-    format: int
-    model: str
-    """sha256 of model.json, which holds that of the graph."""
     columns: list[str]
     """Columns of the texts in tables; none: the model's."""
     keep: list[str]
@@ -44,6 +41,14 @@ class OptionsDocument(TypedDict):
     """Most rows of a shard."""
     min_confidence: float
     raw: bool
+
+
+class OptionsDocument(ScoringOptions):
+    """All that the bytes of the shards depend on besides the inputs."""
+
+    format: int
+    model: str
+    """sha256 of model.json, which holds that of the graph."""
 
 
 class BegunDocument(TypedDict):

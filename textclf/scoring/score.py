@@ -5,9 +5,8 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from textclf.scoring.folder import (
     BegunDocument,
     ManifestDocument,
     ScoringFolder,
+    ScoringOptions,
     begin,
     finish,
     model_digest,
@@ -52,29 +52,17 @@ class Progress(Protocol):
         """Count further rows that are done."""
 
 
-@dataclass(frozen=True)
-class ScoringRequest:
-    """The options of the command that the shards depend on."""
-
-    inputs: list[str]
-    """Names, globs, folders and URLs."""
-    columns: list[str]
-    keep: list[str]
-    output_format: str
-    rows: int
-    min_confidence: float
-    raw: bool
-
-
 def score(
-    run: Run, output: Location, request: ScoringRequest, *, jobs: int = 1, share: Share | None = None,
-    threads: int | None = None, resume: bool = False, overwrite: bool = False, ray: bool = False,
-    address: str | None = None, progress: Progress,
+    run: Run, output: Location, inputs: Sequence[str], options: ScoringOptions, *, jobs: int = 1,
+    share: Share | None = None, threads: int | None = None, resume: bool = False, overwrite: bool = False,
+    ray: bool = False, address: str | None = None, progress: Progress,
 ) -> ManifestDocument | None:  # fmt: skip
     """Score all inputs, or a share of their shards; return the manifest, or None if other shares are not done yet.
 
     Args:
         output: folder to write.
+        inputs: names, globs, folders and URLs.
+        options: what the shards depend on besides the inputs.
         jobs: processes to start, each with a share; 1: none, this process scores.
         share: score this share only, beside other processes, which are begun with the same options.
         resume: go on where an earlier process stopped.
@@ -92,7 +80,7 @@ def score(
     folder = ScoringFolder(output)
     if isinstance(output, Path):
         check_steps_back(output, option="--output", kind="folder")
-    begun = _begun(run, output, request)
+    begun = _begun(run, output, inputs, options)
     _check_not_read(folder, run, begun)
     _check_columns(run, begun)
     begin(folder, begun, resume=resume or share is not None, overwrite=overwrite)
@@ -110,27 +98,18 @@ def score(
         classifier = load_classifier(run.path, threads=threads)
         left = score_share(folder, begun, classifier, share or Share(1, 1), on_rows)
     else:
-        _score_in_processes(_command(run, output, request), jobs, folder, begun, on_rows)
+        _score_in_processes(_command(run, output, options), jobs, folder, begun, on_rows)
     if left:
         inputs = f"{left} of {len(begun['inputs'])} inputs"
         raise UserError(f"{inputs} could not be read to the end. Mend them and go on with --resume.")
     return finish(folder, begun)
 
 
-def _begun(run: Run, output: Location, request: ScoringRequest) -> BegunDocument:
+def _begun(run: Run, output: Location, inputs: Sequence[str], options: ScoringOptions) -> BegunDocument:
     return {
         "textclf": __version__,
-        "options": {
-            "format": FORMAT,
-            "model": model_digest(run),
-            "columns": request.columns,
-            "keep": request.keep,
-            "output_format": request.output_format,
-            "rows": request.rows,
-            "min_confidence": request.min_confidence,
-            "raw": request.raw,
-        },
-        "inputs": find_inputs(request.inputs, output=output),
+        "options": {"format": FORMAT, "model": model_digest(run), **options},
+        "inputs": find_inputs(inputs, output=output),
     }
 
 
@@ -167,15 +146,15 @@ def _check_columns(run: Run, begun: BegunDocument) -> None:
             column_index(str(path), header, name, key=key)
 
 
-def _command(run: Run, output: Location, request: ScoringRequest) -> list[str]:
+def _command(run: Run, output: Location, options: ScoringOptions) -> list[str]:
     """Return the command that scores with the same options, without the inputs."""
-    options = [*(part for name in request.columns for part in ("--column", name))]
-    options += [part for name in request.keep for part in ("--keep", name)]
-    options += ["--format", request.output_format, "--rows-per-file", str(request.rows)]
-    options += ["--min-confidence", str(request.min_confidence), *(["--raw"] if request.raw else [])]
+    arguments = [*(part for name in options["columns"] for part in ("--column", name))]
+    arguments += [part for name in options["keep"] for part in ("--keep", name)]
+    arguments += ["--format", options["output_format"], "--rows-per-file", str(options["rows"])]
+    arguments += ["--min-confidence", str(options["min_confidence"]), *(["--raw"] if options["raw"] else [])]
     # -P: no modules of the working directory, which may hold a csv.py beside the data
     command = [sys.executable, "-P", "-m", "textclf", "score", "--run", str(run.path), "--output", url_or_path(output)]
-    return [*command, *options, "--quiet"]
+    return [*command, *arguments, "--quiet"]
 
 
 def _score_in_processes(
