@@ -64,11 +64,9 @@ def test_the_metadata_are_those_of_a_hub(reviews: Path) -> None:
     }
 
 
-def test_the_licence_is_left_to_the_user(reviews: Path) -> None:
-    assert (
-        "\n# license: apache-2.0  # yours to choose, in place of this line\n---\n"
-        in (reviews / "README.md").read_text()
-    )
+def test_the_licence_is_the_users_to_choose(reviews: Path) -> None:
+    text = (reviews / "README.md").read_text(encoding="utf-8")
+    assert "\n# license: apache-2.0  # yours to choose: report.license in the config\n---\n# `reviews`\n" in text
 
 
 def test_the_limits_are_what_the_report_knows(reviews: Path) -> None:
@@ -98,9 +96,12 @@ def test_hostile_names_are_code(tmp_path: Path) -> None:
     (tmp_path / "`data`.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     config = tmp_path / "c.yaml"
     config.write_text(f"data: {{train: '{tmp_path / '`data`.csv'}', validation_split: 0.3}}\n", encoding="utf-8")
-    result = textclf("train", config, "--run", tmp_path / "- ---", *overrides(*QUICK, "training.epochs=1"))
+    result = textclf(
+        "train", config, "--run", tmp_path / "- ---", *overrides(*QUICK, "training.epochs=1", "report.license=mit")
+    )
     assert result.exit_code == 0, result.output
     metadata, text = card(tmp_path / "- ---")
+    assert metadata["license"] == "mit"
     assert metadata["model-index"][0]["name"] == "- ---"
     assert "language" not in metadata
     assert text.startswith("# `- ---`\n")

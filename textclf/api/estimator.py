@@ -66,7 +66,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         texts, targets = as_texts(X, name="X"), read_targets(y)
         check_consistent_length(texts, targets.rows)
         with tempfile.TemporaryDirectory(prefix="textclf-") as folder:
-            run = Run(Path(folder) / "estimator")
+            run = Run(Path(folder) / "TextClassifier")  # the name in its report and its card
             _train(self.get_params(), texts, targets, run)
             self._adopt(run, targets.classes)
         return self

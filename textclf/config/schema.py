@@ -156,6 +156,10 @@ class ReportOptions:
         help="write suspects.csv, and with texts suspects.json for Label Studio: training rows that are probably "
         "labelled wrong (needs cleanlab)",
     )
+    license: str | None = option(
+        default=None, help="licence of the model, as model hubs name it, for its card README.md", min_length=1,
+        examples=["apache-2.0"],
+    )  # fmt: skip
 
 
 @options

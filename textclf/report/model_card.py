@@ -28,7 +28,13 @@ HUB_TYPES = {
 
 
 def render_card(
-    document: MetricsDocument, *, name: str, files: Sequence[str], labels: Sequence[str], language: str | None
+    document: MetricsDocument,
+    *,
+    name: str,
+    files: Sequence[str],
+    labels: Sequence[str],
+    language: str | None,
+    license: str | None,
 ) -> str:
     """Return the model card as Markdown, whose front matter has the metadata of Hugging Face's hub.
 
@@ -38,6 +44,7 @@ def render_card(
         files: that it was trained on.
         labels: that the model knows.
         language: ISO 639-1 code; None: unknown.
+        license: as the hub names it; None: not chosen yet.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=False, undefined=jinja2.StrictUndefined,
@@ -45,8 +52,10 @@ def render_card(
     )  # fmt: skip
     environment.filters |= {"code": _code, "cell": _cell}
     train_labels = document["validation"]["train_labels"] if "validation" in document else {}
+    values = metadata(document, name=name, language=language, license=license)
     return environment.get_template("card.md").render(
-        metadata=yaml.safe_dump(metadata(document, name=name, language=language), sort_keys=False, allow_unicode=True),
+        metadata=yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
+        licensed=license is not None,
         name=name,
         version=__version__,
         document=document,
@@ -76,7 +85,7 @@ def _dataset_type(file: str) -> str:
     return next((kind for suffix, kind in HUB_LOADERS.items() if suffix in suffixes), "csv")
 
 
-def metadata(document: MetricsDocument, *, name: str, language: str | None) -> dict[str, Any]:
+def metadata(document: MetricsDocument, *, name: str, language: str | None, license: str | None) -> dict[str, Any]:
     """Return the metadata of a model card as Hugging Face's hub reads them, its metrics as a `model-index`."""
     metrics = [
         {"type": kind, "value": round(value, 4), "name": TITLES[key]}
@@ -91,6 +100,7 @@ def metadata(document: MetricsDocument, *, name: str, language: str | None) -> d
     task = {"type": "text-classification", "name": "Text classification"}
     results = [{"task": task, "dataset": dataset, "metrics": metrics}]
     return {
+        **({"license": license} if license else {}),
         **({"language": language} if language else {}),
         "library_name": "keras",
         "pipeline_tag": "text-classification",

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypedDict, cast
 from textclf import __version__
 from textclf.errors import UserError
 from textclf.inference.model_folder import model_folder
-from textclf.io.files import json_text, write_errors, write_json, write_pieces
+from textclf.io.files import json_text, sha256_of, write_errors, write_json, write_pieces
 from textclf.io.objects import REQUESTS, Location, ObjectPath
 from textclf.io.run_folder import Run
 from textclf.scoring.inputs import InputDocument
@@ -186,7 +186,7 @@ def write_document(path: Location, document: object) -> None:
 
 def model_digest(run: Run) -> str:
     """Return the sha256 of the model.json of a run."""
-    return hashlib.sha256((model_folder(run.path) / "model.json").read_bytes()).hexdigest()
+    return sha256_of(model_folder(run.path) / "model.json")
 
 
 def fingerprint(options: OptionsDocument, source: InputDocument) -> str:

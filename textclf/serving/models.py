@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ctypes
-import hashlib
 import logging
 import os
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from textclf.errors import UserError
 from textclf.inference.classifier import Classifier, load_classifier
 from textclf.inference.model_folder import MODEL_FILES, model_folder, read_regular_file
+from textclf.io.files import sha256_of
 from textclf.io.run_folder import Run, numbered_names
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 2.0  # between looks at the runs
 
 MAX_REPORT_BYTES = 1 << 26
+
+VERSION_DIGITS = 12  # of the sha256 of model.json
 
 FileState = tuple[int, int, int, int] | None
 
@@ -135,7 +137,7 @@ def load_model(name: str, run: Run) -> ServedModel:
     classifier = load_classifier(run.path)
     classifier.check_probe(run.path)
     classifier.predict_proba(["a text"])  # what is made at the first prediction
-    version = _version(model_folder(run.path) / "model.json")
+    version = sha256_of(model_folder(run.path) / "model.json")[:VERSION_DIGITS]
     report = _read_report(run)
     if read_state(run) != state:
         raise UserError(f"{run.path} changed while it was read. Try again when nothing writes to it.")
@@ -155,12 +157,6 @@ def _file_state(path: Path) -> FileState:
         return None
     # a copy may have the time, the size and even the number of the file that it replaces, but was not made then
     return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
-
-
-def _version(path: Path) -> str:
-    """Return the first digits of a file's sha256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def _read_report(run: Run) -> bytes | None:

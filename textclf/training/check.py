@@ -1,6 +1,5 @@
 """`textclf check`: checks the data of a config, or a saved model; `train --verify`: two trainings compared."""
 
-import hashlib
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from textclf.config.schema import Config
 from textclf.errors import UserError
 from textclf.inference.classifier import load_classifier
 from textclf.io.contract import FindingDocument, TruncationDocument
-from textclf.io.files import temporary_file_errors, write_text
+from textclf.io.files import sha256_of, temporary_file_errors, write_text
 from textclf.io.outputs import check_output
 from textclf.io.run_folder import Run
 from textclf.models.onnx.graph import read_graph
@@ -232,7 +231,7 @@ def _train(config: Path, run: Run) -> Run:
 
 
 def _digests(run: Run) -> dict[str, str]:
-    return {name: hashlib.sha256((run.path / name).read_bytes()).hexdigest() for name in PRODUCTS}
+    return {name: sha256_of(run.path / name) for name in PRODUCTS}
 
 
 def _weight_difference(runs: Sequence[Run]) -> float:

@@ -75,6 +75,7 @@ def _card(contents: RunContents, *, name: str) -> str:
         files=[train] if isinstance(train, str) else train,
         labels=classifier.labels,
         language=guess_language(classifier.description.vocabulary),
+        license=contents.config.report.license,
     )
 
 
