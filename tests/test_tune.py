@@ -323,6 +323,10 @@ def test_a_search_that_fails_keeps_what_was_tried(
         f"{tmp_path}/tuned was begun with other settings or data: training.seed is 1, was 42. Go on with what it was "
         "begun with, or begin anew with --overwrite.\n",
     )
+    begun = tmp_path / "tuned" / "begun.json"
+    document = json.loads(begun.read_text(encoding="utf-8"))
+    del document["settings"]["training.strategy"]  # an older textclf did not have it
+    begun.write_text(json.dumps(document), encoding="utf-8")
     run_by(FakeRunner)
     assert tune(tmp_path, "--resume", "--trials", "3").exit_code == 0
     assert [trial["number"] for trial in tuning_json(tmp_path / "tuned")["trials"]] == [1, 2, 3]

@@ -146,9 +146,9 @@ def _annotated(tasks: Iterable[_Task], name: str) -> Iterator[_Task]:
 def _tasks(objects: Iterable[Located], texts: Sequence[str]) -> Iterator[_Task]:
     """Yield the tasks of an export; annotations that follow each other are of one task if id and texts are equal."""
     objects = iter(objects)
-    for where, item in islice(objects, 1):
-        objects = chain([(where, item)], objects)
-        yield from map(_task, objects) if _is_task(item) else _grouped(objects, texts)
+    if first := next(objects, None):
+        objects = chain([first], objects)
+        yield from map(_task, objects) if _is_task(first[1]) else _grouped(objects, texts)
 
 
 def _task(located: Located) -> _Task:

@@ -93,8 +93,6 @@ def resumable_staging(run: Run, now: Fingerprint) -> Run | None:
         return None
     advice = "Go on with what it was begun with, or begin anew with --overwrite."
     before = Fingerprint(**read_json(staging.fingerprint))
-    before.settings.setdefault("text.rules", 1)
-    before.settings.setdefault("training.strategy", now.settings["training.strategy"])
     check_unchanged(before, now, f"{staging.path} was begun", advice)
     drop_all_but_checkpoint(staging)
     return staging
@@ -109,8 +107,10 @@ def check_unchanged(before: Fingerprint, now: Fingerprint, subject: str, advice:
     Raises:
         UserError: something has changed.
     """
+    # an older textclf had the first rules only, and trained on one device, which gives the same up to rounding
+    added = {"text.rules": 1, "training.strategy": now.settings.get("training.strategy")}
     changed = [
-        *(f"{key} is {new!r}, was {old!r}" for key, old, new in _differences(before.settings, now.settings)),
+        *(f"{key} is {new!r}, was {old!r}" for key, old, new in _differences(added | before.settings, now.settings)),
         *(f"{path} has changed" for path, _, _ in _differences(before.data, now.data)),
     ]
     if changed:
