@@ -201,12 +201,13 @@ def test_one_of_two_machines_is_killed_and_all_trials_are_done(search: Search, s
     states = search.states()
     lost = states.pop("FAIL", 0)
     assert (states, lost <= 1) == ({"done": TRIALS}, True)
-    assert stderr.count("was not heard of for 15 seconds: what it was at is done again") == lost
     trials = search.study().trials
-    for trial in trials:
-        if trial.state.name == "FAIL":
-            again = [other.number for other in trials if other.user_attrs["settings"] == trial.user_attrs["settings"]]
-            assert len(again) >= 2
+    # a trial without a machine was only about to start when its process was killed: the next one that asks fails it
+    begun = [trial for trial in trials if trial.state.name == "FAIL" and "machine" in trial.user_attrs]
+    assert stderr.count("was not heard of for 15 seconds: what it was at is done again") == len(begun)
+    for trial in begun:
+        again = [other for other in trials if other.user_attrs.get("settings") == trial.user_attrs["settings"]]
+        assert len(again) >= 2
     document = tuning_json(search.folder / "first")
     assert [trial["number"] for trial in document["trials"]] == [
         trial.number + 1 for trial in trials if trial.state.name != "FAIL"
