@@ -54,7 +54,7 @@ def main() -> None:
         return
     device = "cpu" if arguments.trial else "gpu"
     found = {case.name: case for case in cases(arguments.data)}
-    results = {}
+    results: dict[str, Any] = {}
     for name in arguments.names or found:
         if name not in found:
             sys.exit(f"{name}: its data are not there; there are: {', '.join(found)}")
@@ -149,7 +149,9 @@ def probe_holds(run: Path) -> bool:
 def predicts_the_same(case: Case, run: Path) -> bool:
     """Return True if `predict` gives each test row the label that predictions.csv has."""
     output = FOLDER / "predicted.csv"
-    measure([*TEXTCLF, "predict", case.test, "--run", run, "--format", "csv", "--raw", "--overwrite", "--output", output])
+    measure(
+        [*TEXTCLF, "predict", case.test, "--run", run, "--format", "csv", "--raw", "--overwrite", "--output", output]
+    )
     return column(output, "label") == column(run / "predictions.csv", "prediction")
 
 
@@ -208,12 +210,9 @@ def table(results: dict[str, Any]) -> list[list[str]]:
         accuracy, speed, (low, high) = result["accuracy"], result["rows_a_second"], result["interval"]
         held = len(result["checks"]) - len(result["failed"])
         resumed = "to the same digits" if result["resumed"]["same_history"] else f"{result['resumed']['accuracy']:.4f}"
-        rows.append(
-            [
-                f"{name}, {results['gpu']}", f"{accuracy['gpu']:.4f}", f"{accuracy['cpu']:.4f}", f"{low:.3f} to {high:.3f}",
-                f"{speed['gpu']:,}", f"{speed['cpu']:,}", f"{held} of {len(result['checks'])}", resumed,
-            ]
-        )  # fmt: skip
+        scores = [f"{accuracy['gpu']:.4f}", f"{accuracy['cpu']:.4f}", f"{low:.3f} to {high:.3f}"]
+        speeds = [f"{speed['gpu']:,}", f"{speed['cpu']:,}"]
+        rows.append([f"{name}, {results['gpu']}", *scores, *speeds, f"{held} of {len(result['checks'])}", resumed])
     return rows
 
 

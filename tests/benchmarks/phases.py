@@ -61,7 +61,7 @@ def main() -> None:
 def training(config: str, data: Path) -> dict[str, Any] | None:
     """Return the seconds of each phase of a training; None where its data are missing."""
     paths = {} if config in ("movies", "sample") else data_paths(config, data)
-    if paths is None:
+    if not paths and config not in ("movies", "sample"):
         return None
     run = FOLDER / config
     sets = [part for key, path in paths.items() for part in ("--set", f"{key}={path}")]
@@ -79,20 +79,22 @@ def model_of(name: str, data: Path) -> Path | None:
     """Return a model of MODELS, trained where it is missing; None where its data are missing."""
     train, test = short_texts(data)
     run = FOLDER / name.replace(" ", "-")
-    files = ["--set", f"data.train={train}", "--set", f"data.test={test}"]
+    files: list[str | Path] = ["--set", f"data.train={train}", "--set", f"data.test={test}"]
     if (run / "metrics.json").is_file():
         return run
     if name == "student":
         original = model_of("bilstm", data)
         assert original
-        distil = ["--method", "distill", "--student", "bag", "--max-loss", "1", "--output", run]
+        distil: list[str | Path] = ["--method", "distill", "--student", "bag", "--max-loss", "1", "--output", run]
         measure([*TEXTCLF, "compress", "--run", original, *distil])
     elif name == "encoder int8":
         folder, whole = ROOT / "data" / "encoders" / "all-MiniLM-L6-v2", FOLDER / "encoder"
         if not folder.is_dir():
             return None
         settings = ["--set", f"model.encoder={folder}", "--set", "model.trainable=head"]
-        measure([*TEXTCLF, "train", ROOT / "configs" / "encoder.yaml", "--run", whole, "--overwrite", *files, *settings])
+        measure(
+            [*TEXTCLF, "train", ROOT / "configs" / "encoder.yaml", "--run", whole, "--overwrite", *files, *settings]
+        )
         measure([*TEXTCLF, "compress", "--run", whole, "--method", "int8", "--max-loss", "1", "--output", run])
     else:
         config = ROOT / "configs" / f"{'movies' if name == 'bilstm' else name}.yaml"
@@ -144,7 +146,9 @@ def predict_in_parts(run: Path, lines: Path) -> dict[str, float]:
     with part("write"):
         for texts, probabilities in zip(chunks, computed, strict=True):
             labels, confidence = classifier.decide(probabilities)
-            WRITERS["tsv"].rows(PredictedChunk(classifier.labels, None, "", texts, 0, labels, confidence, probabilities))
+            WRITERS["tsv"].rows(
+                PredictedChunk(classifier.labels, None, "", texts, 0, labels, confidence, probabilities)
+            )
     return parts
 
 

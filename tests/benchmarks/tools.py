@@ -2,11 +2,12 @@
 
     python tests/benchmarks/tools.py [--lines 100000] [--data FOLDER]
 
-Each tool is trained once on mr (or else on the film reviews that `make data` fetches) and then labels the same lines, in
-whole processes that take turns. The plain script gets the score of its best epoch on the test file, and the time of all
-ten. textclf is trained as `init` writes its config, by configs/quick.yaml, and, where `make encoder` was called, with a
-pretrained encoder whose last layer alone is trained; beside the first stands its student of `compress --method distill`.
-The rows are printed, and go to tools.json beside this file; `make docs` draws the pictures in docs/ from it.
+Each tool is trained once on mr (or else on the film reviews that `make data` fetches) and then labels the same lines,
+in whole processes that take turns. The plain script gets the score of its best epoch on the test file, and the time of
+all ten. textclf is trained as `init` writes its config, by configs/quick.yaml, and, where `make encoder` was called,
+with a pretrained encoder whose last layer alone is trained; beside the first stands its student of
+`compress --method distill`. The rows are printed, and go to tools.json beside this file; `make docs` draws the
+pictures in docs/ from it.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def train_runs(train: Path, test: Path) -> dict[str, Any]:
     measure([*TEXTCLF, "init", train, "--output", config])
     sets = ["--set", f"data.train={train}", "--set", f"data.test={test}"]
     first = FOLDER / "textclf"
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         "textclf": ["train", config, "--run", first, "--set", f"data.test={test}"],
         "textclf quick": ["train", ROOT / "configs" / "quick.yaml", "--run", FOLDER / "textclf-quick", *sets],
         "textclf student": [

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from textclf.text.encoding import UNKNOWN, Tokens
 
@@ -51,20 +51,41 @@ class NGrams:
         return np.concatenate(orders)
 
 
-def choose_ngrams(tokens: Tokens, *, order: int, min_texts: int) -> NGrams:
-    """Choose all n-grams of up to `order` tokens that at least `min_texts` texts have; UNKNOWN is part of none."""
+def choose_ngrams(tokens: Tokens, *, order: int, min_texts: int) -> tuple[NGrams, csr_matrix]:
+    """Choose all n-grams of up to `order` tokens that at least `min_texts` texts have; UNKNOWN is part of none.
+
+    Returns:
+        The n-grams, and how often each text has each, shape (texts, n-grams).
+    """
     chosen: list[npt.NDArray[np.int64]] = []
-    indices = None
+    counts: list[csr_matrix] = []
+    rows, indices = _row_of_token(tokens), None
     for _ in range(order):
         keys = _keys(tokens, indices)  # (tokens,)
-        candidates, occurrences = np.unique(keys[keys != NONE], return_counts=True)
-        candidates = candidates[occurrences >= min_texts]  # the exact test follows, of fewer n-grams
-        indices = _search(candidates, keys)
-        present = np.flatnonzero(indices != NONE)
-        counts = _count(_row_of_token(tokens)[present], indices[present], shape=(len(tokens), len(candidates)))
-        chosen.append(candidates[np.bincount(counts.indices, minlength=len(candidates)) >= min_texts])
-        indices = _search(chosen[-1], keys)
-    return NGrams(chosen)
+        ends = np.flatnonzero(keys != NONE)  # the tokens that end an n-gram
+        candidates, inverse, occurrences = np.unique(keys[ends], return_inverse=True, return_counts=True)
+        frequent = occurrences >= min_texts  # the exact test follows, of fewer n-grams
+        ends, columns = _renumber(ends, inverse, frequent)
+        counted = _count(rows[ends], columns, shape=(len(tokens), int(frequent.sum())))
+        kept = np.bincount(counted.indices, minlength=counted.shape[1]) >= min_texts
+        ends, columns = _renumber(ends, columns, kept)
+        indices = np.full(len(keys), NONE)
+        indices[ends] = columns
+        chosen.append(candidates[frequent][kept])
+        counts.append(counted[:, kept])
+    return NGrams(chosen), hstack(counts, "csr")
+
+
+def _renumber(ends: Array, columns: Array, kept: Array) -> tuple[Array, Array]:
+    """Return the ends of the n-grams that are kept, and their columns among these.
+
+    Args:
+        ends: index of the last token of each n-gram, shape (n,).
+        columns: of each, shape (n,).
+        kept: True for the columns that are kept, shape (columns,).
+    """
+    present = kept[columns]
+    return ends[present], (np.cumsum(kept) - 1)[columns[present]]
 
 
 def _keys(tokens: Tokens, prefixes: Array | None) -> npt.NDArray[np.int64]:

@@ -1,7 +1,4 @@
-"""Baselines beside the model on the same rows: the majority class, and the linear model that may also join the network.
-
-This imports scikit-learn, which takes seconds: import it where a baseline is needed.
-"""
+"""Baselines beside the model on the same rows: the majority class, and the linear model that may also join it."""
 
 import logging
 from typing import Any

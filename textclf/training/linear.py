@@ -1,7 +1,6 @@
 """The linear model: logistic regression on TF-IDF of words and word n-grams.
 
-It is the baseline of every report and, with `model.blend: linear`, a part of the model. scikit-learn takes seconds to
-import, so import this module where a linear model is fitted.
+It is the baseline of every report and, with `model.blend: linear`, a part of the model.
 
 Two priors, chosen on the validation rows, make some weights larger than others. Each changes the features of the fit
 only and is then multiplied into the weights, so that a fitted model is one weight for each n-gram and label:
@@ -12,7 +11,6 @@ only and is then multiplied into the weights, so that a fitted model is one weig
                   that look alike, such as forms of one stem, share a part of their weight
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,11 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags, hstack
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import normalize
+from scipy.sparse import csr_matrix, diags
 
 from textclf.evaluation.calibration import log_loss
 from textclf.evaluation.metrics import MULTILABEL
@@ -34,10 +28,11 @@ from textclf.models.linear.network import build_linear, linear_constants
 from textclf.text.encoding import RESERVED, Tokens
 from textclf.text.ngrams import NGrams, character_ngrams, choose_ngrams
 from textclf.training.dataset import MANY_ROWS
+from textclf.training.logistic import ScaledFeatures, SparseFeatures, fit_logistic
 
 Array = npt.NDArray[Any]
 
-STRENGTHS = (2.0, 8.0, 32.0, 128.0)  # candidates for C of LogisticRegression, tried until one is worse than the last
+STRENGTHS = (2.0, 8.0, 32.0, 128.0)  # candidates, tried until one is worse than the last
 
 MANY_LABELS = 20  # with more labels than this, each has too few rows for a prior from its counts
 
@@ -46,8 +41,6 @@ SEARCHED_OUTPUTS = 8  # at most, that settings are searched on
 POWERS = (0.0, 0.5)  # candidates for the power of the log-count ratio; Wang and Manning's is 1
 
 SHORTEST, LONGEST = 3, 4  # characters of a character n-gram, the edges of the word included
-
-TOLERANCE = 1e-2  # of the fit; ten times less changes the loss in the fourth digit and takes half as long again
 
 NEVER = -20.0  # score of a label that no row has: a probability of 2e-9
 
@@ -69,7 +62,7 @@ class Settings(NamedTuple):
     """Settings of a fit."""
 
     strength: float
-    """C of LogisticRegression: the larger, the less the weights are pulled towards 0."""
+    """C of the logistic regression: the larger, the less the weights are pulled towards 0."""
     ratio_power: float = 0.0
     """Power of the log-count ratio that features are scaled by; 0: no prior from label counts."""
     characters: bool = False
@@ -94,7 +87,7 @@ class LinearModel:
 
     def logits(self, words: Tokens) -> Array:
         """Return the logits of n texts, shape (n, outputs)."""
-        scores = _tfidf(self.ngrams, self.idf, words) @ self.weights + self.bias  # (n, outputs)
+        scores = _tfidf(self.ngrams.count(words), self.idf) @ self.weights + self.bias  # (n, outputs)
         return _logits(scores, multilabel=self.multilabel)
 
     def predict_proba(self, words: Tokens) -> Array:
@@ -102,11 +95,22 @@ class LinearModel:
         return probabilities_of(self.logits(words), multilabel=self.multilabel)
 
 
-def _tfidf(ngrams: NGrams, idf: Array, words: Tokens) -> csr_matrix:
+def _tfidf(counts: csr_matrix, idf: Array) -> csr_matrix:
     """Return TF-IDF with 1 + ln(count) as the term frequency, of length 1, shape (n, n-grams)."""
-    counts = ngrams.count(words)
-    counts.data = 1 + np.log(counts.data)
-    return normalize(counts @ diags(idf))
+    frequencies = csr_matrix((1 + np.log(counts.data), counts.indices, counts.indptr), counts.shape)
+    return _unit_rows(frequencies, idf)
+
+
+def _unit_rows(features: csr_matrix, scale: Array) -> csr_matrix:
+    """Return features, each column times its scale, with rows of length 1; a row of zeros stays."""
+    scaled = features @ diags(scale.astype(np.float32))
+    length = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())  # (n,)
+    return csr_matrix(diags(1 / np.where(length > 0, length, 1)) @ scaled, dtype=np.float32)
+
+
+def _idf(texts: int, texts_with: Array) -> Array:
+    """Return ln((1 + texts) / (1 + texts that have it)) + 1, the smooth variant of scikit-learn, shape (columns,)."""
+    return np.log((1 + texts) / (1 + texts_with)) + 1
 
 
 def _logits(scores: Array, *, multilabel: bool) -> Array:
@@ -144,33 +148,28 @@ def fit_linear(
         vocabulary: the words that the token ids from RESERVED on stand for.
         settings: of the fit; None: the best of those that are tried.
     """
-    ngrams, multilabel = _choose_ngrams(train.words, vocabulary), train.targets.ndim == MULTILABEL
-    tfidf = TfidfTransformer(sublinear_tf=True)
-    features = tfidf.fit_transform(ngrams.count(train.words))  # (n, n-grams)
+    multilabel = train.targets.ndim == MULTILABEL
+    ngrams, counts = _choose_ngrams(train.words, vocabulary)
+    idf = _idf(len(train.words), np.bincount(counts.indices, minlength=len(ngrams)))
     targets = _binary_targets(train.targets, labels)  # (n, outputs)
     words = [vocabulary[token_id - RESERVED] for token_id in ngrams.keys[0].tolist()]
-    characters = _character_features(features, words)  # (words, character n-grams)
-
-    @cache
-    def fit(settings: Settings, outputs: tuple[int, ...]) -> tuple[Array, Array]:
-        return _fit(features, targets[:, outputs], characters if settings.characters else None, settings)
-
+    fits = _Fits(_tfidf(counts, idf), targets, words)
     if settings is None:
         outputs = _some_outputs(targets)
-        held_out = _tfidf(ngrams, tfidf.idf_, validation.words)  # (validation rows, n-grams)
+        held_out = _tfidf(ngrams.count(validation.words), idf)  # (validation rows, n-grams)
         some = _binary_targets(validation.targets, labels)[:, outputs]
 
         def loss(settings: Settings) -> float:
-            weights, bias = fit(settings, outputs)
+            weights, bias = fits.fit(settings, outputs)
             scores = held_out @ weights + bias  # (validation rows, outputs)
             if len(outputs) < targets.shape[1]:
                 return log_loss(scores, some)
             return log_loss(_logits(scores, multilabel=multilabel), validation.targets)
 
         powers = POWERS if targets.shape[1] <= MANY_LABELS else POWERS[:1]
-        settings = _search(loss, powers=powers, characters=characters.shape[1] > 0)
-    weights, bias = fit(settings, tuple(range(targets.shape[1])))
-    return LinearModel(ngrams, tfidf.idf_, weights, bias, multilabel, settings)
+        settings = _search(loss, powers=powers, characters=fits.characters.shape[1] > 0)
+    weights, bias = fits.fit(settings, range(targets.shape[1]))
+    return LinearModel(ngrams, idf, weights, bias, multilabel, settings)
 
 
 def _some_outputs(targets: Array) -> tuple[int, ...]:
@@ -186,13 +185,17 @@ def _some_outputs(targets: Array) -> tuple[int, ...]:
     return tuple(by_frequency[np.linspace(0, outputs - 1, SEARCHED_OUTPUTS).astype(int)].tolist())
 
 
-def _choose_ngrams(words: Tokens, vocabulary: Sequence[str]) -> NGrams:
-    """Choose words and pairs; where most words are single characters and rows are many, triples too."""
+def _choose_ngrams(words: Tokens, vocabulary: Sequence[str]) -> tuple[NGrams, csr_matrix]:
+    """Choose words and pairs; where most words are single characters and rows are many, triples too.
+
+    Returns:
+        The n-grams, and how often each row has each, shape (n, n-grams).
+    """
     characters = np.array([0] * RESERVED + [len(word) for word in vocabulary])  # of each token id
     many = len(words) > MANY_ROWS
     order = 3 if many and characters[words.flat].mean() < SINGLE_CHARACTERS else 2
-    ngrams = choose_ngrams(words, order=order, min_texts=2 if many else 1)
-    return ngrams if len(ngrams) else choose_ngrams(words, order=order, min_texts=1)
+    ngrams, counts = choose_ngrams(words, order=order, min_texts=2 if many else 1)
+    return (ngrams, counts) if len(ngrams) else choose_ngrams(words, order=order, min_texts=1)
 
 
 def _binary_targets(targets: Array, labels: int) -> Array:
@@ -200,22 +203,6 @@ def _binary_targets(targets: Array, labels: int) -> Array:
     if targets.ndim == MULTILABEL:
         return targets
     return np.eye(labels, dtype=np.int64)[targets] if labels > 2 else targets[:, None]
-
-
-def _character_features(features: csr_matrix, words: Sequence[str]) -> csr_matrix:
-    """Return the TF-IDF of the character n-grams of each word, of length 1, shape (words, character n-grams).
-
-    Those that one text only has are left out.
-
-    Args:
-        features: of the training rows, shape (n, n-grams); the words are the first columns.
-    """
-    counts = character_ngrams(words, shortest=SHORTEST, longest=LONGEST)  # (words, character n-grams)
-    in_texts = (features[:, : len(words)] > 0).astype(np.float32) @ counts  # (n, character n-grams)
-    texts_with = np.bincount(in_texts.indices, minlength=counts.shape[1])
-    counts = counts[:, texts_with > 1]
-    idf = np.log((1 + features.shape[0]) / (1 + texts_with[texts_with > 1])) + 1
-    return normalize(counts @ diags(idf)) if counts.shape[1] else counts
 
 
 def _search(loss: Callable[[Settings], float], *, powers: Sequence[float], characters: bool) -> Settings:
@@ -242,43 +229,80 @@ def _search(loss: Callable[[Settings], float], *, powers: Sequence[float], chara
     return min(losses, key=lambda settings: losses[settings])
 
 
-def _fit(
-    features: csr_matrix, targets: Array, characters: csr_matrix | None, settings: Settings
-) -> tuple[Array, Array]:
-    """Return the weights, shape (n-grams, outputs), and the bias, shape (outputs,).
+class _Fits:
+    """Logistic regressions on the same rows, each with its settings; one begins where that with less strength ended.
 
     Args:
+        features: TF-IDF, shape (n, n-grams), the first columns of words.
         targets: 0 or 1, shape (n, outputs).
-        characters: features of each word, shape (words, character n-grams); None: no prior from them.
+        words: those of the first columns.
     """
-    columns = features.shape[1]
-    if characters is not None:
-        words = characters.shape[0]
-        features = hstack([features, features[:, :words] @ characters]).tocsr()
-    weights, bias = np.zeros((columns, targets.shape[1]), np.float32), np.zeros(targets.shape[1], np.float32)
-    for output, target in enumerate(targets.T):
+
+    def __init__(self, features: csr_matrix, targets: Array, words: Sequence[str]):
+        self._targets = targets
+        self.characters, texts_with = _character_features(features, targets, words)
+        """TF-IDF of the character n-grams of each word, shape (words, character n-grams)."""
+        self._features = SparseFeatures(features, self.characters)
+        present = csr_matrix((np.ones_like(features.data), features.indices, features.indptr), features.shape)
+        self._texts_with = np.concatenate([present.T @ _both(targets), texts_with])
+        self._parameters: dict[tuple[int, float, bool], Array] = {}
+        self._fit_one = cache(self._fit_output)
+
+    def fit(self, settings: Settings, outputs: Sequence[int]) -> tuple[Array, Array]:
+        """Return the weights, shape (n-grams, outputs), and the bias, shape (outputs,)."""
+        fitted = [self._fit_one(settings, output) for output in outputs]
+        return np.stack([weights for weights, _ in fitted], axis=1), np.array([bias for _, bias in fitted], np.float32)
+
+    def _fit_output(self, settings: Settings, output: int) -> tuple[Array, float]:
+        columns, target = self._features.ngrams.shape[1], self._targets[:, output]
         if target.min() == target.max():  # all rows of a sample, or none
-            bias[output] = NEVER if target[0] == 0 else -NEVER
-            continue
-        scale = np.abs(_log_count_ratio(features, target)) ** settings.ratio_power  # (columns,)
-        regression = LogisticRegression(C=settings.strength, solver="liblinear", tol=TOLERANCE)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # accurate enough even if it has not converged
-            regression.fit(features @ diags(scale), target)
-        fitted = regression.coef_[0] * scale
-        weights[:, output], bias[output] = fitted[:columns], regression.intercept_[0]
-        if characters is not None:
-            weights[:words, output] += characters @ fitted[columns:]
-    return weights, bias
+            return np.zeros(columns, np.float32), NEVER if target[0] == 0 else -NEVER
+        ratio = _log_count_ratio(self._texts_with[: None if settings.characters else columns, [output, -1]])
+        features = ScaledFeatures(self._features, (np.abs(ratio) ** settings.ratio_power).astype(np.float32))
+        of_less = output, settings.ratio_power, settings.characters
+        parameters = fit_logistic(
+            features, target, strength=settings.strength, start=self._parameters.get(of_less)
+        )  # fmt: skip
+        self._parameters[of_less] = parameters
+        return features.weights(parameters), float(parameters[-1])
 
 
-def _log_count_ratio(features: csr_matrix, target: Array) -> Array:
+def _both(targets: Array) -> Array:
+    """Return the targets, and behind them a column of ones for all texts, shape (n, outputs + 1)."""
+    return np.column_stack([targets, np.ones(len(targets))]).astype(np.float32)
+
+
+def _character_features(features: csr_matrix, targets: Array, words: Sequence[str]) -> tuple[csr_matrix, Array]:
+    """Return the TF-IDF of the character n-grams of each word, and how many texts of each output have them.
+
+    Those that one text only has are left out.
+
+    Args:
+        features: of the training rows, shape (n, n-grams); the words are the first columns.
+        targets: 0 or 1, shape (n, outputs).
+
+    Returns:
+        Rows of length 1, shape (words, character n-grams); texts, the last column of all outputs, shape (character
+        n-grams, outputs + 1).
+    """
+    counts = character_ngrams(words, shortest=SHORTEST, longest=LONGEST)  # (words, character n-grams)
+    in_texts = (features[:, : len(words)] > 0).astype(np.float32) @ counts  # (n, character n-grams)
+    in_texts.data[:] = 1
+    texts_with = in_texts.T @ _both(targets)  # (character n-grams, outputs + 1)
+    kept = texts_with[:, -1] > 1
+    counts, texts_with = counts[:, kept], texts_with[kept]
+    return _unit_rows(counts, _idf(features.shape[0], texts_with[:, -1])), texts_with
+
+
+def _log_count_ratio(texts: Array) -> Array:
     """Return the logarithm of how much more frequent a feature is with the label than without it, shape (columns,).
 
     Wang and Manning (2012), from the texts that have it, as if each feature had one more on both sides.
+
+    Args:
+        texts: those with the label that have each feature, and all that have it, shape (columns, 2).
     """
-    present = (features > 0).astype(np.float32)
-    with_label, without = (np.asarray(present[target == value].sum(axis=0)).ravel() + 1 for value in (1, 0))
+    with_label, without = texts[:, 0] + 1, texts[:, 1] - texts[:, 0] + 1
     return np.log((with_label / with_label.sum()) / (without / without.sum()))
 
 
