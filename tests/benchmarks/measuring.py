@@ -37,8 +37,12 @@ def measure(command: Sequence[str | Path], *, output: Path | None = None) -> Mea
     log = CACHE / "stderr.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process would compile the modules of the checkout again
     with (output or Path(os.devnull)).open("wb") as stdout, log.open("wb") as stderr:
-        process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, env=environment, stdout=stdout, stderr=stderr
+        )
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)

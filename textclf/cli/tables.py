@@ -18,7 +18,6 @@ from textclf.report.page import (
     threshold_sentence,
     verdict,
 )
-from textclf.tuning.results import settings_table, summary, trials_table
 
 if TYPE_CHECKING:
     from textclf.evaluation.compare import RunComparisonDocument, RunsDocument
@@ -169,6 +168,8 @@ def verify_table(document: VerifyDocument) -> list[str]:
 
 def tuning_tables(document: TuningDocument) -> list[str]:
     """Return the best trials, the best settings, and the scores of the run that was trained with them."""
+    from textclf.tuning.results import settings_table, summary, trials_table  # much to import, for `tune` only
+
     parts = [_table(trials_table(document, MAX_TRIALS)), _table(settings_table(document)), summary(document)]
     hidden = len(document["trials"]) - MAX_TRIALS
     if hidden > 0:

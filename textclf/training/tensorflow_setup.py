@@ -1,6 +1,7 @@
 """TensorFlow, started without its messages on the device of the config."""
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def start_tensorflow(*, device: str, threads: int | None = None) -> str:
         os.environ.pop(name, None)
     # TensorFlow ignores CPU quotas, and refuses tf.config.threading once it has started
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads or usable_processors())
-    with quiet_stderr(), _without("sklearn"), _default_keras():
+    with quiet_stderr(), _without("sklearn"), _default_keras(), _kept_from_collector():
         import keras  # noqa: F401 - its first import writes to stderr
         import tensorflow as tf
 
@@ -80,6 +81,22 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def _kept_from_collector() -> Iterator[None]:
+    """Spare Python's garbage collector the objects that the block imports, a million that stay until the end.
+
+    Searching them for garbage takes half a second during the import, as much in a training, and a second at the exit.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -264,7 +264,7 @@ def _fits_linear(config: Config) -> bool:
 
 def _fit_linear(config: Config, dataset: Dataset) -> LinearModel | None:
     """Return the linear model, if the config asks for one."""
-    from textclf.training.baselines import fit_linear_model  # here in any case: it takes seconds, and is needed later
+    from textclf.training.baselines import fit_linear_model  # which imports scipy's sparse matrices
 
     return fit_linear_model(config, dataset) if _fits_linear(config) else None
 
