@@ -33,7 +33,7 @@ COPY = ". Copy the folder again."
 FOREIGN = "{model}/model.onnx is no graph that this textclf writes: "
 TRAIN = ". Train the run again."
 UNKNOWN = "{model}/model.json has format "
-READS = "; this textclf (0.1.0) reads 1 to 5."
+READS = "; this textclf (0.1.0) reads 1 to 6."
 FILES: dict[str, tuple[Damage, str]] = {
     "model.json is missing": (
         lambda folder: (folder / "model.json").unlink(),
@@ -98,7 +98,7 @@ JSON: dict[str, tuple[Damage, str]] = {
     "a number that is a format": (content(b"1"), HOME + " is damaged: found 1, need an object" + COPY),
     "no format": (without("format"), UNKNOWN + "None" + READS),
     "format 0": (field("format", value=0), UNKNOWN + "0" + READS),
-    "format 6": (field("format", value=6), UNKNOWN + "6" + READS),
+    "format 7": (field("format", value=7), UNKNOWN + "7" + READS),
     "format '1'": (field("format", value="1"), UNKNOWN + "'1'" + READS),
     "format true": (field("format", value=True), UNKNOWN + "True" + READS),
     "a field is missing": (without("labels"), DAMAGED + "it lacks labels" + COPY),
@@ -292,6 +292,19 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
     "another pooling": (
         graph(lambda document: document["metadata_props"][1].update(value="none")),
         FOREIGN + "its pooling is 'none', none of last, max, mean, max_mean" + TRAIN,
+    ),
+    "pooled somewhere else": (
+        graph(
+            lambda document: document.update(
+                metadata_props=[
+                    document["metadata_props"][0],
+                    {"key": "pooling", "value": "max"},
+                    {"key": "pooled", "value": "nowhere"},
+                    *document["metadata_props"][2:],
+                ]
+            )
+        ),  # fmt: skip
+        FOREIGN + "its pooled is 'nowhere', none of in_loop" + TRAIN,
     ),
     "members that are not there": (
         graph(lambda document: document["metadata_props"].append({"key": "members", "value": "2"})),

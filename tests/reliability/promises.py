@@ -108,7 +108,7 @@ def _tested(cases: dict[str, int]) -> list[tuple[str, ...]]:
         ),
         (
             "A `model/` folder is data: one from a stranger can at worst be refused. Older formats are read.",
-            "Damaged and hostile folders; frozen folders of formats 1 to 5.",
+            "Damaged and hostile folders; frozen folders of formats 1 to 6.",
             f"{cases['hostile_models']} cases",
             "`make test`",
         ),

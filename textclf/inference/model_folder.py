@@ -46,7 +46,9 @@ from textclf.text.piece_tokenizer import PieceTokenizer
 from textclf.text.tokenizer import WHOLE_TEXT, TextOptions, TruncatedEnd
 from textclf.text.tokenizer_json import MAX_BYTES as MAX_TOKENIZER_BYTES
 
-FORMAT = 5  # earlier ones are read too: 4 has no encoders, 3 no parts, 2 no `text.rules`, 1 no checksum
+FORMAT = 6
+"""Earlier ones are read too: 5 pools states behind the loop over the words, 4 has no encoders, 3 no parts of a blend,
+2 no `text.rules`, 1 no checksum."""
 
 MODEL_FILES = ("model.json", "model.onnx", TOKENIZER)
 """The files that a `model/` folder may have; the last only with an encoder."""

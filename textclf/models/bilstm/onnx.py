@@ -16,6 +16,7 @@ A map of the graph, for one layer (names as in the code; v rows of word vectors,
         g          (batch, U)         tanh of the last quarter: the candidate
         c          (batch, U)         f * c + i * g
         h          (batch, U)         o * tanh(c), kept of every step: (width, batch, U)
+        pools      (batch, U)         in the last layer maximum and sum of h so far, without padding; then no h is kept
     pooled     (batch, P)             last state, maximum, mean, or maximum and mean
     logits     (batch, outputs)       pooled @ dense.kernel + dense.bias
 
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
 
 FIRST = "bilstm_1.forward.recurrent"  # its number of rows is the number of units
 
+# Entry of the metadata: where states are pooled; without it, as up to format 5 of model.json, behind the loop, which
+# keeps them all and takes a third longer.
+POOLED, IN_LOOP = "pooled", "in_loop"
+
+NEVER = -1e9  # less than any state
+
 # Most numbers in the products of a whole vocabulary, 32 MB. Like everything that shapes the graph, this is part of the
 # format: a file is accepted if it is what would be written today.
 MAX_PRODUCTS = 1 << 23
@@ -47,7 +54,10 @@ MAX_PRODUCTS = 1 << 23
 
 def graph_constants(options: BilstmOptions, network: keras.Model) -> tuple[Constants, Metadata]:
     """Return the constants and the metadata of the graph of a trained network."""
-    return stack_directions(bilstm_weights(network)), {"pooling": options.pooling}
+    metadata: dict[str, str] = {"pooling": options.pooling}
+    if options.pooling != "last":
+        metadata[POOLED] = IN_LOOP
+    return stack_directions(bilstm_weights(network)), metadata
 
 
 def stack_directions(weights: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -79,8 +89,10 @@ def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> t
     Raises:
         ForeignGraph: they do not fit each other or the shape.
     """
-    pooling = choice(metadata, "pooling", get_args(Pooling))
-    return check_arrays(constants, _constant_shapes(shape, constants, pooling)), {"pooling": pooling}
+    known: dict[str, str] = {"pooling": choice(metadata, "pooling", get_args(Pooling))}
+    if POOLED in metadata and known["pooling"] != "last":
+        known[POOLED] = choice(metadata, POOLED, [IN_LOOP])
+    return check_arrays(constants, _constant_shapes(shape, constants, known["pooling"])), known
 
 
 def _constant_shapes(shape: Shape, constants: Constants, pooling: str) -> dict[str, tuple[int, ...]]:
@@ -122,16 +134,19 @@ def write_logits(graph: Graph, constants: Constants, metadata: Metadata) -> str:
         inputs, indices = "embedding", steps
     else:
         inputs, indices = _distinct_words(graph, steps, vocabulary)
-    for layer in range(1, layers + 1):
+    for layer in range(1, layers):
         forward, backward = _recurrence(graph, inputs, indices, f"bilstm_{layer}", units)  # (width, batch, units) each
-        if layer < layers:
-            states = graph.node("Concat", forward, _reverse(graph, backward), axis=2)  # (width, batch, 2 * units)
-            inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))  # (width * batch, 2 * units)
-            indices = _arange(graph, steps)
-    # max and mean ignore the order of the states, and `last` wants the last one read: the backward states stay in the
-    # order in which they are read. Another kind of pooling may need `_reverse`.
-    states = graph.node("Concat", forward, backward, axis=2)  # (width, batch, 2 * units)
-    pooled = _pool(graph, states, metadata["pooling"])
+        states = graph.node("Concat", forward, _reverse(graph, backward), axis=2)  # (width, batch, 2 * units)
+        inputs = graph.node("Reshape", states, graph.ints(-1, 2 * units))  # (width * batch, 2 * units)
+        indices = _arange(graph, steps)
+    pooling, last = metadata["pooling"], f"bilstm_{layers}"
+    if POOLED in metadata:
+        pooled = _pooled_recurrence(graph, inputs, indices, steps, last, units, pooling)
+    else:
+        # max and mean ignore the order of the states, and `last` wants the last one read: the backward states stay in
+        # the order in which they are read. Another kind of pooling may need `_reverse`.
+        states = graph.node("Concat", *_recurrence(graph, inputs, indices, last, units), axis=2)
+        pooled = _pool(graph, states, pooling)
     return graph.node("Gemm", pooled, "dense.kernel", "dense.bias")  # (batch, outputs)
 
 
@@ -166,6 +181,65 @@ def _recurrence(graph: Graph, inputs: str, indices: str, name: str, units: int) 
         inputs: vectors, shape (vectors, dimensions).
         indices: the vector that each step reads, shape (width, batch).
     """
+    products, rows, zeros = _before_loop(graph, inputs, indices, name, units)
+
+    def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
+        h_forward, c_forward, h_backward, c_backward = states
+        recurrent = _recurrent_weights(body, name)
+        forward = _kept_cell(body, products, read[0], h_forward, c_forward, recurrent[0], units)
+        backward = _kept_cell(body, products, read[1], h_backward, c_backward, recurrent[1], units)
+        return [*forward[:2], *backward[:2]], [forward[2], backward[2]]
+
+    _, (forward, backward) = graph.scan(name, step, carried=[zeros] * 4, read=rows)
+    return forward, backward
+
+
+def _pooled_recurrence(
+    graph: Graph, inputs: str, indices: str, steps: str, name: str, units: int, pooling: str
+) -> str:  # fmt: skip
+    """Return the states of both directions pooled over the steps without padding, shape (batch, pooled).
+
+    Args:
+        inputs, indices: as for `_recurrence`.
+        steps: token ids, shape (width, batch).
+    """
+    products, rows, zeros = _before_loop(graph, inputs, indices, name, units)
+    with_max, with_mean = pooling in ("max", "max_mean"), pooling in ("mean", "max_mean")
+    present = graph.node("Cast", graph.node("Cast", steps, to=graph.BOOL), to=graph.FLOAT)
+    present = graph.node("Unsqueeze", present, graph.ints(2))  # (width, batch, 1)
+    ones, never = (graph.constant(np.array([value], np.float32)) for value in (1, -NEVER))
+    padding = graph.node("Mul", graph.node("Sub", present, ones), never)  # 0, or NEVER where padded
+    starts = [graph.node("Sub", zeros, never)] * with_max + [zeros] * with_mean
+    masks = [padding] * with_max + [present] * with_mean
+
+    def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
+        rows, masks, after = read[:2], read[2:], []
+        for row, recurrent in zip(rows, _recurrent_weights(body, name), strict=True):
+            h, c, *pools = [states.pop(0) for _ in range(2 + len(masks))]
+            factors, c = _cell(body, products, row, h, c, recurrent, units)
+            h = body.node("Mul", *factors)
+            after += [h, c]
+            if with_max:
+                after.append(body.node("Max", pools.pop(0), body.node("Add", h, masks[0])))
+            if with_mean:
+                after.append(body.node("Add", pools.pop(0), body.node("Mul", h, masks[-1])))
+        return after, []
+
+    states, _ = graph.scan(name, step, carried=[zeros, zeros, *starts] * 2, read=rows, masks=masks)
+    forward, backward = states[2 : len(states) // 2], states[len(states) // 2 + 2 :]
+    pools = [part for both in zip(forward, backward, strict=True) for part in both]
+    if with_mean:
+        lengths = graph.node("Cast", graph.node("Unsqueeze", "lengths", graph.ints(1)), to=graph.FLOAT)  # (batch, 1)
+        pools[-2:] = [graph.node("Div", total, lengths) for total in pools[-2:]]
+    return graph.node("Concat", *pools, axis=1)
+
+
+def _before_loop(graph: Graph, inputs: str, indices: str, name: str, units: int) -> tuple[str, list[str], str]:
+    """Return the products of the inputs, their rows that each direction reads, and a first state of zeros.
+
+    Returns:
+        Shapes (2 * vectors, 4 * units), (width, batch) for both directions, (batch, units).
+    """
     both = [graph.weight(f"{name}.{part}") for part in ("kernel", "bias")]  # (dimensions, 8 * units), (8 * units,)
     # (vectors, 8 * units) -> (2 * vectors, 4 * units): vector i is read forward in row 2 i, backward in 2 i + 1
     products = graph.node("Reshape", graph.node("Gemm", inputs, *both), graph.ints(-1, 4 * units))
@@ -174,30 +248,38 @@ def _recurrence(graph: Graph, inputs: str, indices: str, name: str, units: int) 
     zeros = graph.node(
         "ConstantOfShape", graph.node("Concat", graph.node("Shape", "lengths"), graph.ints(units), axis=0)
     )  # (batch, units)
-
-    def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
-        h_forward, c_forward, h_backward, c_backward = states
-        recurrent = [body.weight(f"{name}.{direction}.recurrent") for direction in DIRECTIONS]
-        forward = _cell(body, products, read[0], h_forward, c_forward, recurrent[0], units)
-        backward = _cell(body, products, read[1], h_backward, c_backward, recurrent[1], units)
-        return [*forward[:2], *backward[:2]], [forward[2], backward[2]]
-
-    forward, backward = graph.scan(name, step, carried=[zeros] * 4, read=rows)
-    return forward, backward
+    return products, rows, zeros
 
 
-def _cell(body: Graph, products: str, rows: str, h: str, c: str, recurrent: str, units: int) -> tuple[str, str, str]:
-    """Return the next h and c, shape (batch, units), and h again (Hochreiter and Schmidhuber 1997, Gers et al. 2000).
+def _recurrent_weights(body: Graph, name: str) -> list[str]:
+    """Return the recurrent weights of both directions, shape (units, 4 * units) each."""
+    return [body.weight(f"{name}.{direction}.recurrent") for direction in DIRECTIONS]
+
+
+def _kept_cell(
+    body: Graph, products: str, rows: str, h: str, c: str, recurrent: str, units: int
+) -> tuple[str, str, str]:  # fmt: skip
+    """Return the next h and c, shape (batch, units), and h again.
 
     A loop cannot keep what it carries, and computing h twice is faster than copying it.
+    """
+    factors, c = _cell(body, products, rows, h, c, recurrent, units)
+    return body.node("Mul", *factors), c, body.node("Mul", *factors)
+
+
+def _cell(
+    body: Graph, products: str, rows: str, h: str, c: str, recurrent: str, units: int
+) -> tuple[tuple[str, str], str]:  # fmt: skip
+    """Return the two factors of the next h, and the next c, shape (batch, units) each.
+
+    After Hochreiter and Schmidhuber (1997) and Gers et al. (2000).
     """
     product = body.node("Gather", products, rows, axis=0)  # (batch, 4 * units)
     z = body.node("Gemm", h, recurrent, product)  # (batch, 4 * units)
     *gates, candidate = body.nodes("Split", z, body.ints(units, units, units, units), outputs=4, axis=1)
     i, f, o = (body.node("Sigmoid", gate) for gate in gates)  # (batch, units) each
     c = body.node("Add", body.node("Mul", f, c), body.node("Mul", i, body.node("Tanh", candidate)))
-    factors = o, body.node("Tanh", c)
-    return body.node("Mul", *factors), c, body.node("Mul", *factors)
+    return (o, body.node("Tanh", c)), c
 
 
 def _pool(graph: Graph, states: str, pooling: str) -> str:

@@ -6,7 +6,7 @@ file, no operators of other domains, no branches, no loops inside loops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from math import prod
 from typing import Any
@@ -182,25 +182,34 @@ class Graph:
         self._nodes.append({"input": inputs, "output": names, "op_type": operator, "attribute": written})
         return names
 
-    def scan(self, name: str, step: Step, *, carried: list[str], read: list[str]) -> list[str]:
-        """Add a loop (Scan) over the first axis of values; return the names of the outputs kept of every step.
+    def scan(
+        self, name: str, step: Step, *, carried: list[str], read: list[str], masks: Sequence[str] = ()
+    ) -> tuple[list[str], list[str]]:  # fmt: skip
+        """Add a loop (Scan) over the first axis of values.
 
         Args:
-            step: writes the body. (body, states, rows) -> (next states, values to keep), all names, all different. A
-                state has shape (batch, n), a row (batch,).
+            step: writes the body. (body, states, rows and masks) -> (next states, values to keep), all names, all
+                different. A state has shape (batch, n), a row (batch,), a mask (batch, 1).
             carried: the states before the first step.
-            read: the values, shape (width, batch).
+            read: the values, int32 of shape (width, batch).
+            masks: further values, float32 of shape (width, batch, 1).
+
+        Returns:
+            The states after the last step, and what is kept of every step, shape (width, batch, n).
         """
         name = self._prefix + name
         body = Graph(self._weights, name=name, prefix=self._prefix)
         states = {f"{name}.state_{i}": FLOAT for i in range(len(carried))}
         rows = {f"{name}.row_{i}": INT32 for i in range(len(read))}
+        rows |= {f"{name}.mask_{i}": FLOAT for i in range(len(masks))}
         after, kept = step(body, list(states), list(rows))
         assert len({*after, *kept}) == len([*after, *kept])  # ONNX Runtime silently mixes up equal names
         inputs = [_value(value, kind) for value, kind in (states | rows).items()]
         graph = body._document(inputs, [_value(value, FLOAT) for value in (*after, *kept)])
-        results = len(after) + len(kept)
-        return self.nodes("Scan", *carried, *read, outputs=results, body=graph, num_scan_inputs=len(read))[len(after) :]
+        outputs = self.nodes(
+            "Scan", *carried, *read, *masks, outputs=len(after) + len(kept), body=graph, num_scan_inputs=len(rows)
+        )
+        return outputs[: len(after)], outputs[len(after) :]
 
     def finish(
         self, logits: str, *, activation: str, outputs: int, metadata: Mapping[str, str],
