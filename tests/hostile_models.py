@@ -303,7 +303,7 @@ GRAPHS: dict[str, tuple[Damage, str]] = {
                     *document["metadata_props"][2:],
                 ]
             )
-        ),  # fmt: skip
+        ),
         FOREIGN + "its pooled is 'nowhere', none of in_loop" + TRAIN,
     ),
     "members that are not there": (

@@ -4,19 +4,17 @@
 
 NAME is a training of TRAININGS or a model of MODELS; without one all are measured. A training tells its phases itself,
 in environment.json and by the line of each epoch; what is left is Python's start, the imports and the report. The parts
-of `predict` are done one after the other by one thread in a process of their own; the whole process does them at the
-same time, so that they add up to more than it takes. The rows are printed, and go to phases.json beside this file.
+of `predict` are done one after the other by one thread, in predict_parts.py; the whole process does them at the same
+time, so that they add up to more than it takes. The rows are printed, and go to phases.json beside this file.
 """
 
 import argparse
 import asyncio
 import json
 import re
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
 from serve import Served, request_of, send_all
 
 RESULTS = Path(__file__).with_suffix(".json")
+PARTS = Path(__file__).with_name("predict_parts.py")
 FOLDER = CACHE / "phases"
 TRAININGS = {"demo": "movies", "mr": "mr", "imdb": "imdb", "banking77": "banking77", "sample": "sample"}
 """The config in configs/ of each training."""
@@ -39,11 +38,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(TRAININGS)}; {', '.join(MODELS)}; serve")
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--lines", default="1,1000,100000")
-    parser.add_argument("--inside", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.inside:
-        sys.stdout.write(json.dumps(predict_in_parts(*arguments.inside)))
-        return
     results: dict[str, Any] = json.loads(RESULTS.read_text())["results"] if RESULTS.is_file() else {}
     for name in arguments.names or [*TRAININGS, *MODELS, "serve"]:
         if name in TRAININGS:
@@ -112,44 +107,9 @@ def predictions(name: str, data: Path, counts: list[int]) -> dict[str, Any] | No
     for count in counts if name != "encoder int8" else [count for count in counts if count <= 1000]:
         lines = lines_file(source, count)
         whole = min(measure([*TEXTCLF, "predict", lines, "--run", run]).seconds for _ in range(TURNS))
-        inside = subprocess.run(
-            [sys.executable, __file__, "--inside", run, lines], cwd=ROOT, check=True, stdout=subprocess.PIPE
-        ).stdout
-        found[str(count)] = {"seconds": whole, "parts": json.loads(inside)}
+        measure([sys.executable, PARTS, run, lines], output=FOLDER / "parts.json")
+        found[str(count)] = {"seconds": whole, "parts": json.loads((FOLDER / "parts.json").read_text())}
     return found
-
-
-def predict_in_parts(run: Path, lines: Path) -> dict[str, float]:
-    """Return the seconds of the parts of `predict` in this process, one after the other in one thread."""
-    parts: dict[str, float] = {}
-
-    @contextmanager
-    def part(name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        parts[name] = time.perf_counter() - start
-
-    with part("import ONNX Runtime"):
-        import onnxruntime  # noqa: F401
-    with part("import textclf"):
-        from textclf.inference.classifier import load_classifier
-        from textclf.inference.inputs import read_texts
-        from textclf.inference.predict import WRITERS, PredictedChunk
-    with part("load the model"):
-        classifier = load_classifier(run, threads=1)
-    with part("read"):
-        chunks = list(read_texts(lines))
-    with part("texts to token ids"):
-        encoded = list(map(classifier.encode, chunks))
-    with part("network"):
-        computed = list(map(classifier.probabilities, encoded))
-    with part("write"):
-        for texts, probabilities in zip(chunks, computed, strict=True):
-            labels, confidence = classifier.decide(probabilities)
-            WRITERS["tsv"].rows(
-                PredictedChunk(classifier.labels, None, "", texts, 0, labels, confidence, probabilities)
-            )
-    return parts
 
 
 def serving(run: Path | None, data: Path) -> dict[str, Any]:
