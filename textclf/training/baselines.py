@@ -39,7 +39,8 @@ def fit_linear_model(config: Config, dataset: Dataset) -> LinearModel:
 def linear_part(config: Config, dataset: Dataset, model: LinearModel) -> FittedPart:
     """Return the linear model as a part that can join the network."""
     shape = shape_of(config, dataset)._replace(vocabulary=len(dataset.linear_vocabulary) + RESERVED)
-    return FittedPart(linear_network(model, shape), model.logits(dataset.linear_words(dataset.splits.validation)))
+    assert model.validation_logits is not None
+    return FittedPart(linear_network(model, shape), model.validation_logits)
 
 
 def add_baselines(

@@ -84,6 +84,8 @@ class LinearModel:
     """True if a row may have several labels."""
     settings: Settings
     """Of the fit."""
+    validation_logits: Array | None = None
+    """Of the rows that the settings were chosen on, shape (n, outputs); None: they were given."""
 
     def logits(self, words: Tokens) -> Array:
         """Return the logits of n texts, shape (n, outputs)."""
@@ -154,6 +156,7 @@ def fit_linear(
     targets = _binary_targets(train.targets, labels)  # (n, outputs)
     words = [vocabulary[token_id - RESERVED] for token_id in ngrams.keys[0].tolist()]
     fits = _Fits(_tfidf(counts, idf), targets, words)
+    held_out = None
     if settings is None:
         outputs = _some_outputs(targets)
         held_out = _tfidf(ngrams.count(validation.words), idf)  # (validation rows, n-grams)
@@ -169,7 +172,8 @@ def fit_linear(
         powers = POWERS if targets.shape[1] <= MANY_LABELS else POWERS[:1]
         settings = _search(loss, powers=powers, characters=fits.characters.shape[1] > 0)
     weights, bias = fits.fit(settings, range(targets.shape[1]))
-    return LinearModel(ngrams, idf, weights, bias, multilabel, settings)
+    logits = None if held_out is None else _logits(held_out @ weights + bias, multilabel=multilabel)
+    return LinearModel(ngrams, idf, weights, bias, multilabel, settings, logits)
 
 
 def _some_outputs(targets: Array) -> tuple[int, ...]:
