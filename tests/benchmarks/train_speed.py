@@ -3,9 +3,9 @@
     python tests/benchmarks/train_speed.py [mr] [imdb] [--repeats 3] [--data FOLDER] [--json FILE]
 
 The plain script runs 10 epochs and validates on the test file after each, as tutorials do; its best epoch counts.
-configs/quick.yaml is trained on the same train and validation files, and for short texts configs/plain.yaml too, which
-is the plain script's network with its batch size and number of epochs. Both are trained without the baseline, which the
-plain script lacks too.
+configs/quick.yaml is trained on the same train and validation files, as it is and without its linear part, and for
+short texts configs/plain.yaml too, which is the plain script's network with its batch size and number of epochs. All
+are trained without the baseline, which the plain script lacks too.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from corpora import SHARED, long_texts, short_texts
 from measuring import CACHE, ROOT, TEXTCLF, alternating, report
 
 EPOCHS = 10
+ALONE = "quick, network alone"
 
 
 def main() -> None:
@@ -47,12 +48,14 @@ def compare(name: str, train: Path, test: Path, *, repeats: int, plain_repeats: 
         )
         for peer_name, folder in folders.items()
     }
-    runs = {config: CACHE / f"{name}-{config}" for config in (["quick"] if name == "imdb" else ["quick", "plain"])}
+    configs = ["quick", ALONE, *(["plain"] if name != "imdb" else [])]
+    runs = {config: CACHE / f"{name}-{config.replace(', ', '-').replace(' ', '-')}" for config in configs}
     for config, run in runs.items():
         settings = [f"data.train={train}", f"data.validation={test}", "data.test=null", "report.baseline=false"]
         settings += [f"training.epochs={epochs}", "training.early_stopping=null"] if config == "plain" else []
+        settings += ["model.blend=null"] if config == ALONE else []
         sets = [part for setting in settings for part in ("--set", setting)]
-        path = ROOT / "configs" / f"{config}.yaml"
+        path = ROOT / "configs" / f"{config.partition(',')[0]}.yaml"
         commands[f"textclf {config}"] = [*TEXTCLF, "train", path, "--run", run, "--overwrite", *sets]
     runs_of_each = {label: plain_repeats if label == "plain Keras script" else repeats for label in commands}
     results = alternating(commands, runs_of_each)

@@ -42,6 +42,8 @@ POWERS = (0.0, 0.5)  # candidates for the power of the log-count ratio; Wang and
 
 SHORTEST, LONGEST = 3, 4  # characters of a character n-gram, the edges of the word included
 
+CHARACTER_ROWS = 2048  # whose character n-grams are in memory at the same time, about 1,500 of a long text
+
 NEVER = -20.0  # score of a label that no row has: a probability of 2e-9
 
 SINGLE_CHARACTERS = 1.5  # mean length of the words below which most of them are single characters
@@ -290,9 +292,13 @@ def _character_features(features: csr_matrix, targets: Array, words: Sequence[st
         n-grams, outputs + 1).
     """
     counts = character_ngrams(words, shortest=SHORTEST, longest=LONGEST)  # (words, character n-grams)
-    in_texts = (features[:, : len(words)] > 0).astype(np.float32) @ counts  # (n, character n-grams)
-    in_texts.data[:] = 1
-    texts_with = in_texts.T @ _both(targets)  # (character n-grams, outputs + 1)
+    of_texts, both = features[:, : len(words)] > 0, _both(targets)
+    texts_with = np.zeros((counts.shape[1], both.shape[1]), np.float32)
+    for start in range(0, len(both), CHARACTER_ROWS):
+        rows = slice(start, start + CHARACTER_ROWS)
+        in_texts = of_texts[rows].astype(np.float32) @ counts  # (rows, character n-grams)
+        in_texts.data[:] = 1
+        texts_with += in_texts.T @ both[rows]
     kept = texts_with[:, -1] > 1
     counts, texts_with = counts[:, kept], texts_with[kept]
     return _unit_rows(counts, _idf(features.shape[0], texts_with[:, -1])), texts_with
