@@ -10,10 +10,10 @@ QUICK = -m 'not slow'
 UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help install data encoder demo test slow check lint wheel lowest cluster lock audit fuzz kills load promises docs picture bench clean
+.PHONY: help install data encoder demo test slow check lint wheel lowest cluster gpu-check lock audit fuzz kills load promises docs picture bench clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 install: $(VENV)/installed  ## Make .venv and install textclf in it, with the tools for development as they are locked
 
@@ -74,6 +74,9 @@ cluster: install  ## Try what needs servers or a browser: PostgreSQL, an S3 serv
 	$(UV_INSTALL) --python $(CLUSTER) --requirement tests/cluster/requirements.txt
 	PYTHONPATH=. $(CLUSTER)/bin/python -m pytest tests/cluster
 
+gpu-check: data  ## Train on a GPU and on the CPU, compare, and check that cuDNN is used: on a machine with a GPU
+	$(BIN)/python tests/benchmarks/gpu_check.py
+
 lock:  ## Write requirements-dev.txt anew, every version as high as it goes
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
@@ -87,6 +90,9 @@ audit: install  ## Ask PyPI whether a locked version has a known security fault
 
 bench: data encoder  ## Measure accuracy, speed and memory on real data beside other tools: several hours; then `make docs`
 	$(BIN)/python tests/benchmarks/predict_speed.py
+	$(BIN)/python tests/benchmarks/tools.py
+	$(BIN)/python tests/benchmarks/phases.py
+	$(BIN)/python tests/benchmarks/scaling.py
 	$(BIN)/python tests/benchmarks/predict_memory.py
 	$(BIN)/python tests/benchmarks/score.py
 	$(BIN)/python tests/benchmarks/serve.py

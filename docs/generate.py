@@ -31,15 +31,19 @@ import devices  # noqa: E402
 import encoder  # noqa: E402
 import explain  # noqa: E402
 import extras  # noqa: E402
+import gpu_check  # noqa: E402
 import large_data  # noqa: E402
 import newcomer  # noqa: E402
+import phases  # noqa: E402
 import predict_memory  # noqa: E402
 import predict_speed  # noqa: E402
 import promises  # noqa: E402
+import scaling  # noqa: E402
 import score  # noqa: E402
 import score_kills  # noqa: E402
 import scripts  # noqa: E402
 import serve  # noqa: E402
+import tools  # noqa: E402
 import train_speed  # noqa: E402
 import trust  # noqa: E402
 import tune  # noqa: E402
@@ -272,14 +276,18 @@ PARTS: dict[str, Callable[[], str]] = {
     "encoder_students": lambda: markdown(encoder.student_table(encoder_results("students"))),
     "encoder_sizes": lambda: markdown(encoder.size_table(encoder_results("sizes"))),
     "explain": table_of(explain),
+    "gpu_check": table_of(gpu_check),
     "large_data": table_of(large_data),
     "newcomer": table_of(newcomer),
+    "phases": table_of(phases),
     "predict_memory": table_of(predict_memory),
     "predict_speed": table_of(predict_speed),
+    "scaling": table_of(scaling),
     "score": table_of(score),
     "score_kills": table_of(score_kills),
     "spark_script": spark_script,
     "serve": table_of(serve),
+    "tools": table_of(tools),
     "train_speed": table_of(train_speed),
     "trust": table_of(trust),
     "tune": table_of(tune),
@@ -300,3 +308,4 @@ if __name__ == "__main__":
     for path in PAGES:
         text = path.read_text(encoding="utf-8")
         path.write_text(with_parts(text), encoding="utf-8", newline="\n")
+    tools.draw(read_json(tools.RESULTS)["results"], ROOT / "docs")

@@ -1,13 +1,22 @@
-"""The model/ folder: what is stored in it, and the check that it still predicts the same."""
+"""The model/ folder: what is stored in it, the check that it still predicts the same, and the batches it computes."""
 
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import textclf
 
-from textclf.inference.classifier import load_classifier
+from textclf.inference.classifier import (
+    BATCH_ROWS,
+    BATCH_TOKENS,
+    FEW_ROWS,
+    FULL_SHARE,
+    WHOLE_TOKENS,
+    batches_by_length,
+    load_classifier,
+)
 from textclf.inference.model_folder import checksum
 
 
@@ -45,3 +54,28 @@ def test_a_model_that_gives_other_probabilities_is_refused(model: Path) -> None:
 def test_a_run_and_its_model_folder_hold_the_same_classifier(reviews: Path) -> None:
     run, folder = load_classifier(reviews), load_classifier(reviews / "model")
     assert run.description == folder.description
+
+
+@pytest.mark.parametrize("count", [1, 5, 256, 8192])
+def test_batches_hold_each_row_once_with_little_padding(count: int) -> None:
+    rng = np.random.default_rng(count)
+    lengths = np.minimum(rng.geometric(0.04, count), 300)
+    read = np.minimum(lengths, 100)
+    batches = list(batches_by_length(lengths, read, batch_tokens=BATCH_TOKENS))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(count))
+    for rows in batches:
+        assert len(rows) <= BATCH_ROWS
+        assert len(rows) * read[rows].max() <= max(BATCH_TOKENS, read[rows].max())
+        assert len(rows) <= FEW_ROWS or read[rows].min() >= FULL_SHARE * read[rows].max()
+
+
+def test_a_row_longer_than_a_batch_is_a_batch() -> None:
+    lengths = np.array([3, BATCH_TOKENS + 1, WHOLE_TOKENS + 1])
+    batches = list(batches_by_length(lengths, lengths, batch_tokens=BATCH_TOKENS))
+    assert [rows.tolist() for rows in batches] == [[2], [1], [0]]
+
+
+def test_few_texts_get_the_same_probabilities_to_the_bit(reviews: Path) -> None:
+    texts = ["a good meal", "cold food and slow service", ""]
+    every, few = (load_classifier(reviews, few_texts=few).predict_proba(texts) for few in (False, True))
+    assert (every == few).all()

@@ -256,7 +256,7 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict the label of each line of FILE or standard input. Row n out is row n in."""
     from textclf.inference.classifier import load_classifier
-    from textclf.inference.inputs import read_texts
+    from textclf.inference.inputs import is_short, read_texts
     from textclf.inference.model_folder import run_files
     from textclf.inference.predict import predict_stream
 
@@ -271,7 +271,7 @@ def predict(
     suffix = output.suffix.lower()[1:] if output else ""
     if suffix in ("csv", "tsv", "jsonl") and suffix != output_format:
         print_stderr(f"{output} is written as {output_format}, whatever its name; for {suffix}: --format {suffix}")
-    classifier = load_classifier(selected.path)
+    classifier = load_classifier(selected.path, few_texts=is_short(file))
     texts = read_texts(file, columns=columns, default_columns=classifier.description.columns, input_format=input_format)
     chunks = predict_stream(
         classifier, texts, format=output_format, min_confidence=min_confidence, raw=raw, bom=bom,

@@ -13,13 +13,15 @@ from typing import BinaryIO, cast
 
 from textclf.data.readers import FORMATS, file_format, is_table
 from textclf.data.table_format import TableFormat, check_distinct, each_of, has_column, join_texts
-from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, open_data, too_long_error
+from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, is_regular_file, open_data, too_long_error
 
 logger = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 20  # most bytes of one read
 
 CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
+
+SHORT_BYTES, COMPRESSED = 4096, (".gz", ".parquet")
 
 TABLE_LINES = 20  # most lines that are compared with those of a table
 
@@ -54,6 +56,11 @@ def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
     if len(lines[0]) > SIZE_LIMIT:  # the others were read at once, which is shorter
         raise too_long_error(f"{name}:{before + 1}", "line")
     return [decode_line(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, start=before + 1)]
+
+
+def is_short(path: Path) -> bool:
+    """Return True if a file has a few dozen texts at most, as far as its size tells."""
+    return is_regular_file(str(path)) and path.stat().st_size <= SHORT_BYTES and path.suffix not in COMPRESSED
 
 
 def read_texts(
