@@ -308,4 +308,5 @@ if __name__ == "__main__":
     for path in PAGES:
         text = path.read_text(encoding="utf-8")
         path.write_text(with_parts(text), encoding="utf-8", newline="\n")
-    tools.draw(read_json(tools.RESULTS)["results"], ROOT / "docs")
+    if tools.RESULTS.is_file():
+        tools.draw(read_json(tools.RESULTS)["results"], ROOT / "docs")

@@ -29,7 +29,7 @@ def features(*, characters: bool, seed: int = 0) -> ScaledFeatures:
 
 def written_down(scaled: ScaledFeatures) -> csr_matrix:
     """Return the features as one matrix, shape (texts, columns)."""
-    ngrams, characters = scaled.of.ngrams, scaled.of.characters
+    ngrams, characters = scaled.features.ngrams, scaled.features.characters
     both = hstack([ngrams, ngrams[:, :WORDS] @ characters]).tocsr()
     return both[:, : len(scaled.scale)] @ diags(scaled.scale)
 
@@ -69,7 +69,9 @@ def test_weights_of_characters_are_in_those_of_the_words() -> None:
     parameters = np.random.default_rng(2).normal(size=NGRAMS + CHARACTERS + 1).astype(np.float32)
     expected = written_down(scaled) @ parameters[:-1] + parameters[-1]
     np.testing.assert_allclose(scaled.scores(parameters), expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(scaled.of.ngrams @ scaled.weights(parameters) + parameters[-1], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        scaled.features.ngrams @ scaled.weights(parameters) + parameters[-1], expected, atol=1e-4
+    )
     values = np.random.default_rng(3).normal(size=TEXTS).astype(np.float32)
     transposed = [*(written_down(scaled).T @ values), values.sum()]
     np.testing.assert_allclose(scaled.transposed(values), transposed, rtol=1e-3, atol=1e-4)

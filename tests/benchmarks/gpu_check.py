@@ -54,7 +54,7 @@ def main() -> None:
         return
     device = "cpu" if arguments.trial else "gpu"
     found = {case.name: case for case in cases(arguments.data)}
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = json.loads(RESULTS.read_text())["results"] if RESULTS.is_file() else {}
     for name in arguments.names or found:
         if name not in found:
             sys.exit(f"{name}: its data are not there; there are: {', '.join(found)}")
@@ -65,7 +65,8 @@ def main() -> None:
     else:
         results["gpu"] = gpu_name()
         report(RESULTS, {"results": results}, table(results))
-    failed = [f"{name}: {what}" for name, result in results.items() if name != "gpu" for what in result["failed"]]
+    tried = {name: results[name] for name in arguments.names or found}
+    failed = [f"{name}: {what}" for name, result in tried.items() for what in result["failed"]]
     if failed:
         sys.exit("failed: " + "; ".join(failed))
 
@@ -133,6 +134,8 @@ def resume(case: Case, device: str) -> dict[str, Any]:
     end = time.monotonic() + WAIT_SECONDS
     while not state.is_file() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
+    if process.poll() is not None or not state.is_file():
+        sys.exit(f"{case.name}: the training ended, or had no checkpoint, before it could be killed")
     process.kill()
     process.wait()
     measure(command(case, run, device, "--resume"))

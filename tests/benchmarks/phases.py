@@ -67,6 +67,7 @@ def training(config: str, data: Path) -> dict[str, Any] | None:
     parts = {"imports, report": took.seconds - sum(phases.values()), **phases}
     parts["network built and compiled"] = parts.pop("train") - sum(epochs)
     parts["epochs"] = sum(epochs)
+    parts["start of TensorFlow"] = parts.pop("tensorflow")
     return {"seconds": took.seconds, "cpu_seconds": took.cpu_seconds, "parts": parts}
 
 
@@ -150,7 +151,10 @@ def table(results: dict[str, Any]) -> list[list[str]]:
         if "parts" in found:
             rows.append(_row({"serve": "`serve`, one request"}.get(name, f"`train`, {name}"), found))
         else:
-            rows += [_row(f"`predict`, {name}, {int(count):,} lines", each) for count, each in found.items()]
+            rows += [
+                _row(f"`predict`, {name}, {int(count):,} line{'s' if count != '1' else ''}", each)
+                for count, each in found.items()
+            ]
     return rows
 
 

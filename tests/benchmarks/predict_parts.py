@@ -32,10 +32,10 @@ def main(run: Path, lines: Path) -> None:
     with part("import textclf"):
         import textclf.cli.main  # noqa: F401
         from textclf.inference.classifier import load_classifier
-        from textclf.inference.inputs import read_texts
+        from textclf.inference.inputs import is_short, read_texts
         from textclf.inference.predict import WRITERS, PredictedChunk
     with part("load the model"):
-        classifier = load_classifier(run, threads=1)
+        classifier = load_classifier(run, threads=1, few_texts=is_short(lines))
     with part("read"):
         chunks = list(read_texts(lines))
     with part("texts to token ids"):

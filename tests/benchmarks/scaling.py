@@ -3,9 +3,9 @@
     python tests/benchmarks/scaling.py [train] [evaluate] [predict] [score] [--most 1000000] [--data FOLDER]
 
 Whole processes, on rows made from short texts. Training is one epoch of configs/quick.yaml, in batches of 256 without a
-linear model; score uses two processes. The exponent is the slope of the logarithm of the seconds, without those for the
-fewest rows, over the logarithm of the rows: 1 is a cost a row that stays the same. The rows are printed, and go to
-scaling.json beside this file.
+linear model; score uses two processes. What the fewest rows take is taken off the others' seconds and rows; the
+exponent is the slope of the logarithm of these seconds over that of these rows: 1 is a cost a row that stays the same.
+The rows are printed, and go to scaling.json beside this file.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
     counts = [FEWEST * 10**power for power in range(10) if FEWEST * 10**power <= arguments.most]
     results: dict[str, Any] = json.loads(RESULTS.read_text())["results"] if RESULTS.is_file() else {}
     for name in arguments.names or COMMANDS:
-        results.setdefault(name, {})
+        results[name] = {}
         for count in counts:
             took = measure(command(name, train, count, run))
             results[name][str(count)] = {"seconds": took.seconds, "peak_mb": took.peak_mb}
@@ -66,8 +66,8 @@ def exponent(by_count: dict[str, Any]) -> float:
     """Return the power of the rows by which the seconds grow, what the fewest rows took taken off."""
     counts = np.array([int(count) for count in by_count])
     seconds = np.array([found["seconds"] for found in by_count.values()])
-    growth = seconds[1:] - seconds[0], counts[1:] - counts[0]
-    return float(np.polyfit(np.log(growth[1]), np.log(growth[0]), 1)[0])
+    more_rows, more_seconds = counts[1:] - counts[0], np.maximum(seconds[1:] - seconds[0], 1e-3)
+    return float(np.polyfit(np.log(more_rows), np.log(more_seconds), 1)[0])
 
 
 def table(results: dict[str, Any]) -> list[list[str]]:

@@ -95,7 +95,7 @@ def label(source: Path, count: int, trained: Mapping[str, Any]) -> dict[str, int
 
 def predict_command(name: str, lines: Path) -> list[str | Path]:
     """Return the command by which a tool labels the lines."""
-    folder = FOLDER / name.replace(" ", "-")
+    folder = FOLDER / model_folder(name).name
     if name in SCRIPTS:
         return peer(name, "predict", folder, lines, FOLDER / "out.tsv")
     return [*TEXTCLF, "predict", lines, "--run", folder]

@@ -37,7 +37,7 @@ RUNTIME_ERRORS = tuple(
 
 BATCH_ROWS, BATCH_TOKENS = 256, 1 << 14  # at most; larger batches are hardly faster and take memory
 
-FEW_ROWS, FULL_SHARE = 32, 0.7  # smaller batches take longer for a row than some padding does
+FEW_ROWS, FULL_SHARE = 32, 0.7  # so little of a batch is padding; fewer rows take longer each than padding does
 
 ENCODER_TOKENS = 1024  # at most in a batch of an encoder, whose layers have thousands of numbers for each token
 
@@ -318,8 +318,8 @@ def batches_by_length(
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the row indices of each batch, rows of similar length together.
 
-    A batch has at most `batch_tokens` padded tokens that the network reads, and WHOLE_TOKENS in all. Beyond FEW_ROWS,
-    the network reads at least FULL_SHARE of the longest row's tokens of each.
+    A batch has at most `batch_tokens` padded tokens that the network reads, and WHOLE_TOKENS in all. In a batch of more
+    than FEW_ROWS rows, each is at least FULL_SHARE as long as the longest.
 
     Args:
         lengths: token ids of each text, shape (n,).
@@ -396,7 +396,9 @@ def load_classifier(folder: Path, *, threads: int | None = None, few_texts: bool
         UserError: there is none, it is damaged or not what textclf writes, or a newer textclf wrote it.
     """
     files = read_model_files(folder)
-    score = load_scorer(files.graph, files.graph_path, len(files.description.labels), few_texts=few_texts)
+    score = load_scorer(
+        files.graph, files.graph_path, len(files.description.labels), few_texts=few_texts and files.tokenizer is None
+    )
     return Classifier(files.description, score, files.probe, tokenizer=files.tokenizer, threads=threads)
 
 
@@ -407,7 +409,8 @@ def load_scorer(graph: bytes, path: Path, labels: int, *, few_texts: bool = Fals
         path: named in messages.
         labels: number of probabilities per row.
         few_texts: True to multiply a small vocabulary's vectors with each batch and not once for all, which takes as
-            long as three batches do. The results are the same to the bit.
+            long as three batches do. The results are the same to the bit. Not for encoders, whose layers ONNX Runtime
+            then computes in another way.
 
     Raises:
         UserError: ONNX Runtime cannot run it. The returned function raises it too, also for NaN and infinity.

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ READ_BYTES = 1 << 20  # most bytes of one read
 
 CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
 
-SHORT_BYTES, COMPRESSED = 4096, (".gz", ".parquet")
+SHORT_BYTES = 2048  # a few dozen lines
 
 TABLE_LINES = 20  # most lines that are compared with those of a table
 
@@ -59,8 +60,14 @@ def _decode(lines: list[bytes], name: str, before: int) -> list[str]:
 
 
 def is_short(path: Path) -> bool:
-    """Return True if a file has a few dozen texts at most, as far as its size tells."""
-    return is_regular_file(str(path)) and path.stat().st_size <= SHORT_BYTES and path.suffix not in COMPRESSED
+    """Return True if this is a short file of lines, which are few unless they are very short."""
+    return is_regular_file(str(path)) and not is_table(path) and path.suffix != ".gz" and _size(path) <= SHORT_BYTES
+
+
+def _size(path: Path) -> float:
+    with contextlib.suppress(OSError):  # whoever opens it says why
+        return path.stat().st_size
+    return math.inf
 
 
 def read_texts(

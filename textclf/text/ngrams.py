@@ -65,10 +65,10 @@ def choose_ngrams(tokens: Tokens, *, order: int, min_texts: int) -> tuple[NGrams
         ends = np.flatnonzero(keys != NONE)  # the tokens that end an n-gram
         candidates, inverse, occurrences = np.unique(keys[ends], return_inverse=True, return_counts=True)
         frequent = occurrences >= min_texts  # the exact test follows, of fewer n-grams
-        ends, columns = _renumber(ends, inverse, frequent)
+        ends, columns = _keep_columns(ends, inverse, frequent)
         counted = _count(rows[ends], columns, shape=(len(tokens), int(frequent.sum())))
         kept = np.bincount(counted.indices, minlength=counted.shape[1]) >= min_texts
-        ends, columns = _renumber(ends, columns, kept)
+        ends, columns = _keep_columns(ends, columns, kept)
         indices = np.full(len(keys), NONE)
         indices[ends] = columns
         chosen.append(candidates[frequent][kept])
@@ -76,7 +76,7 @@ def choose_ngrams(tokens: Tokens, *, order: int, min_texts: int) -> tuple[NGrams
     return NGrams(chosen), hstack(counts, "csr")
 
 
-def _renumber(ends: Array, columns: Array, kept: Array) -> tuple[Array, Array]:
+def _keep_columns(ends: Array, columns: Array, kept: Array) -> tuple[Array, Array]:
     """Return the ends of the n-grams that are kept, and their columns among these.
 
     Args:

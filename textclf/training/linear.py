@@ -13,7 +13,6 @@ only and is then multiplied into the weights, so that a fitted model is one weig
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +86,7 @@ class LinearModel:
     settings: Settings
     """Of the fit."""
     validation_logits: Array | None = None
-    """Of the rows that the settings were chosen on, shape (n, outputs); None: they were given."""
+    """Of the rows that the settings were chosen on, shape (n, outputs); None if the settings were given."""
 
     def logits(self, words: Tokens) -> Array:
         """Return the logits of n texts, shape (n, outputs)."""
@@ -157,12 +156,12 @@ def fit_linear(
     idf = _idf(len(train.words), np.bincount(counts.indices, minlength=len(ngrams)))
     targets = _binary_targets(train.targets, labels)  # (n, outputs)
     words = [vocabulary[token_id - RESERVED] for token_id in ngrams.keys[0].tolist()]
-    fits = _Fits(_tfidf(counts, idf), targets, words)
+    fits = _Regressions(_tfidf(counts, idf), targets, words)
     held_out = None
     if settings is None:
         outputs = _some_outputs(targets)
         held_out = _tfidf(ngrams.count(validation.words), idf)  # (validation rows, n-grams)
-        some = _binary_targets(validation.targets, labels)[:, outputs]
+        some = _binary_targets(validation.targets, labels)[:, outputs]  # (validation rows, searched outputs)
 
         def loss(settings: Settings) -> float:
             weights, bias = fits.fit(settings, outputs)
@@ -235,8 +234,8 @@ def _search(loss: Callable[[Settings], float], *, powers: Sequence[float], chara
     return min(losses, key=lambda settings: losses[settings])
 
 
-class _Fits:
-    """Logistic regressions on the same rows, each with its settings; one begins where that with less strength ended.
+class _Regressions:
+    """Logistic regressions on the same rows. Each fit starts from the last one with the same features.
 
     Args:
         features: TF-IDF, shape (n, n-grams), the first columns of words.
@@ -246,73 +245,73 @@ class _Fits:
 
     def __init__(self, features: csr_matrix, targets: Array, words: Sequence[str]):
         self._targets = targets
-        self.characters, texts_with = _character_features(features, targets, words)
+        counts = character_ngrams(words, shortest=SHORTEST, longest=LONGEST)  # (words, character n-grams)
+        self._of_words = features[:, : len(words)] > 0  # (n, words)
+        texts_with = self._texts_with_characters(counts, np.arange(len(targets)))
+        kept = texts_with > 1
+        self._counts = counts[:, kept]
+        self.characters = _unit_rows(self._counts, _idf(len(targets), texts_with[kept]))
         """TF-IDF of the character n-grams of each word, shape (words, character n-grams)."""
         self._features = SparseFeatures(features, self.characters)
-        present = csr_matrix((np.ones_like(features.data), features.indices, features.indptr), features.shape)
-        self._texts_with = np.concatenate([present.T @ _both(targets), texts_with])
-        self._parameters: dict[tuple[int, float, bool], Array] = {}
-        self._fit_one = cache(self._fit_output)
+        self._last: dict[tuple[int, float, bool], tuple[Array, Array]] = {}
+        """Scale and parameters of the last fit by output, power, and whether there were characters."""
 
     def fit(self, settings: Settings, outputs: Sequence[int]) -> tuple[Array, Array]:
         """Return the weights, shape (n-grams, outputs), and the bias, shape (outputs,)."""
-        fitted = [self._fit_one(settings, output) for output in outputs]
-        return np.stack([weights for weights, _ in fitted], axis=1), np.array([bias for _, bias in fitted], np.float32)
+        weights = np.zeros((self._features.ngrams.shape[1], len(outputs)), np.float32)
+        bias = np.zeros(len(outputs), np.float32)
+        for column, output in enumerate(outputs):
+            target = self._targets[:, output]
+            if target.min() == target.max():  # all rows of a sample, or none
+                bias[column] = NEVER if target[0] == 0 else -NEVER
+                continue
+            key = output, settings.ratio_power, settings.characters
+            scale, start = self._last.get(key) or (self._scale(settings, target), None)
+            features = ScaledFeatures(self._features, scale)
+            parameters = fit_logistic(features, target, strength=settings.strength, start=start)
+            weights[:, column], bias[column] = features.weights(parameters), parameters[-1]
+            if len(outputs) <= SEARCHED_OUTPUTS:  # of more, these are the last fits
+                self._last[key] = scale, parameters
+        return weights, bias
 
-    def _fit_output(self, settings: Settings, output: int) -> tuple[Array, float]:
-        columns, target = self._features.ngrams.shape[1], self._targets[:, output]
-        if target.min() == target.max():  # all rows of a sample, or none
-            return np.zeros(columns, np.float32), NEVER if target[0] == 0 else -NEVER
-        ratio = _log_count_ratio(self._texts_with[: None if settings.characters else columns, [output, -1]])
-        features = ScaledFeatures(self._features, (np.abs(ratio) ** settings.ratio_power).astype(np.float32))
-        of_less = output, settings.ratio_power, settings.characters
-        parameters = fit_logistic(
-            features, target, strength=settings.strength, start=self._parameters.get(of_less)
-        )  # fmt: skip
-        self._parameters[of_less] = parameters
-        return features.weights(parameters), float(parameters[-1])
+    def _scale(self, settings: Settings, target: Array) -> Array:
+        """Return the factor of each feature, shape (columns,)."""
+        ngrams, characters = self._features.ngrams.shape[1], self.characters.shape[1]
+        if not settings.ratio_power:
+            return np.ones(ngrams + characters * settings.characters, np.float32)
+        texts_with = [self._texts_with(np.flatnonzero(target == value), settings) for value in (1, 0)]
+        return (np.abs(_log_count_ratio(*texts_with)) ** settings.ratio_power).astype(np.float32)
 
+    def _texts_with(self, rows: Array, settings: Settings) -> Array:
+        """Return how many of these rows have each feature, shape (columns,)."""
+        ngrams = self._features.ngrams
+        counts = [np.bincount(ngrams[rows].indices, minlength=ngrams.shape[1])]
+        if settings.characters:
+            counts.append(self._texts_with_characters(self._counts, rows))
+        return np.concatenate(counts)
 
-def _both(targets: Array) -> Array:
-    """Return the targets, and behind them a column of ones for all texts, shape (n, outputs + 1)."""
-    return np.column_stack([targets, np.ones(len(targets))]).astype(np.float32)
+    def _texts_with_characters(self, counts: csr_matrix, rows: Array) -> Array:
+        """Return how many of these rows have each character n-gram in a word, shape (character n-grams,).
 
-
-def _character_features(features: csr_matrix, targets: Array, words: Sequence[str]) -> tuple[csr_matrix, Array]:
-    """Return the TF-IDF of the character n-grams of each word, and how many texts of each output have them.
-
-    Those that one text only has are left out.
-
-    Args:
-        features: of the training rows, shape (n, n-grams); the words are the first columns.
-        targets: 0 or 1, shape (n, outputs).
-
-    Returns:
-        Rows of length 1, shape (words, character n-grams); texts, the last column of all outputs, shape (character
-        n-grams, outputs + 1).
-    """
-    counts = character_ngrams(words, shortest=SHORTEST, longest=LONGEST)  # (words, character n-grams)
-    of_texts, both = features[:, : len(words)] > 0, _both(targets)
-    texts_with = np.zeros((counts.shape[1], both.shape[1]), np.float32)
-    for start in range(0, len(both), CHARACTER_ROWS):
-        rows = slice(start, start + CHARACTER_ROWS)
-        in_texts = of_texts[rows].astype(np.float32) @ counts  # (rows, character n-grams)
-        in_texts.data[:] = 1
-        texts_with += in_texts.T @ both[rows]
-    kept = texts_with[:, -1] > 1
-    counts, texts_with = counts[:, kept], texts_with[kept]
-    return _unit_rows(counts, _idf(features.shape[0], texts_with[:, -1])), texts_with
+        Args:
+            counts: of each word, shape (words, character n-grams).
+        """
+        texts_with = np.zeros(counts.shape[1], np.int64)
+        for start in range(0, len(rows), CHARACTER_ROWS):
+            in_texts = self._of_words[rows[start : start + CHARACTER_ROWS]].astype(np.float32) @ counts
+            texts_with += np.bincount(in_texts.indices, minlength=counts.shape[1])
+        return texts_with
 
 
-def _log_count_ratio(texts: Array) -> Array:
+def _log_count_ratio(with_label: Array, without: Array) -> Array:
     """Return the logarithm of how much more frequent a feature is with the label than without it, shape (columns,).
 
-    Wang and Manning (2012), from the texts that have it, as if each feature had one more on both sides.
+    Wang and Manning (2012), as if each feature had one more text on both sides.
 
     Args:
-        texts: those with the label that have each feature, and all that have it, shape (columns, 2).
+        with_label, without: texts that have each feature, of those with and without the label, shape (columns,).
     """
-    with_label, without = texts[:, 0] + 1, texts[:, 1] - texts[:, 0] + 1
+    with_label, without = with_label + 1, without + 1
     return np.log((with_label / with_label.sum()) / (without / without.sum()))
 
 

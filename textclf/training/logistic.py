@@ -7,8 +7,8 @@ With y = -1 or 1, features x of shape (n, columns) and scores s = x a, the param
     H v   = v + C x' (q (1 - q) (x v))          Hessian times a vector
 
 A step p minimises the quadratic model f + g'p + p'Hp / 2 within a radius, by conjugate gradients (Steihaug 1983). The
-radius grows while the model foretells f well, and shrinks where it does not. All that is needed of x are products with
-a vector; so features that are sums of others, as those of characters are, are never written down.
+radius grows while the model predicts f well, and shrinks where it does not. All that is needed of x are products with
+a vector, so the features of characters, sums over the words of a text, are never computed for the texts.
 """
 
 import math
@@ -26,12 +26,12 @@ TOLERANCE = 3e-3  # of the gradient; three times less takes half as long again a
 
 STEP_TOLERANCE = 0.1  # of the gradient of the quadratic model
 
-MOST_STEPS, MOST_DIRECTIONS = 100, 100  # of which a step has some
+MAX_NEWTON_STEPS, MAX_CG_STEPS = 100, 100  # the second for each of the first
 
-# The paper's: reductions of f, as shares of the foretold one, from which a step is taken, good, or very good, and what
-# the radius is multiplied by
-TAKEN, GOOD, VERY_GOOD = 1e-4, 0.25, 0.75
-LEAST, HALF, MOST = 0.25, 0.5, 4.0
+# The paper's: reductions of f, as shares of the predicted one, from which a step is accepted, good, or very good, and
+# factors of the radius
+ACCEPTED, GOOD, VERY_GOOD = 1e-4, 0.25, 0.75
+SHRINK, HALVE, GROW = 0.25, 0.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -57,27 +57,28 @@ class SparseFeatures:
 class ScaledFeatures(NamedTuple):
     """Features with a factor for each, and a last one that is 1 for each text: the bias is its parameter."""
 
-    of: SparseFeatures
+    features: SparseFeatures
     scale: Array
     """Shape (n-grams,), or (n-grams + character n-grams,) where these are features too."""
 
     def weights(self, parameters: Array) -> Array:
         """Return the weight of each n-gram, those of characters added to those of the words, shape (n-grams,)."""
         scaled = self.scale * parameters[:-1]
-        weights, of_characters = np.split(scaled, [self.of.ngrams.shape[1]])
+        of_ngrams, of_characters = np.split(scaled, [self.features.ngrams.shape[1]])
+        weights = of_ngrams.copy()  # or all of `scaled` would stay in memory
         if len(of_characters):
-            weights[: self.of.characters.shape[0]] += self.of.characters @ of_characters
+            weights[: self.features.characters.shape[0]] += self.features.characters @ of_characters
         return weights
 
     def scores(self, parameters: Array) -> Array:
         """Return x a, shape (n,)."""
-        return self.of.ngrams @ self.weights(parameters) + parameters[-1]
+        return self.features.ngrams @ self.weights(parameters) + parameters[-1]
 
     def transposed(self, values: Array) -> Array:
         """Return x' times values, shape (columns,), for values of shape (n,)."""
-        sums = [self.of.ngrams_transposed @ values]
+        sums = [self.features.ngrams_transposed @ values]
         if len(self.scale) > len(sums[0]):
-            sums.append(self.of.characters_transposed @ sums[0][: self.of.characters.shape[0]])
+            sums.append(self.features.characters_transposed @ sums[0][: self.features.characters.shape[0]])
         return np.append(np.concatenate(sums) * self.scale, values.sum())
 
 
@@ -90,23 +91,23 @@ def fit_logistic(features: ScaledFeatures, target: Array, *, strength: float, st
         start: parameters to begin with, such as those for less strength; None: zeros.
     """
     y = np.where(target > 0, 1, -1).astype(np.float32)
-    share = min((target > 0).mean(), (target <= 0).mean())
-    largest = TOLERANCE * share * _norm(strength * features.transposed(y / 2))  # the gradient at zero
+    rarer_share = min((target > 0).mean(), (target <= 0).mean())
+    least_gradient = TOLERANCE * rarer_share * _norm(strength * features.transposed(y / 2))  # the gradient at zero
     parameters = np.zeros(len(features.scale) + 1, np.float32) if start is None else start
     scores = features.scores(parameters)
     value, radius = _objective(parameters, y * scores, strength), 0.0
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_NEWTON_STEPS):
         wrong = _sigmoid(-y * scores)  # the probability of the other label
         gradient = parameters - strength * features.transposed(y * wrong)
-        if _norm(gradient) <= largest:
+        if _norm(gradient) <= least_gradient:
             break
         radius = radius or _norm(gradient)
         step = _step(features, gradient, strength * wrong * (1 - wrong), radius)
         new_value = _objective(parameters + step.change, y * (scores + step.scores), strength)
-        if not step.foretold > np.finfo(np.float32).eps * value:
+        if not step.predicted_reduction > np.finfo(np.float32).eps * value:
             break  # the rest is rounding
         radius = _new_radius(radius, step, value - new_value)
-        if value - new_value > TAKEN * step.foretold:
+        if value - new_value > ACCEPTED * step.predicted_reduction:
             parameters, scores, value = parameters + step.change, scores + step.scores, new_value
     return parameters
 
@@ -115,10 +116,10 @@ class _Step(NamedTuple):
     change: Array
     """Of the parameters, shape (columns,)."""
     scores: Array
-    """Of the scores, shape (n,)."""
+    """Change of the scores, shape (n,)."""
     slope: float
     """The change of f to first order."""
-    foretold: float
+    predicted_reduction: float
     """How much less f is by the quadratic model."""
 
 
@@ -132,7 +133,7 @@ def _step(features: ScaledFeatures, gradient: Array, curvature: Array, radius: f
     residual = -gradient
     direction, squared = residual, _dot(residual, residual)
     least = STEP_TOLERANCE**2 * squared
-    for _ in range(MOST_DIRECTIONS):
+    for _ in range(MAX_CG_STEPS):
         of_texts = features.scores(direction)  # (n,)
         product = direction + features.transposed(curvature * of_texts)
         length = squared / _dot(direction, product)  # a Python float: the arrays stay float32
@@ -159,14 +160,14 @@ def _length_to_edge(change: Array, direction: Array, radius: float) -> float:
 def _new_radius(radius: float, step: _Step, reduction: float) -> float:
     """Return the radius after a step that made f less by `reduction`."""
     size, excess = _norm(step.change), -reduction - step.slope
-    factor = MOST if excess <= 0 else max(LEAST, -HALF * step.slope / excess)
-    if reduction < TAKEN * step.foretold:
-        return min(factor * size, LEAST * radius)
-    if reduction < GOOD * step.foretold:
-        return max(LEAST * radius, min(factor * size, HALF * radius))
-    if reduction < VERY_GOOD * step.foretold:
-        return max(LEAST * radius, min(factor * size, MOST * radius))
-    return max(radius, min(factor * size, MOST * radius))
+    factor = GROW if excess <= 0 else max(SHRINK, -HALVE * step.slope / excess)
+    if reduction < ACCEPTED * step.predicted_reduction:
+        return min(factor * size, SHRINK * radius)
+    if reduction < GOOD * step.predicted_reduction:
+        return max(SHRINK * radius, min(factor * size, HALVE * radius))
+    if reduction < VERY_GOOD * step.predicted_reduction:
+        return max(SHRINK * radius, min(factor * size, GROW * radius))
+    return max(radius, min(factor * size, GROW * radius))
 
 
 def _objective(parameters: Array, margins: Array, strength: float) -> float:

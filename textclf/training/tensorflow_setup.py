@@ -85,18 +85,20 @@ def quiet_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kept_from_collector() -> Iterator[None]:
-    """Spare Python's garbage collector the objects that the block imports, a million that stay until the end.
+    """Spare Python's garbage collector what TensorFlow's first import makes: a million objects that stay to the end.
 
     Searching them for garbage takes half a second during the import, as much in a training, and a second at the exit.
     """
-    was_enabled = gc.isenabled()
+    if "tensorflow" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.collect()  # or garbage would be kept with the rest
     gc.disable()
     try:
         yield
         gc.freeze()
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.enable()
 
 
 @contextlib.contextmanager
@@ -116,8 +118,8 @@ def _default_keras() -> Iterator[None]:
 def _without(module: str) -> Iterator[None]:
     """Make a module impossible to import, unless it is imported already.
 
-    Keras imports scikit-learn for wrappers that textclf does not use, which takes a quarter of Keras's start;
-    scikit-learn is imported later, while the network trains.
+    Keras imports scikit-learn for wrappers that textclf does not use, which takes a quarter of Keras's start. The
+    metrics import it later.
     """
     modules: dict[str, Any] = sys.modules
     if module in modules:

@@ -207,9 +207,9 @@ def _pooled_recurrence(
     with_max, with_mean = pooling in ("max", "max_mean"), pooling in ("mean", "max_mean")
     present = graph.node("Cast", graph.node("Cast", steps, to=graph.BOOL), to=graph.FLOAT)
     present = graph.node("Unsqueeze", present, graph.ints(2))  # (width, batch, 1)
-    ones, never = (graph.constant(np.array([value], np.float32)) for value in (1, -NEVER))
-    padding = graph.node("Mul", graph.node("Sub", present, ones), never)  # 0, or NEVER where padded
-    starts = [graph.node("Sub", zeros, never)] * with_max + [zeros] * with_mean
+    ones, large = (graph.constant(np.array([value], np.float32)) for value in (1, -NEVER))
+    padding = graph.node("Mul", graph.node("Sub", present, ones), large)  # 0, or NEVER where padded
+    starts = [graph.node("Sub", zeros, large)] * with_max + [zeros] * with_mean
     masks = [padding] * with_max + [present] * with_mean
 
     def step(body: Graph, states: list[str], read: list[str]) -> tuple[list[str], list[str]]:
@@ -290,7 +290,7 @@ def _pool(graph: Graph, states: str, pooling: str) -> str:
     padded = graph.node("Equal", steps, graph.ids(0))  # (width, batch, 1)
     pools = []
     if pooling in ("max", "max_mean"):
-        masked = graph.node("Where", padded, graph.constant(np.array(-1e9, np.float32)), states)
+        masked = graph.node("Where", padded, graph.constant(np.array(NEVER, np.float32)), states)
         pools.append(graph.node("ReduceMax", masked, graph.ints(0), keepdims=0))  # (batch, 2 * units)
     if pooling in ("mean", "max_mean"):
         masked = graph.node("Where", padded, graph.constant(np.array(0, np.float32)), states)
