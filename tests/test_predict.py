@@ -116,6 +116,13 @@ def test_json_has_no_byte_order_mark(options: list[str], reviews: Path) -> None:
     assert (result.exit_code, result.stderr[-len(message) :]) == (2, message)
 
 
+@pytest.mark.parametrize("command", [["predict"], ["explain", "good"]])
+def test_one_format_is_chosen(command: list[str], reviews: Path) -> None:
+    result = textclf(*command, "--run", reviews, "--json", "--format", "jsonl")
+    message = "Error: --json is a format too: leave out one of --json and --format.\n"
+    assert (result.exit_code, result.stderr[-len(message) :]) == (2, message)
+
+
 def test_jsonl_numbers_the_rows_from_0(reviews: Path) -> None:
     result = textclf("predict", "--run", reviews, "--format", "jsonl", stdin="good\nbad\n")
     lines = [json.loads(line) for line in result.stdout.splitlines()]

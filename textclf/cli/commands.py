@@ -13,6 +13,7 @@ from textclf.cli.console import print_json, print_result, print_stderr, print_st
 from textclf.cli.options import (
     PATH,
     Number,
+    check_one_format,
     config_argument,
     json_option,
     log_option,
@@ -262,6 +263,7 @@ def predict(
 
     if columns and input_format == "lines":
         raise click.UsageError("--column is for tables: --input-format lines has none.")
+    check_one_format(as_json=as_json)
     output_format = "json" if as_json else format
     is_json = output_format in ("json", "jsonl", "label-studio")
     if bom and is_json:
@@ -299,6 +301,7 @@ def explain(
     from textclf.inference.model_folder import run_files
     from textclf.io.streams import is_regular_file
 
+    check_one_format(as_json=as_json)
     if is_regular_file(text):
         print_stderr(f"explaining the words of the name {text}; for the lines of the file: textclf explain - < {text}")
     selected = selected_run(run)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from textclf.cli.console import print_stderr
 from textclf.io.streams import expand_home
@@ -65,6 +66,17 @@ overwrite_run_option = click.option(
 )
 
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def check_one_format(*, as_json: bool) -> None:
+    """Refuse `--json` beside a `--format` that was given: one of them would be ignored.
+
+    Raises:
+        click.UsageError: both were given.
+    """
+    source = click.get_current_context().get_parameter_source("format")
+    if as_json and source is not ParameterSource.DEFAULT:
+        raise click.UsageError("--json is a format too: leave out one of --json and --format.")
 
 
 def parse_size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
