@@ -5,6 +5,7 @@ import logging
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -311,6 +312,9 @@ def test_a_bug_is_told_without_the_text(monkeypatch: pytest.MonkeyPatch, caplog:
         monkeypatch.setattr(app, "answer_predict", broken)
         answer = client.post("/predict", {"texts": ["a secret text"]})
         assert answer.error == (500, "a bug of textclf; the server's stderr says where.")
+        end = time.monotonic() + 10
+        while not caplog.messages and time.monotonic() < end:  # it is told after the answer
+            time.sleep(0.01)
         monkeypatch.undo()
         assert len(client.predict(["x"])) == 1
     (message,) = {*caplog.messages}
