@@ -11,6 +11,7 @@ from typing import TextIO
 from measuring import CACHE, ROOT
 
 SHARED = ROOT.parent / "shared" / "data"
+MINILM = ROOT / "data" / "encoders" / "all-MiniLM-L6-v2"  # fetched by `make encoder`
 CHANGED = 0.72  # share of the texts that get a random word, so that of 100,000 lines 80 % are distinct
 
 

@@ -20,12 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from corpora import SHARED
+from corpora import MINILM, SHARED
 from measuring import CACHE, ROOT, TEXTCLF, alternating, machine, measure, say
 
 RESULTS = Path(__file__).with_suffix(".json")
 RUNS = CACHE / "encoder"
-MINILM = ROOT / "data" / "encoders" / "all-MiniLM-L6-v2"
 SETS = ("sms_spam", "trec6", "mr", "banking77", "ag_news_sub", "movies")
 LONG = {"imdb": ["text.max_length=256"]}  # trained only where it is named: half an hour for each kind
 SLICES = {f"{name}, {rows:,} rows": (name, rows) for name in ("mr", "ag_news_sub") for rows in (500, 2000)}

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpora import SHARED, long_texts, short_texts
-from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
+from corpora import MINILM, SHARED, long_texts, short_texts
+from measuring import CACHE, ROOT, TEXTCLF, measure, report, say, set_options
 
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "gpu"
-VECTORS, ENCODER = Path("glove/glove.6B.100d.top50k.txt.gz"), ROOT / "data" / "encoders" / "all-MiniLM-L6-v2"
+VECTORS = Path("glove/glove.6B.100d.top50k.txt.gz")
 PARITY = 1e-4  # between Keras and the exported model
 WAIT_SECONDS = 600.0  # for the first checkpoint of a training
 
@@ -78,9 +78,9 @@ def cases(data: Path) -> Iterator[Case]:
     yield Case("mr", ROOT / "configs" / "mr.yaml", [*_files(train, test), vectors], test, recurrent=True)
     if long := long_texts(data):
         yield Case("imdb", ROOT / "configs" / "imdb.yaml", [*_files(*long), vectors], long[1], recurrent=True)
-    if ENCODER.is_dir():
+    if MINILM.is_dir():
         config = ROOT / "configs" / "encoder.yaml"
-        yield Case("encoder", config, [*_files(train, test), f"model.encoder={ENCODER}"], test, recurrent=False)
+        yield Case("encoder", config, [*_files(train, test), f"model.encoder={MINILM}"], test, recurrent=False)
 
 
 def _files(train: Path, test: Path) -> list[str]:
@@ -89,7 +89,7 @@ def _files(train: Path, test: Path) -> list[str]:
 
 def command(case: Case, run: Path, device: str, option: str) -> list[str | Path]:
     """Return the command that trains a case."""
-    sets = [part for setting in [*case.settings, f"training.device={device}"] for part in ("--set", setting)]
+    sets = set_options([*case.settings, f"training.device={device}"])
     return [*TEXTCLF, "train", case.config, "--run", run, option, *sets]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora import SHARED, short_texts, table_file
-from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report
+from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report, set_options
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def train(source: Path, count: int) -> dict[str, Any]:
     run = CACHE / f"rows-{count}"
     settings = [f"data.train={table_file(source, count)}", "data.test=null", "report.baseline=false"]
     settings += ["training.epochs=1", "training.batch_size=256"]
-    sets = [part for setting in settings for part in ("--set", setting)]
+    sets = set_options(settings)
     measured = measure([*TEXTCLF, "train", ROOT / "configs" / "quick.yaml", "--run", run, "--overwrite", *sets])
     phases = json.loads((run / "environment.json").read_text())["seconds"]
     accuracy = json.loads((run / "metrics.json").read_text())["metrics"]["accuracy"]

@@ -73,6 +73,11 @@ def medians(runs: Sequence[Measured]) -> dict[str, float]:
     }
 
 
+def set_options(settings: Iterable[str]) -> list[str]:
+    """Return the options of a command that set keys of its config."""
+    return [part for setting in settings for part in ("--set", setting)]
+
+
 def machine() -> str:
     """Return the processor's name, as Linux tells it, its cores and the version of Python."""
     cpuinfo = Path("/proc/cpuinfo")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy import data_paths
-from corpora import SHARED, lines_file, short_texts
+from corpora import MINILM, SHARED, lines_file, short_texts
 from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
 from serve import Served, request_of, send_all
 
@@ -84,10 +84,10 @@ def model_of(name: str, data: Path) -> Path | None:
         distil: list[str | Path] = ["--method", "distill", "--student", "bag", "--max-loss", "1", "--output", run]
         measure([*TEXTCLF, "compress", "--run", original, *distil])
     elif name == "encoder int8":
-        folder, whole = ROOT / "data" / "encoders" / "all-MiniLM-L6-v2", FOLDER / "encoder"
-        if not folder.is_dir():
+        whole = FOLDER / "encoder"
+        if not MINILM.is_dir():
             return None
-        settings = ["--set", f"model.encoder={folder}", "--set", "model.trainable=head"]
+        settings = ["--set", f"model.encoder={MINILM}", "--set", "model.trainable=head"]
         measure(
             [*TEXTCLF, "train", ROOT / "configs" / "encoder.yaml", "--run", whole, "--overwrite", *files, *settings]
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from contenders import SCRIPTS, model_folder, peer
 from corpora import SHARED, lines_file, short_texts
-from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report
+from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report, set_options
 
 HERE = Path(__file__)
 RUN = CACHE / "plain"
@@ -38,7 +38,7 @@ def train_models(train: Path, test: Path) -> None:
     """Train the models that are missing, for one epoch, which is enough to measure prediction."""
     if not (RUN / "metrics.json").is_file():
         settings = [f"data.train={train}", f"data.test={test}", "training.epochs=1", "report.baseline=false"]
-        sets = [part for setting in settings for part in ("--set", setting)]
+        sets = set_options(settings)
         measure([*TEXTCLF, "train", ROOT / "configs" / "plain.yaml", "--run", RUN, "--overwrite", *sets])
     for name in SCRIPTS:
         if not model_folder(name).is_dir():

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from corpora import SHARED, lines_file, short_texts, table_file
-from measuring import CACHE, ROOT, TEXTCLF, measure, report, say
+from measuring import CACHE, ROOT, TEXTCLF, measure, report, say, set_options
 from score import trained_run
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -58,7 +58,7 @@ def command(name: str, source: Path, count: int, run: Path) -> list[str | Path]:
         return [*TEXTCLF, "score", rows, "--run", run, "--output", output, "--jobs", "2"]
     settings = [f"data.train={rows}", "data.test=null", "report.baseline=false", "model.blend=null"]
     settings += ["training.epochs=1", "training.batch_size=256"]
-    sets = [part for setting in settings for part in ("--set", setting)]
+    sets = set_options(settings)
     return [*TEXTCLF, "train", ROOT / "configs" / "quick.yaml", "--run", output, *sets]
 
 

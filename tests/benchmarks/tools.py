@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from contenders import SCRIPTS, model_folder, peer
-from corpora import SHARED, lines_file, short_texts
+from corpora import MINILM, SHARED, lines_file, short_texts
 from measuring import CACHE, ROOT, TEXTCLF, alternating, measure, report, say
 from train_speed import peer_accuracy
 
 RESULTS = Path(__file__).with_suffix(".json")
 FOLDER = CACHE / "tools"
-ENCODER = ROOT / "data" / "encoders" / "all-MiniLM-L6-v2"
 REPEATS = 3
 OFFSETS = {"textclf": (-36, -12), "textclf student": (5, -12)}  # of names in the pictures, where points lie close
 SLOW_LINES = 2_000
@@ -66,8 +65,8 @@ def train_runs(train: Path, test: Path) -> dict[str, Any]:
             "compress", "--run", first, "--method", "distill", "--max-loss", "1", "--output", FOLDER / "textclf-student"
         ],
     }  # fmt: skip
-    if ENCODER.is_dir():
-        encoder = ["--set", f"model.encoder={ENCODER}", "--set", "model.trainable=head"]
+    if MINILM.is_dir():
+        encoder = ["--set", f"model.encoder={MINILM}", "--set", "model.trainable=head"]
         run = FOLDER / "textclf-encoder"
         commands["textclf encoder"] = ["train", ROOT / "configs" / "encoder.yaml", "--run", run, *sets, *encoder]
     found: dict[str, Any] = {}

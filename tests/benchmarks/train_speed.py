@@ -15,7 +15,7 @@ from typing import Any
 
 from contenders import SCRIPTS, model_folder, peer
 from corpora import SHARED, long_texts, short_texts
-from measuring import CACHE, ROOT, TEXTCLF, alternating, report
+from measuring import CACHE, ROOT, TEXTCLF, alternating, report, set_options
 
 EPOCHS = 10
 ALONE = "quick, network alone"
@@ -54,7 +54,7 @@ def compare(name: str, train: Path, test: Path, *, repeats: int, plain_repeats: 
         settings = [f"data.train={train}", f"data.validation={test}", "data.test=null", "report.baseline=false"]
         settings += [f"training.epochs={epochs}", "training.early_stopping=null"] if config == "plain" else []
         settings += ["model.blend=null"] if config == ALONE else []
-        sets = [part for setting in settings for part in ("--set", setting)]
+        sets = set_options(settings)
         path = ROOT / "configs" / f"{config.partition(',')[0]}.yaml"
         commands[f"textclf {config}"] = [*TEXTCLF, "train", path, "--run", run, "--overwrite", *sets]
     runs_of_each = {label: plain_repeats if label == "plain Keras script" else repeats for label in commands}

@@ -8,6 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+
+def smooth_idf(texts: int, texts_with: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return ln((1 + texts) / (1 + texts that have it)) + 1 of each feature, shape (features,).
+
+    The smooth variant of scikit-learn's TfidfTransformer: as if one more text had everything once.
+
+    Args:
+        texts_with: number of texts that have each feature, shape (features,).
+    """
+    idf: npt.NDArray[np.float64] = np.log((1 + texts) / (1 + texts_with)) + 1
+    return idf
+
 
 def present(rows: Any) -> Any:
     """Return 1.0 where there is a word or n-gram, and 0.0 where there is padding."""

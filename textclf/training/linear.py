@@ -13,6 +13,7 @@ only and is then multiplied into the weights, so that a fitted model is one weig
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from textclf.evaluation.calibration import log_loss
 from textclf.evaluation.metrics import MULTILABEL
 from textclf.inference.classifier import probabilities_of
 from textclf.models.architecture import Shape
+from textclf.models.bag_of_words import smooth_idf
 from textclf.models.linear.network import build_linear, linear_constants
 from textclf.text.encoding import RESERVED, Tokens
 from textclf.text.ngrams import NGrams, character_ngrams, choose_ngrams
@@ -111,11 +113,6 @@ def _unit_rows(features: csr_matrix, scale: Array) -> csr_matrix:
     return csr_matrix(diags(1 / np.where(length > 0, length, 1)) @ scaled, dtype=np.float32)
 
 
-def _idf(texts: int, texts_with: Array) -> Array:
-    """Return ln((1 + texts) / (1 + texts that have it)) + 1, the smooth variant of scikit-learn, shape (columns,)."""
-    return np.log((1 + texts) / (1 + texts_with)) + 1
-
-
 def _logits(scores: Array, *, multilabel: bool) -> Array:
     """Return the logits for the scores of the logistic regressions, shape (n, outputs) both."""
     if multilabel or scores.shape[1] == 1:
@@ -153,18 +150,18 @@ def fit_linear(
     """
     multilabel = train.targets.ndim == MULTILABEL
     ngrams, counts = _choose_ngrams(train.words, vocabulary)
-    idf = _idf(len(train.words), np.bincount(counts.indices, minlength=len(ngrams)))
+    idf = smooth_idf(len(train.words), np.bincount(counts.indices, minlength=len(ngrams)))
     targets = _binary_targets(train.targets, labels)  # (n, outputs)
     words = [vocabulary[token_id - RESERVED] for token_id in ngrams.keys[0].tolist()]
     fits = _Regressions(_tfidf(counts, idf), targets, words)
-    held_out = None
+    fit, held_out = cache(fits.fit), None  # the settings that win have been fitted, unless only some outputs were
     if settings is None:
         outputs = _some_outputs(targets)
         held_out = _tfidf(ngrams.count(validation.words), idf)  # (validation rows, n-grams)
         some = _binary_targets(validation.targets, labels)[:, outputs]  # (validation rows, searched outputs)
 
         def loss(settings: Settings) -> float:
-            weights, bias = fits.fit(settings, outputs)
+            weights, bias = fit(settings, outputs)
             scores = held_out @ weights + bias  # (validation rows, outputs)
             if len(outputs) < targets.shape[1]:
                 return log_loss(scores, some)
@@ -172,7 +169,7 @@ def fit_linear(
 
         powers = POWERS if targets.shape[1] <= MANY_LABELS else POWERS[:1]
         settings = _search(loss, powers=powers, characters=fits.characters.shape[1] > 0)
-    weights, bias = fits.fit(settings, range(targets.shape[1]))
+    weights, bias = fit(settings, tuple(range(targets.shape[1])))
     logits = None if held_out is None else _logits(held_out @ weights + bias, multilabel=multilabel)
     return LinearModel(ngrams, idf, weights, bias, multilabel, settings, logits)
 
@@ -250,13 +247,13 @@ class _Regressions:
         texts_with = self._texts_with_characters(counts, np.arange(len(targets)))
         kept = texts_with > 1
         self._counts = counts[:, kept]
-        self.characters = _unit_rows(self._counts, _idf(len(targets), texts_with[kept]))
+        self.characters = _unit_rows(self._counts, smooth_idf(len(targets), texts_with[kept]))
         """TF-IDF of the character n-grams of each word, shape (words, character n-grams)."""
         self._features = SparseFeatures(features, self.characters)
         self._last: dict[tuple[int, float, bool], tuple[Array, Array]] = {}
         """Scale and parameters of the last fit by output, power, and whether there were characters."""
 
-    def fit(self, settings: Settings, outputs: Sequence[int]) -> tuple[Array, Array]:
+    def fit(self, settings: Settings, outputs: tuple[int, ...]) -> tuple[Array, Array]:
         """Return the weights, shape (n-grams, outputs), and the bias, shape (outputs,)."""
         weights = np.zeros((self._features.ngrams.shape[1], len(outputs)), np.float32)
         bias = np.zeros(len(outputs), np.float32)

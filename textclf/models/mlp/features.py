@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textclf.models.bag_of_words import smooth_idf
 from textclf.models.hashing import hash_ids
 
 Ids = npt.NDArray[Any]
@@ -30,9 +31,7 @@ def pair_rows(token_ids: Ids, *, vocabulary: int, buckets: int) -> Ids:
 def inverse_document_frequencies(
     blocks: Iterable[Ids], *, vocabulary: int, buckets: int, pairs: bool
 ) -> npt.NDArray[np.float32]:
-    """Return ln((1 + texts) / (1 + texts that have it)) + 1 of each table row, shape (vocabulary + buckets if pairs,).
-
-    The smooth variant of scikit-learn's TfidfTransformer: as if one more text had everything once.
+    """Return the smooth inverse document frequency of each table row, shape (vocabulary + buckets if pairs,).
 
     Args:
         blocks: padded token ids of the training texts, shape (texts, width) each.
@@ -44,4 +43,4 @@ def inverse_document_frequencies(
         first = np.diff(rows, axis=1, prepend=-1) > 0  # count a row once per text
         texts_with += np.bincount(rows[first], minlength=len(texts_with))
         texts += len(token_ids)
-    return (np.log((1 + texts) / (1 + texts_with)) + 1).astype(np.float32)
+    return smooth_idf(texts, texts_with).astype(np.float32)
