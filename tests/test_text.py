@@ -1,13 +1,14 @@
 """Texts to token ids: tokens in many scripts, cleaning, vocabulary, truncation, padding."""
 
 import random
+import sys
 import time
 import unicodedata
 
 import numpy as np
 import pytest
 
-from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, WordEncoder, pad
+from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, WordEncoder, pad, split_in_arrow
 from textclf.text.tokenizer import _WORDS_ASCII, CLEANINGS, RULES, TextOptions, _words_pattern, tokenize
 from textclf.text.vocabulary import WordCounts
 
@@ -228,8 +229,19 @@ def test_words_are_counted_in_bounded_memory() -> None:
 # Token ids
 
 
+def split_all_in_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a tokenizer of words begin at once with what it does after many characters, and for any block."""
+    monkeypatch.setattr("textclf.text.encoding.MANY_CHARACTERS", -1)
+    monkeypatch.setattr("textclf.text.encoding.FEW_CHARACTERS", -1)
+
+
+@pytest.mark.parametrize("in_arrow", [False, True], ids=["python", "arrow"])
 @pytest.mark.parametrize("options", [{}, {"tokenizer": "char"}, {"clean": ["html", *CLEANINGS]}, {"rules": 1}], ids=str)
-def test_texts_have_the_same_tokens_alone_and_together(options: dict[str, object]) -> None:
+def test_texts_have_the_same_tokens_alone_and_together(
+    options: dict[str, object], in_arrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if in_arrow:
+        split_all_in_arrow(monkeypatch)
     draw = random.Random(7)
     alphabet = [
         *"aB \t\n\0.'\u2019\u03a3\u0301\u2028\x1c",
@@ -258,6 +270,21 @@ def test_a_tokenizer_with_a_full_cache_gives_the_same_tokens(monkeypatch: pytest
     monkeypatch.setattr("textclf.text.encoding.MAX_PIECES", 10)
     tokenizer = CachedTokenizer(lambda word: words.get(word, 0), TextOptions())
     assert [token for text in texts for token in tokenizer.tokenize([text]).flat.tolist()] == expected
+
+
+def test_arrow_splits_where_python_does() -> None:
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    text = "".join([f"a{character}b" for character in characters])
+    split = split_in_arrow(text)
+    assert split
+    distinct, indices = split
+    assert [distinct[index] for index in indices] == text.split()
+
+
+def test_a_text_with_a_lone_surrogate_is_split_by_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    split_all_in_arrow(monkeypatch)
+    ids = WordEncoder(["a", "\ud800", "b"], TextOptions()).encode(["a \ud800", "b"])
+    assert (ids.flat.tolist(), ids.lengths.tolist()) == ([2, 3, 4], [2, 1])
 
 
 def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:

@@ -208,13 +208,15 @@ class CachedTokenizer:
     """A tokenizer that returns tokens as integers and caches the pieces of text that it has tokenized.
 
     Texts are split at blanks, which is fast, and the pieces looked up; only new pieces go through regular expressions.
-    For short texts that takes less than half the time, since few pieces are new. Not thread-safe.
+    For short texts that takes less than half the time, since few pieces are new. After MANY_CHARACTERS Arrow splits
+    long blocks: that takes two thirds of the time, much of it without Python's lock. Not thread-safe.
     """
 
     def __init__(self, token_id: Callable[[str], int], options: TextOptions):
         self._token_id = token_id
         self._tokenizer = TOKENIZERS[options.tokenizer]
         self._options = options
+        self._characters = 0  # tokenized so far
         self.clear()
 
     def clear(self) -> None:
@@ -226,13 +228,21 @@ class CachedTokenizer:
 
     def tokenize(self, texts: Iterable[str]) -> Tokens:
         """Return all tokens of the texts, as integers from `token_id`."""
-        return concatenate_tokens(map(self._tokenize, text_blocks(texts)))
+        return concatenate_tokens(map(self._tokenize, text_blocks(texts, ARROW_BLOCK if self._many else BLOCK)))
+
+    @property
+    def _many(self) -> bool:
+        return self._tokenizer.split is str.split and self._characters > MANY_CHARACTERS
 
     def _tokenize(self, texts: list[str]) -> Tokens:
-        pieces = self._tokenizer.pieces(texts, self._options)
+        joined = self._tokenizer.join(texts, self._options)
+        self._characters += len(joined)
+        in_arrow = split_in_arrow(joined) if self._many and len(joined) > FEW_CHARACTERS else None
+        pieces, indices = in_arrow or (self._tokenizer.split(joined), slice(None))
         if len(self._piece_ids) > min(MAX_PIECES, max(FEW_PIECES, CACHED_FOR_EACH * len(pieces))):
             self.clear()
-        piece_ids = np.fromiter(map(self._piece_ids.__getitem__, pieces), np.int32, len(pieces))  # (pieces of texts,)
+        piece_ids = np.fromiter(map(self._piece_ids.__getitem__, pieces), np.int32, len(pieces))
+        piece_ids = piece_ids[indices]  # (pieces of texts,)
         self._add_pieces(list(islice(self._piece_ids, len(self._counts), None)))
         counts = np.array(self._counts, np.int64)  # (known pieces,)
         starts = np.cumsum(counts) - counts  # (known pieces,)
@@ -250,23 +260,47 @@ class CachedTokenizer:
                 self._flat.append(self._token_id(token))
 
 
+# Importing Arrow takes as long as tokenizing so many characters; for fewer at a time Python is faster.
+MANY_CHARACTERS, FEW_CHARACTERS = 1 << 22, 1 << 18
+
 MAX_PIECES = 1 << 18  # in the cache, about 40 MB
 
 # A cache is made into arrays for each block, which for a short one would take longer than tokenizing it: a server that
 # is sent one text at a time would become slower with each new word.
 FEW_PIECES, CACHED_FOR_EACH = 1 << 13, 16
 
-BLOCK = 1 << 20  # characters tokenized together
+# Characters tokenized together: by Arrow more, since a block's distinct pieces alone become Python's strings.
+BLOCK, ARROW_BLOCK = 1 << 20, 1 << 22
 
 
-def text_blocks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in lists of about BLOCK characters."""
+def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.int32]] | None:
+    """Return the distinct pieces of a text between blanks, and the index of each piece among them, shape (pieces,).
+
+    They are those of `str.split`, and there may be an empty one. None: the text has a lone surrogate, which is no
+    UTF-8.
+    """
+    import pyarrow
+    import pyarrow.compute
+
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return None
+    # by buffers, since pyarrow imports pandas to convert arrays
+    buffers = [pyarrow.py_buffer(np.array([0, len(data)])), pyarrow.py_buffer(data)]
+    joined = pyarrow.LargeStringArray.from_buffers(1, *buffers)
+    encoded = pyarrow.compute.utf8_split_whitespace(joined).values.dictionary_encode()
+    return encoded.dictionary.to_pylist(), np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
+
+
+def text_blocks(texts: Iterable[str], characters: int = BLOCK) -> Iterator[list[str]]:
+    """Yield the texts in lists of about so many characters."""
     block: list[str] = []
     size = 0
     for text in texts:
         block.append(text)
         size += len(text)
-        if size >= BLOCK:
+        if size >= characters:
             yield block
             block, size = [], 0
     if block:

@@ -68,8 +68,8 @@ class TextOptions:
 
 def tokenize(text: str, options: TextOptions) -> list[str]:
     """Return the tokens of one text."""
-    pieces, tokens = TOKENIZERS[options.tokenizer]
-    return [token for token in tokens(pieces([text], options)[:-1], options) if token != END]
+    join, split, tokens = TOKENIZERS[options.tokenizer]
+    return [token for token in tokens(split(join([text], options))[:-1], options) if token != END]
 
 
 def join_tokens(tokens: Iterable[str], options: TextOptions) -> str:
@@ -93,26 +93,28 @@ END = "\0"  # marks the end of each text or piece; inside a text it counts as a 
 
 
 class Tokenizer(NamedTuple):
-    """A tokenizer in two steps, so that a repeated piece of text is tokenized once.
+    """A tokenizer in three steps, so that a repeated piece of text is tokenized once.
 
-    The word tokenizer splits the text "isn't it" into the pieces ["isn't", "it", END], and these into the tokens
-    ["is", "n't", END, "it", END].
+    The word tokenizer joins the texts "isn't it" and "yes" into "isn't it \\0 yes \\0", splits that into the pieces
+    ["isn't", "it", END, "yes", END], and these into the tokens ["is", "n't", END, "it", END, END, "yes", END, END].
     """
 
-    pieces: Callable[[list[str], TextOptions], list[str]]
-    """(texts, options) -> pieces, with END after the pieces of each text."""
+    join: Callable[[list[str], TextOptions], str]
+    """(texts, options) -> one text of all, with END after each."""
+    split: Callable[[str], list[str]]
+    """joined texts -> pieces."""
     tokens: Callable[[list[str], TextOptions], list[str]]
     """(pieces, options) -> tokens, with END after the tokens of each piece."""
 
 
-def _word_pieces(texts: list[str], options: TextOptions) -> list[str]:
+def _join_words(texts: list[str], options: TextOptions) -> str:
     # A tag may contain blanks, and an entity may become one, so html is cleaned before splitting. The patterns of the
     # other cleanings contain no blanks, so they are applied to the pieces.
     texts = _without_html(texts, options)
-    joined = f" {END} ".join(texts)
-    if joined.count(END) >= len(texts):
-        joined = f" {END} ".join([text.replace(END, " ") for text in texts])
-    return [*joined.split(), END]
+    joined = f" {END} ".join([*texts, ""])
+    if joined.count(END) > len(texts):
+        joined = f" {END} ".join([*(text.replace(END, " ") for text in texts), ""])
+    return joined
 
 
 def _words(pieces: list[str], options: TextOptions) -> list[str]:
@@ -122,9 +124,9 @@ def _words(pieces: list[str], options: TextOptions) -> list[str]:
     return (_WORDS_ASCII if text.isascii() else _words_pattern(options.rules)).findall(text)
 
 
-def _character_pieces(texts: list[str], options: TextOptions) -> list[str]:
+def _join_characters(texts: list[str], options: TextOptions) -> str:
     texts = _without_html([text.replace(END, " ") for text in texts], options)
-    return list("".join([_BLANKS.sub(" ", _normalize(text, options).strip()) + END for text in texts]))
+    return "".join([_BLANKS.sub(" ", _normalize(text, options).strip()) + END for text in texts])
 
 
 def _without_html(texts: list[str], options: TextOptions) -> list[str]:
@@ -166,9 +168,9 @@ def _clean(text: str, options: TextOptions) -> str:
 
 
 TOKENIZERS: dict[str, Tokenizer] = {
-    "word": Tokenizer(_word_pieces, _words),
+    "word": Tokenizer(_join_words, str.split, _words),
     "char": Tokenizer(
-        _character_pieces, lambda pieces, _options: [token for piece in pieces for token in (piece, END)]
+        _join_characters, list, lambda pieces, _options: [token for piece in pieces for token in (piece, END)]
     ),
 }
 
