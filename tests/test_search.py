@@ -100,7 +100,7 @@ def test_killed_at_any_moment_a_search_goes_on_to_the_same_trials(tmp_path: Path
 def test_a_full_disk_is_named_and_the_search_goes_on_later(tmp_path: Path) -> None:
     with failing_writes(12, tmp_path / "tuned", only="study.jsonl"), pytest.raises(UserError) as refused:
         searched(tmp_path, FakeRunner)
-    assert str(refused.value).startswith(f"{tmp_path}/tuned/study.jsonl cannot be read or written: [Errno 28] No space")
+    assert str(refused.value).startswith(f"{tmp_path}/tuned/study.jsonl cannot be read or written: No space")
     assert searched(tmp_path, FakeRunner) == searched(tmp_path, FakeRunner, name="unbroken")
 
 

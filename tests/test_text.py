@@ -281,9 +281,14 @@ def test_arrow_splits_where_python_does() -> None:
     assert [distinct[index] for index in indices] == text.split()
 
 
-def test_a_text_with_a_lone_surrogate_is_split_by_python(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", [False, True], ids=["lone surrogate", "no pyarrow"])
+def test_python_splits_what_arrow_cannot(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     split_all_in_arrow(monkeypatch)
-    ids = WordEncoder(["a", "\ud800", "b"], TextOptions()).encode(["a \ud800", "b"])
+    if missing:
+        monkeypatch.setitem(sys.modules, "pyarrow.compute", None)
+    texts = ["a c", "b"] if missing else ["a \ud800", "b"]
+    assert split_in_arrow(" ".join(texts)) is None
+    ids = WordEncoder(["a", texts[0][2], "b"], TextOptions()).encode(texts)
     assert (ids.flat.tolist(), ids.lengths.tolist()) == ([2, 3, 4], [2, 1])
 
 

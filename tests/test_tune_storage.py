@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import sys
 import threading
 import time
@@ -298,6 +299,24 @@ def test_a_best_run_whose_machine_is_gone_is_trained_by_the_next(trained: list[C
     )  # fmt: skip
     assert len(trained) == 2
     assert tuning_json(tmp_path / "second")["best"]["trial"] == 3
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_search_that_a_signal_ends_says_that_the_same_command_goes_on(
+    name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StoppedRunner(FakeRunner):
+        def loss(self, config: Config) -> float:
+            if self.trials == 2:
+                signal.raise_signal(getattr(signal, name))
+            return super().loss(config)
+
+    run_by(monkeypatch, StoppedRunner)
+    result = run_on(tmp_path / "first", "--trials", "3")
+    kept = f"warning: what was tried is kept in {tmp_path}/shared.journal; the same command goes on"
+    assert (result.exit_code, kept in result.stderr.splitlines()) == (code, True), result.stderr
+    run_by(monkeypatch, FakeRunner)
+    assert run_on(tmp_path / "first", "--trials", "3").exit_code == 0
 
 
 @pytest.fixture

@@ -277,14 +277,14 @@ def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.int32]] | None:
     """Return the distinct pieces of a text between blanks, and the index of each piece among them, shape (pieces,).
 
     They are those of `str.split`, and there may be an empty one. None: the text has a lone surrogate, which is no
-    UTF-8.
+    UTF-8, or pyarrow is missing, which a model that was exported to Python does without.
     """
-    import pyarrow
-    import pyarrow.compute
-
     try:
+        import pyarrow
+        import pyarrow.compute
+
         data = text.encode()
-    except UnicodeEncodeError:
+    except (ImportError, UnicodeEncodeError):
         return None
     # by buffers, since pyarrow imports pandas to convert arrays
     buffers = [pyarrow.py_buffer(np.array([0, len(data)])), pyarrow.py_buffer(data)]

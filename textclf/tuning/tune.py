@@ -161,7 +161,6 @@ def _search_shared(search: Search, study: Study, machine: Machine, callback: Tri
     try:
         while True:
             if run_search(search, study, callback, jobs=jobs):
-                logger.warning("what was tried is kept in %s; the same command goes on", search.storage.place)
                 raise KeyboardInterrupt
             hosts = machine.wait()
             trials = study.trials()
@@ -169,6 +168,10 @@ def _search_shared(search: Search, study: Study, machine: Machine, callback: Tri
                 return hosts
             if search.done(trials):  # else a trial was lost with its machine
                 break
+    except BaseException as error:
+        if not isinstance(error, Exception):  # Ctrl-C, or a signal to end
+            logger.warning("what was tried is kept in %s; the same command goes on", search.storage.place)
+        raise
     finally:
         callback.close()
     if not any(trial.state == "complete" for trial in trials):
