@@ -247,7 +247,7 @@ def test_an_object_that_is_no_task_is_refused() -> None:
 def test_another_control_than_the_one_named_is_said() -> None:
     path = write_export("JSON", TASKS)
     assert refusal(path, "label: mood") == (
-        f"c.yaml:1:28: data.label: {path} has no column 'mood'; it has: text, label. Set data.label.\n"
+        f"c.yaml:1:28: data.label: {path} has no column 'mood'; it has: text, id, label. Set data.label.\n"
     )
 
 

@@ -56,6 +56,17 @@ def test_a_run_and_its_model_folder_hold_the_same_classifier(reviews: Path) -> N
     assert run.description == folder.description
 
 
+@pytest.mark.parametrize("name", ["reviews", "topics"])
+def test_no_probability_is_beyond_0_and_1(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load_classifier(request.getfixturevalue(name))  # two labels, and several labels per row
+    above = np.float32(1.0000001)  # ONNX Runtime's sigmoid of 17.844
+    row = [1 - above, *[above] * (len(classifier.labels) - 1)]
+    monkeypatch.setattr(classifier, "_score", lambda _ids, lengths, _names: [np.tile(row, (len(lengths), 1))])
+    assert classifier.predict_proba(["a", "b"]).tolist() == [[0.0, *[1.0] * (len(row) - 1)]] * 2
+
+
 @pytest.mark.parametrize("count", [1, 5, 256, 8192])
 def test_batches_hold_each_row_once_with_little_padding(count: int) -> None:
     rng = np.random.default_rng(count)

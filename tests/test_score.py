@@ -380,6 +380,15 @@ def test_dates_and_nulls_of_parquet_are_kept_and_names_stay_apart(tmp_path: Path
     ]  # fmt: skip
 
 
+def test_the_id_of_a_task_of_label_studio_is_kept(tmp_path: Path) -> None:
+    source, ids = tmp_path / "export.json", range(7, 7 + len(TEXTS))
+    tasks = [{"id": each, "data": {"text": text}, "annotations": []} for each, text in zip(ids, TEXTS, strict=True)]
+    source.write_text(json.dumps(tasks), encoding="utf-8")
+    assert score(source, "--keep", "id", output=tmp_path / "out")[0] == 0
+    rows = read_csv(tmp_path / "out" / "export.json" / "part-00000.csv")
+    assert [row[1] for row in rows] == ["id", *map(str, ids)]
+
+
 def test_no_code_beside_the_data_is_run(inputs: Path, tmp_path: Path) -> None:
     (inputs / "click.py").write_text("raise SystemExit('hijacked')")
     command = [sys.executable, "-P", "-m", "textclf", "score", "a.csv", "--run", MODEL, "--output", tmp_path / "out"]

@@ -36,12 +36,13 @@ def main() -> None:
     counts = [FEWEST * 10**power for power in range(10) if FEWEST * 10**power <= arguments.most]
     results: dict[str, Any] = json.loads(RESULTS.read_text())["results"] if RESULTS.is_file() else {}
     for name in arguments.names or COMMANDS:
-        results[name] = {}
+        found = {}
         for count in counts:
             took = measure(command(name, train, count, run))
-            results[name][str(count)] = {"seconds": took.seconds, "peak_mb": took.peak_mb}
+            found[str(count)] = {"seconds": took.seconds, "peak_mb": took.peak_mb}
             say(f"{name}, {count:,} rows: {took}")
-    report(RESULTS, {"results": results}, table(results))
+        results[name] = found
+        report(RESULTS, {"results": results}, table({name: found}))  # kept, if a later command fails
 
 
 def command(name: str, source: Path, count: int, run: Path) -> list[str | Path]:

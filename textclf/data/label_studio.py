@@ -60,7 +60,7 @@ def export_columns(objects: Iterable[Located]) -> list[str]:
     controls: dict[str, None] = {}
     for number, (where, item) in enumerate(objects):
         is_task = _is_task(item)
-        names |= dict.fromkeys(_data(where, item) if is_task else item)
+        names |= dict.fromkeys(_columns(where, item) if is_task else item)
         for kind in ("annotations", "completions", "predictions") if is_task else ():
             annotations = item.get(kind)
             for annotation in annotations if isinstance(annotations, list) else ():
@@ -86,7 +86,7 @@ def labelled_rows(objects: Iterable[Located], name: str, columns: Columns, lists
     """
     labels = {column: lists[setting] for setting, column in columns if setting in lists}
     if not labels:
-        yield from ((where, _data(where, item) if _is_task(item) else item) for where, item in objects)
+        yield from ((where, _columns(where, item) if _is_task(item) else item) for where, item in objects)
         return
     texts = [column for _, column in takewhile(lambda named: named[0] not in lists, columns)]
     for task in _annotated(_tasks(objects, texts), name):
@@ -154,7 +154,7 @@ def _tasks(objects: Iterable[Located], texts: Sequence[str]) -> Iterator[_Task]:
 def _task(located: Located) -> _Task:
     """Return the task in an object of an export as JSON; a ground truth counts before other annotations."""
     where, item = located
-    data = _data(where, item)
+    data = _columns(where, item)
     where = _with_id(where, item)
     annotations = item.get("annotations", item.get("completions")) or []
     if not isinstance(annotations, list) or not all(isinstance(each, dict) for each in annotations):
@@ -162,6 +162,12 @@ def _task(located: Located) -> _Task:
     made = [each for each in annotations if not (each.get("was_cancelled") or each.get("skipped"))]
     counting = [each for each in made if each.get("ground_truth")] or made
     return _Task(where, data, [_values(each, where) for each in counting])
+
+
+def _columns(where: str, item: Mapping[str, object]) -> dict[str, object]:
+    """Return the columns of a task without annotations; its id is one of them, as in JSON-MIN."""
+    data = _data(where, item)
+    return data if "id" not in item or "id" in data else {**data, "id": item["id"]}
 
 
 def _data(where: str, item: Mapping[str, object]) -> dict[str, object]:
