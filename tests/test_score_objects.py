@@ -146,7 +146,8 @@ def test_ctrl_c_leaves_whole_objects_only(store: Store, inputs: Path, tmp_path: 
     source = inputs / "a.csv"
     assert score(source, *OPTIONS, output=tmp_path / "out")[0] == 0
     whole = files_in(tmp_path / "out")
-    for n in range(len(whole) - 2):  # with the last ones it may be done before the main thread sees the signal
+    stopped = 0
+    for n in range(len(whole)):
         store.objects, store.writes = {}, []
 
         def stop(done: str, _path: str, n: int = n) -> None:
@@ -155,10 +156,15 @@ def test_ctrl_c_leaves_whole_objects_only(store: Store, inputs: Path, tmp_path: 
 
         store.fault = stop
         code, _, stderr = score(source, *OPTIONS, output="s3://bucket/out")
-        assert (code, stderr.splitlines()[-1]) == (130, "stopped by Ctrl-C")
         kept = under(store, "out")
-        assert len(kept) == n + 1
         assert all(whole[name] == content for name, content in kept.items())
+        if code == 0:  # the main thread sees the signal once Arrow returns, on a busy machine after the last object
+            assert kept == whole
+            continue
+        assert (code, stderr.splitlines()[-1]) == (130, "stopped by Ctrl-C")
+        assert len(kept) >= n
+        stopped += 1
+    assert stopped
 
 
 def test_shards_that_are_gone_are_uploaded_again_and_inputs_that_are_done_not_read(store: Store, inputs: Path) -> None:
