@@ -8,7 +8,16 @@ import unicodedata
 import numpy as np
 import pytest
 
-from textclf.text.encoding import PADDING, RESERVED, UNKNOWN, CachedTokenizer, WordEncoder, pad, split_in_arrow
+from textclf.text.encoding import (
+    PADDING,
+    RESERVED,
+    UNKNOWN,
+    CachedTokenizer,
+    WordEncoder,
+    arrow_compute,
+    pad,
+    split_in_arrow,
+)
 from textclf.text.tokenizer import _WORDS_ASCII, CLEANINGS, RULES, TextOptions, _words_pattern, tokenize
 from textclf.text.vocabulary import WordCounts
 
@@ -230,7 +239,7 @@ def test_words_are_counted_in_bounded_memory() -> None:
 
 
 def split_all_in_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a tokenizer of words begin at once with what it does after many characters, and for any block."""
+    """Make the word tokenizer use pyarrow from the first character."""
     monkeypatch.setattr("textclf.text.encoding.MANY_CHARACTERS", -1)
     monkeypatch.setattr("textclf.text.encoding.FEW_CHARACTERS", -1)
 
@@ -282,12 +291,13 @@ def test_arrow_splits_where_python_does() -> None:
 
 
 @pytest.mark.parametrize("missing", [False, True], ids=["lone surrogate", "no pyarrow"])
-def test_python_splits_what_arrow_cannot(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_splits_what_pyarrow_cannot(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     split_all_in_arrow(monkeypatch)
     if missing:
         monkeypatch.setitem(sys.modules, "pyarrow.compute", None)
+    monkeypatch.setattr("textclf.text.encoding.arrow_compute", arrow_compute.__wrapped__)  # without its cache
     texts = ["a c", "b"] if missing else ["a \ud800", "b"]
-    assert split_in_arrow(" ".join(texts)) is None
+    assert (arrow_compute.__wrapped__() is None) == missing
     ids = WordEncoder(["a", texts[0][2], "b"], TextOptions()).encode(texts)
     assert (ids.flat.tolist(), ids.lengths.tolist()) == ([2, 3, 4], [2, 1])
 

@@ -1,7 +1,8 @@
 """Intervals of metrics by the bootstrap over rows (Efron 1979), and the exact test of McNemar (1947).
 
-A resample is given by the weight of each row: how often it was drawn. What does not depend on the weights, such as the
-order of the probabilities, is computed once, and every metric for many resamples at once.
+A resample is given by the weight of each row: how often it was drawn. What no resample
+changes, such as the order of the rows by probability and the loss of each row, is computed once; the metrics are
+computed for many resamples at once, in threads.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,7 @@ Resampled = dict[str, Array]
 """Values of each metric, shape (resamples,); NaN where it is undefined."""
 
 WeightedMetrics = Callable[[Array], Resampled]
-"""From the weights of rows, shape (n, resamples), to the metrics."""
+"""A function from the weights of rows, shape (n, resamples), to the metrics."""
 
 LEVEL = 0.95
 
@@ -40,6 +41,8 @@ MAX_RESAMPLES, MIN_RESAMPLES = 1000, 100
 MAX_WORK = 1 << 28  # rows x resamples x labels, which take some seconds; more rows get fewer resamples
 
 BLOCK = 1 << 18  # rows x resamples computed together, which fit into the cache of a core
+
+MAX_THREADS, MAX_ROWS = 8, 1 << 25  # rows in all threads together, with about 50 bytes each
 
 
 def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, seed: int = 0) -> Resampled:
@@ -51,10 +54,10 @@ def resampled_metrics(y_true: Array, y_pred: Array, probabilities: Array, *, see
     rows, labels = probabilities.shape
     resamples = int(np.clip(MAX_WORK // (rows * labels), MIN_RESAMPLES, MAX_RESAMPLES))
     metrics_of = _multilabel_metrics if y_true.ndim == MULTILABEL else _single_label_metrics
-    metrics = metrics_of(y_true, y_pred, probabilities)
-    threads = usable_processors()
+    weighted_metrics = metrics_of(y_true, y_pred, probabilities)
+    threads = max(1, min(usable_processors(), MAX_THREADS, MAX_ROWS // rows))
     with ThreadPoolExecutor(threads) as pool:
-        submitted = (pool.submit(metrics, weights) for weights in _resample_counts(rows, resamples, seed))
+        submitted = (pool.submit(weighted_metrics, weights) for weights in _resample_counts(rows, resamples, seed))
         blocks = [block.result() for block in prefetch(submitted, limit=threads)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
@@ -134,16 +137,18 @@ def _single_label_metrics(y_true: Array, y_pred: Array, probabilities: Array) ->
 
 def _multilabel_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> WeightedMetrics:
     rows, labels = y_true.shape
-    all_right, wrong = (y_true == y_pred).all(axis=1), (y_true != y_pred).mean(axis=1)  # (n,)
-    binary = [values.T.astype(float) for values in (y_true, y_pred, y_true & y_pred)]  # (labels, n) each
+    all_correct, wrong_fraction = (y_true == y_pred).all(axis=1), (y_true != y_pred).mean(axis=1)  # (n,)
+    is_true, is_predicted, is_correct = (  # (labels, n) each
+        csr_matrix(values.T, dtype=np.int32) for values in (y_true, y_pred, y_true & y_pred)
+    )
     ranking = _ranking_metrics((y_true[:, column] == 1, probabilities[:, column]) for column in range(labels))
     losses = _loss_metrics(y_true, y_pred, probabilities)
 
     def metrics(weights: Array) -> Resampled:
-        actual, predicted, correct = (values @ weights for values in binary)  # (labels, resamples)
+        actual, predicted, correct = is_true @ weights, is_predicted @ weights, is_correct @ weights
         return {
-            "accuracy": all_right @ weights / rows,
-            "hamming_loss": wrong @ weights / rows,
+            "accuracy": all_correct @ weights / rows,
+            "hamming_loss": wrong_fraction @ weights / rows,
             **_averages(actual, predicted, correct),
             **ranking(weights),
             **losses(weights),
@@ -154,8 +159,8 @@ def _multilabel_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> W
 
 def _one_hot(indices: Array, labels: int, values: Array | int = 1) -> csr_matrix:
     """Return a sparse matrix, shape (labels, n), with 1, or the row's value, at the label of each row."""
-    ones = np.broadcast_to(np.int32(values), indices.shape)
-    return csr_matrix((ones, (indices, np.arange(len(indices)))), (labels, len(indices)))
+    values = np.broadcast_to(np.asarray(values, np.int32), indices.shape)
+    return csr_matrix((values, (indices, np.arange(len(indices)))), (labels, len(indices)))
 
 
 def _matthews(actual: Array, predicted: Array, correct: Array, rows: int) -> Array:
@@ -196,28 +201,28 @@ class _Ranking(NamedTuple):
     order: Array
     """Rows by ascending probability, shape (n,)."""
     positives: Array
-    """Those of them that have the label, shape (positives,), as have all others here."""
-    first: Array
-    """For each, the number of rows of smaller probability."""
-    beyond: Array
-    """For each, the number of rows of smaller or equal probability."""
-    positives_first: Array
-    """For each, the number of positive rows of smaller probability."""
-    positives_beyond: Array
-    """For each, the number of positive rows of smaller or equal probability."""
+    """Rows that have the label, by ascending probability, shape (positives,); the arrays below have this shape too."""
+    lower: Array
+    """Number of rows of lower probability."""
+    lower_or_equal: Array
+    """Number of rows of lower or equal probability."""
+    positives_lower: Array
+    """Number of rows with the label of lower probability."""
+    positives_lower_or_equal: Array
+    """Number of rows with the label of lower or equal probability."""
 
 
 def _rank(has_label: Array, probabilities: Array) -> _Ranking:
     order = np.argsort(probabilities, kind="stable")
     ranked, positions = probabilities[order], np.flatnonzero(has_label[order])  # (n,), (positives,)
-    first, beyond = (np.searchsorted(ranked, ranked[positions], side=side) for side in ("left", "right"))
-    positives_first, positives_beyond = (np.searchsorted(positions, row) for row in (first, beyond))
-    arrays = order, order[positions], first, beyond, positives_first, positives_beyond
-    return _Ranking(*(array.astype(np.int32) for array in arrays))  # half the memory, of each label
+    lower, lower_or_equal = (np.searchsorted(ranked, ranked[positions], side=side) for side in ("left", "right"))
+    positives_below = [np.searchsorted(positions, count) for count in (lower, lower_or_equal)]
+    arrays = order, order[positions], lower, lower_or_equal, *positives_below
+    return _Ranking(*(array.astype(np.int32) for array in arrays))  # int32: half the memory, which each label takes
 
 
 def _ranking_metrics(columns: Iterable[tuple[Array, Array]]) -> WeightedMetrics:
-    """Return ROC AUC and average precision, each the mean over the labels for which it is defined.
+    """Return a function to ROC AUC and average precision, each the mean over the labels for which it is defined.
 
     Args:
         columns: for each label whether a row has it, and its probabilities, shape (n,) each.
@@ -239,9 +244,9 @@ def _ranking_scores(ranking: _Ranking, weights: Array) -> Array:
     totals, positive_totals = _totals_before(weights.take(ranking.order, axis=0)), _totals_before(positive_weights)
     total, total_positive = totals[-1], positive_totals[-1]  # (resamples,)
     # (positives, resamples): weights of the rows below each positive row, and up to it, equal ones included
-    below, up_to = totals.take(ranking.first, axis=0), totals.take(ranking.beyond, axis=0)
-    positive_below = positive_totals.take(ranking.positives_first, axis=0)
-    positive_up_to = positive_totals.take(ranking.positives_beyond, axis=0)
+    below, up_to = totals.take(ranking.lower, axis=0), totals.take(ranking.lower_or_equal, axis=0)
+    positive_below = positive_totals.take(ranking.positives_lower, axis=0)
+    positive_up_to = positive_totals.take(ranking.positives_lower_or_equal, axis=0)
     negative_below, negative_up_to = below - positive_below, up_to - positive_up_to
     # a positive row that ties with a negative one counts as half a win
     pairs_won = (positive_weights * ((negative_below + negative_up_to) / 2)).sum(axis=0)
@@ -259,7 +264,7 @@ def _totals_before(weights: Array) -> Array:
 
 
 def _loss_metrics(y_true: Array, y_pred: Array, probabilities: Array) -> WeightedMetrics:
-    """Return the mean losses and the calibration error."""
+    """Return a function to the mean losses and the calibration error."""
     correct, confidence = correct_and_confidence(y_true, y_pred, probabilities)  # (n, 1) or (n, labels)
     rows, labels = correct.shape
     losses = row_losses(y_true, probabilities)

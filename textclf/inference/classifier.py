@@ -217,7 +217,7 @@ class Classifier:
         def result() -> list[Probabilities]:
             for batch in batches:
                 batch.result()
-            arrays[0].clip(0, 1, out=arrays[0])  # ONNX Runtime's sigmoid can be 1.0000001
+            arrays[0].clip(0, 1, out=arrays[0])  # ONNX Runtime's sigmoid can be 1.0000001, and the other then negative
             if self.description.label_separator is None:
                 arrays[0] /= arrays[0].sum(axis=1, keepdims=True)  # float32 rounding; now exact to 1e-16
             return arrays

@@ -3,7 +3,8 @@
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -208,8 +209,8 @@ class CachedTokenizer:
     """A tokenizer that returns tokens as integers and caches the pieces of text that it has tokenized.
 
     Texts are split at blanks, which is fast, and the pieces looked up; only new pieces go through regular expressions.
-    For short texts that takes less than half the time, since few pieces are new. After MANY_CHARACTERS Arrow splits
-    long blocks: that takes a fifth to a third less, and much of it without Python's lock. Not thread-safe.
+    For short texts that takes less than half the time, since few pieces are new. After MANY_CHARACTERS pyarrow splits
+    long blocks, in a fifth to a third less time and mostly without the GIL. Not thread-safe.
     """
 
     def __init__(self, token_id: Callable[[str], int], options: TextOptions):
@@ -228,19 +229,19 @@ class CachedTokenizer:
 
     def tokenize(self, texts: Iterable[str]) -> Tokens:
         """Return all tokens of the texts, as integers from `token_id`."""
-        return concatenate_tokens(map(self._tokenize, text_blocks(texts, ARROW_BLOCK if self._many else BLOCK)))
+        return concatenate_tokens(map(self._tokenize, text_blocks(texts, ARROW_BLOCK if self._in_arrow else BLOCK)))
 
     @property
-    def _many(self) -> bool:
-        """True once Arrow is worth its import."""
-        return self._tokenizer.split is str.split and self._characters > MANY_CHARACTERS
+    def _in_arrow(self) -> bool:
+        """True once pyarrow, if there is one, is worth its import."""
+        many = self._tokenizer.splits_at_blanks and self._characters > MANY_CHARACTERS
+        return many and arrow_compute() is not None
 
     def _tokenize(self, texts: list[str]) -> Tokens:
         joined = self._tokenizer.join(texts, self._options)
         self._characters += len(joined)
-        in_arrow = split_in_arrow(joined) if self._many and len(joined) > FEW_CHARACTERS else None
-        pieces, indices = in_arrow or (self._tokenizer.split(joined), slice(None))
-        if len(self._piece_ids) > min(MAX_PIECES, max(FEW_PIECES, CACHED_FOR_EACH * len(pieces))):
+        pieces, indices = self._split(joined)
+        if len(self._piece_ids) > min(MAX_PIECES, max(FEW_PIECES, CACHED_FOR_EACH * len(indices))):
             self.clear()
         piece_ids = np.fromiter(map(self._piece_ids.__getitem__, pieces), np.int32, len(pieces))
         piece_ids = piece_ids[indices]  # (pieces of texts,)
@@ -250,6 +251,13 @@ class CachedTokenizer:
         tokens = np.array(self._flat, np.int32)[concatenated_ranges(starts[piece_ids], counts[piece_ids])]
         text_ends = np.cumsum(counts[piece_ids])[piece_ids == 0]  # (texts,): each ends with piece 0
         return Tokens(tokens, np.diff(text_ends, prepend=0))
+
+    def _split(self, joined: str) -> tuple[list[str], npt.NDArray[np.integer]]:
+        """Return pieces of the texts, perhaps each once, and the index of each piece among them, shape (pieces,)."""
+        if self._in_arrow and len(joined) > FEW_CHARACTERS and (found := split_in_arrow(joined)):
+            return found
+        pieces = self._tokenizer.split(joined)
+        return pieces, np.arange(len(pieces))
 
     def _add_pieces(self, pieces: list[str]) -> None:
         start = len(self._flat)
@@ -261,7 +269,7 @@ class CachedTokenizer:
                 self._flat.append(self._token_id(token))
 
 
-# Importing Arrow takes as long as tokenizing so many characters; for fewer at a time Python is faster.
+# Importing pyarrow takes as long as tokenizing MANY_CHARACTERS; blocks below FEW_CHARACTERS are faster in Python.
 MANY_CHARACTERS, FEW_CHARACTERS = 1 << 22, 1 << 18
 
 MAX_PIECES = 1 << 18  # in the cache, about 40 MB
@@ -274,23 +282,33 @@ FEW_PIECES, CACHED_FOR_EACH = 1 << 13, 16
 BLOCK, ARROW_BLOCK = 1 << 20, 1 << 22
 
 
-def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.int32]] | None:
-    """Return the distinct pieces of a text between blanks, and the index of each piece among them, shape (pieces,).
-
-    They are those of `str.split`, and there may be an empty one. None: the text has a lone surrogate, which is no
-    UTF-8, or pyarrow is missing, which a model that was exported to Python does without.
-    """
+@cache
+def arrow_compute() -> Any | None:
+    """Return the module `pyarrow.compute`; None without pyarrow, as a model that was exported to Python may be."""
     try:
-        import pyarrow
-        import pyarrow.compute
+        return import_module("pyarrow.compute")
+    except ImportError:
+        return None
 
+
+def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.integer]] | None:
+    """Return the distinct pieces of a text, and the index of each piece among them, shape (pieces,).
+
+    The pieces are those of `str.split`, and an empty one for blanks at either end. None: the text has a lone surrogate,
+    which is no UTF-8.
+    """
+    import pyarrow
+
+    try:
         data = text.encode()
-    except (ImportError, UnicodeEncodeError):
+    except UnicodeEncodeError:
         return None
     # by buffers, since pyarrow imports pandas to convert arrays
     buffers = [pyarrow.py_buffer(np.array([0, len(data)])), pyarrow.py_buffer(data)]
     joined = pyarrow.LargeStringArray.from_buffers(1, *buffers)
-    encoded = pyarrow.compute.utf8_split_whitespace(joined).values.dictionary_encode()
+    compute = arrow_compute()
+    assert compute
+    encoded = compute.utf8_split_whitespace(joined).values.dictionary_encode()
     return encoded.dictionary.to_pylist(), np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
 
 

@@ -68,8 +68,9 @@ class TextOptions:
 
 def tokenize(text: str, options: TextOptions) -> list[str]:
     """Return the tokens of one text."""
-    join, split, tokens = TOKENIZERS[options.tokenizer]
-    return [token for token in tokens(split(join([text], options))[:-1], options) if token != END]
+    tokenizer = TOKENIZERS[options.tokenizer]
+    pieces = tokenizer.split(tokenizer.join([text], options))[:-1]
+    return [token for token in tokenizer.tokens(pieces, options) if token != END]
 
 
 def join_tokens(tokens: Iterable[str], options: TextOptions) -> str:
@@ -103,6 +104,8 @@ class Tokenizer(NamedTuple):
     """(texts, options) -> one text of all, with END after each."""
     split: Callable[[str], list[str]]
     """joined texts -> pieces."""
+    splits_at_blanks: bool
+    """True if `split` is that of `str`."""
     tokens: Callable[[list[str], TextOptions], list[str]]
     """(pieces, options) -> tokens, with END after the tokens of each piece."""
 
@@ -168,9 +171,12 @@ def _clean(text: str, options: TextOptions) -> str:
 
 
 TOKENIZERS: dict[str, Tokenizer] = {
-    "word": Tokenizer(_join_words, str.split, _words),
+    "word": Tokenizer(_join_words, str.split, splits_at_blanks=True, tokens=_words),
     "char": Tokenizer(
-        _join_characters, list, lambda pieces, _options: [token for piece in pieces for token in (piece, END)]
+        _join_characters,
+        list,
+        splits_at_blanks=False,
+        tokens=lambda pieces, _options: [token for piece in pieces for token in (piece, END)],
     ),
 }
 

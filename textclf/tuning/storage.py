@@ -190,7 +190,7 @@ def storage_faults(storage: Storage, optuna: Any, kinds: tuple[type[Exception], 
 def _reason(error: BaseException, storage: Storage) -> str:
     """Return what the driver of a database or the system said, in one line and without passwords."""
     if not storage.url:
-        return str((isinstance(error, OSError) and error.strerror) or error)
+        return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     while error.__cause__:
         error = error.__cause__
     lines = str(error).strip().splitlines() or [type(error).__name__]

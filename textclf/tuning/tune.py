@@ -169,7 +169,7 @@ def _search_shared(search: Search, study: Study, machine: Machine, callback: Tri
             if search.done(trials):  # else a trial was lost with its machine
                 break
     except BaseException as error:
-        if not isinstance(error, Exception):  # Ctrl-C, or a signal to end
+        if not isinstance(error, Exception):  # Ctrl-C, or the signal to end that cli raises
             logger.warning("what was tried is kept in %s; the same command goes on", search.storage.place)
         raise
     finally:
