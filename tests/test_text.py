@@ -14,7 +14,6 @@ from textclf.text.encoding import (
     UNKNOWN,
     CachedTokenizer,
     WordEncoder,
-    arrow_compute,
     pad,
     split_in_arrow,
 )
@@ -294,12 +293,18 @@ def test_arrow_splits_where_python_does() -> None:
 def test_python_splits_what_pyarrow_cannot(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     split_all_in_arrow(monkeypatch)
     if missing:
-        monkeypatch.setitem(sys.modules, "pyarrow.compute", None)
-    monkeypatch.setattr("textclf.text.encoding.arrow_compute", arrow_compute.__wrapped__)  # without its cache
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
     texts = ["a c", "b"] if missing else ["a \ud800", "b"]
-    assert (arrow_compute.__wrapped__() is None) == missing
     ids = WordEncoder(["a", texts[0][2], "b"], TextOptions()).encode(texts)
     assert (ids.flat.tolist(), ids.lengths.tolist()) == ([2, 3, 4], [2, 1])
+
+
+def test_short_texts_never_wait_for_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textclf.text.encoding.MANY_CHARACTERS", -1)
+    monkeypatch.setattr("textclf.text.encoding.find_spec", pytest.fail)
+    monkeypatch.setattr("textclf.text.encoding.split_in_arrow", pytest.fail)
+    encoder = WordEncoder(["a"], TextOptions())
+    assert [encoder.encode(["a"]).flat.tolist() for _ in range(2)] == [[2], [2]]
 
 
 def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:

@@ -1,8 +1,8 @@
 """Intervals of metrics by the bootstrap over rows (Efron 1979), and the exact test of McNemar (1947).
 
-A resample is given by the weight of each row: how often it was drawn. What no resample
-changes, such as the order of the rows by probability and the loss of each row, is computed once; the metrics are
-computed for many resamples at once, in threads.
+A resample is given by the weight of each row: how often it was drawn. What no resample changes, such as the order of
+the rows by probability and the loss of each row, is computed once; the metrics are computed for many resamples at once,
+in threads.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -222,7 +222,7 @@ def _rank(has_label: Array, probabilities: Array) -> _Ranking:
 
 
 def _ranking_metrics(columns: Iterable[tuple[Array, Array]]) -> WeightedMetrics:
-    """Return a function to ROC AUC and average precision, each the mean over the labels for which it is defined.
+    """Return a function to ROC AUC and average precision: the means over the labels for which they are defined.
 
     Args:
         columns: for each label whether a row has it, and its probabilities, shape (n,) each.

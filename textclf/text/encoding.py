@@ -3,8 +3,8 @@
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib import import_module
+from functools import cached_property
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -218,6 +218,7 @@ class CachedTokenizer:
         self._tokenizer = TOKENIZERS[options.tokenizer]
         self._options = options
         self._characters = 0  # tokenized so far
+        self._block = BLOCK
         self.clear()
 
     def clear(self) -> None:
@@ -229,13 +230,7 @@ class CachedTokenizer:
 
     def tokenize(self, texts: Iterable[str]) -> Tokens:
         """Return all tokens of the texts, as integers from `token_id`."""
-        return concatenate_tokens(map(self._tokenize, text_blocks(texts, ARROW_BLOCK if self._in_arrow else BLOCK)))
-
-    @property
-    def _in_arrow(self) -> bool:
-        """True once pyarrow, if there is one, is worth its import."""
-        many = self._tokenizer.splits_at_blanks and self._characters > MANY_CHARACTERS
-        return many and arrow_compute() is not None
+        return concatenate_tokens(map(self._tokenize, text_blocks(texts, self._block)))
 
     def _tokenize(self, texts: list[str]) -> Tokens:
         joined = self._tokenizer.join(texts, self._options)
@@ -254,7 +249,10 @@ class CachedTokenizer:
 
     def _split(self, joined: str) -> tuple[list[str], npt.NDArray[np.integer]]:
         """Return pieces of the texts, perhaps each once, and the index of each piece among them, shape (pieces,)."""
-        if self._in_arrow and len(joined) > FEW_CHARACTERS and (found := split_in_arrow(joined)):
+        worth_it = self._characters > MANY_CHARACTERS and len(joined) > FEW_CHARACTERS
+        # a model that was exported to Python does without pyarrow
+        if self._tokenizer.splits_at_blanks and worth_it and find_spec("pyarrow") and (found := split_in_arrow(joined)):
+            self._block = ARROW_BLOCK
             return found
         pieces = self._tokenizer.split(joined)
         return pieces, np.arange(len(pieces))
@@ -282,15 +280,6 @@ FEW_PIECES, CACHED_FOR_EACH = 1 << 13, 16
 BLOCK, ARROW_BLOCK = 1 << 20, 1 << 22
 
 
-@cache
-def arrow_compute() -> Any | None:
-    """Return the module `pyarrow.compute`; None without pyarrow, as a model that was exported to Python may be."""
-    try:
-        return import_module("pyarrow.compute")
-    except ImportError:
-        return None
-
-
 def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.integer]] | None:
     """Return the distinct pieces of a text, and the index of each piece among them, shape (pieces,).
 
@@ -298,6 +287,7 @@ def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.integer]] | Non
     which is no UTF-8.
     """
     import pyarrow
+    import pyarrow.compute
 
     try:
         data = text.encode()
@@ -306,9 +296,7 @@ def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.integer]] | Non
     # by buffers, since pyarrow imports pandas to convert arrays
     buffers = [pyarrow.py_buffer(np.array([0, len(data)])), pyarrow.py_buffer(data)]
     joined = pyarrow.LargeStringArray.from_buffers(1, *buffers)
-    compute = arrow_compute()
-    assert compute
-    encoded = compute.utf8_split_whitespace(joined).values.dictionary_encode()
+    encoded = pyarrow.compute.utf8_split_whitespace(joined).values.dictionary_encode()
     return encoded.dictionary.to_pylist(), np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
 
 
