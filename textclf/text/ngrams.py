@@ -14,6 +14,8 @@ Array = npt.NDArray[Any]
 
 NONE = -1  # index where there is no chosen n-gram
 
+MAX_TABLE = 1 << 24  # smaller keys, such as those of tokens, index a table, which takes a tenth of the time of sorting
+
 
 @dataclass(frozen=True)
 class NGrams:
@@ -30,11 +32,11 @@ class NGrams:
     def count(self, tokens: Tokens) -> csr_matrix:
         """Return how often each text has each n-gram, shape (texts, n-grams)."""
         rows, columns, first = [], [], 0
-        indices = None
+        row_of_token, indices = _row_of_token(tokens), None
         for keys in self.keys:
             indices = _search(keys, _keys(tokens, indices))  # (tokens,)
             present = np.flatnonzero(indices != NONE)
-            rows.append(_row_of_token(tokens)[present])
+            rows.append(row_of_token[present])
             columns.append(indices[present] + first)
             first += len(keys)
         return _count(np.concatenate(rows), np.concatenate(columns), shape=(len(tokens), first))
@@ -63,7 +65,7 @@ def choose_ngrams(tokens: Tokens, *, order: int, min_texts: int) -> tuple[NGrams
     for _ in range(order):
         keys = _keys(tokens, indices)  # (tokens,)
         ends = np.flatnonzero(keys != NONE)  # the tokens that end an n-gram
-        candidates, inverse, occurrences = np.unique(keys[ends], return_inverse=True, return_counts=True)
+        candidates, inverse, occurrences = _distinct(keys[ends])
         frequent = occurrences >= min_texts  # the exact test follows, of fewer n-grams
         ends, columns = _keep_columns(ends, inverse, frequent)
         counted = _count(rows[ends], columns, shape=(len(tokens), int(frequent.sum())))
@@ -97,18 +99,33 @@ def _keys(tokens: Tokens, prefixes: Array | None) -> npt.NDArray[np.int64]:
         prefixes: index of the n-gram of the order below that ends at each token, or NONE; None: for single tokens.
     """
     token_ids = tokens.flat.astype(np.int64)
+    known = token_ids != UNKNOWN
     if prefixes is None:
-        return np.where(token_ids == UNKNOWN, NONE, token_ids)
-    rows = _row_of_token(tokens)
-    before = np.concatenate([[NONE], prefixes[:-1]])
-    inside = np.concatenate([[False], rows[1:] == rows[:-1]])
-    return np.where(inside & (before != NONE) & (token_ids != UNKNOWN), (before << 32) + token_ids, NONE)
+        return np.where(known, token_ids, NONE)
+    before = np.full(len(token_ids), NONE)
+    before[1:] = prefixes[:-1]
+    before[tokens.starts[tokens.counts > 0]] = NONE
+    return np.where(known & (before != NONE), (before << 32) + token_ids, NONE)
+
+
+def _distinct(keys: Array) -> tuple[Array, Array, Array]:
+    """Return the distinct keys, ascending, the index of each key among them, and how often each occurs."""
+    if keys.max(initial=0) < MAX_TABLE:
+        occurrences = np.bincount(keys)
+        present = occurrences > 0
+        return np.flatnonzero(present), (np.cumsum(present) - 1)[keys], occurrences[present]
+    return np.unique(keys, return_inverse=True, return_counts=True)
 
 
 def _search(keys: Array, wanted: Array) -> npt.NDArray[np.int64]:
     """Return the index of each wanted key among the ascending keys, or NONE."""
     if not len(keys):
         return np.full(len(wanted), NONE)
+    largest = int(max(keys[-1], wanted.max(initial=0)))
+    if largest < MAX_TABLE:
+        table = np.full(largest + 2, NONE)  # the last one is for NONE
+        table[keys] = np.arange(len(keys))
+        return table[wanted]
     indices = np.searchsorted(keys, wanted)
     indices[indices == len(keys)] = 0
     return np.where(keys[indices] == wanted, indices, NONE)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 from textclf.evaluation.calibration import log_loss
 from textclf.evaluation.metrics import MULTILABEL
@@ -108,9 +108,11 @@ def _tfidf(counts: csr_matrix, idf: Array) -> csr_matrix:
 
 def _unit_rows(features: csr_matrix, scale: Array) -> csr_matrix:
     """Return features, each column times its scale, with rows of length 1; a row of zeros stays."""
-    scaled = features @ diags(scale.astype(np.float32))
-    length = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())  # (n,)
-    return csr_matrix(diags(1 / np.where(length > 0, length, 1)) @ scaled, dtype=np.float32)
+    scaled = features.data * scale.astype(np.float32)[features.indices]  # (numbers,)
+    squares = csr_matrix((scaled**2, features.indices, features.indptr), features.shape)
+    length = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())  # (n,)
+    scaled /= np.repeat(length, np.diff(features.indptr))
+    return csr_matrix((scaled, features.indices, features.indptr), features.shape)
 
 
 def _logits(scores: Array, *, multilabel: bool) -> Array:
