@@ -68,3 +68,28 @@ def test_warnings_do_not_end_a_command(copy_run: CopyRun, monkeypatch: pytest.Mo
     result = textclf("report", run)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"wrote {run}/report.html\n")
     assert ("PYTHONWARNINGS" in os.environ, sys.warnoptions) == (False, [])
+
+
+ENDING = """
+import atexit, sys
+from textclf.cli import main as command_line
+class Held:
+    def __del__(self):
+        print("taken apart")
+held = Held()
+command = command_line.main
+def main():
+    atexit.register(print, "closed")
+    command()
+command_line.main = main
+sys.argv[1:] = {arguments!r}
+command_line.run()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "exit_code"), [(["--version"], 0), (["--nonsense"], 2), (["report", "none"], 1)])
+def test_a_command_ends_at_once_but_for_what_is_registered_to_run_then(arguments: list[str], exit_code: int) -> None:
+    script = ENDING.format(arguments=arguments)
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert result.returncode == exit_code
+    assert result.stdout.splitlines()[-1] == "closed"

@@ -1,5 +1,5 @@
 """`python -m textclf` does what `textclf` does."""
 
-from textclf.cli.main import main
+from textclf.cli.main import run
 
-main()
+run()
