@@ -39,6 +39,25 @@ def nan_in_parquet() -> Path:
     return Path("rows.parquet")
 
 
+def test_rows_of_one_label_or_none_are_refused() -> None:
+    Path("c.yaml").write_text(f"data: {{train: {write_rows('rows.csv', ['a', ''])}, label_separator: '|'}}")
+    message = (
+        "rows.csv: only the label 'a' in 36 training rows. There must be two or more: give rows without it a label "
+        "of their own, and drop label_separator.\n"
+    )
+    assert [textclf(*command, "c.yaml").stderr for command in (["check"], ["train", "--run", "run"])] == [message] * 2
+
+
+def test_a_run_that_is_evaluated_on_rows_without_labels_is_complete() -> None:
+    files = write_rows("rows.csv", ["a", "b"]), write_rows("test.csv", [""])
+    Path("c.yaml").write_text(f"data: {{train: {files[0]}, test: {files[1]}, label_separator: '|'}}")
+    result = textclf("train", "c.yaml", "--run", "run", *overrides(*QUICK, "training.epochs=1"))
+    assert result.exit_code == 0, result.output
+    limit = "- None of the rows evaluated has a label: no score says how well the labels are found.\n"
+    assert limit in Path("run/README.md").read_text(encoding="utf-8")
+    assert textclf("evaluate", "--run", "run").exit_code == 0
+
+
 @pytest.mark.parametrize(("write", "rows"), [(nan_in_jsonl, 1), (nan_in_parquet, 10)])
 def test_nan_is_no_label(write: Callable[[], Path], rows: int) -> None:
     file = write()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -119,6 +120,14 @@ def test_the_first_paragraph_is_plain(reviews: Path) -> None:
         r"[\d.]+ to [\d.]+ %\. Always giving the most frequent label would be right in [\d.]+ %\. .*",
         lead[1],
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows finds no file there")
+def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\n")
+    result = textclf("report", tmp_path / "rows.csv")
+    message = f"{tmp_path}/rows.csv is a file, no run. Name the folder of a run.\n"
+    assert (result.exit_code, result.stderr) == (1, message)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

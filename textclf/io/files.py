@@ -186,13 +186,17 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: it is missing or damaged, or cannot be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: {path.parent} is no complete run.") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except NotADirectoryError:
+        raise UserError(f"{path.parent} is a file, no run. Name the folder of a run.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}. Train the run again.") from None
 
 

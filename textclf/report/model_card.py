@@ -129,11 +129,14 @@ def limits(document: MetricsDocument) -> Iterator[str]:
         )
     yield f"{_percent(document['unknown_words'])} of the tokens of the rows evaluated are unknown to the network."
     known = {label: row for label, row in document["labels"].items() if row["support"]}
-    weakest = min(known, key=lambda label: (known[label]["f1"] or 0.0, label))
-    yield (
-        f"Weakest label: {_code(weakest)}, with precision {_score(known[weakest]['precision'])} and recall "
-        f"{_score(known[weakest]['recall'])} on {known[weakest]['support']:,} rows."
-    )
+    if known:
+        weakest = min(known, key=lambda label: (known[label]["f1"] or 0.0, label))
+        yield (
+            f"Weakest label: {_code(weakest)}, with precision {_score(known[weakest]['precision'])} and recall "
+            f"{_score(known[weakest]['recall'])} on {known[weakest]['support']:,} rows."
+        )
+    else:
+        yield "None of the rows evaluated has a label: no score says how well the labels are found."
     for sliced in document["slices"]:
         for group in sliced["slices"]:
             if group["name"] == sliced["worst"]:

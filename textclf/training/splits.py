@@ -171,7 +171,10 @@ def _check_labels(train: Labels, validation: Labels, separator: str | None, path
     labels = train.names(separator)
     if len(labels) < 2:
         only = f"only the label '{labels[0]}'" if labels else "no label"
-        raise UserError(f"{files}: {only} in {len(train)} training rows. There must be something to tell apart.")
+        advice = "There must be something to tell apart."
+        if labels and separator is not None:
+            advice = "There must be two or more: give rows without it a label of their own, and drop label_separator."
+        raise UserError(f"{files}: {only} in {len(train)} training rows. {advice}")
     if not len(validation):
         raise UserError(
             f"{files}: no label has two different texts, one to learn from and one to validate on. Add rows, name "
