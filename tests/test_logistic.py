@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from textclf.text.encoding import RESERVED, UNKNOWN, Tokens
 from textclf.text.ngrams import choose_ngrams
 from textclf.training import logistic
+from textclf.training.linear import LabelledWords, fit_linear
 from textclf.training.logistic import ScaledFeatures, SparseFeatures, fit_logistic
 
 Array = npt.NDArray[Any]
@@ -110,3 +111,16 @@ def test_chosen_ngrams_come_with_their_counts(order: int, min_texts: int) -> Non
     assert (counted != ngrams.count(tokens)).nnz == 0
     texts = np.bincount(counted.indices, minlength=len(ngrams))
     assert texts.min() >= min_texts
+
+
+@pytest.mark.parametrize(("most", "shares"), [(160, True), (159, False)])
+def test_words_that_look_alike_share_weight_unless_words_are_many(
+    most: int, shares: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textclf.training.linear.CHARACTER_WORDS", most)
+    vocabulary = [f"{stem}{ending}" for stem in ("walk", "sing") for ending in "abcdefghijklmnopqrst"]
+    token_ids = np.random.default_rng(0).permutation(np.repeat(np.arange(len(vocabulary)), 4))  # two in each text
+    of_text = np.sort(token_ids.reshape(-1, 2), axis=1)
+    words = Tokens(of_text.ravel().astype(np.int32) + RESERVED, np.full(len(of_text), 2))
+    rows = LabelledWords(words, (of_text[:, 1] >= 20).astype(np.int64))
+    assert fit_linear(rows, rows, labels=2, vocabulary=vocabulary).settings.characters == shares

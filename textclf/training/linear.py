@@ -8,7 +8,8 @@ only and is then multiplied into the weights, so that a fitted model is one weig
     label counts  features are scaled by the square root of |log-count ratio| of the label, after the NB-SVM of Wang and
                   Manning (2012): an n-gram that is as frequent with the label as without it gets little weight
     characters    character n-grams of the words are features too, each the sum over the words that have it: words
-                  that look alike, such as forms of one stem, share a part of their weight
+                  that look alike, such as forms of one stem, share a part of their weight; where training rows have
+                  millions of words, nothing is gained, and it is not tried
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +43,10 @@ SEARCHED_OUTPUTS = 8  # at most, that settings are searched on
 POWERS = (0.0, 0.5)  # candidates for the power of the log-count ratio; Wang and Manning's is 1
 
 SHORTEST, LONGEST = 3, 4  # characters of a character n-gram, the edges of the word included
+
+# Of the training rows, above which characters are no prior: the log loss on imdb is .363 without it and .345 with it for
+# 270,000 words, and .241 either way for 2.2 million, where it takes a quarter of the time.
+CHARACTER_WORDS = 2_000_000
 
 CHARACTER_ROWS = 2048  # whose character n-grams are in memory at the same time, about 1,500 of a long text
 
@@ -154,7 +159,8 @@ def fit_linear(
     ngrams, counts = _choose_ngrams(train.words, vocabulary)
     idf = smooth_idf(len(train.words), np.bincount(counts.indices, minlength=len(ngrams)))
     targets = _binary_targets(train.targets, labels)  # (n, outputs)
-    words = [vocabulary[token_id - RESERVED] for token_id in ngrams.keys[0].tolist()]
+    spelled = ngrams.keys[0] if len(train.words.flat) <= CHARACTER_WORDS else ngrams.keys[0][:0]
+    words = [vocabulary[token_id - RESERVED] for token_id in spelled.tolist()]
     fits = _Regressions(_tfidf(counts, idf), targets, words)
     fit, held_out = cache(fits.fit), None  # the settings that win have been fitted, unless only some outputs were
     if settings is None:
@@ -239,7 +245,7 @@ class _Regressions:
     Args:
         features: TF-IDF, shape (n, n-grams), the first columns of words.
         targets: 0 or 1, shape (n, outputs).
-        words: those of the first columns.
+        words: those of the first columns; none: characters are no prior.
     """
 
     def __init__(self, features: csr_matrix, targets: Array, words: Sequence[str]):
