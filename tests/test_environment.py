@@ -72,6 +72,8 @@ def test_warnings_do_not_end_a_command(copy_run: CopyRun, monkeypatch: pytest.Mo
 
 ENDING = """
 import atexit, sys
+if {early}:
+    atexit.register(print, "early")
 from textclf.cli import main as command_line
 class Held:
     def __del__(self):
@@ -87,9 +89,14 @@ command_line.run()
 """
 
 
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize(("arguments", "exit_code"), [(["--version"], 0), (["--nonsense"], 2), (["report", "none"], 1)])
-def test_a_command_ends_at_once_but_for_what_is_registered_to_run_then(arguments: list[str], exit_code: int) -> None:
-    script = ENDING.format(arguments=arguments)
+def test_a_command_ends_at_once_but_for_what_is_registered_to_run_then(
+    arguments: list[str], exit_code: int, early: bool
+) -> None:
+    script = ENDING.format(arguments=arguments, early=early)
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
     assert result.returncode == exit_code
-    assert result.stdout.splitlines()[-1] == "closed"
+    lines = result.stdout.splitlines()
+    assert [line for line in lines if line in ("closed", "early")] == ["closed", "early"][: 1 + early]
+    assert early or "taken apart" not in lines

@@ -96,7 +96,9 @@ def main() -> None:
 def run() -> None:
     """Run the command of the arguments, and end the process with its exit code."""
     exit_codes: list[int] = []
-    atexit.register(_end_at_once, exit_codes)  # the first to be registered runs last
+    # what is registered first runs last; beside logging, which is done by then, a profiler may have been before
+    if atexit._ncallbacks() == 1:
+        atexit.register(_end_at_once, exit_codes)
     try:
         main()
     except SystemExit as end:
