@@ -112,7 +112,7 @@ def _tfidf(counts: csr_matrix, idf: Array) -> csr_matrix:
 
 
 def _unit_rows(features: csr_matrix, scale: Array) -> csr_matrix:
-    """Return features, each column times its scale, with rows of length 1; a row of zeros stays."""
+    """Return features, each column times its scale, with rows of length 1; a row without features stays."""
     scaled = features.data * scale.astype(np.float32)[features.indices]  # (numbers,)
     squares = csr_matrix((scaled**2, features.indices, features.indptr), features.shape)
     length = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())  # (n,)
