@@ -205,6 +205,16 @@ def test_pruning_keeps_the_given_fraction(questions: Path, tmp_path: Path) -> No
     assert textclf("check", small / "config.yaml").exit_code == 0
 
 
+def test_a_linear_part_keeps_the_same_fraction_of_words_and_ngrams(bags: Path, tmp_path: Path) -> None:
+    small = compressed(bags, tmp_path, "--method", "prune", "--keep", "0.3")
+    vocabularies = [load_classifier(run).description.vocabulary for run in (bags, small)]
+    assert vocabularies[1] == vocabularies[0][: round(0.3 * len(vocabularies[0]))]
+    graphs = [read_graph((run / "model" / "model.onnx").read_bytes())[0] for run in (bags, small)]
+    ngrams = [(graph["linear.fingerprints"] >= 0).sum() for graph in graphs]
+    assert ngrams[1] == round(0.3 * ngrams[0])
+    assert load_saved_config(small / "config.yaml").model.blend == "linear"
+
+
 def test_compressing_repeats_to_the_byte(pair: tuple[str, Path, Path], tmp_path: Path) -> None:
     method, original, small = pair
     if method != "prune":

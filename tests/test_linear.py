@@ -11,6 +11,7 @@ import pytest
 from scipy.sparse import lil_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from textclf.compression.linear_part import find_ngrams, smaller_linear, smaller_shapes
 from textclf.models.architecture import Shape
 from textclf.models.linear.gram_table import EMPTY, LOAD, build_gram_table
 from textclf.models.linear.network import build_linear, linear_constants, linear_weights
@@ -18,7 +19,7 @@ from textclf.models.linear.onnx import check_constants, graph_constants, write_l
 from textclf.models.onnx.graph import MESSAGES, ForeignGraph, Graph, read_graph, read_model
 from textclf.models.onnx.protobuf import write
 from textclf.models.onnx.quantization import Storage, dequantize, quantize, quantized_bytes
-from textclf.text.encoding import TokenIds, pad
+from textclf.text.encoding import TokenIds, Tokens, pad
 
 Array = npt.NDArray[Any]
 
@@ -196,6 +197,46 @@ def test_tables_of_all_sizes(count: int) -> None:
     network = build_linear(shape, linear.constants(2000), ngrams=2)
     assert np.abs(np.asarray(network(padded)) - expected).max() < 1e-5
     assert np.abs(onnx_logits(onnx_model(shape, *graph_constants(network)), padded) - expected).max() < 1e-5
+
+
+# A smaller part
+
+
+def texts_with(texts: list[list[int]], gram: Array) -> int:
+    """The number of texts that have an n-gram."""
+    spelled = " ".join(map(str, gram[gram > 0].tolist()))
+    return sum(f" {spelled} " in f" {' '.join(map(str, text))} " for text in texts)
+
+
+@pytest.mark.parametrize(("shape", "ngrams"), [case for case in CASES if case.values[1] > 1])
+@pytest.mark.parametrize(
+    ("vocabulary", "keep"), [(VOCABULARY, 1.0), (VOCABULARY + 9, 1.0), (VOCABULARY, 0.3), (20, 0.5)]
+)
+def test_a_smaller_part_keeps_the_first_words_and_the_ngrams_that_count_most(
+    shape: Shape, ngrams: int, vocabulary: int, keep: float
+) -> None:
+    texts, drawn = draw_texts(length=100), draw_linear(shape, ngrams, grams=300)
+    linear = drawn._replace(idf=drawn.idf.round(1), weights=drawn.weights.round(1))  # the same in float32
+    network = build_linear(shape, linear.constants(VOCABULARY), ngrams=ngrams)
+    copies = [text for text in texts for _ in range(1 + 1000 // len(texts))]  # single characters in triples need many
+    flat, counts = np.concatenate(copies).astype(np.int32), np.array([len(text) for text in copies])
+    known = find_ngrams(network, Tokens(flat, counts), ["w" if ngrams == 3 else "word"] * (VOCABULARY - 2))
+    first, grams = len(linear.words), linear.grams
+    influence = linear.idf[first:] * np.abs(linear.weights[first:]).max(axis=1) * [texts_with(texts, g) for g in grams]
+    ranked = [index for index in np.argsort(-influence, kind="stable") if influence[index]]
+    assert {tuple(gram) for gram in known.token_ids} == {tuple(grams[index]) for index in ranked}
+    usable = [index for index in ranked if grams[index].max() < vocabulary][: round(keep * len(ranked))]
+    words = [index for index, word in enumerate(linear.words) if word < vocabulary]
+    kept = [*words, *(first + index for index in usable)]
+    expected = linear._replace(
+        words=[linear.words[index] for index in words], grams=grams[usable], idf=linear.idf[kept],
+        weights=linear.weights[kept],
+    )  # fmt: skip
+    small = smaller_linear(network, known, shape._replace(vocabulary=vocabulary), keep=keep)
+    readable = [[word if word < vocabulary else 1 for word in text] for text in texts]
+    assert np.abs(np.asarray(small(padded_texts(readable))) - expected.logits(readable, shape)).max() < 1e-5
+    estimated = smaller_shapes(graph_constants(network)[0], vocabulary=vocabulary, keep=keep)
+    assert estimated.keys() == graph_constants(small)[0].keys()
 
 
 # The files

@@ -366,7 +366,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
 @click.option("--output", "-o", type=PATH, required=True, help="Folder of the new run.")
 @click.option(
     "--keep", type=Number(0, 1, min_open=True), metavar="SHARE",
-    help="prune, distill: share of the words, dimensions and units to keep.",
+    help="prune, distill: share of the words, n-grams, dimensions and units to keep.",
 )  # fmt: skip
 @click.option("--student", type=click.Choice(["bag", "small"]), help="distill: the network that learns [default: bag].")
 @click.option("--unlabelled", type=PATH, help="distill: more texts to learn on, as for predict.")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from textclf.compression.linear_part import KnownNGrams, find_ngrams, smaller_linear, smaller_shapes
 from textclf.config.load import load_saved_config
 from textclf.config.schema import AugmentOptions, Config
 from textclf.errors import UserError
@@ -21,10 +22,11 @@ from textclf.io.files import read_json
 from textclf.io.run_folder import Run
 from textclf.models.architecture import Architecture, Blend, Shrinking
 from textclf.models.ensemble import further_parts, members
-from textclf.models.onnx.quantization import NARROW, Storage, quantized_bytes
+from textclf.models.onnx.quantization import Storage, quantized_bytes
 from textclf.models.registry import MODELS, PARTS
 from textclf.models.shrinking import Sizes
 from textclf.text.encoding import RESERVED, UNKNOWN, TokenIds, cut_texts
+from textclf.training.baselines import linear_training_words
 from textclf.training.dataset import Dataset, Vocabularies, prepare
 from textclf.training.fit import Decision, FittedPart, fit_decision, fit_network, stock_network
 from textclf.training.loop import Examples, FitResult, TrainingCallback, forward_function
@@ -57,7 +59,7 @@ class CompressionRequest:
     budget: int | None = None
     """Bytes that model/ may take."""
     keep: float | None = None
-    """Fraction of the words, dimensions and units to keep; None: the default, or the largest for the budget."""
+    """Fraction of words, dimensions, units and n-grams to keep; None: the default, or the largest for the budget."""
     student: str | None = None
     """A key of STUDENTS; None: the first, or with a budget all."""
     max_loss: float = 0.01
@@ -102,29 +104,37 @@ class Original:
         return self.architecture.weights(self.members[0])
 
     @cached_property
-    def further(self) -> dict[str, FittedPart]:
-        """The parts besides its network by name, if it is a blend."""
-        validation_ids = self.dataset.validation_ids
-        if self.dataset.piece_encoder:
-            validation_ids = validation_ids.words(self.dataset.model_input.first_piece)
-        return {
-            name: FittedPart(part, forward_function(part)(validation_ids))
-            for name, part in further_parts(self.network).items()
-        }
+    def _ngrams(self) -> KnownNGrams:
+        """The n-grams of its linear part."""
+        [network] = further_parts(self.network).values()
+        return find_ngrams(network, linear_training_words(self.config, self.dataset), self.dataset.linear_vocabulary)
 
-    def further_bytes(self, storage: Storage, *, words: int = 0) -> int:
+    def further(self, vocabulary: int, keep: float) -> dict[str, FittedPart]:
+        """Return the parts besides its network by name, if it is a blend, with fewer words and n-grams.
+
+        Args:
+            vocabulary: number of token ids that the model is to know; there may be more than it knows now.
+            keep: fraction of the n-grams to keep.
+        """
+        parts, token_ids = further_parts(self.network), self.dataset.validation_ids
+        if self.dataset.piece_encoder:
+            token_ids = token_ids.words(self.dataset.model_input.first_piece)
+        if keep < 1 or vocabulary != self.dataset.model_input.first_piece:
+            shape = shape_of(self.config, self.dataset)._replace(vocabulary=vocabulary)
+            parts = {name: smaller_linear(part, self._ngrams, shape, keep=keep) for name, part in parts.items()}
+            token_ids = token_ids.limit_vocabulary(vocabulary)
+        return {name: FittedPart(part, forward_function(part)(token_ids)) for name, part in parts.items()}
+
+    def further_bytes(self, storage: Storage, *, vocabulary: int | None = None, keep: float = 1.0) -> int:
         """Estimate the bytes that the further parts of a blend take in its graph.
 
         Args:
-            words: further words of a student, which have a row in the tables of a part though it does not know them.
+            vocabulary, keep: as for `further`; None: as it is.
         """
         parts = [PARTS[name].graph_constants(part)[0] for name, part in further_parts(self.network).items()]
-        shapes = [
-            (name, (len(array) + words, *array.shape[1:]) if name in NARROW else array.shape)
-            for constants in parts
-            for name, array in constants.items()
-        ]
-        return sum(quantized_bytes(name, shape, storage) for name, shape in shapes) + PART_BYTES * len(parts)
+        shapes = [smaller_shapes(constants, vocabulary=vocabulary, keep=keep) for constants in parts]
+        sizes = [quantized_bytes(name, shape, storage) for part in shapes for name, shape in part.items()]
+        return sum(sizes) + PART_BYTES * len(parts)
 
     @cached_property
     def token_counts(self) -> npt.NDArray[np.int64]:
@@ -202,7 +212,7 @@ def read_original(run: Run, *, folder: Path) -> Original:
         options = dataset.model_input.options
         words_of_rows = dataset.linear_words(splits.train)
         train_ids = cut_texts(words_of_rows, max_length=options.max_length, cut=options.truncate)
-    dataset = replace(dataset, splits=splits.without_keys(keep_words=False))
+    dataset = replace(dataset, splits=splits.without_keys(keep_words=bool(config.model.blend)))
     device = start_tensorflow(device=config.training.device)
     return Original(run, config, metrics, classifier, load_network(path), dataset, train_ids, device)
 
@@ -238,6 +248,8 @@ class Joined(NamedTuple):
 
     vocabulary: Sequence[str]
     """The words that the model reads."""
+    bytes: int
+    """Estimated bytes of the parts in its graph."""
     rows: Callable[[], Dataset]
     """Returns a dataset with the rows as the model takes them."""
     parts: Callable[[], dict[str, FittedPart]]
@@ -280,10 +292,7 @@ def trained(
     shape = shape_of(original.config, original.dataset)._replace(vocabulary=RESERVED + len(words))
     shapes = _shrinking(options.type).weight_shapes(options, shape)
     size = estimate_bytes(shapes, joined.vocabulary if joined else words, "int8")
-    if joined:
-        further_words = len(joined.vocabulary) - len(original.dataset.model_input.vocabulary)
-        size += original.further_bytes("int8", words=further_words)
-    return Candidate(size, make)
+    return Candidate(size + (joined.bytes if joined else 0), make)
 
 
 def shrunk(
@@ -316,11 +325,25 @@ def of_fewer_words(
         examples = training_rows()
         return replace(examples, token_ids=examples.token_ids.limit_vocabulary(vocabulary))
 
-    whole = Joined(original.dataset.model_input.vocabulary, lambda: original.dataset, lambda: original.further)
     return trained(
         original, lambda: original.dataset.with_words(vocabulary - RESERVED), options,
         original.dataset.word_encoder.vocabulary[: vocabulary - RESERVED], rows,
-        joined=whole if options.blend else None, initial_weights=initial_weights, training=training, settings=settings,
+        joined=_joined(original, keep, vocabulary) if options.blend else None,
+        initial_weights=initial_weights, training=training, settings=settings,
+    )  # fmt: skip
+
+
+def _joined(original: Original, keep: float, network_vocabulary: int) -> Joined:
+    """Return what joins a network: the further parts of the original, with a fraction of its words and n-grams.
+
+    Args:
+        network_vocabulary: number of token ids that the network knows, all of which the model reads.
+    """
+    words = original.dataset.model_input.vocabulary
+    vocabulary = max(network_vocabulary, RESERVED + round(keep * len(words)))
+    return Joined(
+        words[: vocabulary - RESERVED], original.further_bytes("int8", vocabulary=vocabulary, keep=keep),
+        lambda: original.dataset.with_input_words(vocabulary - RESERVED), lambda: original.further(vocabulary, keep),
     )  # fmt: skip
 
 

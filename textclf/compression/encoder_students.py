@@ -22,13 +22,11 @@ from textclf.compression.teaching import labelled_targets, recombine, teacher_ta
 from textclf.io.contract import CompressionSettings
 from textclf.models.architecture import Blend, Floats
 from textclf.models.bilstm.network import BilstmOptions
-from textclf.models.linear.network import widen_linear
 from textclf.models.mlp.network import MlpOptions
 from textclf.text.encoding import RESERVED, TokenIds, concatenate
 from textclf.text.tokenizer import join_tokens, tokenize
 from textclf.text.vectors import WordVectors
 from textclf.training.dataset import Dataset
-from textclf.training.fit import FittedPart
 from textclf.training.loop import Examples, forward_function
 from textclf.training.model_io import shape_of
 
@@ -122,19 +120,17 @@ class Teacher:
         table[RESERVED:] = project(self.word_vectors[: len(words)], dimensions)
         return self.original.dataset.in_words(words, WordVectors(table, np.arange(len(table)) >= RESERVED))
 
-    def joined(self, words: list[str]) -> Joined:
-        """Return the linear part for a student that knows these words."""
+    def joined(self, words: list[str], keep: float) -> Joined:
+        """Return the linear part for a student that knows these words, with a fraction of its own words and n-grams."""
         original = self.original
         linear = original.dataset.linear_vocabulary
+        linear = linear[: _part(keep, len(linear))]
         vocabulary = words if len(words) > len(linear) else linear
-        shape = shape_of(original.config, original.dataset)._replace(vocabulary=RESERVED + len(vocabulary))
-
-        def parts() -> dict[str, FittedPart]:
-            return {
-                name: part._replace(model=widen_linear(part.model, shape)) for name, part in original.further.items()
-            }
-
-        return Joined(vocabulary, lambda: original.dataset.in_words(vocabulary, None, whole=True), parts)
+        size = RESERVED + len(vocabulary)
+        return Joined(
+            vocabulary, original.further_bytes("int8", vocabulary=size, keep=keep),
+            lambda: original.dataset.in_words(vocabulary, None, whole=True), lambda: original.further(size, keep),
+        )  # fmt: skip
 
 
 def encoder_students(original: Original, request: CompressionRequest) -> dict[str, Iterator[Candidate]]:
@@ -157,7 +153,7 @@ def _students(name: str, teacher: Teacher, request: CompressionRequest) -> Itera
             settings["unlabelled texts"] = len(teacher.unlabelled)
         yield trained(
             original, partial(teacher.dataset, words, options.embedding_dim), options, words, teacher.examples,
-            joined=teacher.joined(words) if blend else None,
+            joined=teacher.joined(words, keep) if blend else None,
             training=TRAINING | {"learning_rate": student.learning_rate}, settings=settings,
         )  # fmt: skip
 

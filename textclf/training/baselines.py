@@ -25,15 +25,25 @@ Array = npt.NDArray[Any]
 def fit_linear_model(config: Config, dataset: Dataset) -> LinearModel:
     """Return the linear model of the training rows."""
     splits = dataset.splits
-    rows = sample_rows(splits.train.counts, seed=config.training.seed)
+    rows = _linear_rows(config, dataset)
     if len(rows) < len(splits.train):
         logger.info("the linear model learns from %d rows, drawn at random", len(rows))
     return fit_linear(
-        LabelledWords(dataset.linear_words(splits.train.take(rows)), dataset.train.targets[rows]),
+        LabelledWords(linear_training_words(config, dataset), dataset.train.targets[rows]),
         LabelledWords(dataset.linear_words(splits.validation), dataset.validation.targets),
         labels=len(splits.labels),
         vocabulary=dataset.linear_vocabulary,
     )
+
+
+def linear_training_words(config: Config, dataset: Dataset) -> Tokens:
+    """Return the words of the training rows that the linear model learns from."""
+    return dataset.linear_words(dataset.splits.train.take(_linear_rows(config, dataset)))
+
+
+def _linear_rows(config: Config, dataset: Dataset) -> Array:
+    """Return the indices of the training rows that the linear model learns from, shape (rows,)."""
+    return sample_rows(dataset.splits.train.counts, seed=config.training.seed)
 
 
 def linear_part(config: Config, dataset: Dataset, model: LinearModel) -> FittedPart:

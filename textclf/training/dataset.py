@@ -93,6 +93,18 @@ class Dataset:
             validation_truncation=Truncation().add(validation),
         )
 
+    def with_input_words(self, count: int) -> "Dataset":
+        """Return the dataset of a model that reads the first words of its vocabulary only, however many its network."""
+        reads = self.model_input.word_encoder
+        assert reads
+        words = WordEncoder(reads.vocabulary[:count], replace(reads.options, vocab_size=count + RESERVED))
+        return replace(
+            self,
+            model_input=ModelInput(words, None),
+            validation_ids=words.limit(self.validation_ids),
+            evaluation_ids=words.limit(self.evaluation_ids),
+        )
+
     def with_input_of(self, other: "Dataset") -> "Dataset":
         """Return the dataset with the rows as another one's model takes them, which has the same rows."""
         return replace(

@@ -91,18 +91,6 @@ def build_linear(shape: Shape, weights: dict[str, Array], *, ngrams: int) -> ker
     return keras.Model(token_ids, logits, name="linear")
 
 
-def widen_linear(network: keras.Model, shape: Shape) -> keras.Model:
-    """Return a network with the same logits that takes a larger vocabulary, whose further words are no features."""
-    weights, ngrams = linear_weights(network), longest_ngram(network)
-    slots = len(weights.get("fingerprints", ()))
-    for name in ("table", "idf"):
-        rows = weights[name]
-        words = len(rows) - slots
-        further = np.zeros((shape.vocabulary - words, rows.shape[1]), np.float32)
-        weights[name] = np.concatenate([rows[:words], further, rows[words:]])
-    return build_linear(shape, weights, ngrams=ngrams)
-
-
 def _embedding(name: str, array: Array) -> keras.layers.Layer:
     """Return a frozen embedding layer that holds the array, of its type."""
     import keras
