@@ -15,8 +15,8 @@ from textclf.text.encoding import (
     CachedTokenizer,
     WordEncoder,
     pad,
-    split_in_arrow,
 )
+from textclf.text.pieces import Pieces
 from textclf.text.tokenizer import _WORDS_ASCII, CLEANINGS, RULES, TextOptions, _words_pattern, tokenize
 from textclf.text.vocabulary import WordCounts
 
@@ -237,19 +237,19 @@ def test_words_are_counted_in_bounded_memory() -> None:
 # Token ids
 
 
-def split_all_in_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the word tokenizer use pyarrow from the first character."""
-    monkeypatch.setattr("textclf.text.encoding.MANY_CHARACTERS", -1)
-    monkeypatch.setattr("textclf.text.encoding.FEW_CHARACTERS", -1)
+def split_all_in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Split even short texts, and those with few blanks, as long ones are split."""
+    monkeypatch.setattr("textclf.text.pieces.FEW_CHARACTERS", 0)
+    monkeypatch.setattr("textclf.text.pieces.FEW_BLANKS", 0)
 
 
-@pytest.mark.parametrize("in_arrow", [False, True], ids=["python", "arrow"])
+@pytest.mark.parametrize("in_numpy", [False, True], ids=["python", "numpy"])
 @pytest.mark.parametrize("options", [{}, {"tokenizer": "char"}, {"clean": ["html", *CLEANINGS]}, {"rules": 1}], ids=str)
 def test_texts_have_the_same_tokens_alone_and_together(
-    options: dict[str, object], in_arrow: bool, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, object], in_numpy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if in_arrow:
-        split_all_in_arrow(monkeypatch)
+    if in_numpy:
+        split_all_in_numpy(monkeypatch)
     draw = random.Random(7)
     alphabet = [
         *"aB \t\n\0.'\u2019\u03a3\u0301\u2028\x1c",
@@ -280,31 +280,30 @@ def test_a_tokenizer_with_a_full_cache_gives_the_same_tokens(monkeypatch: pytest
     assert [token for text in texts for token in tokenizer.tokenize([text]).flat.tolist()] == expected
 
 
-def test_arrow_splits_where_python_does() -> None:
-    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
-    text = "".join([f"a{character}b" for character in characters])
-    split = split_in_arrow(text)
-    assert split
-    distinct, indices = split
-    assert [distinct[index] for index in indices] == text.split()
+def check_pieces(pieces: Pieces, text: str) -> None:
+    ids = pieces.split(text).tolist()
+    distinct = list(pieces.ids)
+    assert [distinct[index] for index in ids] == text.split()
 
 
-@pytest.mark.parametrize("missing", [False, True], ids=["lone surrogate", "no pyarrow"])
-def test_python_splits_what_pyarrow_cannot(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    split_all_in_arrow(monkeypatch)
-    if missing:
-        monkeypatch.setitem(sys.modules, "pyarrow", None)
-    texts = ["a c", "b"] if missing else ["a \ud800", "b"]
-    ids = WordEncoder(["a", texts[0][2], "b"], TextOptions()).encode(texts)
-    assert (ids.flat.tolist(), ids.lengths.tolist()) == ([2, 3, 4], [2, 1])
+def test_long_texts_are_split_where_python_splits_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    split_all_in_numpy(monkeypatch)
+    characters = list(map(chr, range(sys.maxunicode + 1)))  # lone surrogates too
+    check_pieces(Pieces(), "".join([f"a{character}b" for character in characters]))
+    check_pieces(Pieces(), "".join([f"{character} " for character in characters]))
+    for text in ("", " ", "\u2003", "a", "\u3000a\u3000", "\u00a0\x85\u1680a b\x1f"):
+        check_pieces(Pieces(), text)
 
 
-def test_short_texts_never_wait_for_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textclf.text.encoding.MANY_CHARACTERS", -1)
-    monkeypatch.setattr("textclf.text.encoding.find_spec", pytest.fail)
-    monkeypatch.setattr("textclf.text.encoding.split_in_arrow", pytest.fail)
-    encoder = WordEncoder(["a"], TextOptions())
-    assert [encoder.encode(["a"]).flat.tolist() for _ in range(2)] == [[2], [2]]
+@pytest.mark.parametrize("slot_bits", [1, 8, 17])
+def test_pieces_keep_their_ids_however_many_want_the_same_slot(slot_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    split_all_in_numpy(monkeypatch)
+    monkeypatch.setattr("textclf.text.pieces.SLOT_BITS", slot_bits)
+    draw, pieces = random.Random(3), Pieces()
+    words = ["".join(draw.choices("ab\0é\u9152\U0001f600", k=draw.randrange(1, 20))) for _ in range(2000)]
+    for _ in range(5):
+        check_pieces(pieces, " ".join(draw.choices(words, k=3000)))
+    assert list(pieces.ids.values()) == list(range(len(pieces.ids)))
 
 
 def test_ids_follow_the_vocabulary_after_the_reserved_ones() -> None:

@@ -40,14 +40,14 @@ def distill(original: Original, request: CompressionRequest) -> dict[str, Iterat
 
 
 def bag_students(original: Original, request: CompressionRequest, unlabelled: TokenIds | None) -> Iterator[Candidate]:
-    """Yield bags of words and word pairs, the fastest students: they have no recurrence."""
+    """Yield bags of words, the fastest students: they have no recurrence, and no pairs if a linear part has these."""
     training_rows = partial(distillation_rows, original, 4, unlabelled)
     teacher_dimensions = original.weights()["embedding"].shape[1]
     for blend, keep in product(_blends(original), request.keeps(1.0)):
         sizes = original.sizes(keep)
         bag = MlpOptions(
-            type="mlp", blend=blend, features="embedding", ngrams=2, buckets=sizes.of(BUCKETS), hidden=HIDDEN,
-            input_dropout=0.2, dropout=0.3, embedding_dim=min(sizes.of(DIMENSIONS), teacher_dimensions),
+            type="mlp", blend=blend, features="embedding", ngrams=1 if blend else 2, buckets=sizes.of(BUCKETS),
+            hidden=HIDDEN, input_dropout=0.2, dropout=0.3, embedding_dim=min(sizes.of(DIMENSIONS), teacher_dimensions),
         )  # fmt: skip
         yield of_fewer_words(
             original, keep, bag, partial(_bag_weights, original, bag, keep), training_rows,

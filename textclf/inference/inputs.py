@@ -18,7 +18,7 @@ from textclf.io.streams import SIZE_LIMIT, check_content, decode_line, is_regula
 
 logger = logging.getLogger(__name__)
 
-READ_BYTES = 1 << 20  # most bytes of one read
+FIRST_BYTES, READ_BYTES = 1 << 16, 1 << 20  # of the first read, and most of any: twice as many each time
 
 CHUNK_ROWS = 8192  # texts predicted together: enough rows of each length, little memory
 
@@ -36,7 +36,9 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for more
     open_line: list[bytes] = []  # pieces of a line whose end has not been read
     number = size = 0
-    while data := read(READ_BYTES):
+    reads = FIRST_BYTES
+    while data := read(reads):
+        reads = min(2 * reads, READ_BYTES)
         if b"\n" not in data:
             open_line.append(data)
             size += len(data)

@@ -16,7 +16,7 @@ from textclf.inference.classifier import Classifier, Probabilities
 from textclf.io.contract import PredictionDocument
 from textclf.io.files import json_list
 from textclf.io.sanitize import csv_lines, escape_formulas, label_columns
-from textclf.text.encoding import ConsecutiveIds
+from textclf.text.pieces import ConsecutiveIds
 
 # Limits of the cache of predicted texts, which is emptied when one of them is reached.
 CACHED_ROWS, CACHED_NUMBERS, CACHED_CHARACTERS = 1 << 16, 1 << 22, 1 << 24

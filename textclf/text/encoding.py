@@ -4,7 +4,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from textclf.io.contract import TruncationDocument
 from textclf.io.files import array_on_disk
+from textclf.text.pieces import Pieces
 from textclf.text.tokenizer import END, TOKENIZERS, TextOptions, TruncatedEnd
 
 PADDING = 0  # the network's mask drops it
@@ -192,70 +192,44 @@ def pad(flat: npt.NDArray[Any], starts: npt.NDArray[np.int64], lengths: npt.NDAr
     return padded
 
 
-class ConsecutiveIds(dict[str, int]):
-    """A dictionary that gives each new key the next integer: 0, 1, 2 and so on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.next_id = 0
-
-    def __missing__(self, key: str) -> int:
-        new_id = self[key] = self.next_id
-        self.next_id += 1
-        return new_id
-
-
 class CachedTokenizer:
     """A tokenizer that returns tokens as integers and caches the pieces of text that it has tokenized.
 
     Texts are split at blanks, which is fast, and the pieces looked up; only new pieces go through regular expressions.
-    For short texts that takes less than half the time, since few pieces are new. After MANY_CHARACTERS pyarrow splits
-    long blocks, in a fifth to a third less time and mostly without the GIL. Not thread-safe.
+    For short texts that takes less than half the time, since few pieces are new. Not thread-safe.
     """
 
     def __init__(self, token_id: Callable[[str], int], options: TextOptions):
         self._token_id = token_id
         self._tokenizer = TOKENIZERS[options.tokenizer]
         self._options = options
-        self._characters = 0  # tokenized so far
-        self._block = BLOCK
         self.clear()
 
     def clear(self) -> None:
         """Empty the cache, when it is full or when `token_id` returns other integers from now on."""
-        self._piece_ids = ConsecutiveIds()
-        self._piece_ids[END]  # piece 0, without a token
+        self._pieces = Pieces()
+        self._pieces.look_up([END])  # piece 0, without a token
         # by piece id: the number of tokens, and the tokens, one piece after the other
         self._counts, self._flat = array("i", [0]), array("i")
 
     def tokenize(self, texts: Iterable[str]) -> Tokens:
         """Return all tokens of the texts, as integers from `token_id`."""
-        return concatenate_tokens(map(self._tokenize, text_blocks(texts, self._block)))
+        return concatenate_tokens(map(self._tokenize, text_blocks(texts)))
 
     def _tokenize(self, texts: list[str]) -> Tokens:
         joined = self._tokenizer.join(texts, self._options)
-        self._characters += len(joined)
-        pieces, indices = self._split(joined)
-        if len(self._piece_ids) > min(MAX_PIECES, max(FEW_PIECES, CACHED_FOR_EACH * len(indices))):
-            self.clear()
-        piece_ids = np.fromiter(map(self._piece_ids.__getitem__, pieces), np.int32, len(pieces))
-        piece_ids = piece_ids[indices]  # (pieces of texts,)
-        self._add_pieces(list(islice(self._piece_ids, len(self._counts), None)))
+        if self._tokenizer.splits_at_blanks:
+            piece_ids = self._pieces.split(joined)  # (pieces,)
+        else:
+            piece_ids = self._pieces.look_up(self._tokenizer.split(joined))
+        self._add_pieces(list(islice(self._pieces.ids, len(self._counts), None)))
         counts = np.array(self._counts, np.int64)  # (known pieces,)
         starts = np.cumsum(counts) - counts  # (known pieces,)
         tokens = np.array(self._flat, np.int32)[concatenated_ranges(starts[piece_ids], counts[piece_ids])]
         text_ends = np.cumsum(counts[piece_ids])[piece_ids == 0]  # (texts,): each ends with piece 0
+        if len(counts) > min(MAX_PIECES, max(FEW_PIECES, CACHED_FOR_EACH * len(piece_ids))):
+            self.clear()
         return Tokens(tokens, np.diff(text_ends, prepend=0))
-
-    def _split(self, joined: str) -> tuple[list[str], npt.NDArray[np.integer]]:
-        """Return pieces of the texts, perhaps each once, and the index of each piece among them, shape (pieces,)."""
-        worth_it = self._characters > MANY_CHARACTERS and len(joined) > FEW_CHARACTERS
-        # a model that was exported to Python does without pyarrow
-        if self._tokenizer.splits_at_blanks and worth_it and find_spec("pyarrow") and (found := split_in_arrow(joined)):
-            self._block = ARROW_BLOCK
-            return found
-        pieces = self._tokenizer.split(joined)
-        return pieces, np.arange(len(pieces))
 
     def _add_pieces(self, pieces: list[str]) -> None:
         start = len(self._flat)
@@ -267,47 +241,23 @@ class CachedTokenizer:
                 self._flat.append(self._token_id(token))
 
 
-# Importing pyarrow takes 50 MB, and what it gains by MANY_CHARACTERS; blocks below FEW_CHARACTERS are faster in Python.
-MANY_CHARACTERS, FEW_CHARACTERS = 1 << 24, 1 << 18
-
 MAX_PIECES = 1 << 18  # in the cache, about 40 MB
 
 # A cache is made into arrays for each block, which for a short one would take longer than tokenizing it: a server that
 # is sent one text at a time would become slower with each new word.
 FEW_PIECES, CACHED_FOR_EACH = 1 << 13, 16
 
-# Characters tokenized together: by Arrow more, since a block's distinct pieces alone become Python's strings.
-BLOCK, ARROW_BLOCK = 1 << 20, 1 << 22
+BLOCK = 1 << 20  # characters tokenized together
 
 
-def split_in_arrow(text: str) -> tuple[list[str], npt.NDArray[np.integer]] | None:
-    """Return the distinct pieces of a text, and the index of each piece among them, shape (pieces,).
-
-    The pieces are those of `str.split`, and an empty one for blanks at either end. None: the text has a lone surrogate,
-    which is no UTF-8.
-    """
-    import pyarrow
-    import pyarrow.compute
-
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        return None
-    # by buffers, since pyarrow imports pandas to convert arrays
-    buffers = [pyarrow.py_buffer(np.array([0, len(data)])), pyarrow.py_buffer(data)]
-    joined = pyarrow.LargeStringArray.from_buffers(1, *buffers)
-    encoded = pyarrow.compute.utf8_split_whitespace(joined).values.dictionary_encode()
-    return encoded.dictionary.to_pylist(), np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
-
-
-def text_blocks(texts: Iterable[str], characters: int = BLOCK) -> Iterator[list[str]]:
-    """Yield the texts in lists of about so many characters."""
+def text_blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in lists of about BLOCK characters."""
     block: list[str] = []
     size = 0
     for text in texts:
         block.append(text)
         size += len(text)
-        if size >= characters:
+        if size >= BLOCK:
             yield block
             block, size = [], 0
     if block:

@@ -7,7 +7,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from textclf.text.encoding import RESERVED, UNKNOWN, CachedTokenizer, ConsecutiveIds, Tokens
+from textclf.text.encoding import RESERVED, UNKNOWN, CachedTokenizer, Tokens
+from textclf.text.pieces import ConsecutiveIds
 from textclf.text.tokenizer import TextOptions, tokenize
 
 
