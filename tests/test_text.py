@@ -238,9 +238,10 @@ def test_words_are_counted_in_bounded_memory() -> None:
 
 
 def split_all_in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Split even short texts, and those with few blanks, as long ones are split."""
+    """Split even short texts, and those of any script, as long ones are split."""
     monkeypatch.setattr("textclf.text.pieces.FEW_CHARACTERS", 0)
-    monkeypatch.setattr("textclf.text.pieces.FEW_BLANKS", 0)
+    monkeypatch.setattr("textclf.text.pieces.MANY_CHARACTERS", 10**8)
+    monkeypatch.setattr("textclf.text.pieces.MANY_BYTES", 10**8)
 
 
 @pytest.mark.parametrize("in_numpy", [False, True], ids=["python", "numpy"])
@@ -295,9 +296,13 @@ def test_long_texts_are_split_where_python_splits_them(monkeypatch: pytest.Monke
         check_pieces(Pieces(), text)
 
 
+@pytest.mark.parametrize("many_missing", [0, 0.25, 1])
 @pytest.mark.parametrize("slot_bits", [1, 8, 17])
-def test_pieces_keep_their_ids_however_many_want_the_same_slot(slot_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_keep_their_ids_however_many_want_the_same_slot(
+    slot_bits: int, many_missing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     split_all_in_numpy(monkeypatch)
+    monkeypatch.setattr("textclf.text.pieces.MANY_MISSING", many_missing)
     monkeypatch.setattr("textclf.text.pieces.SLOT_BITS", slot_bits)
     draw, pieces = random.Random(3), Pieces()
     words = ["".join(draw.choices("ab\0é\u9152\U0001f600", k=draw.randrange(1, 20))) for _ in range(2000)]

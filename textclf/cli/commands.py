@@ -385,9 +385,9 @@ def compress(
     \b
     int8       weights in a quarter of the bytes
     float16    weights in half of the bytes
-    prune      fewer words, dimensions and units, trained on for a few epochs; int8 too
+    prune      fewer words, n-grams, dimensions and units, trained on for a few epochs; int8 too
     distill    a student that learns from the run; int8 too:
-               bag    mean of word and word-pair vectors, no recurrence: built for speed
+               bag    mean of word vectors, no recurrence: built for speed
                small  a smaller network of the same kind; of a pretrained encoder a network of words
 
     With --budget and no --method all are tried, and the most accurate on the validation rows is kept. Nothing is

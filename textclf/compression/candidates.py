@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textclf.compression.linear_part import KnownNGrams, find_ngrams, smaller_linear, smaller_shapes
+from textclf.compression.linear_part import RankedNGrams, find_ngrams, smaller_linear, smaller_shapes
 from textclf.config.load import load_saved_config
 from textclf.config.schema import AugmentOptions, Config
 from textclf.errors import UserError
@@ -104,10 +104,10 @@ class Original:
         return self.architecture.weights(self.members[0])
 
     @cached_property
-    def _ngrams(self) -> KnownNGrams:
+    def _ngrams(self) -> RankedNGrams:
         """The n-grams of its linear part."""
         [network] = further_parts(self.network).values()
-        return find_ngrams(network, linear_training_words(self.config, self.dataset), self.dataset.linear_vocabulary)
+        return find_ngrams(network, linear_training_words(self.config, self.dataset))
 
     def further(self, vocabulary: int, keep: float) -> dict[str, FittedPart]:
         """Return the parts besides its network by name, if it is a blend, with fewer words and n-grams.
@@ -129,7 +129,7 @@ class Original:
         """Estimate the bytes that the further parts of a blend take in its graph.
 
         Args:
-            vocabulary, keep: as for `further`; None: as it is.
+            vocabulary, keep: as for `further`; None: the vocabulary as it is.
         """
         parts = [PARTS[name].graph_constants(part)[0] for name, part in further_parts(self.network).items()]
         shapes = [smaller_shapes(constants, vocabulary=vocabulary, keep=keep) for constants in parts]
@@ -340,10 +340,12 @@ def _joined(original: Original, keep: float, network_vocabulary: int) -> Joined:
         network_vocabulary: number of token ids that the network knows, all of which the model reads.
     """
     words = original.dataset.model_input.vocabulary
-    vocabulary = max(network_vocabulary, RESERVED + round(keep * len(words)))
+    count = max(network_vocabulary - RESERVED, round(keep * len(words)))
+    size = RESERVED + count
     return Joined(
-        words[: vocabulary - RESERVED], original.further_bytes("int8", vocabulary=vocabulary, keep=keep),
-        lambda: original.dataset.with_input_words(vocabulary - RESERVED), lambda: original.further(vocabulary, keep),
+        words[:count], original.further_bytes("int8", vocabulary=size, keep=keep),
+        lambda: original.dataset.with_input_words(count) if count < len(words) else original.dataset,
+        lambda: original.further(size, keep),
     )  # fmt: skip
 
 

@@ -36,9 +36,9 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for more
     open_line: list[bytes] = []  # pieces of a line whose end has not been read
     number = size = 0
-    reads = FIRST_BYTES
-    while data := read(reads):
-        reads = min(2 * reads, READ_BYTES)
+    read_bytes = FIRST_BYTES
+    while data := read(read_bytes):
+        read_bytes = min(2 * read_bytes, READ_BYTES)
         if b"\n" not in data:
             open_line.append(data)
             size += len(data)

@@ -1,9 +1,9 @@
 """Pieces of texts, between blanks, as integers: each new piece gets the next one.
 
-A dictionary holds all pieces. Long texts are split and looked up in NumPy, in half the time and mostly without the GIL:
-the bytes of a short piece are two integers, which are looked up in a hash table. A slot of the table keeps one piece,
-and both integers are compared, so that no piece is taken for another. Pieces that are not in the table, which are the
-long ones and those that found their slot taken, are looked up in the dictionary.
+A dictionary holds all pieces. Long texts are split and looked up in NumPy, in half of Python's time and mostly without
+the GIL: the bytes of a short piece are two integers, which are looked up in a hash table. A slot of the table keeps one
+piece, and both integers are compared, so that no piece is taken for another. Pieces that are not in the table, which
+are the long ones and those that found their slot taken, are looked up in the dictionary.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,11 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
-# Texts with less are split faster by Python: characters, and blanks per character, of which Chinese has few
-FEW_CHARACTERS, FEW_BLANKS = 1 << 14, 1 / 16
+FEW_CHARACTERS = 1 << 14  # shorter texts are split faster by Python
+
+MANY_CHARACTERS = 1 << 22  # of longer texts, NumPy's arrays would take gigabytes
+
+MANY_BYTES = 1.25  # for each character; where they are more, as in Russian or Chinese, most pieces are long
 
 KEY_BYTES = 16  # of the longest piece in the table
 
@@ -25,6 +28,8 @@ FACTORS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd, b
 
 # Ones behind so many bytes of an integer: no byte of UTF-8 has all bits set, so that equal keys are equal pieces
 FILLS = np.array([(1 << 64) - (1 << 8 * length) for length in range(9)], np.uint64)
+
+MANY_MISSING = 0.25  # share of the pieces; where more are missing, as at first, Python splits and looks up faster
 
 EMPTY = -1  # id in a slot without a piece
 
@@ -36,7 +41,7 @@ OTHER_BLANKS = (
 
 
 def _is_byte_in(data: bytes) -> npt.NDArray[np.bool_]:
-    """Return True for each byte, 0 to 255, that is in the data."""
+    """Return whether each byte is in the data, shape (256,)."""
     return np.isin(np.arange(256), list(data))
 
 
@@ -63,7 +68,7 @@ class ConsecutiveIds(dict[str, int]):
 
 
 class Pieces:
-    """All pieces of the texts that were split so far, with their ids."""
+    """All pieces of the texts that were split so far, with their ids. Not thread-safe."""
 
     def __init__(self) -> None:
         self.ids = ConsecutiveIds()
@@ -76,33 +81,42 @@ class Pieces:
 
     def split(self, text: str) -> npt.NDArray[np.int32]:
         """Return the ids of the pieces that `str.split` splits a text into, shape (pieces,)."""
-        if len(text) < FEW_CHARACTERS or text.count(" ") < FEW_BLANKS * len(text):
+        if not FEW_CHARACTERS <= len(text) <= MANY_CHARACTERS:
             return self.look_up(text.split())
         data = b" " + text.encode("utf-8", "surrogatepass") + b" " * KEY_BYTES
+        if len(data) > MANY_BYTES * len(text):
+            return self.look_up(text.split())
         starts, ends = _find_pieces(data)  # (pieces,) each
-        first, second = _read_keys(data, starts, ends - starts)
+        first, second = _read_keys(data, starts, ends - starts)  # (pieces,) each
         slots = ((first * FACTORS[0] ^ second * FACTORS[1]) >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
         ids = self._slot_ids[slots]
-        short = ends - starts <= KEY_BYTES
-        known = short & (ids != EMPTY) & (self._keys[0][slots] == first) & (self._keys[1][slots] == second)
-        others = np.flatnonzero(~known)
-        edges = zip(starts[others].tolist(), ends[others].tolist(), strict=True)
-        ids[others] = self.look_up([data[start:end].decode("utf-8", "surrogatepass") for start, end in edges])
-        new = others[short[others] & (self._slot_ids[slots[others]] == EMPTY)]
-        # of pieces that want the same slot, NumPy keeps the last, three times
-        self._keys[0][slots[new]], self._keys[1][slots[new]] = first[new], second[new]
-        self._slot_ids[slots[new]] = ids[new]
+        is_short = ends - starts <= KEY_BYTES
+        known = is_short & (ids != EMPTY) & (self._keys[0][slots] == first) & (self._keys[1][slots] == second)
+        missing = np.flatnonzero(~known)
+        if len(missing) > MANY_MISSING * len(ids):
+            ids = self.look_up(text.split())
+        else:
+            edges = zip(starts[missing].tolist(), ends[missing].tolist(), strict=True)
+            ids[missing] = self.look_up([data[start:end].decode("utf-8", "surrogatepass") for start, end in edges])
+        new = missing[is_short[missing] & (self._slot_ids[slots[missing]] == EMPTY)]
+        taken, indices = np.unique(slots[new], return_index=True)  # of pieces that want the same slot, one gets it
+        new = new[indices]
+        self._keys[0][taken], self._keys[1][taken], self._slot_ids[taken] = first[new], second[new], ids[new]
         return ids
 
 
 def _find_pieces(data: bytes) -> tuple[Integers, Integers]:
-    """Return where each piece starts and ends in UTF-8 that begins and ends with a blank, shape (pieces,) each."""
+    """Return where each piece starts and ends, shape (pieces,) each.
+
+    Args:
+        data: UTF-8, a blank before it and KEY_BYTES behind it.
+    """
     octets = np.frombuffer(data, np.uint8)
     blank = _IS_BLANK[octets]
-    starts = np.flatnonzero(_BEGINS_BLANK[octets])
+    candidates = np.flatnonzero(_BEGINS_BLANK[octets])  # bytes that may begin another blank than those of ASCII
     for size, blanks in _BLANKS_BY_SIZE.items():
-        if len(starts):
-            positions = starts[:, None] + np.arange(size)  # the padding is longer than a character
+        if len(candidates):
+            positions = candidates[:, None] + np.arange(size)  # (candidates, size), the last ones in the padding
             numbers = octets[positions] @ (1 << 8 * np.arange(size)[::-1])
             blank[positions[np.isin(numbers, blanks)]] = True
     edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1

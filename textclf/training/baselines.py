@@ -29,7 +29,7 @@ def fit_linear_model(config: Config, dataset: Dataset) -> LinearModel:
     if len(rows) < len(splits.train):
         logger.info("the linear model learns from %d rows, drawn at random", len(rows))
     return fit_linear(
-        LabelledWords(linear_training_words(config, dataset), dataset.train.targets[rows]),
+        LabelledWords(dataset.linear_words(splits.train.take(rows)), dataset.train.targets[rows]),
         LabelledWords(dataset.linear_words(splits.validation), dataset.validation.targets),
         labels=len(splits.labels),
         vocabulary=dataset.linear_vocabulary,

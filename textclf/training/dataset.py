@@ -94,7 +94,7 @@ class Dataset:
         )
 
     def with_input_words(self, count: int) -> "Dataset":
-        """Return the dataset of a model that reads the first words of its vocabulary only, however many its network."""
+        """Return the dataset of a model that reads the first words of its vocabulary only; its network is the same."""
         reads = self.model_input.word_encoder
         assert reads
         words = WordEncoder(reads.vocabulary[:count], replace(reads.options, vocab_size=count + RESERVED))

@@ -156,7 +156,7 @@ def fit_linear(
         settings: of the fit; None: the best of those that are tried.
     """
     multilabel = train.targets.ndim == MULTILABEL
-    ngrams, counts = choose_linear_ngrams(train.words, vocabulary)
+    ngrams, counts = _choose_ngrams(train.words, vocabulary)
     idf = smooth_idf(len(train.words), np.bincount(counts.indices, minlength=len(ngrams)))
     targets = _binary_targets(train.targets, labels)  # (n, outputs)
     spelled = ngrams.keys[0] if len(train.words.flat) <= CHARACTER_WORDS else ngrams.keys[0][:0]
@@ -195,7 +195,7 @@ def _some_outputs(targets: Array) -> tuple[int, ...]:
     return tuple(by_frequency[np.linspace(0, outputs - 1, SEARCHED_OUTPUTS).astype(int)].tolist())
 
 
-def choose_linear_ngrams(words: Tokens, vocabulary: Sequence[str]) -> tuple[NGrams, csr_matrix]:
+def _choose_ngrams(words: Tokens, vocabulary: Sequence[str]) -> tuple[NGrams, csr_matrix]:
     """Choose words and pairs; where most words are single characters and rows are many, triples too.
 
     Returns:
