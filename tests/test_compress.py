@@ -232,6 +232,13 @@ def test_a_student_learns_from_unlabelled_texts_too(bags: Path, tmp_path: Path) 
     assert (compression["student"], compression["unlabelled texts"]) == ("small", rows)
 
 
+def test_a_student_can_do_without_the_linear_part(bags: Path, tmp_path: Path) -> None:
+    small = compressed(bags, tmp_path, "--method", "distill", "--alone", "--keep", "0.3")
+    model = load_saved_config(small / "config.yaml").model
+    assert (load_saved_config(bags / "config.yaml").model.blend, model.blend, model.ngrams) == ("linear", None, 2)
+    assert "original" in document(small)["comparisons"]
+
+
 def test_within_a_budget_the_most_accurate_candidate_is_kept(questions: Path, tmp_path: Path) -> None:
     budget, target = round(0.55 * size(questions)), tmp_path / "small"
     result = textclf("compress", "--run", questions, "--budget", f"{budget}B", "--output", target, "--max-loss", "1")
@@ -259,6 +266,11 @@ REFUSED = {
         ["--method", "int8", "--keep", "0.5"],
         2,
         r".*--method int8 has no use for --keep\.",
+    ),
+    "a student where nothing learns": (
+        ["--method", "prune", "--alone"],
+        2,
+        r".*--method prune has no use for --alone\.",
     ),
     "no size": (["--budget", "much"], 2, r".*'much' is no size; write one such as 300kB or 1MB\."),
 }

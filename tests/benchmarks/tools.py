@@ -5,8 +5,8 @@
 Each tool is trained once on mr (or else on the film reviews that `make data` fetches) and then labels the same lines,
 in whole processes that take turns. The plain script gets the score of its best epoch on the test file, and the time of
 all ten. textclf is trained as `init` writes its config, by configs/quick.yaml, and, where `make encoder` was called,
-with a pretrained encoder whose last layer alone is trained; beside the first stands its student of
-`compress --method distill`. The rows are printed, and go to tools.json beside this file; `make docs` draws the
+with a pretrained encoder whose last layer alone is trained; beside the first stand its students of
+`compress --method distill`, with its linear part and without. The rows are printed, and go to tools.json beside this file; `make docs` draws the
 pictures in docs/ from it.
 """
 
@@ -58,12 +58,12 @@ def train_runs(train: Path, test: Path) -> dict[str, Any]:
     measure([*TEXTCLF, "init", train, "--output", config])
     sets = ["--set", f"data.train={train}", "--set", f"data.test={test}"]
     first = FOLDER / "textclf"
+    distill = ["compress", "--run", first, "--method", "distill", "--max-loss", "1"]
     commands: dict[str, list[str | Path]] = {
         "textclf": ["train", config, "--run", first, "--set", f"data.test={test}"],
         "textclf quick": ["train", ROOT / "configs" / "quick.yaml", "--run", FOLDER / "textclf-quick", *sets],
-        "textclf student": [
-            "compress", "--run", first, "--method", "distill", "--max-loss", "1", "--output", FOLDER / "textclf-student"
-        ],
+        "textclf student": [*distill, "--output", FOLDER / "textclf-student"],
+        "textclf student alone": [*distill, "--alone", "--output", FOLDER / "textclf-student-alone"],
     }  # fmt: skip
     if MINILM.is_dir():
         encoder = ["--set", f"model.encoder={MINILM}", "--set", "model.trainable=head"]
@@ -75,7 +75,8 @@ def train_runs(train: Path, test: Path) -> dict[str, Any]:
         say(f"{name}: {seconds} s")
         metrics = json.loads((FOLDER / name.replace(" ", "-") / "metrics.json").read_text())
         found[name] = {"seconds": seconds, "accuracy": metrics["metrics"]["accuracy"]}
-    found["textclf student"]["seconds"] += found["textclf"]["seconds"]  # which its teacher took
+    for student in ("textclf student", "textclf student alone"):
+        found[student]["seconds"] += found["textclf"]["seconds"]  # which its teacher took
     return found
 
 

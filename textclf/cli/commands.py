@@ -369,6 +369,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
     help="prune, distill: share of the words, n-grams, dimensions and units to keep.",
 )  # fmt: skip
 @click.option("--student", type=click.Choice(["bag", "small"]), help="distill: the network that learns [default: bag].")
+@click.option("--alone", is_flag=True, help="distill: no linear part joins the student: less accurate, faster.")
 @click.option("--unlabelled", type=PATH, help="distill: more texts to learn on, as for predict.")
 @click.option(
     "--max-loss", type=Number(0, 1), default=0.01, show_default=True,
@@ -378,7 +379,7 @@ def export(run: Path | None, format: str, output: Path, overwrite: bool, as_json
 @json_option
 def compress(
     run: Path | None, method: str | None, budget: int | None, output: Path, keep: float | None, student: str | None,
-    unlabelled: Path | None, max_loss: float, overwrite: bool, as_json: bool,
+    alone: bool, unlabelled: Path | None, max_loss: float, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a run smaller, and compare it with the original.
 
@@ -402,10 +403,13 @@ def compress(
 
     if method is None and budget is None:
         raise click.UsageError("say how with --method, or how small with --budget.")
-    for name, value in {"keep": keep, "student": student, "unlabelled": unlabelled}.items():
+    given = {"keep": keep, "student": student, "alone": alone or None, "unlabelled": unlabelled}
+    for name, value in given.items():
         if value is not None and method is not None and name not in METHODS[method].takes:
             raise click.UsageError(f"--method {method} has no use for --{name}.")
-    request = CompressionRequest(method, budget, keep, student, max_loss, unlabelled)
+    request = CompressionRequest(
+        method=method, budget=budget, keep=keep, student=student, alone=alone, max_loss=max_loss, unlabelled=unlabelled
+    )
     with training_callback() as callback:
         result = compress_run(selected_run(run), Run(output), request, callback, overwrite=overwrite)
     print_result(result, tables.metric_tables, as_json=as_json)

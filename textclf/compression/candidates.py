@@ -62,6 +62,8 @@ class CompressionRequest:
     """Fraction of words, dimensions, units and n-grams to keep; None: the default, or the largest for the budget."""
     student: str | None = None
     """A key of STUDENTS; None: the first, or with a budget all."""
+    alone: bool = False
+    """True for a student without a linear part, even if its teacher has one."""
     max_loss: float = 0.01
     """Accuracy that may be lost on the rows that the run is evaluated on, 0 to 1."""
     unlabelled: Path | None = None
@@ -72,6 +74,10 @@ class CompressionRequest:
         if self.keep is not None:
             return (self.keep,)
         return BUDGET_KEEPS if self.budget else (default,)
+
+    def blends(self, teacher: Blend | None) -> list[Blend | None]:
+        """Return what joins a student: what joins its teacher, or for a smaller or faster one nothing."""
+        return [None] if self.alone else list(dict.fromkeys((teacher, None)))
 
 
 @dataclass(frozen=True)

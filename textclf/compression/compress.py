@@ -58,7 +58,7 @@ METHODS: dict[str, Method] = {
     "int8": Method(lambda original, _request: {"int8": quantized(original, "int8")}),
     "float16": Method(lambda original, _request: {"float16": quantized(original, "float16")}),
     "prune": Method(prune, takes=("keep",)),
-    "distill": Method(distill, takes=("keep", "student", "unlabelled")),
+    "distill": Method(distill, takes=("keep", "student", "alone", "unlabelled")),
 }
 
 

@@ -13,7 +13,7 @@ from textclf.compression.candidates import Candidate, CompressionRequest, Origin
 from textclf.compression.encoder_students import encoder_students
 from textclf.compression.teaching import labelled_targets, teacher_targets, unlabelled_texts
 from textclf.io.contract import CompressionSettings
-from textclf.models.architecture import Blend, InitialData
+from textclf.models.architecture import InitialData
 from textclf.models.mlp.network import MlpOptions, build_mlp, mlp_weights
 from textclf.models.shrinking import fewer_words, principal_axes
 from textclf.text.encoding import TokenIds, concatenate
@@ -43,7 +43,7 @@ def bag_students(original: Original, request: CompressionRequest, unlabelled: To
     """Yield bags of words, the fastest students: they have no recurrence, and no pairs if a linear part has these."""
     training_rows = partial(distillation_rows, original, 4, unlabelled)
     teacher_dimensions = original.weights()["embedding"].shape[1]
-    for blend, keep in product(_blends(original), request.keeps(1.0)):
+    for blend, keep in product(request.blends(original.config.model.blend), request.keeps(1.0)):
         sizes = original.sizes(keep)
         bag = MlpOptions(
             type="mlp", blend=blend, features="embedding", ngrams=1 if blend else 2, buckets=sizes.of(BUCKETS),
@@ -58,18 +58,13 @@ def bag_students(original: Original, request: CompressionRequest, unlabelled: To
 def small_students(original: Original, request: CompressionRequest, unlabelled: TokenIds | None) -> Iterator[Candidate]:
     """Yield smaller networks of the teacher's architecture."""
     training_rows = partial(distillation_rows, original, 1, unlabelled)
-    for blend, keep in product(_blends(original), request.keeps(0.7)):
+    for blend, keep in product(request.blends(original.config.model.blend), request.keeps(0.7)):
         settings = _settings("small", keep, unlabelled)
         training = {"epochs": 4, **DISTILLED}
         yield shrunk(original, keep, training_rows, training=training, settings=settings, blend=blend)
 
 
 STUDENTS = {"bag": bag_students, "small": small_students}
-
-
-def _blends(original: Original) -> list[Blend | None]:
-    """Return what joins a student: the linear part that joins its teacher, if any, or for a smaller one nothing."""
-    return list(dict.fromkeys((original.config.model.blend, None)))
 
 
 def _settings(student: str, keep: float, unlabelled: TokenIds | None) -> CompressionSettings:

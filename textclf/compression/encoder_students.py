@@ -143,7 +143,7 @@ def encoder_students(original: Original, request: CompressionRequest) -> dict[st
 def _students(name: str, teacher: Teacher, request: CompressionRequest) -> Iterator[Candidate]:
     """Yield the students of a kind, the largest first, each with the linear part of their teacher and without."""
     original, student = teacher.original, STUDENTS[name]
-    blends: list[Blend | None] = list(dict.fromkeys((original.config.model.blend, None)))
+    blends = request.blends(original.config.model.blend)
     keeps = request.keeps(1.0)
     for keep, blend in product(keeps if 1.0 in keeps or request.keep else (1.0, *keeps), blends):
         options = student.options(keep, blend)

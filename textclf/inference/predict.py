@@ -92,8 +92,9 @@ def _lines(
     first = 0
     for probabilities in predict_distinct(classifier, _remember(chunks, pending)):
         labels, confidence = classifier.decide(probabilities, min_confidence=min_confidence)
+        escaped = {label: escape(label) for label in set(labels)}
         chunk = PredictedChunk(
-            classifier.labels, separator, model_version, pending.popleft(), first, list(map(escape, labels)),
+            classifier.labels, separator, model_version, pending.popleft(), first, [escaped[label] for label in labels],
             confidence, probabilities,
         )  # fmt: skip
         # the header with the first rows, so that a file that cannot be read gives no output at all
@@ -159,8 +160,9 @@ def _no_header(_names: list[str]) -> str:
 
 
 def _tsv_rows(chunk: PredictedChunk) -> str:
+    fields = {label: _one_line(label) for label in set(chunk.labels)}
     pairs = zip(chunk.labels, chunk.confidence.tolist(), strict=True)
-    return "".join([f"{_one_line(label)}\t{confidence:.6f}\n" for label, confidence in pairs])
+    return "".join([f"{fields[label]}\t{confidence:.6f}\n" for label, confidence in pairs])
 
 
 CSV_COLUMNS = ("label", "probability")  # before those of the labels
