@@ -6,8 +6,8 @@ Each tool is trained once on mr (or else on the film reviews that `make data` fe
 in whole processes that take turns. The plain script gets the score of its best epoch on the test file, and the time of
 all ten. textclf is trained as `init` writes its config, by configs/quick.yaml, and, where `make encoder` was called,
 with a pretrained encoder whose last layer alone is trained; beside the first stand its students of
-`compress --method distill`, with its linear part and without. The rows are printed, and go to tools.json beside this file; `make docs` draws the
-pictures in docs/ from it.
+`compress --method distill`, with its linear part and without. The rows are printed, and go to tools.json beside this
+file; `make docs` draws the pictures in docs/ from it.
 """
 
 import argparse
