@@ -58,7 +58,7 @@ def train_runs(train: Path, test: Path) -> dict[str, Any]:
     measure([*TEXTCLF, "init", train, "--output", config])
     sets = ["--set", f"data.train={train}", "--set", f"data.test={test}"]
     first = FOLDER / "textclf"
-    distill = ["compress", "--run", first, "--method", "distill", "--max-loss", "1"]
+    distill: list[str | Path] = ["compress", "--run", first, "--method", "distill", "--max-loss", "1"]
     commands: dict[str, list[str | Path]] = {
         "textclf": ["train", config, "--run", first, "--set", f"data.test={test}"],
         "textclf quick": ["train", ROOT / "configs" / "quick.yaml", "--run", FOLDER / "textclf-quick", *sets],
