@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-HASHED = ("displacements", "fingerprints")  # constants of the table of n-grams
-
 
 class RankedNGrams(NamedTuple):
     """The n-grams of a linear part, the most influential first.
@@ -49,7 +47,7 @@ def find_ngrams(network: keras.Model, words: Tokens) -> RankedNGrams:
     longer = slice(len(ngrams.keys[0]), None)
     token_ids = ngrams.token_ids()[longer]
     texts_with = np.bincount(counts.indices, minlength=len(ngrams))[longer]
-    table = GramTable(*(weights.get(name, np.zeros((0, 1), np.int32)).reshape(-1) for name in HASHED))
+    table = GramTable(*(weights.get(name, np.zeros((0, 1), np.int32)).reshape(-1) for name in GramTable._fields))
     slots = table.find(token_ids)  # (n-grams,)
     known = slots != EMPTY
     rows = slots[known] + _count_words(weights)
@@ -90,7 +88,7 @@ def smaller_shapes(constants: Constants, *, vocabulary: int | None, keep: float)
     Args:
         vocabulary: number of token ids; None: as many as now.
     """
-    hashed = {name: (round(keep * len(constants[name])),) for name in HASHED if name in constants}
+    hashed = {name: (round(keep * len(constants[name])),) for name in GramTable._fields if name in constants}
     rows = (_count_words(constants) if vocabulary is None else vocabulary) + sum(hashed.get("fingerprints", ()))
     narrow = {name: (rows, *constants[name].shape[1:]) for name in NARROW}
     return {name: array.shape for name, array in constants.items()} | hashed | narrow

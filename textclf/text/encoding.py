@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -299,6 +299,10 @@ class WordEncoder:
         """Return the token ids of each text, cut to `max_length`."""
         tokens = self._tokenizer.tokenize(texts)
         return cut_texts(tokens, max_length=self.options.max_length, cut=self.options.truncate)
+
+    def first_words(self, count: int) -> "WordEncoder":
+        """Return the encoder with the first `count` words of the vocabulary."""
+        return WordEncoder(self.vocabulary[:count], replace(self.options, vocab_size=count + RESERVED))
 
     def limit(self, token_ids: TokenIds) -> TokenIds:
         """Return what is left of token ids that were made with more words or a greater `max_length`."""

@@ -76,8 +76,7 @@ class Dataset:
 
     def with_words(self, count: int) -> "Dataset":
         """Return the dataset of a network that knows the first words of the vocabulary only, without a linear part."""
-        options = replace(self.word_encoder.options, vocab_size=count + RESERVED)
-        encoder = WordEncoder(self.word_encoder.vocabulary[:count], options)
+        encoder = self.word_encoder.first_words(count)
         train, validation, evaluation = (
             encoder.limit(token_ids) for token_ids in (self.train.token_ids, self.validation_ids, self.evaluation_ids)
         )
@@ -95,14 +94,13 @@ class Dataset:
 
     def with_input_words(self, count: int) -> "Dataset":
         """Return the dataset of a model that reads the first words of its vocabulary only; its network is the same."""
-        reads = self.model_input.word_encoder
-        assert reads
-        words = WordEncoder(reads.vocabulary[:count], replace(reads.options, vocab_size=count + RESERVED))
+        assert self.model_input.word_encoder
+        encoder = self.model_input.word_encoder.first_words(count)
         return replace(
             self,
-            model_input=ModelInput(words, None),
-            validation_ids=words.limit(self.validation_ids),
-            evaluation_ids=words.limit(self.evaluation_ids),
+            model_input=ModelInput(encoder, None),
+            validation_ids=encoder.limit(self.validation_ids),
+            evaluation_ids=encoder.limit(self.evaluation_ids),
         )
 
     def with_input_of(self, other: "Dataset") -> "Dataset":

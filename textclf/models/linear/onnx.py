@@ -18,7 +18,7 @@ import numpy as np
 
 from textclf.models.architecture import Activation, Constants, Metadata, Shape
 from textclf.models.hashing import PRIME
-from textclf.models.linear.gram_table import GROUP_FACTORS, LONGEST, SLOT_FACTORS
+from textclf.models.linear.gram_table import GROUP_FACTORS, LONGEST, SLOT_FACTORS, GramTable
 from textclf.models.linear.network import TINY, linear_weights, longest_ngram
 from textclf.models.onnx.bag_of_words import length, tfidf, weighted_sum
 from textclf.models.onnx.graph import ForeignGraph, Graph, check_arrays
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def graph_constants(network: keras.Model) -> tuple[Constants, Metadata]:
     """Return the constants and the metadata of the graph of a trained network."""
     constants = linear_weights(network)
-    for name in ("bias", "displacements", "fingerprints"):
+    for name in ("bias", *GramTable._fields):
         if name in constants:
             constants[name] = constants[name].reshape(-1)
     return constants, {"ngrams": str(longest_ngram(network))}
@@ -47,7 +47,7 @@ def check_constants(shape: Shape, constants: Constants, metadata: Metadata) -> t
     ngrams = metadata.get("ngrams", "")
     if not re.fullmatch(f"[1-{LONGEST}]", ngrams):
         raise ForeignGraph(f"its ngrams are {ngrams!r:.60}, no whole number from 1 to {LONGEST}")
-    names = ("displacements", "fingerprints") if ngrams != "1" else ()
+    names = GramTable._fields if ngrams != "1" else ()
     integers = {name: (constants[name].size,) for name in names if name in constants}
     missing = [name for name in names if name not in constants]
     if missing:
