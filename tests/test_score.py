@@ -411,8 +411,8 @@ def test_killed_at_random_moments_and_resumed_it_writes_the_same_bytes(tmp_path:
         command += ["--rows-per-file", "1000", *(["--resume"] if (output / "begun.json").exists() else [])]
         process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stderr=subprocess.PIPE)
         # by what is done rather than by time, since machines differ
-        shards = len([*output.glob("*/part-*.json")]) + rng.randrange(1, 12)
-        while process.poll() is None and len([*output.glob("*/part-*.json")]) < shards:
+        shards = len([*(output / source.name).glob("part-*.json")]) + rng.randrange(1, 12)
+        while process.poll() is None and len([*(output / source.name).glob("part-*.json")]) < shards:
             time.sleep(rng.uniform(0, 0.005))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
